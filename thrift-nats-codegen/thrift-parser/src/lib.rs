@@ -1,0 +1,2 @@
+//! A parser for the Apache Thrift IDL.
+pub mod syntax;

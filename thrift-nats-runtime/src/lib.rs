@@ -1,0 +1,2 @@
+//! Runtime.
+pub mod protocol;

@@ -1,0 +1,1 @@
+//! Reading and writing Thrift values, over memory.
