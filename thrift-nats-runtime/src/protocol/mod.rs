@@ -1,1 +1,201 @@
 //! Reading and writing Thrift values, over memory.
+//!
+//! A protocol is a pair of types, one that implements [`InputProtocol`] and one that implements [`OutputProtocol`]; a
+//! value is a type that implements [`Value`]. Generated structs implement it; so do the base types and containers.
+//! Everything is monomorphised: there is no dynamic dispatch per field.
+//!
+//! Owns the bytes of single values and messages. Never knows about sessions, sockets or NATS.
+
+mod binary;
+mod error;
+mod limits;
+mod message;
+mod ttype;
+mod value;
+
+pub use self::binary::{BinaryReader, BinaryWriter};
+pub use self::error::{DecodeError, DecodeErrorKind, EncodeError, PathSegment};
+pub use self::limits::Limits;
+pub use self::message::{MessageHeader, MessageType};
+pub use self::ttype::TType;
+pub use self::value::Value;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+/// What stands before the value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldHeader {
+    /// The type of the value on the wire, which need not be the declared one.
+    pub ttype: TType,
+    /// The id of the field.
+    pub id: i16,
+}
+
+/// What stands before the elements of a list or set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListHeader {
+    /// The type of every element on the wire.
+    pub element: TType,
+    /// How many elements follow. Already checked: the rest of the message could hold as many.
+    pub len: usize,
+}
+
+/// What stands before the entries of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapHeader {
+    /// The type of every key on the wire.
+    pub key: TType,
+    /// The type of every value on the wire.
+    pub value: TType,
+    /// How many entries follow. Already checked: the rest of the message could hold as many.
+    pub len: usize,
+}
+
+/// Reads values from a message in memory.
+///
+/// # Errors
+/// Every method fails with a [`DecodeError`] where the bytes end too early, are no form of what is asked for, or break
+/// one of the [`Limits`]. After an error the position is unspecified.
+pub trait InputProtocol: Sized {
+    /// Reads the header of a message.
+    fn message_begin(&mut self) -> Result<MessageHeader<'_>, DecodeError>;
+
+    /// Reads what ends a message.
+    fn message_end(&mut self) -> Result<(), DecodeError>;
+
+    /// Enters a struct, union or exception; counts towards the depth limit.
+    fn struct_begin(&mut self) -> Result<(), DecodeError>;
+
+    /// Leaves a struct, union or exception, after [`field_begin`](Self::field_begin) has returned `None`.
+    fn struct_end(&mut self);
+
+    /// Reads the header of the next field, or `None` at the end of the struct.
+    fn field_begin(&mut self) -> Result<Option<FieldHeader>, DecodeError>;
+
+    /// Enters a list; counts towards the depth limit.
+    fn list_begin(&mut self) -> Result<ListHeader, DecodeError>;
+
+    /// Leaves a list.
+    fn list_end(&mut self) -> Result<(), DecodeError>;
+
+    /// Enters a set; counts towards the depth limit.
+    fn set_begin(&mut self) -> Result<ListHeader, DecodeError>;
+
+    /// Leaves a set.
+    fn set_end(&mut self) -> Result<(), DecodeError>;
+
+    /// Enters a map; counts towards the depth limit.
+    fn map_begin(&mut self) -> Result<MapHeader, DecodeError>;
+
+    /// Leaves a map.
+    fn map_end(&mut self) -> Result<(), DecodeError>;
+
+    /// Reads a `bool`.
+    fn bool(&mut self) -> Result<bool, DecodeError>;
+
+    /// Reads an `i8`.
+    fn i8(&mut self) -> Result<i8, DecodeError>;
+
+    /// Reads an `i16`.
+    fn i16(&mut self) -> Result<i16, DecodeError>;
+
+    /// Reads an `i32`.
+    fn i32(&mut self) -> Result<i32, DecodeError>;
+
+    /// Reads an `i64`.
+    fn i64(&mut self) -> Result<i64, DecodeError>;
+
+    /// Reads a `double`.
+    fn double(&mut self) -> Result<f64, DecodeError>;
+
+    /// Reads a `string`: UTF-8, checked.
+    fn string(&mut self) -> Result<Cow<'_, str>, DecodeError>;
+
+    /// Reads a `binary`, as a slice of the message where the protocol allows it.
+    fn binary(&mut self) -> Result<Bytes, DecodeError>;
+
+    /// Reads a `uuid`.
+    fn uuid(&mut self) -> Result<Uuid, DecodeError>;
+
+    /// Reads a value of the wire type `ttype` and drops it.
+    fn skip(&mut self, ttype: TType) -> Result<(), DecodeError>;
+
+    /// Reads the value of the field `name`, which goes into the path of an error.
+    #[inline]
+    fn read_field<T: Value>(&mut self, name: &'static str) -> Result<T, DecodeError> {
+        T::read(self).map_err(|error| error.in_field(name))
+    }
+}
+
+/// Writes values to a buffer in memory.
+///
+/// # Errors
+/// What can be written in any length fails with an [`EncodeError`] where it is longer or deeper than Thrift or the
+/// [`Limits`] allow; numbers cannot fail.
+pub trait OutputProtocol: Sized {
+    /// Writes the header of a message.
+    fn message_begin(&mut self, header: &MessageHeader<'_>) -> Result<(), EncodeError>;
+
+    /// Writes what ends a message.
+    fn message_end(&mut self);
+
+    /// Enters a struct, union or exception; counts towards the depth limit.
+    fn struct_begin(&mut self) -> Result<(), EncodeError>;
+
+    /// Writes what ends a struct, and leaves it.
+    fn struct_end(&mut self);
+
+    /// Writes the header of a field; its value must follow, then [`field_end`](Self::field_end).
+    fn field_begin(&mut self, ttype: TType, id: i16);
+
+    /// Writes what ends a field.
+    fn field_end(&mut self);
+
+    /// Writes the header of a list of `len` elements; counts towards the depth limit.
+    fn list_begin(&mut self, element: TType, len: usize) -> Result<(), EncodeError>;
+
+    /// Writes what ends a list.
+    fn list_end(&mut self);
+
+    /// Writes the header of a set of `len` elements; counts towards the depth limit.
+    fn set_begin(&mut self, element: TType, len: usize) -> Result<(), EncodeError>;
+
+    /// Writes what ends a set.
+    fn set_end(&mut self);
+
+    /// Writes the header of a map of `len` entries; counts towards the depth limit.
+    fn map_begin(&mut self, key: TType, value: TType, len: usize) -> Result<(), EncodeError>;
+
+    /// Writes what ends a map.
+    fn map_end(&mut self);
+
+    /// Writes a `bool`.
+    fn bool(&mut self, value: bool);
+
+    /// Writes an `i8`.
+    fn i8(&mut self, value: i8);
+
+    /// Writes an `i16`.
+    fn i16(&mut self, value: i16);
+
+    /// Writes an `i32`.
+    fn i32(&mut self, value: i32);
+
+    /// Writes an `i64`.
+    fn i64(&mut self, value: i64);
+
+    /// Writes a `double`.
+    fn double(&mut self, value: f64);
+
+    /// Writes a `string`.
+    fn string(&mut self, value: &str) -> Result<(), EncodeError>;
+
+    /// Writes a `binary`.
+    fn binary(&mut self, value: &[u8]) -> Result<(), EncodeError>;
+
+    /// Writes a `uuid`.
+    fn uuid(&mut self, value: Uuid);
+}

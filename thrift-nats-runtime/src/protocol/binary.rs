@@ -1,0 +1,490 @@
+//! The binary protocol (TBinaryProtocol): big-endian, every length in front.
+//!
+//! Messages are written in the strict form (a version in front) and read in the strict and the old, non-strict form,
+//! which differ in the sign bit of the first byte.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{
+    DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader,
+    MessageHeader, MessageType, OutputProtocol, TType,
+};
+
+/// The version in front of a strict message: `80 01`.
+const VERSION_1: u16 = 0x8001;
+/// The byte that ends a struct.
+const STOP: u8 = 0;
+
+/// Writes the binary protocol to the end of a buffer.
+#[derive(Debug)]
+pub struct BinaryWriter<'a> {
+    buffer: &'a mut Vec<u8>,
+    limits: Limits,
+    depth: usize,
+}
+
+impl<'a> BinaryWriter<'a> {
+    /// Writes to the end of `buffer`, within `limits`.
+    pub const fn new(buffer: &'a mut Vec<u8>, limits: Limits) -> Self {
+        Self { buffer, limits, depth: 0 }
+    }
+
+    #[inline]
+    fn enter(&mut self) -> Result<(), EncodeError> {
+        if self.depth == self.limits.depth {
+            return Err(EncodeError::TooDeep { limit: self.limits.depth });
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn bytes(&mut self, what: &'static str, bytes: &[u8]) -> Result<(), EncodeError> {
+        let len = length(what, bytes.len(), self.limits.string)?;
+        self.buffer.reserve(4 + bytes.len());
+        self.buffer.extend_from_slice(&len.to_be_bytes());
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    #[inline]
+    fn sequence(&mut self, what: &'static str, element: TType, len: usize) -> Result<(), EncodeError> {
+        self.enter()?;
+        let [a, b, c, d] = length(what, len, self.limits.container)?.to_be_bytes();
+        self.buffer.extend_from_slice(&[element as u8, a, b, c, d]);
+        Ok(())
+    }
+}
+
+/// `len` as Thrift writes it, if it is within `limit` and an `i32`.
+#[inline]
+fn length(what: &'static str, len: usize, limit: usize) -> Result<i32, EncodeError> {
+    match i32::try_from(len) {
+        Ok(written) if len <= limit => Ok(written),
+        _ => Err(EncodeError::TooLong { what, len, limit: limit.min(i32::MAX as usize) }),
+    }
+}
+
+impl OutputProtocol for BinaryWriter<'_> {
+    fn message_begin(&mut self, header: &MessageHeader<'_>) -> Result<(), EncodeError> {
+        let [high, low] = VERSION_1.to_be_bytes();
+        self.buffer.extend_from_slice(&[high, low, 0, header.kind as u8]);
+        self.string(&header.name)?;
+        self.i32(header.seqid);
+        Ok(())
+    }
+
+    #[inline]
+    fn message_end(&mut self) {}
+
+    #[inline]
+    fn struct_begin(&mut self) -> Result<(), EncodeError> {
+        self.enter()
+    }
+
+    #[inline]
+    fn struct_end(&mut self) {
+        self.depth -= 1;
+        self.buffer.push(STOP);
+    }
+
+    #[inline]
+    fn field_begin(&mut self, ttype: TType, id: i16) {
+        let [high, low] = id.to_be_bytes();
+        self.buffer.extend_from_slice(&[ttype as u8, high, low]);
+    }
+
+    #[inline]
+    fn field_end(&mut self) {}
+
+    #[inline]
+    fn list_begin(&mut self, element: TType, len: usize) -> Result<(), EncodeError> {
+        self.sequence("list", element, len)
+    }
+
+    #[inline]
+    fn list_end(&mut self) {
+        self.depth -= 1;
+    }
+
+    #[inline]
+    fn set_begin(&mut self, element: TType, len: usize) -> Result<(), EncodeError> {
+        self.sequence("set", element, len)
+    }
+
+    #[inline]
+    fn set_end(&mut self) {
+        self.depth -= 1;
+    }
+
+    #[inline]
+    fn map_begin(&mut self, key: TType, value: TType, len: usize) -> Result<(), EncodeError> {
+        self.enter()?;
+        let [a, b, c, d] = length("map", len, self.limits.container)?.to_be_bytes();
+        self.buffer.extend_from_slice(&[key as u8, value as u8, a, b, c, d]);
+        Ok(())
+    }
+
+    #[inline]
+    fn map_end(&mut self) {
+        self.depth -= 1;
+    }
+
+    #[inline]
+    fn bool(&mut self, value: bool) {
+        self.buffer.push(u8::from(value));
+    }
+
+    #[inline]
+    fn i8(&mut self, value: i8) {
+        self.buffer.extend_from_slice(&value.to_be_bytes());
+    }
+
+    #[inline]
+    fn i16(&mut self, value: i16) {
+        self.buffer.extend_from_slice(&value.to_be_bytes());
+    }
+
+    #[inline]
+    fn i32(&mut self, value: i32) {
+        self.buffer.extend_from_slice(&value.to_be_bytes());
+    }
+
+    #[inline]
+    fn i64(&mut self, value: i64) {
+        self.buffer.extend_from_slice(&value.to_be_bytes());
+    }
+
+    #[inline]
+    fn double(&mut self, value: f64) {
+        self.buffer.extend_from_slice(&value.to_be_bytes());
+    }
+
+    #[inline]
+    fn string(&mut self, value: &str) -> Result<(), EncodeError> {
+        self.bytes("string", value.as_bytes())
+    }
+
+    #[inline]
+    fn binary(&mut self, value: &[u8]) -> Result<(), EncodeError> {
+        self.bytes("binary", value)
+    }
+
+    #[inline]
+    fn uuid(&mut self, value: Uuid) {
+        self.buffer.extend_from_slice(value.as_bytes());
+    }
+}
+
+/// Reads the binary protocol from a message in memory.
+#[derive(Debug)]
+pub struct BinaryReader<'a> {
+    /// The whole message: binary values are slices of it.
+    message: &'a Bytes,
+    /// What is not read yet.
+    rest: &'a [u8],
+    limits: Limits,
+    depth: usize,
+}
+
+impl<'a> BinaryReader<'a> {
+    /// Reads `message` from its start, within `limits`.
+    pub fn new(message: &'a Bytes, limits: Limits) -> Self {
+        Self { message, rest: message, limits, depth: 0 }
+    }
+
+    /// The bytes that are not read yet.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline]
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        match self.rest.split_first_chunk() {
+            Some((chunk, rest)) => {
+                self.rest = rest;
+                Ok(*chunk)
+            }
+            None => Err(DecodeErrorKind::UnexpectedEnd.into()),
+        }
+    }
+
+    #[inline]
+    fn take_slice(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], DecodeError> {
+        let len = self.length(what, limit)?;
+        match self.rest.split_at_checked(len) {
+            Some((slice, rest)) => {
+                self.rest = rest;
+                Ok(slice)
+            }
+            None => Err(DecodeErrorKind::LengthBeyondEnd { what, len: len as u64 }.into()),
+        }
+    }
+
+    #[inline]
+    fn length(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {
+        let len = i32::from_be_bytes(self.take()?);
+        match usize::try_from(len) {
+            Ok(len) if len <= limit => Ok(len),
+            Ok(len) => Err(DecodeErrorKind::TooLong { what, len: len as u64, limit: limit as u64 }.into()),
+            Err(_) => Err(DecodeErrorKind::NegativeLength { what, len: len.into() }.into()),
+        }
+    }
+
+    #[inline]
+    fn enter(&mut self) -> Result<(), DecodeError> {
+        if self.depth == self.limits.depth {
+            return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn sequence(&mut self, what: &'static str) -> Result<ListHeader, DecodeError> {
+        self.enter()?;
+        let [number] = self.take()?;
+        let len = self.length(what, self.limits.container)?;
+        let element = container_type(number, len)?;
+        self.check_count(what, len, least_size(element))?;
+        Ok(ListHeader { element, len })
+    }
+
+    /// Fails where `len` elements of at least `size` bytes cannot be in what is left.
+    #[inline]
+    fn check_count(&self, what: &'static str, len: usize, size: usize) -> Result<(), DecodeError> {
+        // Neither factor is above 2^31, so that this cannot overflow where `usize` has 64 bits; elsewhere it saturates.
+        if len.saturating_mul(size) > self.rest.len() {
+            return Err(DecodeErrorKind::LengthBeyondEnd { what, len: len as u64 }.into());
+        }
+        Ok(())
+    }
+}
+
+/// The type of a container's elements. Some writers leave the type of an empty container at zero.
+#[inline]
+fn container_type(number: u8, len: usize) -> Result<TType, DecodeError> {
+    match TType::from_u8(number) {
+        Some(ttype) => Ok(ttype),
+        None if len == 0 => Ok(TType::I8),
+        None => Err(DecodeErrorKind::UnknownType(number).into()),
+    }
+}
+
+/// The fewest bytes that a value of this type takes.
+const fn least_size(ttype: TType) -> usize {
+    match ttype {
+        TType::Bool | TType::I8 | TType::Struct => 1,
+        TType::I16 => 2,
+        TType::I32 | TType::String => 4,
+        TType::I64 | TType::Double => 8,
+        TType::Set | TType::List => 5,
+        TType::Map => 6,
+        TType::Uuid => 16,
+    }
+}
+
+/// The size of every value of this type, where it is always the same.
+pub(crate) const fn fixed_size(ttype: TType) -> Option<usize> {
+    match ttype {
+        TType::Bool | TType::I8 => Some(1),
+        TType::I16 => Some(2),
+        TType::I32 => Some(4),
+        TType::I64 | TType::Double => Some(8),
+        TType::Uuid => Some(16),
+        TType::String | TType::Struct | TType::Map | TType::Set | TType::List => None,
+    }
+}
+
+impl InputProtocol for BinaryReader<'_> {
+    fn message_begin(&mut self) -> Result<MessageHeader<'_>, DecodeError> {
+        let first: [u8; 4] = self.take()?;
+        let strict = first[0] & 0x80 != 0;
+        let (name, kind) = if strict {
+            let version = u16::from_be_bytes([first[0], first[1]]);
+            if version != VERSION_1 {
+                return Err(DecodeErrorKind::UnknownVersion(version).into());
+            }
+            (self.take_slice("message name", self.limits.string)?, first[3])
+        } else {
+            let len = u32::from_be_bytes(first) as usize;
+            let Some((name, rest)) = self.rest.split_at_checked(len) else {
+                return Err(DecodeErrorKind::NotAMessage(first[0]).into());
+            };
+            self.rest = rest;
+            (name, self.take::<1>()?[0])
+        };
+        let name = str::from_utf8(name).map_err(|_| DecodeErrorKind::InvalidUtf8)?;
+        let kind = MessageType::from_u8(kind).ok_or(DecodeErrorKind::UnknownMessageType(kind))?;
+        let seqid = self.i32()?;
+        Ok(MessageHeader { name: Cow::Borrowed(name), kind, seqid })
+    }
+
+    #[inline]
+    fn message_end(&mut self) -> Result<(), DecodeError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            left => Err(DecodeErrorKind::TrailingBytes(left).into()),
+        }
+    }
+
+    #[inline]
+    fn struct_begin(&mut self) -> Result<(), DecodeError> {
+        self.enter()
+    }
+
+    #[inline]
+    fn struct_end(&mut self) {
+        self.depth -= 1;
+    }
+
+    #[inline]
+    fn field_begin(&mut self) -> Result<Option<FieldHeader>, DecodeError> {
+        let [number] = self.take()?;
+        if number == STOP {
+            return Ok(None);
+        }
+        let ttype = TType::from_u8(number).ok_or(DecodeErrorKind::UnknownType(number))?;
+        let id = self.i16()?;
+        Ok(Some(FieldHeader { ttype, id }))
+    }
+
+    #[inline]
+    fn list_begin(&mut self) -> Result<ListHeader, DecodeError> {
+        self.sequence("list")
+    }
+
+    #[inline]
+    fn list_end(&mut self) -> Result<(), DecodeError> {
+        self.depth -= 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn set_begin(&mut self) -> Result<ListHeader, DecodeError> {
+        self.sequence("set")
+    }
+
+    #[inline]
+    fn set_end(&mut self) -> Result<(), DecodeError> {
+        self.depth -= 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn map_begin(&mut self) -> Result<MapHeader, DecodeError> {
+        self.enter()?;
+        let [key, value] = self.take()?;
+        let len = self.length("map", self.limits.container)?;
+        let (key, value) = (container_type(key, len)?, container_type(value, len)?);
+        self.check_count("map", len, least_size(key) + least_size(value))?;
+        Ok(MapHeader { key, value, len })
+    }
+
+    #[inline]
+    fn map_end(&mut self) -> Result<(), DecodeError> {
+        self.depth -= 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn bool(&mut self) -> Result<bool, DecodeError> {
+        let [byte] = self.take()?;
+        Ok(byte != 0)
+    }
+
+    #[inline]
+    fn i8(&mut self) -> Result<i8, DecodeError> {
+        self.take().map(i8::from_be_bytes)
+    }
+
+    #[inline]
+    fn i16(&mut self) -> Result<i16, DecodeError> {
+        self.take().map(i16::from_be_bytes)
+    }
+
+    #[inline]
+    fn i32(&mut self) -> Result<i32, DecodeError> {
+        self.take().map(i32::from_be_bytes)
+    }
+
+    #[inline]
+    fn i64(&mut self) -> Result<i64, DecodeError> {
+        self.take().map(i64::from_be_bytes)
+    }
+
+    #[inline]
+    fn double(&mut self) -> Result<f64, DecodeError> {
+        self.take().map(f64::from_be_bytes)
+    }
+
+    #[inline]
+    fn string(&mut self) -> Result<Cow<'_, str>, DecodeError> {
+        let bytes = self.take_slice("string", self.limits.string)?;
+        match str::from_utf8(bytes) {
+            Ok(text) => Ok(Cow::Borrowed(text)),
+            Err(_) => Err(DecodeErrorKind::InvalidUtf8.into()),
+        }
+    }
+
+    #[inline]
+    fn binary(&mut self) -> Result<Bytes, DecodeError> {
+        let bytes = self.take_slice("binary", self.limits.string)?;
+        Ok(self.message.slice_ref(bytes))
+    }
+
+    #[inline]
+    fn uuid(&mut self) -> Result<Uuid, DecodeError> {
+        self.take().map(Uuid::from_bytes)
+    }
+
+    fn skip(&mut self, ttype: TType) -> Result<(), DecodeError> {
+        if let Some(size) = fixed_size(ttype) {
+            return self.skip_bytes(size);
+        }
+        match ttype {
+            TType::Struct => {
+                self.struct_begin()?;
+                while let Some(field) = self.field_begin()? {
+                    self.skip(field.ttype)?;
+                }
+                self.struct_end();
+                Ok(())
+            }
+            TType::List | TType::Set => {
+                let list = self.sequence(ttype.name())?;
+                match fixed_size(list.element) {
+                    Some(size) => self.skip_bytes(list.len * size)?,
+                    None => (0..list.len).try_for_each(|_| self.skip(list.element))?,
+                }
+                self.list_end()
+            }
+            TType::Map => {
+                let map = self.map_begin()?;
+                for _ in 0..map.len {
+                    self.skip(map.key)?;
+                    self.skip(map.value)?;
+                }
+                self.map_end()
+            }
+            // All that is left is strings: everything of one size has been handled.
+            _ => self.take_slice("string", self.limits.string).map(drop),
+        }
+    }
+}
+
+impl BinaryReader<'_> {
+    #[inline]
+    fn skip_bytes(&mut self, len: usize) -> Result<(), DecodeError> {
+        match self.rest.split_at_checked(len) {
+            Some((_, rest)) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None => Err(DecodeErrorKind::UnexpectedEnd.into()),
+        }
+    }
+}

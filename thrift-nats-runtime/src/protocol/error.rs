@@ -1,0 +1,232 @@
+//! What can be wrong with bytes that are read, or with values that are to be written.
+
+use std::fmt;
+
+use super::TType;
+
+/// A value that cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// Structs and containers nest deeper than the limit.
+    #[error("value nests deeper than {limit} levels")]
+    TooDeep {
+        /// The limit, in levels.
+        limit: usize,
+    },
+    /// A string, binary or container is longer than the limit.
+    #[error("{what} of {len} is longer than the limit of {limit}")]
+    TooLong {
+        /// What it is: `string`, `binary`, `list`, `set`, `map`, `message`.
+        what: &'static str,
+        /// Its length, in bytes or elements.
+        len: usize,
+        /// The limit, in the same unit.
+        limit: usize,
+    },
+    /// A union holds a field that was not known when it was read; its value is not there to be written.
+    #[error("union `{union}` holds the unknown field {id}, whose value was not kept")]
+    UnknownUnionField {
+        /// The name of the union.
+        union: &'static str,
+        /// The id of the field.
+        id: i16,
+    },
+}
+
+impl EncodeError {
+    /// The error of a union that holds a field it does not know.
+    pub const fn unknown_union_field(union: &'static str, id: i16) -> Self {
+        Self::UnknownUnionField { union, id }
+    }
+}
+
+/// Bytes that are not what was expected, with the path to the place: `Order.items[3].price: …`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DecodeError {
+    // Boxed: a `Result` of a small value stays small, and the path costs nothing until it is needed.
+    inner: Box<Inner>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Inner {
+    kind: DecodeErrorKind,
+    /// From the inside out.
+    path: Vec<PathSegment>,
+}
+
+/// A step of the path to the place of a [`DecodeError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathSegment {
+    /// The outermost type.
+    Root(&'static str),
+    /// A field of a struct.
+    Field(&'static str),
+    /// An element of a list or set, or an entry of a map, by its position on the wire.
+    Index(usize),
+}
+
+/// What is wrong with the bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeErrorKind {
+    /// The bytes end before the value does.
+    #[error("the bytes end in the middle of a value")]
+    UnexpectedEnd,
+    /// A length or count is negative.
+    #[error("{what} has the negative length {len}")]
+    NegativeLength {
+        /// What it is: `string`, `list`, ….
+        what: &'static str,
+        /// The length as read.
+        len: i64,
+    },
+    /// A length or count is larger than what is left of the message could hold.
+    #[error("{what} claims a length of {len}, more than the rest of the message holds")]
+    LengthBeyondEnd {
+        /// What it is: `string`, `list`, ….
+        what: &'static str,
+        /// The length as read, in bytes or elements.
+        len: u64,
+    },
+    /// A length or count is above its limit.
+    #[error("{what} of {len} is longer than the limit of {limit}")]
+    TooLong {
+        /// What it is: `string`, `list`, `message`, ….
+        what: &'static str,
+        /// The length as read, in bytes or elements.
+        len: u64,
+        /// The limit, in the same unit.
+        limit: u64,
+    },
+    /// Structs and containers nest deeper than the limit.
+    #[error("value nests deeper than {limit} levels")]
+    TooDeep {
+        /// The limit, in levels.
+        limit: usize,
+    },
+    /// A string is not UTF-8.
+    #[error("string is not UTF-8")]
+    InvalidUtf8,
+    /// A number stands for no type.
+    #[error("{0} is the number of no type")]
+    UnknownType(u8),
+    /// The header of a message is not one.
+    #[error("not a message: it starts with {0:#04x}")]
+    NotAMessage(u8),
+    /// The version in a message's header is not known.
+    #[error("message of the unknown version {0:#06x}")]
+    UnknownVersion(u16),
+    /// A number stands for no kind of message.
+    #[error("{0} is the number of no message type")]
+    UnknownMessageType(u8),
+    /// The elements of a container are not of the declared type.
+    #[error("expected {expected}, found {found}")]
+    UnexpectedType {
+        /// The declared type.
+        expected: TType,
+        /// The type on the wire.
+        found: TType,
+    },
+    /// A required field is missing.
+    #[error("required field `{field}` of `{structure}` is missing")]
+    MissingField {
+        /// The name of the struct.
+        structure: &'static str,
+        /// The name of the field.
+        field: &'static str,
+    },
+    /// There are bytes left after the value.
+    #[error("{0} bytes are left over after the value")]
+    TrailingBytes(usize),
+}
+
+impl DecodeError {
+    /// The error of a required field that is not there.
+    #[cold]
+    pub fn missing_field(structure: &'static str, field: &'static str) -> Self {
+        DecodeErrorKind::MissingField { structure, field }.into()
+    }
+
+    /// What is wrong.
+    pub fn kind(&self) -> &DecodeErrorKind {
+        &self.inner.kind
+    }
+
+    /// The steps to the place, from the outside in.
+    pub fn path(&self) -> impl Iterator<Item = PathSegment> + '_ {
+        self.inner.path.iter().rev().copied()
+    }
+
+    /// The same error, inside the outermost type `name`.
+    #[cold]
+    #[must_use]
+    pub fn in_root(self, name: &'static str) -> Self {
+        self.inside(PathSegment::Root(name))
+    }
+
+    /// The same error, inside the field `name`.
+    #[cold]
+    #[must_use]
+    pub fn in_field(self, name: &'static str) -> Self {
+        self.inside(PathSegment::Field(name))
+    }
+
+    /// The same error, inside the element or entry number `index`.
+    #[cold]
+    #[must_use]
+    pub fn in_element(self, index: usize) -> Self {
+        self.inside(PathSegment::Index(index))
+    }
+
+    fn inside(mut self, segment: PathSegment) -> Self {
+        self.inner.path.push(segment);
+        self
+    }
+}
+
+impl From<DecodeErrorKind> for DecodeError {
+    #[cold]
+    fn from(kind: DecodeErrorKind) -> Self {
+        Self { inner: Box::new(Inner { kind, path: Vec::new() }) }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, segment) in self.path().enumerate() {
+            match segment {
+                PathSegment::Index(index) => write!(f, "[{index}]")?,
+                PathSegment::Root(name) | PathSegment::Field(name) if position == 0 => f.write_str(name)?,
+                PathSegment::Root(name) | PathSegment::Field(name) => write!(f, ".{name}")?,
+            }
+        }
+        if !self.inner.path.is_empty() {
+            f.write_str(": ")?;
+        }
+        self.inner.kind.fmt(f)
+    }
+}
+
+impl fmt::Debug for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DecodeError({self})")
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decode_error_shows_the_path_to_its_place() {
+        let error = DecodeError::from(DecodeErrorKind::InvalidUtf8)
+            .in_field("name")
+            .in_element(3)
+            .in_field("items")
+            .in_root("Order");
+        assert_eq!(error.to_string(), "Order.items[3].name: string is not UTF-8");
+    }
+}

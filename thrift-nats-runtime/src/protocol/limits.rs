@@ -1,0 +1,63 @@
+//! How much a peer may ask for.
+
+/// Bounds on what is read and written. All defaults are finite.
+///
+/// | limit | default | what it bounds |
+/// | --- | --- | --- |
+/// | [`message`](Self::message) | 64 MiB | one Thrift message, in bytes |
+/// | [`string`](Self::string) | 64 MiB | one `string` or `binary`, in bytes |
+/// | [`container`](Self::container) | 16,777,216 | one list, set or map, in elements |
+/// | [`depth`](Self::depth) | 64 | structs and containers nested in each other |
+///
+/// Memory is never reserved on a peer's word alone: a length is checked against the bytes that are there first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest message, in bytes.
+    pub message: usize,
+    /// The longest `string` or `binary`, in bytes.
+    pub string: usize,
+    /// The most elements of one list, set or map.
+    pub container: usize,
+    /// How deep structs and containers may nest.
+    pub depth: usize,
+}
+
+impl Limits {
+    /// The defaults, as a constant.
+    pub const DEFAULT: Self = Self { message: 64 << 20, string: 64 << 20, container: 1 << 24, depth: 64 };
+
+    /// These limits with another bound on a message, in bytes.
+    #[must_use]
+    pub const fn with_message(mut self, bytes: usize) -> Self {
+        self.message = bytes;
+        self
+    }
+
+    /// These limits with another bound on a `string` or `binary`, in bytes.
+    #[must_use]
+    pub const fn with_string(mut self, bytes: usize) -> Self {
+        self.string = bytes;
+        self
+    }
+
+    /// These limits with another bound on the elements of a container.
+    #[must_use]
+    pub const fn with_container(mut self, elements: usize) -> Self {
+        self.container = elements;
+        self
+    }
+
+    /// These limits with another bound on nesting.
+    #[must_use]
+    pub const fn with_depth(mut self, levels: usize) -> Self {
+        self.depth = levels;
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -1,0 +1,251 @@
+//! The types that can be read and written, and how base types and containers do it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, Hash};
+
+use bytes::Bytes;
+use ordered_float::OrderedFloat;
+use uuid::Uuid;
+
+use super::{DecodeError, DecodeErrorKind, EncodeError, InputProtocol, OutputProtocol, TType};
+
+/// A type that has a form in Thrift. Generated types implement it.
+pub trait Value: Sized {
+    /// The type it has on the wire.
+    const TTYPE: TType;
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// See [`EncodeError`].
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError>;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError>;
+
+    /// Writes it as the field `id` of a struct.
+    ///
+    /// # Errors
+    /// See [`EncodeError`].
+    #[inline]
+    fn write_field<O: OutputProtocol>(&self, output: &mut O, id: i16) -> Result<(), EncodeError> {
+        output.field_begin(Self::TTYPE, id);
+        self.write(output)?;
+        output.field_end();
+        Ok(())
+    }
+}
+
+macro_rules! number {
+    ($($type:ty: $ttype:ident, $method:ident;)*) => {$(
+        impl Value for $type {
+            const TTYPE: TType = TType::$ttype;
+
+            #[inline]
+            fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+                output.$method(*self);
+                Ok(())
+            }
+
+            #[inline]
+            fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+                input.$method()
+            }
+        }
+    )*};
+}
+
+number! {
+    bool: Bool, bool;
+    i8: I8, i8;
+    i16: I16, i16;
+    i32: I32, i32;
+    i64: I64, i64;
+    f64: Double, double;
+    Uuid: Uuid, uuid;
+}
+
+impl Value for OrderedFloat<f64> {
+    const TTYPE: TType = TType::Double;
+
+    #[inline]
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        output.double(self.0);
+        Ok(())
+    }
+
+    #[inline]
+    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+        input.double().map(Self)
+    }
+}
+
+impl Value for String {
+    const TTYPE: TType = TType::String;
+
+    #[inline]
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        output.string(self)
+    }
+
+    #[inline]
+    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+        input.string().map(std::borrow::Cow::into_owned)
+    }
+}
+
+impl Value for Bytes {
+    const TTYPE: TType = TType::String;
+
+    #[inline]
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        output.binary(self)
+    }
+
+    #[inline]
+    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+        input.binary()
+    }
+}
+
+impl<T: Value> Value for Box<T> {
+    const TTYPE: TType = T::TTYPE;
+
+    #[inline]
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        (**self).write(output)
+    }
+
+    #[inline]
+    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+        T::read(input).map(Self::new)
+    }
+}
+
+/// How many elements to make room for at first: what was announced, as far as it takes no more than this many bytes.
+/// A peer can announce an element a byte, and elements are larger in memory.
+const FIRST_RESERVE: usize = 16 * 1024;
+
+const fn first_capacity<T>(len: usize) -> usize {
+    let most = match size_of::<T>() {
+        0 => len,
+        size => FIRST_RESERVE / size + 1,
+    };
+    if len < most { len } else { most }
+}
+
+/// Fails where the elements on the wire are not of the type `expected`.
+#[inline]
+fn check_type(expected: TType, found: TType, len: usize) -> Result<(), DecodeError> {
+    if expected != found && len != 0 {
+        return Err(DecodeErrorKind::UnexpectedType { expected, found }.into());
+    }
+    Ok(())
+}
+
+impl<T: Value> Value for Vec<T> {
+    const TTYPE: TType = TType::List;
+
+    #[inline]
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        output.list_begin(T::TTYPE, self.len())?;
+        for element in self {
+            element.write(output)?;
+        }
+        output.list_end();
+        Ok(())
+    }
+
+    #[inline]
+    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+        let list = input.list_begin()?;
+        check_type(T::TTYPE, list.element, list.len)?;
+        let mut elements = Self::with_capacity(first_capacity::<T>(list.len));
+        for index in 0..list.len {
+            elements.push(T::read(input).map_err(|error| error.in_element(index))?);
+        }
+        input.list_end()?;
+        Ok(elements)
+    }
+}
+
+macro_rules! set {
+    ($type:ty, $make:expr, [$($bounds:tt)*]) => {
+        impl<$($bounds)*> Value for $type {
+            const TTYPE: TType = TType::Set;
+
+            #[inline]
+            fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+                output.set_begin(T::TTYPE, self.len())?;
+                for element in self {
+                    element.write(output)?;
+                }
+                output.set_end();
+                Ok(())
+            }
+
+            #[inline]
+            fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+                let set = input.set_begin()?;
+                check_type(T::TTYPE, set.element, set.len)?;
+                let mut elements = $make(set.len);
+                for index in 0..set.len {
+                    elements.insert(T::read(input).map_err(|error| error.in_element(index))?);
+                }
+                input.set_end()?;
+                Ok(elements)
+            }
+        }
+    };
+}
+
+set!(BTreeSet<T>, |_| BTreeSet::new(), [T: Value + Ord]);
+set!(
+    HashSet<T, S>,
+    |len| HashSet::with_capacity_and_hasher(first_capacity::<T>(len), S::default()),
+    [T: Value + Eq + Hash, S: BuildHasher + Default]
+);
+
+macro_rules! map {
+    ($type:ty, $make:expr, [$($bounds:tt)*]) => {
+        impl<$($bounds)*> Value for $type {
+            const TTYPE: TType = TType::Map;
+
+            #[inline]
+            fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+                output.map_begin(K::TTYPE, V::TTYPE, self.len())?;
+                for (key, value) in self {
+                    key.write(output)?;
+                    value.write(output)?;
+                }
+                output.map_end();
+                Ok(())
+            }
+
+            #[inline]
+            fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+                let map = input.map_begin()?;
+                check_type(K::TTYPE, map.key, map.len)?;
+                check_type(V::TTYPE, map.value, map.len)?;
+                let mut entries = $make(map.len);
+                for index in 0..map.len {
+                    let key = K::read(input).map_err(|error| error.in_element(index))?;
+                    let value = V::read(input).map_err(|error| error.in_element(index))?;
+                    entries.insert(key, value);
+                }
+                input.map_end()?;
+                Ok(entries)
+            }
+        }
+    };
+}
+
+map!(BTreeMap<K, V>, |_| BTreeMap::new(), [K: Value + Ord, V: Value]);
+map!(
+    HashMap<K, V, S>,
+    |len| HashMap::with_capacity_and_hasher(first_capacity::<(K, V)>(len), S::default()),
+    [K: Value + Eq + Hash, V: Value, S: BuildHasher + Default]
+);
