@@ -488,3 +488,8 @@ impl BinaryReader<'_> {
         }
     }
 }
+
+/// The sequence number of a whole message, without reading more of it than the header.
+pub(crate) fn peek_seqid(message: &Bytes) -> Option<i32> {
+    BinaryReader::new(message, Limits::DEFAULT).message_begin().ok().map(|header| header.seqid)
+}

@@ -14,6 +14,7 @@ mod ttype;
 mod value;
 
 pub use self::binary::{BinaryReader, BinaryWriter};
+pub(crate) use self::binary::{fixed_size, peek_seqid};
 pub use self::error::{DecodeError, DecodeErrorKind, EncodeError, PathSegment};
 pub use self::limits::Limits;
 pub use self::message::{MessageHeader, MessageType};

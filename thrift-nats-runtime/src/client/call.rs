@@ -1,0 +1,132 @@
+//! A call: what it is made of, its options, and its way.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Client, Kind, deadline};
+use crate::error::{Error, Outcome};
+use crate::method::{Message, MethodError, Success, decode_result, write_message};
+use crate::protocol::{EncodeError, MessageType};
+use crate::server::{Reply, Request, contain_panic};
+use crate::session::CloseReason;
+
+/// A call that is ready to be made: await it, or set its options first.
+///
+/// # Errors
+/// A declared exception, or an [`Error`]. Every call ends by its deadline.
+///
+/// # Cancellation
+/// Dropping the future gives the call's place in the session back. The request may have gone and be run all the same; its
+/// answer is dropped and counted.
+#[must_use = "a call is not made until it is awaited"]
+pub struct Call<T, E = Error> {
+    client: Client,
+    kind: MessageType,
+    method: &'static str,
+    body: Result<Bytes, EncodeError>,
+    timeout: Duration,
+    idempotent: bool,
+    result: PhantomData<fn() -> (T, E)>,
+}
+
+impl<T, E> fmt::Debug for Call<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, E> Call<T, E> {
+    pub(super) fn new(
+        client: Client,
+        kind: MessageType,
+        method: &'static str,
+        body: Result<Bytes, EncodeError>,
+        timeout: Duration,
+    ) -> Self {
+        Self { client, kind, method, body, timeout, idempotent: false, result: PhantomData }
+    }
+
+    /// How long the call may take in all, sessions that have to be opened for it included.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Says that running the call twice does no harm: it is sent again if its session ends before the answer is there.
+    /// Set by generated code where the IDL says `(idempotent = "true")`.
+    pub const fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+}
+
+impl<T: Success, E: MethodError> IntoFuture for Call<T, E> {
+    type Output = Result<T, E>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let limits = self.client.options().limits;
+            let answer = match tokio::time::timeout_at(deadline(self.timeout), self.answer()).await {
+                Ok(answer) => answer?,
+                Err(_) => {
+                    let (method, timeout) = (self.method.to_owned(), self.timeout);
+                    return Err(Error::DeadlineExceeded { method, timeout }.into());
+                }
+            };
+            match answer {
+                Some(answer) => decode_result(self.method, &answer, limits),
+                // Only `void` functions are oneway.
+                None => T::absent().ok_or_else(|| {
+                    let text = format!("`{}` is oneway and has no result", self.method);
+                    Error::from(crate::ApplicationException::internal_error(text)).into()
+                }),
+            }
+        })
+    }
+}
+
+impl<T, E> Call<T, E> {
+    /// Makes the call; `None` for a oneway one that has gone.
+    async fn answer(&self) -> Result<Option<Message>, Error> {
+        let body = self.body.as_ref().map_err(Clone::clone)?;
+        match &self.client.kind {
+            Kind::Remote(remote) => loop {
+                let session = remote.session().await?;
+                match session.call(self.method, self.kind, body).await {
+                    Ok(None) => return Ok(None),
+                    Ok(Some(answer)) => return Ok(Some(Message::parse(&answer, remote.options.limits)?)),
+                    // It was certainly not run, or may be run again: it moves to the next session.
+                    Err(Error::SessionEnded { reason, outcome })
+                        if reason != CloseReason::Closed
+                            && (outcome == Outcome::NotRun || self.idempotent) =>
+                    {
+                        tracing::debug!(method = self.method, %reason, "call moves to another session");
+                    }
+                    Err(error) => return Err(error),
+                }
+            },
+            Kind::InProcess(service) => {
+                let mut message = Vec::new();
+                write_message(&mut message, self.method, self.kind, 0, body)?;
+                let limits = self.client.options().limits;
+                let request = Request::new(Message::parse(&message.into(), limits)?, None, limits);
+                let header = request.header();
+                let reply = contain_panic(service.call(request)).await;
+                if self.kind == MessageType::Oneway {
+                    return Ok(None);
+                }
+                let reply = reply.unwrap_or_else(|error| Reply::exception(&error));
+                Ok(Some(Message::parse(&header.answer(reply).into(), limits)?))
+            }
+        }
+    }
+}

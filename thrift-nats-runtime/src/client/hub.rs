@@ -1,0 +1,188 @@
+//! One subscription for all sessions of a connection to NATS.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::time::Duration;
+
+use async_nats::{Client as Nats, Message, Statistics, StatusCode, Subscriber};
+use futures_util::StreamExt;
+use rustc_hash::FxHashMap;
+use tokio::task::AbortHandle;
+
+use super::session::Session;
+use crate::error::Error;
+use crate::link::{Publisher, Timers, lock, random_base};
+use crate::session::{Address, CloseReason, Incoming, VERSION_HEADER};
+
+/// How often the connection is looked at, besides whenever a message comes: there is no signal to wait for.
+const CONNECTION_CHECK: Duration = Duration::from_millis(50);
+
+/// The hubs of this process, by the address of their connection's statistics, which clones of a connection share and
+/// which a hub keeps alive: the address cannot be another's while the hub lives.
+static HUBS: LazyLock<Mutex<HashMap<usize, Weak<Hub>>>> = LazyLock::new(Mutex::default);
+
+/// What all clients that share a connection to NATS share.
+pub(super) struct Hub {
+    nats: Nats,
+    statistics: Arc<Statistics>,
+    base: String,
+    /// How many times the connection had been made when it was last looked at.
+    connects: AtomicU64,
+    sessions: Mutex<FxHashMap<String, Arc<Session>>>,
+    publisher: Publisher,
+    timers: Arc<Timers>,
+    tasks: Mutex<Vec<AbortHandle>>,
+}
+
+impl Hub {
+    /// The hub of this connection.
+    pub(super) async fn of(nats: &Nats) -> Result<Arc<Self>, Error> {
+        let statistics = nats.statistics();
+        let key = Arc::as_ptr(&statistics) as usize;
+        let existing = || lock(&HUBS).get(&key).and_then(Weak::upgrade);
+        if let Some(hub) = existing() {
+            return Ok(hub);
+        }
+        let base = random_base(nats)?;
+        let subscriber = nats
+            .subscribe(format!("{base}.>"))
+            .await
+            .map_err(|error| Error::nats("cannot subscribe to the inbox of the sessions", error))?;
+        let hub = Arc::new(Self {
+            nats: nats.clone(),
+            connects: AtomicU64::new(statistics.connects.load(Ordering::SeqCst)),
+            statistics,
+            base,
+            sessions: Mutex::default(),
+            publisher: Publisher::start(nats.clone()),
+            timers: Arc::new(Timers::new()),
+            tasks: Mutex::default(),
+        });
+        {
+            let mut hubs = lock(&HUBS);
+            if let Some(other) = hubs.get(&key).and_then(Weak::upgrade) {
+                // Somebody was faster; the subscription ends with its subscriber.
+                return Ok(other);
+            }
+            hubs.insert(key, Arc::downgrade(&hub));
+        }
+        let pump = tokio::spawn(pump(Arc::downgrade(&hub), subscriber, hub.base.len() + 1));
+        let time = tokio::spawn(keep_time(Arc::downgrade(&hub), Arc::clone(&hub.timers)));
+        *lock(&hub.tasks) = vec![pump.abort_handle(), time.abort_handle()];
+        Ok(hub)
+    }
+}
+
+impl Hub {
+    pub(super) const fn nats(&self) -> &Nats {
+        &self.nats
+    }
+
+    /// The subject that all sessions are below.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) const fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    pub(super) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    pub(super) fn add(&self, token: &str, session: &Arc<Session>) {
+        lock(&self.sessions).insert(token.to_owned(), Arc::clone(session));
+    }
+
+    pub(super) fn remove(&self, token: &str) {
+        lock(&self.sessions).remove(token);
+    }
+
+    /// Waits until all that was published is written to the connection.
+    pub(super) async fn flush(&self) -> Result<(), Error> {
+        self.nats.flush().await.map_err(|error| Error::nats("cannot flush the connection", error))
+    }
+
+    fn session(&self, token: &str) -> Option<Arc<Session>> {
+        lock(&self.sessions).get(token).cloned()
+    }
+
+    /// Ends the sessions that were opened on another connection than this one.
+    fn check_connection(&self) {
+        let connects = self.statistics.connects.load(Ordering::SeqCst);
+        if self.connects.swap(connects, Ordering::SeqCst) != connects {
+            let sessions: Vec<_> = lock(&self.sessions).values().cloned().collect();
+            for session in sessions {
+                session.check_connection(connects);
+            }
+        }
+    }
+
+    fn receive(&self, message: Message, prefix: usize) {
+        self.check_connection();
+        let Some(address) = message.subject.get(prefix..).and_then(Address::parse) else { return };
+        match address {
+            Address::Session { token } => match self.session(token) {
+                Some(session) => session.receive(Incoming {
+                    versioned: message
+                        .headers
+                        .as_ref()
+                        .is_some_and(|headers| headers.get(VERSION_HEADER).is_some()),
+                    status: message.status,
+                    reply: message.reply,
+                    payload: message.payload,
+                }),
+                // A late accept, or data of a session that has ended here: its sender has to know.
+                None => self.publisher.answer_stranger(message.reply.as_deref()),
+            },
+            // A server never beats.
+            Address::Heartbeat { .. } => {}
+            Address::Undelivered { token, chunk } => {
+                if message.status == Some(StatusCode::NO_RESPONDERS)
+                    && let Some(session) = self.session(token)
+                {
+                    session.undelivered(chunk);
+                }
+            }
+        }
+    }
+}
+
+/// Hands what comes to the sessions. Never waits for one of them.
+async fn pump(hub: Weak<Hub>, mut subscriber: Subscriber, prefix: usize) {
+    while let Some(message) = subscriber.next().await {
+        let Some(hub) = hub.upgrade() else { return };
+        hub.receive(message, prefix);
+    }
+    // The connection is closed, or drained.
+    if let Some(hub) = hub.upgrade() {
+        let sessions: Vec<_> = lock(&hub.sessions).values().cloned().collect();
+        for session in sessions {
+            session.close(CloseReason::NatsClosed);
+        }
+    }
+}
+
+async fn keep_time(hub: Weak<Hub>, timers: Arc<Timers>) {
+    let check = || {
+        if let Some(hub) = hub.upgrade() {
+            hub.check_connection();
+        }
+    };
+    timers.run(CONNECTION_CHECK, check).await;
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        for task in lock(&self.tasks).drain(..) {
+            task.abort();
+        }
+        let mut hubs = lock(&HUBS);
+        let key = Arc::as_ptr(&self.statistics) as usize;
+        if hubs.get(&key).is_some_and(|hub| hub.strong_count() == 0) {
+            hubs.remove(&key);
+        }
+    }
+}

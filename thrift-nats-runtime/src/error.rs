@@ -1,0 +1,227 @@
+//! What a call, a client or a server can fail with.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value};
+pub use crate::session::{AcceptError, CloseReason, Outcome, PeerReason};
+
+/// Everything that is not in the IDL and can go wrong with a call, a client or a server.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server answered with a TApplicationException. A handler may return one, too.
+    #[error(transparent)]
+    Application(#[from] ApplicationException),
+    /// Nobody listens on the service's subject.
+    #[error("no server listens on `{subject}`")]
+    NoServer {
+        /// The subject of the service.
+        subject: String,
+    },
+    /// The session could not be opened.
+    #[error("cannot open a session with `{subject}`: {reason}")]
+    Connect {
+        /// The subject of the service.
+        subject: String,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// The call was not answered by its deadline. Whether it was run, is run, or will be, is not known.
+    #[error("`{method}` was not answered within {timeout:?}")]
+    DeadlineExceeded {
+        /// The function that was called.
+        method: String,
+        /// How long the call was given.
+        timeout: Duration,
+    },
+    /// The session ended before the call was answered.
+    #[error("session ended: {reason}; {}", match outcome {
+        Outcome::NotRun => "the call was not run",
+        Outcome::Unknown => "outcome unknown: the call may have been run",
+    })]
+    SessionEnded {
+        /// Why.
+        reason: CloseReason,
+        /// Whether the call may have been run.
+        outcome: Outcome,
+    },
+    /// The arguments or the result cannot be written.
+    #[error("cannot encode: {0}")]
+    Encode(#[from] EncodeError),
+    /// The message that came cannot be read.
+    #[error("cannot decode: {0}")]
+    Decode(#[from] DecodeError),
+    /// NATS, or the library that speaks to it, refused something.
+    #[error("{what}: {source}")]
+    Nats {
+        /// What was tried.
+        what: &'static str,
+        /// What came of it.
+        source: SharedError,
+    },
+}
+
+impl Error {
+    pub(crate) fn nats(
+        what: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Nats { what, source: SharedError(Arc::from(source.into())) }
+    }
+}
+
+/// An error of another library. Two are equal when they say the same.
+#[derive(Clone)]
+pub struct SharedError(Arc<dyn std::error::Error + Send + Sync>);
+
+impl fmt::Debug for SharedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for SharedError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl PartialEq for SharedError {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_string() == other.0.to_string()
+    }
+}
+
+/// Thrift's own exception: what a server answers when a call fails in a way that the IDL does not declare.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ApplicationException {
+    /// What went wrong, for a person.
+    pub message: String,
+    /// What went wrong, for a program.
+    pub kind: ApplicationExceptionKind,
+}
+
+/// The kinds of [`ApplicationException`]: an open enum, as every enum of Thrift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ApplicationExceptionKind(pub i32);
+
+impl ApplicationExceptionKind {
+    /// None of the others.
+    pub const UNKNOWN: Self = Self(0);
+    /// The service has no such function.
+    pub const UNKNOWN_METHOD: Self = Self(1);
+    /// The message is no call.
+    pub const INVALID_MESSAGE_TYPE: Self = Self(2);
+    /// The answer names another function.
+    pub const WRONG_METHOD_NAME: Self = Self(3);
+    /// The answer has another sequence number.
+    pub const BAD_SEQUENCE_ID: Self = Self(4);
+    /// The answer has neither a result nor an exception.
+    pub const MISSING_RESULT: Self = Self(5);
+    /// The handler failed.
+    pub const INTERNAL_ERROR: Self = Self(6);
+    /// The arguments cannot be read.
+    pub const PROTOCOL_ERROR: Self = Self(7);
+    /// The transform is not known.
+    pub const INVALID_TRANSFORM: Self = Self(8);
+    /// The protocol is not known.
+    pub const INVALID_PROTOCOL: Self = Self(9);
+    /// The client is of a kind that is not served.
+    pub const UNSUPPORTED_CLIENT_TYPE: Self = Self(10);
+
+    const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::UNKNOWN => "UNKNOWN",
+            Self::UNKNOWN_METHOD => "UNKNOWN_METHOD",
+            Self::INVALID_MESSAGE_TYPE => "INVALID_MESSAGE_TYPE",
+            Self::WRONG_METHOD_NAME => "WRONG_METHOD_NAME",
+            Self::BAD_SEQUENCE_ID => "BAD_SEQUENCE_ID",
+            Self::MISSING_RESULT => "MISSING_RESULT",
+            Self::INTERNAL_ERROR => "INTERNAL_ERROR",
+            Self::PROTOCOL_ERROR => "PROTOCOL_ERROR",
+            Self::INVALID_TRANSFORM => "INVALID_TRANSFORM",
+            Self::INVALID_PROTOCOL => "INVALID_PROTOCOL",
+            Self::UNSUPPORTED_CLIENT_TYPE => "UNSUPPORTED_CLIENT_TYPE",
+            Self(_) => return None,
+        })
+    }
+}
+
+impl fmt::Display for ApplicationExceptionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ApplicationException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl std::error::Error for ApplicationException {}
+
+impl ApplicationException {
+    /// The exception of this kind and text.
+    pub fn new(kind: ApplicationExceptionKind, message: impl Into<String>) -> Self {
+        Self { message: message.into(), kind }
+    }
+
+    /// The exception of a handler that failed, for a handler to return.
+    pub fn internal_error(message: impl Into<String>) -> Self {
+        Self::new(ApplicationExceptionKind::INTERNAL_ERROR, message)
+    }
+}
+
+impl From<&Error> for ApplicationException {
+    /// What a server answers when a call ends in this error.
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Application(exception) => exception.clone(),
+            Error::Decode(error) => Self::new(ApplicationExceptionKind::PROTOCOL_ERROR, error.to_string()),
+            Error::NoServer { .. }
+            | Error::Connect { .. }
+            | Error::DeadlineExceeded { .. }
+            | Error::SessionEnded { .. }
+            | Error::Encode(_)
+            | Error::Nats { .. } => Self::internal_error(error.to_string()),
+        }
+    }
+}
+
+impl Value for ApplicationException {
+    const TTYPE: TType = TType::Struct;
+
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        output.struct_begin()?;
+        self.message.write_field(output, 1)?;
+        self.kind.0.write_field(output, 2)?;
+        output.struct_end();
+        Ok(())
+    }
+
+    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+        let mut exception = Self::new(ApplicationExceptionKind::UNKNOWN, "");
+        input.struct_begin()?;
+        while let Some(field) = input.field_begin()? {
+            match (field.id, field.ttype) {
+                (1, TType::String) => exception.message = input.read_field("message")?,
+                (2, TType::I32) => exception.kind = ApplicationExceptionKind(input.read_field("type")?),
+                _ => input.skip(field.ttype)?,
+            }
+        }
+        input.struct_end();
+        Ok(exception)
+    }
+}

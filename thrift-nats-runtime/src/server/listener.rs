@@ -1,0 +1,330 @@
+//! A server that is listening: its subscriptions, its sessions, and its end.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
+use futures_util::StreamExt;
+use rustc_hash::FxHashMap;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::session::Session;
+use super::{Options, Service};
+use crate::error::Error;
+use crate::link::{Publisher, Timers, connects, lock, random_base, random_token};
+use crate::session::{Address, CloseReason, VERSION_HEADER};
+
+/// The queue group of all servers on a subject, as in the original.
+const QUEUE_GROUP: &str = "rpc";
+/// How long NATS may take to confirm that the server is listening.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the connection is looked at, besides whenever a message comes: there is no signal to wait for.
+const CONNECTION_CHECK: Duration = Duration::from_millis(50);
+/// How long the end of a server waits for NATS to take its farewells.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What all sessions of a server share.
+pub(super) struct Listener {
+    nats: Nats,
+    base: String,
+    service: Arc<dyn Service>,
+    options: Options,
+    /// How many times the connection had been made when it was last looked at.
+    connects: AtomicU64,
+    sessions: Mutex<FxHashMap<String, Arc<Session>>>,
+    publisher: Publisher,
+    timers: Arc<Timers>,
+    /// The calls that run.
+    calls: TaskTracker,
+    /// Ends every task of the server.
+    stop: CancellationToken,
+}
+
+impl Listener {
+    pub(super) const fn nats(&self) -> &Nats {
+        &self.nats
+    }
+
+    /// The subject that all sessions are below.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) const fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    pub(super) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    pub(super) fn service(&self) -> &dyn Service {
+        &*self.service
+    }
+
+    pub(super) fn remove(&self, token: &str) {
+        lock(&self.sessions).remove(token);
+    }
+
+    /// Runs a call, until it is done or the server is stopped.
+    pub(super) fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.calls.spawn(async move {
+            stop.run_until_cancelled(call).await;
+        });
+    }
+
+    fn session(&self, token: &str) -> Option<Arc<Session>> {
+        lock(&self.sessions).get(token).cloned()
+    }
+
+    fn sessions(&self) -> Vec<Arc<Session>> {
+        lock(&self.sessions).values().cloned().collect()
+    }
+
+    /// Ends the sessions that were opened on another connection than this one.
+    fn check_connection(&self) -> u64 {
+        let connects = connects(&self.nats);
+        if self.connects.swap(connects, Ordering::SeqCst) != connects {
+            for session in self.sessions() {
+                session.check_connection(connects);
+            }
+        }
+        connects
+    }
+
+    fn handshake(self: &Arc<Self>, message: Message) {
+        let connects = self.check_connection();
+        // Without a reply subject there is nobody to accept.
+        let Some(peer) = message.reply.filter(|reply| !reply.is_empty()) else { return };
+        let original = message.headers.is_none_or(|headers| headers.get(VERSION_HEADER).is_none());
+        let token = match random_token() {
+            Ok(token) => token,
+            Err(error) => {
+                tracing::error!(%error, "cannot accept a session");
+                return;
+            }
+        };
+        let session = Session::accept(self, token, peer, original, connects);
+        lock(&self.sessions).insert(session.token().to_owned(), Arc::clone(&session));
+        self.publisher.wake(&session);
+    }
+
+    fn receive(&self, message: Message) {
+        self.check_connection();
+        let Some(address) = message.subject.get(self.base.len() + 1..).and_then(Address::parse) else {
+            return;
+        };
+        match address {
+            Address::Session { token } => match self.session(token) {
+                Some(session) => session.receive(message.reply.as_deref(), message.payload),
+                None => self.publisher.answer_stranger(message.reply.as_deref()),
+            },
+            Address::Heartbeat { token } => match self.session(token) {
+                Some(session) => session.heartbeat(),
+                None => self.publisher.answer_stranger(message.reply.as_deref()),
+            },
+            Address::Undelivered { token, chunk } => {
+                if message.status == Some(StatusCode::NO_RESPONDERS)
+                    && let Some(session) = self.session(token)
+                {
+                    session.undelivered(chunk);
+                }
+            }
+        }
+    }
+}
+
+/// A server that is listening. Dropping it stops it as [`stop`](Self::stop) does, without waiting for anything.
+pub struct RunningServer {
+    listener: Arc<Listener>,
+    subject: String,
+    /// Whether new sessions are accepted.
+    accepting: watch::Sender<bool>,
+    tasks: TaskTracker,
+}
+
+impl fmt::Debug for RunningServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningServer").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
+impl RunningServer {
+    pub(super) async fn start(
+        nats: Nats,
+        subject: String,
+        options: Options,
+        service: Arc<dyn Service>,
+    ) -> Result<Self, Error> {
+        let base = random_base(&nats)?;
+        let cannot_subscribe = |error| Error::nats("cannot subscribe", error);
+        // Once, before the first handshake: a session then costs no subscription, and NATS knows of it in time.
+        let mut inbox = nats.subscribe(format!("{base}.>")).await.map_err(cannot_subscribe)?;
+        let handshakes =
+            nats.queue_subscribe(subject.clone(), QUEUE_GROUP.to_owned()).await.map_err(cannot_subscribe)?;
+        confirm(&nats, &base, &mut inbox).await?;
+
+        let listener = Arc::new(Listener {
+            connects: AtomicU64::new(connects(&nats)),
+            publisher: Publisher::start(nats.clone()),
+            nats,
+            base,
+            service,
+            options,
+            sessions: Mutex::default(),
+            timers: Arc::new(Timers::new()),
+            calls: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let (accepting, accept) = watch::channel(true);
+        let tasks = TaskTracker::new();
+        let stop = &listener.stop;
+        let weak = Arc::downgrade(&listener);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(accept_sessions(
+            weak.clone(),
+            handshakes,
+            accept,
+        )));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(pump(weak.clone(), inbox)));
+        let timers = Arc::clone(&listener.timers);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+            let check = || {
+                if let Some(listener) = weak.upgrade() {
+                    listener.check_connection();
+                }
+            };
+            timers.run(CONNECTION_CHECK, check).await;
+        }));
+        Ok(Self { listener, subject, accepting, tasks })
+    }
+
+    /// The subject that it listens on.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        lock(&self.listener.sessions).len()
+    }
+
+    /// Stops at once: calls that run are dropped, and every client is told, so that its calls in flight fail at once.
+    ///
+    /// # Errors
+    /// [`Error::Nats`] if the connection to NATS does not take the farewells within 2 s.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.end();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.farewell().await
+    }
+
+    /// Stops without losing a call: accepts no more sessions, answers what was taken up, tells every client what was, and
+    /// stops. What clients of this crate sent beyond that moves to another server. After `timeout` it stops as
+    /// [`stop`](Self::stop) does.
+    ///
+    /// # Errors
+    /// [`Error::Nats`] if the connection to NATS does not take the farewells within 2 s.
+    pub async fn drain(self, timeout: Duration) -> Result<(), Error> {
+        self.accepting.send_replace(false);
+        for session in self.listener.sessions() {
+            session.drain();
+        }
+        self.listener.calls.close();
+        if tokio::time::timeout(timeout, self.listener.calls.wait()).await.is_err() {
+            tracing::warn!(?timeout, "calls still run at the end of the drain, and are dropped");
+        }
+        self.stop().await
+    }
+
+    fn end(&self) {
+        self.listener.stop.cancel();
+        for session in self.listener.sessions() {
+            session.stop();
+            self.listener.remove(session.token());
+        }
+    }
+
+    /// Waits until everything that was queued is with NATS.
+    async fn farewell(&self) -> Result<(), Error> {
+        let flushed = async {
+            self.listener.publisher.idle().await;
+            self.listener
+                .nats
+                .flush()
+                .await
+                .map_err(|error| Error::nats("cannot flush the connection", error))
+        };
+        tokio::time::timeout(FAREWELL_TIMEOUT, flushed).await.unwrap_or_else(|elapsed| {
+            Err(Error::nats("the connection to NATS does not take the end of the sessions", elapsed))
+        })
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Waits until NATS has taken the subscriptions: what is published behind them on the same connection comes after them.
+async fn confirm(nats: &Nats, base: &str, inbox: &mut Subscriber) -> Result<(), Error> {
+    let what = "NATS does not confirm that the server is listening";
+    nats.publish(format!("{base}.ready"), bytes::Bytes::new())
+        .await
+        .map_err(|error| Error::nats(what, error))?;
+    match tokio::time::timeout(LISTEN_TIMEOUT, inbox.next()).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(Error::nats(what, "the subscription has ended")),
+        Err(elapsed) => Err(Error::nats(what, elapsed)),
+    }
+}
+
+async fn accept_sessions(
+    listener: Weak<Listener>,
+    mut handshakes: Subscriber,
+    mut accepting: watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            handshake = handshakes.next() => {
+                let (Some(handshake), Some(listener)) = (handshake, listener.upgrade()) else { return };
+                listener.handshake(handshake);
+            }
+            _ = accepting.wait_for(|accepting| !accepting) => break,
+        }
+    }
+    // Those that NATS had given to this server already are accepted: nobody else will.
+    if let Err(error) = handshakes.unsubscribe().await {
+        tracing::warn!(%error, "cannot leave the queue group");
+    }
+    while let (Some(handshake), Some(listener)) = (handshakes.next().await, listener.upgrade()) {
+        listener.handshake(handshake);
+        for session in listener.sessions() {
+            session.drain();
+        }
+    }
+}
+
+/// Hands what comes to the sessions. Never waits for one of them.
+async fn pump(listener: Weak<Listener>, mut inbox: Subscriber) {
+    while let Some(message) = inbox.next().await {
+        let Some(listener) = listener.upgrade() else { return };
+        listener.receive(message);
+    }
+    // The connection is closed, or drained.
+    if let Some(listener) = listener.upgrade() {
+        for session in listener.sessions() {
+            session.close(CloseReason::NatsClosed);
+        }
+    }
+}

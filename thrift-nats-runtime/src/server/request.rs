@@ -1,0 +1,139 @@
+//! A request as generated dispatch code sees it, and what becomes of it.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+
+use super::ReplyFuture;
+use crate::context::Context;
+use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
+use crate::method::{Message, MethodError, Success, decode_body, encode_body, encode_result, write_message};
+use crate::protocol::{Limits, MessageType, Value};
+
+/// A request to a service.
+#[derive(Debug)]
+pub struct Request {
+    context: Context,
+    kind: MessageType,
+    seqid: i32,
+    body: Bytes,
+    limits: Limits,
+}
+
+/// What an answer takes from its request.
+pub(crate) struct RequestHeader {
+    method: String,
+    seqid: i32,
+}
+
+impl Request {
+    pub(crate) fn new(message: Message, session: Option<String>, limits: Limits) -> Self {
+        let Message { name, kind, seqid, body } = message;
+        Self { context: Context::new(name, session), kind, seqid, body, limits }
+    }
+
+    pub(crate) fn header(&self) -> RequestHeader {
+        RequestHeader { method: self.method().to_owned(), seqid: self.seqid }
+    }
+
+    pub(crate) const fn is_oneway(&self) -> bool {
+        matches!(self.kind, MessageType::Oneway)
+    }
+
+    /// The function that is called.
+    pub fn method(&self) -> &str {
+        self.context.method()
+    }
+
+    /// What the handler is to know of the call.
+    pub const fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The arguments.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] where they are not what the function takes.
+    pub fn arguments<T: Value>(&self) -> Result<T, Error> {
+        decode_body(&self.body, self.limits).map_err(|error| Error::Decode(error.in_root("arguments")))
+    }
+
+    /// The reply with this result.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] where the result cannot be written.
+    pub fn reply<T: Success, E: MethodError>(&self, result: Result<T, E>) -> Result<Reply, Error> {
+        let (kind, body) = encode_result(&result, self.limits)?;
+        Ok(Reply { kind, body })
+    }
+
+    /// The end of a oneway function: nobody is told of an error but the log.
+    ///
+    /// # Errors
+    /// None.
+    pub fn no_reply(&self, result: Result<(), Error>) -> Result<Reply, Error> {
+        if let Err(error) = result {
+            tracing::warn!(method = self.method(), %error, "oneway function failed");
+        }
+        // Read by nobody, unless a client calls a oneway function as if it were none: then it waits for this.
+        self.reply::<(), Error>(Ok(()))
+    }
+
+    /// The error of a function that the service does not have.
+    pub fn unknown_method(&self) -> Error {
+        let text = format!("unknown function `{}`", self.method());
+        ApplicationException::new(ApplicationExceptionKind::UNKNOWN_METHOD, text).into()
+    }
+}
+
+/// An answer, encoded but for its header.
+#[derive(Debug)]
+pub struct Reply {
+    kind: MessageType,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// The answer to a call that ended in an error the IDL does not declare.
+    pub(crate) fn exception(error: &Error) -> Self {
+        let exception = ApplicationException::from(error);
+        let body = encode_body(&exception, Limits::DEFAULT).map(Vec::from).unwrap_or_else(|_| {
+            // Its text is longer than any message may be.
+            let kind = exception.kind;
+            encode_body(&ApplicationException::new(kind, ""), Limits::DEFAULT)
+                .map(Vec::from)
+                .unwrap_or_default()
+        });
+        Self { kind: MessageType::Exception, body }
+    }
+}
+
+impl RequestHeader {
+    /// The whole message of an answer.
+    pub(crate) fn answer(&self, reply: Reply) -> Vec<u8> {
+        let mut message = Vec::new();
+        write_message(&mut message, &self.method, reply.kind, self.seqid, &reply.body)
+            .expect("the name came in a message within the limits");
+        message
+    }
+}
+
+/// Runs a call; a panic of the handler ends it with an INTERNAL_ERROR, and nothing else.
+pub(crate) async fn contain_panic(call: ReplyFuture) -> Result<super::Reply, Error> {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic_text(&*panic);
+        tracing::error!(panic = text, "handler panicked");
+        // The text stays here: it may say what the client is not to know.
+        Err(ApplicationException::internal_error("the handler panicked").into())
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "no text",
+    }
+}

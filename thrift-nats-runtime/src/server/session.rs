@@ -1,0 +1,220 @@
+//! A session of a server: its state, joined to the listener that it belongs to, and the calls that run for it.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
+
+use async_nats::Subject;
+use bytes::Bytes;
+
+use super::listener::Listener;
+use super::request::{Reply, Request, contain_panic};
+use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
+use crate::link::{Source, Timed, lock, now};
+use crate::method::Message;
+use crate::protocol::MessageType;
+use crate::session::{CloseReason, ServerSession, SessionConfig, Transmit};
+
+/// A session of a server.
+pub(super) struct Session {
+    listener: Weak<Listener>,
+    token: String,
+    state: Mutex<ServerSession>,
+    queued: AtomicBool,
+    /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
+    connects: u64,
+}
+
+impl Session {
+    /// Accepts the handshake of the client at `peer`.
+    pub(super) fn accept(
+        listener: &Arc<Listener>,
+        token: String,
+        peer: Subject,
+        original: bool,
+        connects: u64,
+    ) -> Arc<Self> {
+        let options = listener.options();
+        let config = SessionConfig {
+            chunk_limit: options.chunk_limit.min(listener.nats().max_payload()),
+            limits: options.limits,
+        };
+        let own = Subject::from(format!("{}.{token}", listener.base()));
+        let state = ServerSession::accept(now(), peer, own, original, options.heartbeat, config);
+        let expires = state.next_timeout();
+        let session = Arc::new(Self {
+            listener: Arc::downgrade(listener),
+            token,
+            state: Mutex::new(state),
+            queued: AtomicBool::new(false),
+            connects,
+        });
+        if let Some(at) = expires {
+            let timed: Arc<dyn Timed> = Arc::clone(&session) as Arc<dyn Timed>;
+            listener.timers().add(at, Arc::downgrade(&timed));
+        }
+        session
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Takes a message that came to the session's subject, and starts what is in it.
+    pub(super) fn receive(self: &Arc<Self>, reply: Option<&str>, payload: Bytes) {
+        let mut requests = Vec::new();
+        let result = {
+            let mut state = lock(&self.state);
+            let result = state.receive(reply, payload);
+            while let Some(request) = state.next_request() {
+                requests.push(request);
+            }
+            result
+        };
+        if let Err(reason) = result {
+            self.ended(&reason);
+        }
+        if let (false, Some(listener)) = (requests.is_empty(), self.listener.upgrade()) {
+            listener.spawn(Arc::clone(self).run(Arc::clone(&listener), requests));
+        }
+    }
+
+    /// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost
+    /// no task of their own, and their answers leave together.
+    async fn run(self: Arc<Self>, listener: Arc<Listener>, mut requests: Vec<Bytes>) {
+        while !requests.is_empty() {
+            for request in requests.drain(..) {
+                let mut call = Box::pin(Arc::clone(&self).answer(Arc::clone(&listener), request));
+                if let std::task::Poll::Ready(answer) = futures_util::poll!(&mut call) {
+                    lock(&self.state).finished(&answer);
+                } else {
+                    let session = Arc::clone(&self);
+                    let rest = Arc::clone(&listener);
+                    listener.spawn(async move {
+                        let answer = call.await;
+                        let next: Vec<_> = {
+                            let mut state = lock(&session.state);
+                            state.finished(&answer);
+                            std::iter::from_fn(|| state.next_request()).collect()
+                        };
+                        rest.publisher().wake(&session);
+                        if !next.is_empty() {
+                            let task = Arc::clone(&session).run_boxed(Arc::clone(&rest), next);
+                            rest.spawn(task);
+                        }
+                    });
+                }
+            }
+            let mut state = lock(&self.state);
+            requests.extend(std::iter::from_fn(|| state.next_request()));
+        }
+        listener.publisher().wake(&self);
+    }
+
+    /// [`run`](Self::run), for use within itself.
+    fn run_boxed(
+        self: Arc<Self>,
+        listener: Arc<Listener>,
+        requests: Vec<Bytes>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.run(listener, requests))
+    }
+
+    /// Runs one request; the whole answer, or nothing for a oneway one.
+    async fn answer(self: Arc<Self>, listener: Arc<Listener>, request: Bytes) -> Vec<u8> {
+        let limits = listener.options().limits;
+        let message = match Message::parse(&request, limits) {
+            Ok(message) => message,
+            Err(error) => {
+                self.close(CloseReason::Malformed(error));
+                return Vec::new();
+            }
+        };
+        let kind = message.kind;
+        let request = Request::new(message, Some(format!("{}.{}", listener.base(), self.token)), limits);
+        let header = request.header();
+        let oneway = request.is_oneway();
+        let result = match kind {
+            MessageType::Call | MessageType::Oneway => contain_panic(listener.service().call(request)).await,
+            MessageType::Reply | MessageType::Exception => {
+                let kind = ApplicationExceptionKind::INVALID_MESSAGE_TYPE;
+                Err(Error::from(ApplicationException::new(kind, "an answer came where a request belongs")))
+            }
+        };
+        if oneway {
+            if let Err(error) = result {
+                tracing::warn!(%error, "oneway request failed");
+            }
+            return Vec::new();
+        }
+        header.answer(result.unwrap_or_else(|error| Reply::exception(&error)))
+    }
+
+    pub(super) fn heartbeat(&self) {
+        lock(&self.state).heartbeat(now());
+    }
+
+    /// NATS says that nobody listens at the client's any more.
+    pub(super) fn undelivered(self: &Arc<Self>, chunk: Option<u64>) {
+        self.close(CloseReason::PeerGone { chunk });
+    }
+
+    /// Ends the session if the connection is another than the one that it was opened on.
+    pub(super) fn check_connection(self: &Arc<Self>, connects: u64) {
+        if self.connects != connects {
+            self.close(CloseReason::Reconnected);
+        }
+    }
+
+    /// Ends the session.
+    pub(super) fn close(self: &Arc<Self>, reason: CloseReason) {
+        let reason = lock(&self.state).close(reason);
+        self.ended(&reason);
+    }
+
+    /// Ends the session because the server stops; what is answered already goes first.
+    pub(super) fn stop(self: &Arc<Self>) {
+        lock(&self.state).stop();
+        self.wake();
+    }
+
+    /// Takes nothing new up, and ends the session once all that was taken up is answered.
+    pub(super) fn drain(self: &Arc<Self>) {
+        lock(&self.state).drain();
+        self.wake();
+    }
+
+    fn ended(self: &Arc<Self>, reason: &CloseReason) {
+        tracing::debug!(session = self.token, %reason, "session ended");
+        if let Some(listener) = self.listener.upgrade() {
+            listener.remove(&self.token);
+        }
+        self.wake();
+    }
+
+    fn wake(self: &Arc<Self>) {
+        if let Some(listener) = self.listener.upgrade() {
+            listener.publisher().wake(self);
+        }
+    }
+}
+
+impl Source for Session {
+    fn transmit(&self) -> Option<Transmit> {
+        lock(&self.state).transmit()
+    }
+
+    fn queued(&self) -> &AtomicBool {
+        &self.queued
+    }
+}
+
+impl Timed for Session {
+    fn on_time(self: Arc<Self>, now: Instant) -> Option<Instant> {
+        let result = lock(&self.state).on_timeout(now);
+        if let Err(reason) = result {
+            self.ended(&reason);
+        }
+        lock(&self.state).next_timeout()
+    }
+}

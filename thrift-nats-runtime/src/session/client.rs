@@ -1,0 +1,386 @@
+//! The client's side of a session.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use async_nats::{StatusCode, Subject};
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+use super::accept::{Accept, handshake_headers};
+use super::disconnect::{CloseReason, DISCONNECT, PeerReason};
+use super::inbound::Inbound;
+use super::outbound::Outbound;
+use super::{SessionConfig, Transmit};
+
+/// Whether the request of a call that got no answer may have been run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was certainly not run: it may be sent again.
+    NotRun,
+    /// It may have been run, or not.
+    Unknown,
+}
+
+/// What comes out of a session for those who wait for it. `W` stands for whoever waits for a call.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Event<W> {
+    /// The server has accepted.
+    Opened,
+    /// A call is answered, with this message.
+    Answered(W, Bytes),
+}
+
+/// A session that has ended, with every call that was not answered.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Ended<W> {
+    pub(crate) reason: CloseReason,
+    pub(crate) calls: Vec<(W, Outcome)>,
+}
+
+/// A message that came in on a subject of the session.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
+    pub(crate) reply: Option<Subject>,
+    pub(crate) status: Option<StatusCode>,
+    /// Whether it has the header of a peer that speaks this project's additions.
+    pub(crate) versioned: bool,
+    pub(crate) payload: Bytes,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The handshake is under way.
+    Opening {
+        service: Subject,
+        sent: bool,
+        timeout: Duration,
+        until: Instant,
+    },
+    Open(Open),
+    /// It has ended. What is still to be told to the peer is in `farewell`.
+    Closed {
+        open: Option<Open>,
+        farewell: Option<PeerReason>,
+    },
+}
+
+#[derive(Debug)]
+struct Open {
+    listen: Subject,
+    inbound: Inbound,
+    beat: Option<Beat>,
+    /// An original peer: one request at a time.
+    original: bool,
+}
+
+#[derive(Debug)]
+struct Beat {
+    subject: Subject,
+    every: Duration,
+    next: Instant,
+    due: bool,
+}
+
+#[derive(Debug)]
+struct Call<W> {
+    /// `None` once whoever waited has gone.
+    waiter: Option<W>,
+    oneway: bool,
+    /// The chunk its last byte went into.
+    chunk: Option<u64>,
+}
+
+/// The client's side of a session.
+#[derive(Debug)]
+pub(crate) struct ClientSession<W> {
+    inbox: Subject,
+    config: SessionConfig,
+    phase: Phase,
+    out: Outbound,
+    calls: FxHashMap<i32, Call<W>>,
+    /// Requests that wait for the answer to the one before: only for an original peer, and until the accept says.
+    held: VecDeque<(i32, Bytes)>,
+    last_seqid: i32,
+    /// Answers that nobody waited for any more.
+    late: u64,
+}
+
+impl<W> ClientSession<W> {
+    /// Starts a handshake with whoever listens on `service`; data will come to `inbox`.
+    pub(crate) fn open(
+        now: Instant,
+        service: Subject,
+        inbox: Subject,
+        timeout: Duration,
+        config: SessionConfig,
+    ) -> Self {
+        Self {
+            inbox,
+            config,
+            phase: Phase::Opening { service, sent: false, timeout, until: now + timeout },
+            out: Outbound::default(),
+            calls: FxHashMap::default(),
+            held: VecDeque::new(),
+            last_seqid: 0,
+            late: 0,
+        }
+    }
+
+    /// Whether calls can be made.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_))
+    }
+
+    /// How many calls are waiting for their answer.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// How many answers came when nobody waited for them any more.
+    pub(crate) const fn late_replies(&self) -> u64 {
+        self.late
+    }
+
+    /// A sequence number that no call in flight has.
+    pub(crate) fn next_seqid(&mut self) -> i32 {
+        loop {
+            self.last_seqid = self.last_seqid.wrapping_add(1);
+            if !self.calls.contains_key(&self.last_seqid) {
+                return self.last_seqid;
+            }
+        }
+    }
+
+    /// Queues the request `message`, which has the number `seqid`. The session must be open.
+    pub(crate) fn call(&mut self, seqid: i32, oneway: bool, message: Bytes, waiter: W) {
+        self.calls.insert(seqid, Call { waiter: Some(waiter), oneway, chunk: None });
+        if matches!(&self.phase, Phase::Open(open) if open.original) {
+            self.held.push_back((seqid, message));
+            self.release();
+        } else {
+            self.out.push(&message, seqid);
+        }
+    }
+
+    /// Whoever waits for the call `seqid` has gone. Returns the one who waited, if the answer is not there yet.
+    pub(crate) fn cancel(&mut self, seqid: i32) -> Option<W> {
+        let call = self.calls.get_mut(&seqid)?;
+        let waiter = call.waiter.take();
+        let held = self.held.len();
+        self.held.retain(|(held, _)| *held != seqid);
+        let original = matches!(&self.phase, Phase::Open(open) if open.original);
+        // An original peer is still busy with it: the next request has to wait for its answer all the same.
+        if !original || self.held.len() != held {
+            self.calls.remove(&seqid);
+        }
+        waiter
+    }
+
+    /// Lets the next held request go, if the one before is answered.
+    fn release(&mut self) {
+        while let Some((seqid, _)) = self.held.front() {
+            // Those in `calls` that are not held are on their way.
+            let busy = self.calls.len() > self.held.len();
+            if busy {
+                return;
+            }
+            let seqid = *seqid;
+            if let Some((_, message)) = self.held.pop_front() {
+                self.out.push(&message, seqid);
+            }
+        }
+    }
+
+    /// Takes a message that came to the session's inbox.
+    ///
+    /// # Errors
+    /// The session has ended with it.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        message: Incoming,
+        mut deliver: impl FnMut(Event<W>),
+    ) -> Result<(), Ended<W>> {
+        let reply = message.reply.as_ref().map(Subject::as_str);
+        match &mut self.phase {
+            Phase::Opening { .. } => {
+                if message.status == Some(StatusCode::NO_RESPONDERS) {
+                    return Err(self.close(CloseReason::NoServer));
+                }
+                if reply == Some(DISCONNECT) {
+                    return Err(self.close(disconnected(&message.payload)));
+                }
+                match Accept::parse(message.reply.as_ref(), &message.payload) {
+                    Ok(accept) => {
+                        self.opened(now, accept, message.versioned);
+                        deliver(Event::Opened);
+                        Ok(())
+                    }
+                    Err(error) => Err(self.close(CloseReason::BadAccept(error))),
+                }
+            }
+            Phase::Open(_) if reply == Some(DISCONNECT) => Err(self.close(disconnected(&message.payload))),
+            // Nothing in it: no data, and no disconnect.
+            Phase::Open(_) if message.payload.is_empty() => Ok(()),
+            Phase::Open(open) => {
+                let (calls, late) = (&mut self.calls, &mut self.late);
+                let result = open.inbound.receive(reply, message.payload, |answer| {
+                    let call = crate::protocol::peek_seqid(&answer).and_then(|seqid| calls.remove(&seqid));
+                    match call.and_then(|call| call.waiter) {
+                        Some(waiter) => deliver(Event::Answered(waiter, answer)),
+                        None => *late += 1,
+                    }
+                });
+                self.release();
+                result.map_err(|reason| self.close(reason))
+            }
+            Phase::Closed { .. } => Ok(()),
+        }
+    }
+
+    fn opened(&mut self, now: Instant, accept: Accept, versioned: bool) {
+        let beat = accept.deadline.map(|deadline| {
+            // As the original computes it, in whole milliseconds.
+            let millis = deadline.as_millis() as u64;
+            let every = Duration::from_millis(millis - millis / 4);
+            Beat { subject: accept.heartbeat, every, next: now + every, due: false }
+        });
+        let inbound = Inbound::new(versioned, self.config.limits);
+        self.phase = Phase::Open(Open { listen: accept.listen, inbound, beat, original: !versioned });
+    }
+
+    /// NATS says that nobody listens to what this session sent: the chunk `chunk`, or a heartbeat.
+    ///
+    /// # Errors
+    /// The session has ended with it.
+    pub(crate) fn undelivered(&mut self, chunk: Option<u64>) -> Result<(), Ended<W>> {
+        match &self.phase {
+            Phase::Open(_) => Err(self.close(CloseReason::PeerGone { chunk })),
+            Phase::Opening { .. } | Phase::Closed { .. } => Ok(()),
+        }
+    }
+
+    /// When [`on_timeout`](Self::on_timeout) wants to be called.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Opening { until, .. } => Some(*until),
+            Phase::Open(open) => open.beat.as_ref().map(|beat| beat.next),
+            Phase::Closed { .. } => None,
+        }
+    }
+
+    /// Does what is due: gives a handshake up, or beats.
+    ///
+    /// # Errors
+    /// The session has ended with it.
+    pub(crate) fn on_timeout(&mut self, now: Instant) -> Result<(), Ended<W>> {
+        match &mut self.phase {
+            Phase::Opening { until, timeout, .. } if *until <= now => {
+                let timeout = *timeout;
+                Err(self.close(CloseReason::HandshakeTimeout { timeout }))
+            }
+            Phase::Open(Open { beat: Some(beat), .. }) if beat.next <= now => {
+                beat.due = true;
+                // From now, not from when it was due: beats that a stalled process missed are of no use.
+                beat.next = now + beat.every;
+                Ok(())
+            }
+            Phase::Opening { .. } | Phase::Open(_) | Phase::Closed { .. } => Ok(()),
+        }
+    }
+
+    /// Ends the session. Says so to the peer, after all that is queued if this side closes it on purpose.
+    pub(crate) fn close(&mut self, reason: CloseReason) -> Ended<W> {
+        let farewell = reason.to_peer();
+        let phase = std::mem::replace(&mut self.phase, Phase::Closed { open: None, farewell: None });
+        self.phase = match phase {
+            Phase::Open(open) => Phase::Closed { open: Some(open), farewell },
+            Phase::Opening { .. } => Phase::Closed { open: None, farewell: None },
+            closed @ Phase::Closed { .. } => closed,
+        };
+        self.held.clear();
+        let calls = self
+            .calls
+            .drain()
+            .filter_map(|(_, call)| Some((call.waiter?, outcome(call.chunk, &reason))))
+            .collect();
+        if reason != CloseReason::Closed {
+            self.out = Outbound::default();
+        }
+        Ended { reason, calls }
+    }
+
+    /// What is to be published next. `sent` is told of oneway calls that have gone.
+    pub(crate) fn transmit(&mut self, mut sent: impl FnMut(W)) -> Option<Transmit> {
+        let open = match &mut self.phase {
+            Phase::Opening { service, sent, .. } => {
+                return (!std::mem::replace(sent, true)).then(|| Transmit {
+                    subject: service.clone(),
+                    reply: Some(self.inbox.clone()),
+                    headers: Some(handshake_headers()),
+                    payload: Bytes::new(),
+                });
+            }
+            Phase::Open(open) | Phase::Closed { open: Some(open), .. } => open,
+            Phase::Closed { open: None, .. } => return None,
+        };
+        let number = self.out.number() + 1;
+        let calls = &mut self.calls;
+        let chunk = self.out.next(self.config.chunk_limit, |seqid| {
+            let Some(call) = calls.get_mut(&seqid) else { return };
+            call.chunk = Some(number);
+            if call.oneway
+                && let Some(waiter) = calls.remove(&seqid).and_then(|call| call.waiter)
+            {
+                sent(waiter);
+            }
+        });
+        if let Some(chunk) = chunk {
+            let transmit = Transmit {
+                subject: open.listen.clone(),
+                reply: Some(Subject::from(format!("{}.{}", self.inbox, chunk.number))),
+                headers: None,
+                payload: chunk.payload,
+            };
+            // A oneway request is done when it has gone: the next one held may follow.
+            self.release();
+            return Some(transmit);
+        }
+        if let Some(beat) = open.beat.as_mut().filter(|beat| beat.due) {
+            beat.due = false;
+            return Some(Transmit {
+                subject: beat.subject.clone(),
+                // Not a chunk's number: what NATS answers must not be taken for the loss of that chunk.
+                reply: Some(Subject::from(format!("{}.h{}", self.inbox, self.out.number()))),
+                headers: None,
+                payload: Bytes::new(),
+            });
+        }
+        let Phase::Closed { open: Some(open), farewell } = &mut self.phase else { return None };
+        let reason = farewell.take()?;
+        Some(Transmit {
+            subject: open.listen.clone(),
+            reply: Some(Subject::from_static(DISCONNECT)),
+            headers: None,
+            payload: if open.original { Bytes::new() } else { reason.body(open.inbound.taken()) },
+        })
+    }
+}
+
+fn disconnected(body: &[u8]) -> CloseReason {
+    let (reason, taken) = PeerReason::parse(body);
+    CloseReason::Disconnected { reason, taken }
+}
+
+/// Whether a request may have been run whose last byte went into `chunk`.
+fn outcome(chunk: Option<u64>, reason: &CloseReason) -> Outcome {
+    match (chunk, reason) {
+        (None, _) => Outcome::NotRun,
+        (Some(chunk), CloseReason::Disconnected { taken: Some(taken), .. }) if chunk > *taken => {
+            Outcome::NotRun
+        }
+        (Some(chunk), CloseReason::PeerGone { chunk: Some(lost) }) if chunk >= *lost => Outcome::NotRun,
+        (Some(_), _) => Outcome::Unknown,
+    }
+}

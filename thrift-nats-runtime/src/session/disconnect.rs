@@ -1,0 +1,193 @@
+//! Why sessions end, and how one side tells the other.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::accept::AcceptError;
+use crate::protocol::DecodeError;
+
+/// The reply subject that makes an empty message a disconnect.
+pub(crate) const DISCONNECT: &str = "DISCONNECT";
+
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// This side closed it.
+    Closed,
+    /// The peer said that it closes the session.
+    Disconnected {
+        /// The peer's reason, where it gave one: an original peer gives none.
+        reason: Option<PeerReason>,
+        /// The number of the last chunk that the peer took up, where it said so.
+        taken: Option<u64>,
+    },
+    /// NATS says that nobody listens to the session any more: the peer's process is gone.
+    PeerGone {
+        /// The chunk that could not be delivered, where it was one.
+        chunk: Option<u64>,
+    },
+    /// The client missed three heartbeats in a row.
+    MissedHeartbeats {
+        /// How long the server waited for each.
+        deadline: Duration,
+    },
+    /// A chunk of the peer's was lost on its way.
+    ChunkLost {
+        /// The number of the chunk that was expected.
+        expected: u64,
+        /// The number of the chunk that came instead.
+        found: u64,
+    },
+    /// A peer that numbers its chunks sent one without a number.
+    ChunkWithoutNumber,
+    /// The bytes that came are no Thrift message.
+    Malformed(DecodeError),
+    /// The answer to the handshake is none.
+    BadAccept(AcceptError),
+    /// Nobody listens on the service's subject.
+    NoServer,
+    /// The handshake was not answered in time.
+    HandshakeTimeout {
+        /// How long it was waited for.
+        timeout: Duration,
+    },
+    /// The connection to NATS was lost, and with it possibly some chunks.
+    Reconnected,
+    /// The connection to NATS is closed.
+    NatsClosed,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("it was closed on this side"),
+            Self::Disconnected { reason: Some(reason), .. } => write!(f, "the peer closed it: {reason}"),
+            Self::Disconnected { reason: None, .. } => f.write_str("the peer closed it"),
+            Self::PeerGone { .. } => f.write_str("the peer is gone: nobody listens to the session any more"),
+            Self::MissedHeartbeats { deadline } => {
+                write!(
+                    f,
+                    "no heartbeat from the client for {:?}",
+                    *deadline * super::server::MISSED_HEARTBEATS
+                )
+            }
+            Self::ChunkLost { expected, found } => {
+                write!(f, "chunk {expected} of the peer was lost on its way: chunk {found} came instead")
+            }
+            Self::ChunkWithoutNumber => f.write_str("the peer sent a chunk without a number"),
+            Self::Malformed(error) => write!(f, "the peer sent what is no Thrift message: {error}"),
+            Self::BadAccept(error) => write!(f, "the answer to the handshake is no accept: {error}"),
+            Self::NoServer => f.write_str("nobody listens on the service's subject"),
+            Self::HandshakeTimeout { timeout } => {
+                write!(f, "the handshake was not answered within {timeout:?}")
+            }
+            Self::Reconnected => f.write_str("the connection to NATS was lost, and chunks may be gone"),
+            Self::NatsClosed => f.write_str("the connection to NATS is closed"),
+        }
+    }
+}
+
+impl CloseReason {
+    /// What to tell the peer, or `None` where the peer knows already or is gone.
+    pub(super) fn to_peer(&self) -> Option<PeerReason> {
+        Some(match self {
+            Self::Closed | Self::HandshakeTimeout { .. } => PeerReason::Closed,
+            Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
+            Self::ChunkLost { .. } | Self::Reconnected => PeerReason::ChunkLost,
+            Self::ChunkWithoutNumber | Self::Malformed(_) => PeerReason::Malformed,
+            Self::Disconnected { .. }
+            | Self::PeerGone { .. }
+            | Self::NoServer
+            | Self::NatsClosed
+            | Self::BadAccept(_) => return None,
+        })
+    }
+}
+
+/// The reason that a peer gives in the body of its disconnect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerReason {
+    /// It has no more use for the session.
+    Closed,
+    /// It stops.
+    Stopping,
+    /// It missed three heartbeats in a row.
+    MissedHeartbeats,
+    /// It noticed that a chunk was lost on its way.
+    ChunkLost,
+    /// It got bytes that are no Thrift message.
+    Malformed,
+    /// It knows no such session.
+    UnknownSession,
+}
+
+impl PeerReason {
+    const ALL: [Self; 6] = [
+        Self::Closed,
+        Self::Stopping,
+        Self::MissedHeartbeats,
+        Self::ChunkLost,
+        Self::Malformed,
+        Self::UnknownSession,
+    ];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Stopping => "stopping",
+            Self::MissedHeartbeats => "missed-heartbeats",
+            Self::ChunkLost => "chunk-lost",
+            Self::Malformed => "malformed",
+            Self::UnknownSession => "unknown-session",
+        }
+    }
+
+    /// The body of a disconnect: the number of the last chunk taken up, and the reason.
+    pub(crate) fn body(self, taken: u64) -> Bytes {
+        Bytes::from(format!("{taken} {}", self.word()))
+    }
+
+    /// Reads the body of a disconnect. What an original peer or a newer one sends is no error.
+    pub(super) fn parse(body: &[u8]) -> (Option<Self>, Option<u64>) {
+        let Some((taken, word)) = str::from_utf8(body).ok().and_then(|body| body.split_once(' ')) else {
+            return (None, None);
+        };
+        (Self::ALL.into_iter().find(|reason| reason.word() == word), taken.parse().ok())
+    }
+}
+
+impl fmt::Display for PeerReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "it has no more use for it",
+            Self::Stopping => "it stops",
+            Self::MissedHeartbeats => "it missed heartbeats",
+            Self::ChunkLost => "a chunk was lost on its way there",
+            Self::Malformed => "it got bytes that are no Thrift message",
+            Self::UnknownSession => "it knows no such session",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_survives_the_wire() {
+        for reason in PeerReason::ALL {
+            assert_eq!(PeerReason::parse(&reason.body(17)), (Some(reason), Some(17)));
+        }
+    }
+
+    #[test]
+    fn the_body_of_an_original_or_newer_peer_is_no_error() {
+        assert_eq!(PeerReason::parse(b""), (None, None));
+        assert_eq!(PeerReason::parse(b"3 something-new"), (None, Some(3)));
+        assert_eq!(PeerReason::parse(b"\xff \xff"), (None, None));
+    }
+}

@@ -1,0 +1,53 @@
+//! The stream that comes in: chunks checked for loss, and cut into messages.
+
+use bytes::Bytes;
+
+use super::disconnect::CloseReason;
+use super::subject::chunk_number;
+use crate::protocol::Limits;
+use crate::transport::Buffered;
+
+/// The receiving half of a session.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    /// Whether the peer numbers its chunks.
+    numbered: bool,
+    /// The number of the last chunk taken up.
+    taken: u64,
+    transport: Buffered,
+}
+
+impl Inbound {
+    pub(super) fn new(numbered: bool, limits: Limits) -> Self {
+        Self { numbered, taken: 0, transport: Buffered::new(limits) }
+    }
+
+    /// The number of the last chunk taken up; for an original peer, how many were.
+    pub(super) const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Takes a chunk; every message that is complete now goes to `deliver`.
+    pub(super) fn receive(
+        &mut self,
+        reply: Option<&str>,
+        chunk: Bytes,
+        deliver: impl FnMut(Bytes),
+    ) -> Result<(), CloseReason> {
+        let expected = self.taken + 1;
+        if self.numbered {
+            let found = reply.and_then(chunk_number).ok_or(CloseReason::ChunkWithoutNumber)?;
+            if found < expected {
+                // It has been here before: whatever carries our chunks delivered one twice.
+                tracing::debug!(chunk = found, "chunk came twice, dropped");
+                return Ok(());
+            }
+            if found > expected {
+                return Err(CloseReason::ChunkLost { expected, found });
+            }
+        }
+        self.transport.receive(chunk, deliver).map_err(CloseReason::Malformed)?;
+        self.taken = expected;
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The state of a session, on either side.
+//!
+//! Handshake, heartbeats, chunk numbers, messages and calls in flight are plain values here. No clock (`now` is a
+//! parameter), no socket, no task and no lock: what joins them to tokio and NATS is `client` and `server`.
+
+mod accept;
+mod client;
+mod disconnect;
+mod inbound;
+mod outbound;
+mod server;
+mod subject;
+
+pub use self::accept::AcceptError;
+pub(crate) use self::accept::VERSION_HEADER;
+pub use self::client::Outcome;
+pub(crate) use self::client::{ClientSession, Ended, Event, Incoming};
+pub use self::disconnect::{CloseReason, PeerReason};
+pub(crate) use self::server::ServerSession;
+pub(crate) use self::subject::{Address, random_token};
+
+use async_nats::{HeaderMap, Subject};
+use bytes::Bytes;
+
+/// What both sides of a session are told when they are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionConfig {
+    /// The largest NATS message to publish, in bytes.
+    pub(crate) chunk_limit: usize,
+    /// The bounds on messages.
+    pub(crate) limits: crate::protocol::Limits,
+}
+
+/// A NATS message to be published for a session.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Transmit {
+    pub(crate) subject: Subject,
+    pub(crate) reply: Option<Subject>,
+    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) payload: Bytes,
+}
+
+/// The answer to a message for a session that is not there (any more): `reply` is the message's reply subject, which is
+/// the sender's session, with a number behind it if the sender is one of ours. `None` where there is nothing to answer.
+pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
+    if reply.is_empty() || reply == disconnect::DISCONNECT {
+        return None;
+    }
+    let session = match reply.rsplit_once('.') {
+        Some((session, tail)) if tail.trim_start_matches('h').parse::<u64>().is_ok() => session,
+        Some(_) | None => reply,
+    };
+    Some(Transmit {
+        subject: session.into(),
+        reply: Some(Subject::from_static(disconnect::DISCONNECT)),
+        headers: None,
+        payload: PeerReason::UnknownSession.body(0),
+    })
+}

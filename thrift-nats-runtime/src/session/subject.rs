@@ -1,0 +1,72 @@
+//! The subjects of sessions: made from random tokens, below one subject that the process listens on.
+//!
+//! | subject | what arrives there |
+//! | --- | --- |
+//! | `<base>.<token>` | data, accept, disconnect, and the server's 503 for a handshake |
+//! | `<base>.<token>.h` | heartbeats |
+//! | `<base>.<token>.<n>` | the server's 503 for chunk `n`, which this side sent |
+//! | `<base>.<token>.h<n>` | the server's 503 for a heartbeat that this side sent |
+
+/// The alphabet of tokens: 64 characters that mean nothing to NATS, so that a byte of randomness gives one evenly.
+const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+/// The length of a token: 22 characters of 6 bits are 132 bits.
+const TOKEN_LEN: usize = 22;
+
+/// A token of 132 bits from the operating system's random source: nobody can guess it, and it never comes twice.
+pub(crate) fn random_token() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; TOKEN_LEN];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect())
+}
+
+/// A subject below the one that a process listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Address<'a> {
+    /// The session itself.
+    Session { token: &'a str },
+    /// The session's heartbeats.
+    Heartbeat { token: &'a str },
+    /// Where NATS answers that nobody listens to what the session sent: chunk `n`, or a heartbeat.
+    Undelivered { token: &'a str, chunk: Option<u64> },
+}
+
+impl<'a> Address<'a> {
+    /// Takes apart what stands behind the base and its dot; `None` where it is none of ours.
+    pub(crate) fn parse(suffix: &'a str) -> Option<Self> {
+        let Some((token, tail)) = suffix.split_once('.') else {
+            return Some(Self::Session { token: suffix });
+        };
+        match tail.strip_prefix('h') {
+            Some("") => Some(Self::Heartbeat { token }),
+            Some(number) => number.parse::<u64>().ok().map(|_| Self::Undelivered { token, chunk: None }),
+            None => tail.parse().ok().map(|number| Self::Undelivered { token, chunk: Some(number) }),
+        }
+    }
+}
+
+/// The number at the end of a chunk's reply subject, if it has one.
+pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
+    reply.rsplit_once('.')?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_long_and_differ() {
+        let (one, other) = (random_token().unwrap(), random_token().unwrap());
+        assert_eq!(one.len(), TOKEN_LEN);
+        assert_ne!(one, other);
+        assert!(one.bytes().all(|byte| ALPHABET.contains(&byte)));
+    }
+
+    #[test]
+    fn every_address_is_told_apart() {
+        assert_eq!(Address::parse("tok"), Some(Address::Session { token: "tok" }));
+        assert_eq!(Address::parse("tok.h"), Some(Address::Heartbeat { token: "tok" }));
+        assert_eq!(Address::parse("tok.17"), Some(Address::Undelivered { token: "tok", chunk: Some(17) }));
+        assert_eq!(Address::parse("tok.h17"), Some(Address::Undelivered { token: "tok", chunk: None }));
+        assert_eq!(Address::parse("tok.x"), None);
+    }
+}
