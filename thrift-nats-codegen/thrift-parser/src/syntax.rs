@@ -68,12 +68,19 @@ pub struct Doc {
 }
 
 /// A name as written: a plain identifier where something is defined, possibly dotted where it is referred to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Name {
     /// The text.
     pub text: String,
     /// Where it stands.
     pub span: Span,
+}
+
+impl Default for Type {
+    /// `bool`, nowhere.
+    fn default() -> Self {
+        Self { kind: TypeKind::Base(BaseType::Bool), annotations: Vec::new(), span: Span::default() }
+    }
 }
 
 impl fmt::Display for Name {

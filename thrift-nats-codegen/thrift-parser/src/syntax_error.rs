@@ -1,0 +1,177 @@
+//! What is wrong with the text, in words.
+
+use pest::error::{Error, ErrorVariant};
+
+use crate::grammar::Rule;
+use crate::syntax::Span;
+
+/// A mistake in the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// What is wrong.
+    pub message: String,
+    /// A few words to stand under the place.
+    pub label: String,
+    /// The place.
+    pub span: Span,
+    /// What to do about it, where that can be told.
+    pub help: Option<String>,
+}
+
+impl SyntaxError {
+    pub(crate) fn new(message: impl Into<String>, label: impl Into<String>, span: Span) -> Self {
+        Self { message: message.into(), label: label.into(), span, help: None }
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// The token that stands at `at`, as far as an error speaks of it.
+pub(crate) fn token_at(source: &str, at: usize) -> Span {
+    let rest = &source[at..];
+    let mut chars = rest.chars();
+    let len = match chars.next() {
+        None => 0,
+        Some(first) if first.is_alphanumeric() || first == '_' => {
+            rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len())
+        }
+        Some(quote @ ('"' | '\'')) => {
+            let line = rest.lines().next().unwrap_or(rest);
+            line[1..].find(quote).map_or(line.len(), |len| len + 2)
+        }
+        Some('/') if rest.starts_with("/*") => 2,
+        Some(other) => other.len_utf8(),
+    };
+    Span::new(at as u32, (at + len) as u32)
+}
+
+/// The error that the grammar stopped with, at `at`.
+pub(crate) fn explain(source: &str, error: &Error<Rule>, at: usize) -> SyntaxError {
+    let span = token_at(source, at);
+    let token = &source[span.range()];
+    if let Some(error) = lexical(token, span) {
+        return error;
+    }
+    let expected = match &error.variant {
+        ErrorVariant::ParsingError { positives, .. } => expectations(positives),
+        ErrorVariant::CustomError { .. } => Vec::new(),
+    };
+    let found = if token.is_empty() { "the end of the file".to_owned() } else { format!("`{token}`") };
+    let wanted = match expected.as_slice() {
+        [] => "something else".to_owned(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    };
+    let error =
+        SyntaxError::new(format!("expected {wanted}, found {found}"), format!("expected {wanted}"), span);
+    match help(token, error.message.contains("a definition")) {
+        Some(help) => error.with_help(help),
+        None => error,
+    }
+}
+
+/// Tokens that are wrong in themselves.
+fn lexical(token: &str, span: Span) -> Option<SyntaxError> {
+    let first = token.chars().next()?;
+    Some(match first {
+        '"' | '\'' if token.len() < 2 || !token.ends_with(first) => SyntaxError::new(
+            "literal is not closed on its line",
+            format!("no `{first}` follows on this line"),
+            span,
+        ),
+        '/' if token == "/*" => SyntaxError::new("comment is not closed", "no `*/` follows", span),
+        _ if !first.is_ascii() => SyntaxError::new(
+            format!("`{first}` is no character of the IDL"),
+            "only in literals and comments",
+            span,
+        ),
+        _ => return None,
+    })
+}
+
+/// What to say to those who use a form of another time or dialect.
+fn help(token: &str, at_definition: bool) -> Option<&'static str> {
+    Some(match token {
+        "senum" => "`senum` was removed from Thrift: use an `enum`, or `typedef string`",
+        "slist" => "`slist` was removed from Thrift: use `string`",
+        "package" if at_definition => "`package` is of fbthrift: use `namespace`",
+        "message" | "syntax" if at_definition => {
+            "this looks like protocol buffers: in Thrift it is `struct`, without `syntax`"
+        }
+        "@" => "structured annotations are of fbthrift: write `(key = \"value\")` behind the item",
+        ";" | "," if at_definition => "nothing stands between definitions: remove it",
+        _ if at_definition && (token.ends_with("_namespace") || token.ends_with("_package")) => {
+            "write `namespace LANGUAGE NAME`"
+        }
+        _ => return None,
+    })
+}
+
+/// What could have stood there, most telling first.
+fn expectations(positives: &[Rule]) -> Vec<&'static str> {
+    let mut texts: Vec<(u8, &'static str)> = positives.iter().filter_map(|rule| describe(*rule)).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    // What is always optional says least: it goes where there is anything else.
+    if texts.iter().any(|(rank, _)| *rank < 2) {
+        texts.retain(|(rank, _)| *rank < 2);
+    }
+    texts.into_iter().map(|(_, text)| text).take(4).collect()
+}
+
+/// A rule in words, and its rank: 0 for what is needed, 1 for what closes, 2 for what may be left out.
+fn describe(rule: Rule) -> Option<(u8, &'static str)> {
+    Some(match rule {
+        Rule::definition | Rule::header | Rule::item => (0, "a definition"),
+        Rule::typedef | Rule::constant | Rule::enumeration | Rule::structure | Rule::service => {
+            (0, "a definition")
+        }
+        Rule::kw_typedef | Rule::kw_const | Rule::kw_enum | Rule::kw_struct | Rule::kw_service => {
+            (0, "a definition")
+        }
+        Rule::include | Rule::cpp_include | Rule::namespace | Rule::kw_include => (0, "a definition"),
+        Rule::kw_cpp_include | Rule::kw_namespace | Rule::EOI => (0, "a definition"),
+        Rule::name => (0, "a name"),
+        Rule::field_name => (0, "a field name"),
+        Rule::path | Rule::key => (0, "a name"),
+        Rule::field_type | Rule::base | Rule::base_name | Rule::map | Rule::set | Rule::list => (0, "a type"),
+        Rule::kw_map | Rule::kw_set | Rule::kw_list => (0, "a type"),
+        Rule::value | Rule::value_list | Rule::value_map => (0, "a value"),
+        Rule::double | Rule::bare_sign => (0, "a value"),
+        Rule::integer => (0, "an integer"),
+        Rule::truth => return None,
+        Rule::literal => (0, "a quoted literal"),
+        Rule::enum_value => (0, "a value's name"),
+        Rule::field => (0, "a field"),
+        Rule::function => (0, "a function"),
+        Rule::annotation => (0, "an annotation"),
+        Rule::value_entry => (0, "an entry"),
+        Rule::open_brace => (0, "`{`"),
+        Rule::open_paren => (0, "`(`"),
+        Rule::open_angle => (0, "`<`"),
+        Rule::close_brace => (1, "`}`"),
+        Rule::close_paren => (1, "`)`"),
+        Rule::close_bracket => (1, "`]`"),
+        Rule::close_angle => (1, "`>`"),
+        Rule::comma => (0, "`,`"),
+        Rule::colon => (0, "`:`"),
+        Rule::equals => (0, "`=`"),
+        Rule::star => (0, "`*`"),
+        Rule::kw_void => (0, "`void`"),
+        Rule::kw_extends | Rule::extends => (2, "`extends`"),
+        Rule::kw_throws | Rule::throws => (2, "`throws`"),
+        Rule::separator => (2, "`,` or `;`"),
+        Rule::annotations => (2, "annotations"),
+        Rule::open_bracket | Rule::ampersand | Rule::kw_oneway | Rule::requiredness => return None,
+        Rule::kw_cpp_type | Rule::cpp_type | Rule::kw_xsd_all | Rule::kw_xsd_flag => return None,
+        Rule::kw_xsd_attrs | Rule::xsd_attrs => return None,
+        // Silent: never reported.
+        Rule::WHITESPACE | Rule::COMMENT | Rule::trivia | Rule::word_start | Rule::word_rest => return None,
+        Rule::word_end | Rule::word | Rule::dotted | Rule::keyword | Rule::sign | Rule::exponent => {
+            return None;
+        }
+    })
+}

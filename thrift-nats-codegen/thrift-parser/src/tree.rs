@@ -1,0 +1,462 @@
+//! From what the grammar matched to the syntax tree.
+
+use pest::iterators::Pair;
+
+use crate::comments::doc_before;
+use crate::grammar::{Item, Rule};
+use crate::syntax::{
+    Annotation, BaseType, Comment, Const, Definition, Doc, Enum, EnumValue, Field, Function, Header, Include,
+    Integer, Literal, Name, Namespace, Requiredness, Service, Span, Struct, StructKind, Type, TypeKind,
+    Typedef, Value, ValueKind,
+};
+use crate::syntax_error::SyntaxError;
+
+type Node<'s> = Pair<'s, Rule>;
+
+/// Builds the nodes of one source text. What the grammar cannot see, as numbers out of range, it adds to `errors`.
+pub(crate) struct Builder<'s> {
+    source: &'s str,
+    comments: &'s [Comment],
+    /// Where the text that is being matched starts in the source.
+    base: usize,
+    pub(crate) errors: Vec<SyntaxError>,
+}
+
+impl<'s> Builder<'s> {
+    pub(crate) const fn new(source: &'s str, comments: &'s [Comment]) -> Self {
+        Self { source, comments, base: 0, errors: Vec::new() }
+    }
+
+    /// The item that was matched at `base`.
+    pub(crate) fn item(&mut self, item: Node<'_>, base: usize) -> Item {
+        self.base = base;
+        let Some(node) = item.into_inner().find(|node| node.as_rule() != Rule::EOI) else { return Item::End };
+        let is_header = node.as_rule() == Rule::header;
+        let node = node.into_inner().next().expect("a header or definition is one of its kinds");
+        if is_header { Item::Header(self.header(node)) } else { Item::Definition(self.definition(node)) }
+    }
+
+    /// The span of a token.
+    fn span(&self, node: &Node<'_>) -> Span {
+        let span = node.as_span();
+        Span::new((self.base + span.start()) as u32, (self.base + span.end()) as u32)
+    }
+
+    /// The span of a whole node: what it matched may end in white space before something optional that is not there, and
+    /// the separator behind it is not part of it.
+    fn extent(&self, node: &Node<'_>) -> Span {
+        let start = self.span(node).start;
+        let last = node.clone().into_inner().rev().find(|child| child.as_rule() != Rule::separator);
+        Span::new(start, last.map_or(self.span(node).end, |child| self.extent(&child).end))
+    }
+
+    fn doc(&self, start: u32) -> Option<Doc> {
+        doc_before(self.source, self.comments, start)
+    }
+
+    fn name(&self, node: &Node<'_>) -> Name {
+        Name { text: node.as_str().to_owned(), span: self.span(node) }
+    }
+
+    fn header(&mut self, node: Node<'_>) -> Header {
+        let span = self.extent(&node);
+        match node.as_rule() {
+            Rule::namespace => {
+                let mut namespace = Namespace {
+                    scope: Name::default(),
+                    name: Name::default(),
+                    annotations: Vec::new(),
+                    span,
+                };
+                for child in node.into_inner() {
+                    match child.as_rule() {
+                        Rule::star => namespace.scope = self.name(&child),
+                        Rule::key if namespace.scope.text.is_empty() => namespace.scope = self.name(&child),
+                        Rule::key => namespace.name = self.name(&child),
+                        Rule::annotations => namespace.annotations = self.annotations(child),
+                        _ => {}
+                    }
+                }
+                Header::Namespace(namespace)
+            }
+            rule => {
+                let path = node.into_inner().find(|child| child.as_rule() == Rule::literal);
+                let path = self.literal(&path.expect("an include has its path"));
+                let include = Include { path, span };
+                if rule == Rule::include { Header::Include(include) } else { Header::CppInclude(include) }
+            }
+        }
+    }
+
+    fn definition(&mut self, node: Node<'_>) -> Definition {
+        match node.as_rule() {
+            Rule::typedef => Definition::Typedef(self.typedef(node)),
+            Rule::constant => Definition::Const(self.constant(node)),
+            Rule::enumeration => Definition::Enum(self.enumeration(node)),
+            Rule::structure => Definition::Struct(self.structure(node)),
+            _ => Definition::Service(self.service(node)),
+        }
+    }
+
+    fn typedef(&mut self, node: Node<'_>) -> Typedef {
+        let span = self.extent(&node);
+        let mut item = Typedef {
+            doc: self.doc(span.start),
+            ty: Type::default(),
+            name: Name::default(),
+            annotations: Vec::new(),
+            span,
+        };
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::field_type => item.ty = self.field_type(child),
+                Rule::name => item.name = self.name(&child),
+                Rule::annotations => item.annotations = self.annotations(child),
+                _ => {}
+            }
+        }
+        item
+    }
+
+    fn constant(&mut self, node: Node<'_>) -> Const {
+        let span = self.extent(&node);
+        let mut item = Const {
+            doc: self.doc(span.start),
+            ty: Type::default(),
+            name: Name::default(),
+            value: Value { kind: ValueKind::Integer(0), span },
+            span,
+        };
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::field_type => item.ty = self.field_type(child),
+                Rule::name => item.name = self.name(&child),
+                Rule::value => item.value = self.value(child),
+                _ => {}
+            }
+        }
+        item
+    }
+
+    fn enumeration(&mut self, node: Node<'_>) -> Enum {
+        let span = self.extent(&node);
+        let mut item = Enum {
+            doc: self.doc(span.start),
+            name: Name::default(),
+            values: Vec::new(),
+            annotations: Vec::new(),
+            span,
+        };
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::name => item.name = self.name(&child),
+                Rule::enum_value => item.values.push(self.enum_value(child)),
+                Rule::annotations => item.annotations = self.annotations(child),
+                _ => {}
+            }
+        }
+        item
+    }
+
+    fn enum_value(&mut self, node: Node<'_>) -> EnumValue {
+        let span = self.extent(&node);
+        let mut item = EnumValue {
+            doc: self.doc(span.start),
+            name: Name::default(),
+            number: None,
+            annotations: Vec::new(),
+            span,
+        };
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::name => item.name = self.name(&child),
+                Rule::integer => item.number = Some(self.integer(&child)),
+                Rule::truth => {
+                    let value = i64::from(child.as_str() == "true");
+                    item.number = Some(Integer { value, span: self.span(&child) });
+                }
+                Rule::annotations => item.annotations = self.annotations(child),
+                _ => {}
+            }
+        }
+        item
+    }
+
+    fn structure(&mut self, node: Node<'_>) -> Struct {
+        let span = self.extent(&node);
+        let mut item = Struct {
+            kind: StructKind::Struct,
+            doc: self.doc(span.start),
+            name: Name::default(),
+            fields: Vec::new(),
+            annotations: Vec::new(),
+            span,
+        };
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::kw_struct => {
+                    item.kind = match child.as_str() {
+                        "union" => StructKind::Union,
+                        "exception" => StructKind::Exception,
+                        _ => StructKind::Struct,
+                    }
+                }
+                Rule::name => item.name = self.name(&child),
+                Rule::field => item.fields.push(self.field(child)),
+                Rule::annotations => item.annotations = self.annotations(child),
+                _ => {}
+            }
+        }
+        item
+    }
+
+    fn field(&mut self, node: Node<'_>) -> Field {
+        let span = self.extent(&node);
+        let mut item = Field {
+            doc: self.doc(span.start),
+            id: None,
+            requiredness: None,
+            ty: Type::default(),
+            reference: false,
+            name: Name::default(),
+            default: None,
+            annotations: Vec::new(),
+            span,
+        };
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::integer => item.id = Some(self.integer(&child)),
+                Rule::requiredness => {
+                    let requiredness = match child.as_str() {
+                        "required" => Requiredness::Required,
+                        _ => Requiredness::Optional,
+                    };
+                    item.requiredness = Some((requiredness, self.span(&child)));
+                }
+                Rule::field_type => item.ty = self.field_type(child),
+                Rule::ampersand => item.reference = true,
+                Rule::field_name => item.name = self.name(&child),
+                Rule::value => item.default = Some(self.value(child)),
+                Rule::annotations => item.annotations = self.annotations(child),
+                _ => {}
+            }
+        }
+        item
+    }
+
+    fn service(&mut self, node: Node<'_>) -> Service {
+        let span = self.extent(&node);
+        let mut item = Service {
+            doc: self.doc(span.start),
+            name: Name::default(),
+            extends: None,
+            functions: Vec::new(),
+            annotations: Vec::new(),
+            span,
+        };
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::name => item.name = self.name(&child),
+                Rule::extends => {
+                    let parent = child.into_inner().find(|child| child.as_rule() == Rule::path);
+                    item.extends = parent.map(|parent| self.name(&parent));
+                }
+                Rule::function => item.functions.push(self.function(child)),
+                Rule::annotations => item.annotations = self.annotations(child),
+                _ => {}
+            }
+        }
+        item
+    }
+
+    fn function(&mut self, node: Node<'_>) -> Function {
+        let span = self.extent(&node);
+        let mut item = Function {
+            doc: self.doc(span.start),
+            oneway: None,
+            returns: None,
+            returns_span: span,
+            name: Name::default(),
+            arguments: Vec::new(),
+            throws: Vec::new(),
+            throws_span: None,
+            annotations: Vec::new(),
+            span,
+        };
+        for child in node.into_inner() {
+            match child.as_rule() {
+                Rule::kw_oneway => item.oneway = Some(self.span(&child)),
+                Rule::kw_void => item.returns_span = self.span(&child),
+                Rule::field_type => {
+                    let returns = self.field_type(child);
+                    item.returns_span = returns.span;
+                    item.returns = Some(returns);
+                }
+                Rule::name => item.name = self.name(&child),
+                Rule::field => item.arguments.push(self.field(child)),
+                Rule::throws => {
+                    for child in child.into_inner() {
+                        match child.as_rule() {
+                            Rule::kw_throws => item.throws_span = Some(self.span(&child)),
+                            Rule::field => item.throws.push(self.field(child)),
+                            _ => {}
+                        }
+                    }
+                }
+                Rule::annotations => item.annotations = self.annotations(child),
+                _ => {}
+            }
+        }
+        item
+    }
+
+    fn field_type(&mut self, node: Node<'_>) -> Type {
+        let mut item = Type::default();
+        for child in node.into_inner() {
+            let span = self.extent(&child);
+            match child.as_rule() {
+                Rule::annotations => {
+                    item.annotations = self.annotations(child);
+                    continue;
+                }
+                Rule::base => item.kind = TypeKind::Base(base_type(child.as_str().trim_end())),
+                Rule::path => item.kind = TypeKind::Named(child.as_str().to_owned()),
+                rule => item.kind = self.container(rule, child),
+            }
+            item.span = span;
+        }
+        item
+    }
+
+    fn container(&mut self, rule: Rule, node: Node<'_>) -> TypeKind {
+        let mut types = node
+            .into_inner()
+            .filter(|child| child.as_rule() == Rule::field_type)
+            .map(|child| Box::new(self.field_type(child)));
+        let first = types.next().expect("every container has a type");
+        match (rule, types.next()) {
+            (Rule::set, _) => TypeKind::Set(first),
+            (Rule::map, Some(value)) => TypeKind::Map(first, value),
+            _ => TypeKind::List(first),
+        }
+    }
+
+    fn value(&mut self, node: Node<'_>) -> Value {
+        let span = self.extent(&node);
+        let node = node.into_inner().next().expect("a value is one of its kinds");
+        let kind = match node.as_rule() {
+            Rule::integer => ValueKind::Integer(self.integer(&node).value),
+            // The grammar has checked the form; a value too large for a double is infinite, as in C.
+            Rule::double => ValueKind::Double(node.as_str().parse().unwrap_or(f64::INFINITY)),
+            Rule::bare_sign => ValueKind::Double(0.0),
+            Rule::literal => ValueKind::Literal(self.literal(&node).value),
+            Rule::value_list => ValueKind::List(
+                node.into_inner()
+                    .filter(|child| child.as_rule() == Rule::value)
+                    .map(|child| self.value(child))
+                    .collect(),
+            ),
+            Rule::value_map => ValueKind::Map(
+                node.into_inner()
+                    .filter(|child| child.as_rule() == Rule::value_entry)
+                    .map(|child| self.value_entry(child))
+                    .collect(),
+            ),
+            _ => ValueKind::Name(node.as_str().to_owned()),
+        };
+        Value { kind, span }
+    }
+
+    fn value_entry(&mut self, node: Node<'_>) -> (Value, Value) {
+        let mut values = node.into_inner().filter(|child| child.as_rule() == Rule::value);
+        let mut next = || self.value(values.next().expect("an entry has a key and a value"));
+        (next(), next())
+    }
+
+    fn annotations(&mut self, node: Node<'_>) -> Vec<Annotation> {
+        node.into_inner()
+            .filter(|child| child.as_rule() == Rule::annotation)
+            .map(|child| {
+                let span = self.extent(&child);
+                let mut item = Annotation { key: Name::default(), value: None, span };
+                for child in child.into_inner() {
+                    match child.as_rule() {
+                        Rule::key => item.key = self.name(&child),
+                        Rule::literal => item.value = Some(self.literal(&child)),
+                        _ => {}
+                    }
+                }
+                item
+            })
+            .collect()
+    }
+
+    fn integer(&mut self, node: &Node<'_>) -> Integer {
+        let span = self.span(node);
+        let value = parse_integer(node.as_str()).unwrap_or_else(|| {
+            let message = format!("`{}` does not fit 64 bits", node.as_str());
+            let label = "from -9223372036854775808 to 9223372036854775807";
+            self.errors.push(SyntaxError::new(message, label, span));
+            0
+        });
+        Integer { value, span }
+    }
+
+    fn literal(&mut self, node: &Node<'_>) -> Literal {
+        let span = self.span(node);
+        let text = node.as_str();
+        let inner = &text[1..text.len() - 1];
+        let mut value = String::with_capacity(inner.len());
+        let mut chars = inner.char_indices();
+        while let Some((at, char)) = chars.next() {
+            if char != '\\' {
+                value.push(char);
+                continue;
+            }
+            match chars.next() {
+                Some((_, 'r')) => value.push('\r'),
+                Some((_, 'n')) => value.push('\n'),
+                Some((_, 't')) => value.push('\t'),
+                Some((_, escaped @ ('"' | '\'' | '\\'))) => value.push(escaped),
+                Some((end, other)) => {
+                    let start = span.start + 1 + at as u32;
+                    let place = Span::new(start, span.start + 1 + (end + other.len_utf8()) as u32);
+                    let message = format!("unknown escape `\\{other}`");
+                    let label = "known are \\r \\n \\t \\\" \\' and \\\\";
+                    self.errors.push(SyntaxError::new(message, label, place));
+                }
+                None => {}
+            }
+        }
+        Literal { value, span }
+    }
+}
+
+fn base_type(name: &str) -> BaseType {
+    match name {
+        "bool" => BaseType::Bool,
+        "byte" | "i8" => BaseType::I8,
+        "i16" => BaseType::I16,
+        "i32" => BaseType::I32,
+        "i64" => BaseType::I64,
+        "double" => BaseType::Double,
+        "binary" => BaseType::Binary,
+        _ => BaseType::String,
+    }
+}
+
+/// An integer as the Apache compiler reads it: a hex number's magnitude has to fit before its sign is looked at.
+fn parse_integer(text: &str) -> Option<i64> {
+    let (negative, magnitude) = match text.as_bytes() {
+        [b'-', ..] => (true, &text[1..]),
+        [b'+', ..] => (false, &text[1..]),
+        _ => (false, text),
+    };
+    match magnitude.strip_prefix("0x") {
+        Some(digits) => {
+            let magnitude = i64::from_str_radix(digits, 16).ok()?;
+            Some(if negative { -magnitude } else { magnitude })
+        }
+        None => text.parse().ok(),
+    }
+}
