@@ -141,7 +141,7 @@ fn describe(rule: Rule) -> Option<(u8, &'static str)> {
         Rule::kw_map | Rule::kw_set | Rule::kw_list => (0, "a type"),
         Rule::value | Rule::value_list | Rule::value_map => (0, "a value"),
         Rule::double | Rule::bare_sign => (0, "a value"),
-        Rule::integer => (0, "an integer"),
+        Rule::integer | Rule::enum_number => (0, "an integer"),
         Rule::truth => return None,
         Rule::literal => (0, "a quoted literal"),
         Rule::enum_value => (0, "a value's name"),

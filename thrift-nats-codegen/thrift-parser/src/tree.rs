@@ -170,11 +170,7 @@ impl<'s> Builder<'s> {
         for child in node.into_inner() {
             match child.as_rule() {
                 Rule::name => item.name = self.name(&child),
-                Rule::integer => item.number = Some(self.integer(&child)),
-                Rule::truth => {
-                    let value = i64::from(child.as_str() == "true");
-                    item.number = Some(Integer { value, span: self.span(&child) });
-                }
+                Rule::enum_number | Rule::truth => item.number = Some(self.integer(&child)),
                 Rule::annotations => item.annotations = self.annotations(child),
                 _ => {}
             }
@@ -225,7 +221,7 @@ impl<'s> Builder<'s> {
         };
         for child in node.into_inner() {
             match child.as_rule() {
-                Rule::integer => item.id = Some(self.integer(&child)),
+                Rule::integer | Rule::truth => item.id = Some(self.integer(&child)),
                 Rule::requiredness => {
                     let requiredness = match child.as_str() {
                         "required" => Requiredness::Required,
@@ -445,8 +441,13 @@ fn base_type(name: &str) -> BaseType {
     }
 }
 
-/// An integer as the Apache compiler reads it: a hex number's magnitude has to fit before its sign is looked at.
+/// An integer as the Apache compiler reads it: `true` is 1 and `false` is 0, and a hex number's magnitude has to fit before its sign is looked at.
 fn parse_integer(text: &str) -> Option<i64> {
+    match text {
+        "true" => return Some(1),
+        "false" => return Some(0),
+        _ => {}
+    }
     let (negative, magnitude) = match text.as_bytes() {
         [b'-', ..] => (true, &text[1..]),
         [b'+', ..] => (false, &text[1..]),

@@ -1,0 +1,87 @@
+//! The parser against IDL files of public projects, which lie beside the project: `THRIFT_IDL_CORPUS`, or
+//! `../shared/idl-corpus` from the workspace. Without them these tests say so and pass.
+
+use std::path::{Path, PathBuf};
+
+/// What Apache accepts and this parser refuses on purpose.
+const REFUSED: &[(&str, &str)] = &[(
+    "enum_dotted_value.thrift",
+    "Apache checks the names of enum values for dots only where they have no number; nothing can refer to such a value",
+)];
+
+/// Mistakes that are none of the grammar: the checker of the generator finds them.
+const NOT_SYNTAX: &[&str] = &["leg_slist.thrift"];
+
+fn corpus() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/idl-corpus");
+    let path = std::env::var_os("THRIFT_IDL_CORPUS").map_or(beside, PathBuf::from);
+    if !path.is_dir() {
+        println!("skipped: no IDL corpus at {} (set THRIFT_IDL_CORPUS)", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+fn line_and_column(source: &str, offset: u32) -> (usize, usize) {
+    let before = &source[..offset as usize];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8(std::fs::read(path).unwrap()).unwrap_or_else(|error| {
+        // Comments in old encodings: what a caller does is up to it.
+        error.into_bytes().iter().map(|byte| char::from(*byte)).collect()
+    })
+}
+
+fn table(path: &Path) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn every_file_that_apache_accepts_parses() {
+    let Some(corpus) = corpus() else { return };
+    let mut failures = Vec::new();
+    let mut files = 0;
+    for (folder, columns) in [("real", [3, 5]), ("oddities", [1, 3])] {
+        for row in table(&corpus.join(folder).join("VERDICTS.tsv")) {
+            if !columns.iter().any(|column| matches!(row[*column].as_str(), "yes" | "accepts")) {
+                continue;
+            }
+            if REFUSED.iter().any(|(file, _)| folder == "oddities" && *file == row[0]) {
+                continue;
+            }
+            files += 1;
+            let source = read(&corpus.join(folder).join(&row[0]));
+            if let Some(error) = thrift_parser::parse(&source).errors.first() {
+                let (line, column) = line_and_column(&source, error.span.start);
+                failures.push(format!("{}:{line}:{column}: {}", row[0], error.message));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {files} refused:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_lexical_and_syntactic_mistake_is_found_at_its_place() {
+    let Some(corpus) = corpus() else { return };
+    let mut failures = Vec::new();
+    for row in table(&corpus.join("invalid/EXPECTED.tsv")) {
+        if !matches!(row[1].as_str(), "lex" | "syntax" | "legacy") || NOT_SYNTAX.contains(&row[0].as_str()) {
+            continue;
+        }
+        let source = read(&corpus.join("invalid").join(&row[0]));
+        let found = thrift_parser::parse(&source).errors.first().map(|error| {
+            let (line, column) = line_and_column(&source, error.span.start);
+            (line, column, error.message.clone())
+        });
+        let expected = (row[3].parse::<usize>().unwrap(), row[4].parse::<usize>().unwrap());
+        if found.as_ref().map(|(line, column, _)| (*line, *column)) != Some(expected) {
+            failures.push(format!("{} expected {expected:?}, found {found:?}", row[0]));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
