@@ -30,14 +30,14 @@ fn line_and_column(source: &str, offset: u32) -> (usize, usize) {
 }
 
 fn read(path: &Path) -> String {
-    String::from_utf8(std::fs::read(path).unwrap()).unwrap_or_else(|error| {
+    String::from_utf8(std::fs::read(path).expect("a corpus file is readable")).unwrap_or_else(|error| {
         // Comments in old encodings: what a caller does is up to it.
         error.into_bytes().iter().map(|byte| char::from(*byte)).collect()
     })
 }
 
 fn table(path: &Path) -> Vec<Vec<String>> {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(path).expect("a corpus table is UTF-8");
     text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
