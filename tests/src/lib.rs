@@ -1,1 +1,23 @@
-//! The harness of the tests.
+//! The harness of the tests: real NATS servers, one per test, each on a port of its own.
+//!
+//! ```
+//! use thrift_nats_tests::NatsServer;
+//!
+//! # fn main() -> Result<(), thrift_nats_tests::StartError> {
+//! let server = NatsServer::start()?; // found, or installed into the target folder the first time
+//! println!("listening at {}", server.url());
+//! # Ok(())
+//! # } // and here it is gone
+//! ```
+//!
+//! `cargo xtask setup` finds the same server ahead of the tests and says where it is.
+
+mod command;
+mod folders;
+mod nats_server;
+
+pub use command::RunError;
+pub use folders::{target_dir, workspace_dir};
+pub use nats_server::install::{INSTALLERS, Installer};
+pub use nats_server::program::{Attempt, AttemptError, FindError, NatsProgram, Origin, ProbeError, Search};
+pub use nats_server::{Builder, NatsServer, StartError};
