@@ -124,7 +124,7 @@ pub enum ProbeError {
     #[error("`--version` fails")]
     Run(#[source] RunError),
     /// It runs, and is something else.
-    #[error("`--version` answers {0:?}, not `nats-server: v…`")]
+    #[error("`--version` answers `{0}`, not `nats-server: v…`")]
     OtherProgram(String),
 }
 
@@ -144,7 +144,7 @@ impl NatsProgram {
             command::output(Command::new(&path).arg("--version"), PROBE_BOUND).map_err(ProbeError::Run)?;
         match output.strip_prefix("nats-server: v") {
             Some(version) => Ok(Self { path, version: version.to_owned(), origin }),
-            None => Err(ProbeError::OtherProgram(output.chars().take(80).collect())),
+            None => Err(ProbeError::OtherProgram(output.lines().next().unwrap_or_default().to_owned())),
         }
     }
 
