@@ -1,29 +1,191 @@
-//! The project's tasks: `cargo xtask ci` runs what must pass before a change lands.
+//! The project's tasks. `cargo xtask help` lists them.
+//!
+//! Exit codes: 0, all is well; 1, a step failed; 2, the command line is wrong.
 
-use std::process::{Command, ExitCode};
+mod step;
 
-/// A step: its name, the arguments for cargo, and the environment.
-type Step = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-const STEPS: &[Step] = &[
-    ("format", &["fmt", "--all", "--check"], &[]),
-    ("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
-    ("docs", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
-    ("tests", &["test", "--workspace"], &[]),
-];
+use clap::{Parser, Subcommand};
+use thrift_nats_tests::{NatsProgram, NatsServer, workspace_dir};
+
+use step::{Failed, Step};
+
+/// The project's tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Find, or install into the target folder, what the tests need, and say what and where
+    Setup,
+    /// Run setup, then all tests
+    Test {
+        /// For `cargo test`, such as `-p thrift-nats-tests some_name` or `-- --nocapture`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
+    /// Run the calculator over a NATS server: the one that is named, or else one started for the demo
+    Demo {
+        /// A running NATS server, such as nats://localhost:4222; the variable NATS_URL does the same
+        #[arg(long, value_name = "URL")]
+        nats: Option<OsString>,
+        /// For the demo itself
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
+    /// Run what must pass before a change lands: format, clippy, docs, then test
+    Ci,
+}
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() != Some("ci") {
-        eprintln!("usage: cargo xtask ci");
-        return ExitCode::from(2);
-    }
-    for (name, args, envs) in STEPS {
-        println!("== {name}");
-        let status = Command::new(env!("CARGO")).args(*args).envs(envs.iter().copied()).status();
-        if !status.is_ok_and(|status| status.success()) {
-            eprintln!("== {name} failed");
-            return ExitCode::FAILURE;
+    let result = match Cli::parse_from(keep_separator(env::args_os())).task {
+        Task::Setup => setup().map(drop),
+        Task::Test { arguments } => test(arguments),
+        Task::Demo { nats, arguments } => demo(nats, arguments),
+        Task::Ci => ci(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("{failed}");
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
+}
+
+/// Doubles the `--` of `test -- --nocapture`: clap keeps one of the two for itself, and `cargo test` needs the other.
+fn keep_separator(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<_> = arguments.collect();
+    if arguments.get(1).is_some_and(|task| task == "test")
+        && arguments.get(2).is_some_and(|next| next == "--")
+    {
+        arguments.insert(2, "--".into());
+    }
+    arguments
+}
+
+fn setup() -> Result<&'static NatsProgram, Failed> {
+    let server = find_nats_server()?;
+    let corpus = env::var_os("THRIFT_IDL_CORPUS")
+        .map_or_else(|| workspace_dir().join("../shared/idl-corpus"), PathBuf::from);
+    match corpus.canonicalize() {
+        Ok(corpus) => println!("IDL corpus at {}", corpus.display()),
+        Err(_) => {
+            println!(
+                "no IDL corpus at {}: its tests will be skipped (set THRIFT_IDL_CORPUS)",
+                corpus.display()
+            );
+        }
+    }
+    Ok(server)
+}
+
+fn find_nats_server() -> Result<&'static NatsProgram, Failed> {
+    let program = NatsProgram::find().map_err(|source| Failed::new("setup", "cargo xtask setup", source))?;
+    println!("{program}");
+    Ok(program)
+}
+
+fn test(arguments: Vec<OsString>) -> Result<(), Failed> {
+    println!("== setup");
+    let server = setup()?;
+    let mut step = Step::cargo("tests", ["test"]).env("NATS_SERVER", server.path());
+    // cargo lets --workspace outrank -p; here a person who names a package means it.
+    if !names_package(&arguments) {
+        step = step.args(["--workspace"]);
+    }
+    step.args(["--all-features"]).args(arguments).run()
+}
+
+/// Whether cargo is told which packages; what follows `--` is for the tests themselves.
+fn names_package(arguments: &[OsString]) -> bool {
+    let names = |argument: &OsString| {
+        argument.to_str().is_some_and(|argument| {
+            argument.starts_with("--package") || (argument.starts_with("-p") && !argument.starts_with("--"))
+        })
+    };
+    arguments.iter().take_while(|argument| *argument != "--").any(names)
+}
+
+fn demo(nats: Option<OsString>, arguments: Vec<OsString>) -> Result<(), Failed> {
+    const CALCULATOR: [&str; 9] =
+        ["run", "-q", "-p", "thrift-nats-examples", "--bin", "calculator", "--", "demo", "--nats"];
+    let run = |url: OsString| Step::cargo("demo", CALCULATOR).args([url]).args(arguments).run();
+
+    if let Some(url) = nats.or_else(|| env::var_os("NATS_URL").filter(|url| !url.is_empty())) {
+        return run(url);
+    }
+    // A failure is repeated with the whole task: the server that the command names is gone by then.
+    const ALONE: &str = "cargo xtask demo";
+    find_nats_server()?;
+    let server = NatsServer::start().map_err(|source| Failed::new("NATS server", ALONE, source))?;
+    println!("it listens at {} for this demo", server.url());
+    run(server.url().into()).map_err(|failed| failed.alone(ALONE))
+}
+
+fn ci() -> Result<(), Failed> {
+    Step::cargo("format", ["fmt", "--all", "--check"]).run()?;
+    Step::cargo(
+        "clippy",
+        ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
+    )
+    .run()?;
+    Step::cargo("docs", ["doc", "--workspace", "--no-deps", "--all-features"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()?;
+    test(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Task {
+        let arguments = ["cargo xtask"].into_iter().chain(line.split_whitespace()).map(OsString::from);
+        Cli::try_parse_from(keep_separator(arguments)).unwrap().task
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_test_goes_to_cargo_test_as_it_is() {
+        for line in
+            ["", "-p thrift-nats-tests harness", "-- --nocapture", "--release name -- --ignored", "-- -- x"]
+        {
+            let Task::Test { arguments } = parse(&format!("test {line}")) else { panic!("{line}") };
+            assert_eq!(arguments.join(" ".as_ref()), line);
+        }
+    }
+
+    #[test]
+    fn the_demo_takes_a_server_and_passes_on_the_rest() {
+        let Task::Demo { nats, arguments } = parse("demo --nats nats://host:1 --calls 5 x") else { panic!() };
+        assert_eq!(
+            (nats, arguments.join(" ".as_ref())),
+            (Some("nats://host:1".into()), "--calls 5 x".into())
+        );
+        let Task::Demo { nats, arguments } = parse("demo --calls 5") else { panic!() };
+        assert_eq!((nats, arguments.join(" ".as_ref())), (None, "--calls 5".into()));
+    }
+
+    #[test]
+    fn a_package_is_named_before_the_separator() {
+        let names =
+            |line: &str| names_package(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>());
+        assert!(names("-p x") && names("-px") && names("--package x") && names("--package=x -- y"));
+        assert!(!names("") && !names("name --release") && !names("-- -p"));
+    }
 }

@@ -1,0 +1,152 @@
+//! A step: one cargo command, which a person can run alone too.
+
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::process::{Command, ExitStatus};
+
+use thrift_nats_tests::workspace_dir;
+
+/// One cargo command, run in the workspace's folder.
+#[derive(Debug)]
+pub(crate) struct Step {
+    name: &'static str,
+    arguments: Vec<OsString>,
+    envs: Vec<(&'static str, OsString)>,
+}
+
+/// A step that failed: which one, why, and the command that runs it alone.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    step: &'static str,
+    alone: String,
+    source: Box<dyn Error>,
+}
+
+impl Step {
+    pub(crate) fn cargo<const N: usize>(name: &'static str, arguments: [&str; N]) -> Self {
+        Self { name, arguments: arguments.map(OsString::from).to_vec(), envs: Vec::new() }
+    }
+
+    pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.envs.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn run(self) -> Result<(), Failed> {
+        println!("== {}: {self}", self.name);
+        // The cargo that runs this: with it comes the toolchain.
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(&self.arguments)
+            .envs(self.envs.iter().map(|(name, value)| (name, value)))
+            .current_dir(workspace_dir())
+            .status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Failed::new(self.name, &self, Ended(status))),
+            Err(error) => Err(Failed::new(self.name, &self, NoCargo(error))),
+        }
+    }
+}
+
+/// As it would be typed into a shell.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.envs {
+            write!(f, "{name}={} ", quoted(value))?;
+        }
+        f.write_str("cargo")?;
+        self.arguments.iter().try_for_each(|argument| write!(f, " {}", quoted(argument)))
+    }
+}
+
+fn quoted(word: &OsString) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+impl Failed {
+    pub(crate) fn new(
+        step: &'static str,
+        alone: impl fmt::Display,
+        source: impl Into<Box<dyn Error>>,
+    ) -> Self {
+        Self { step, alone: alone.to_string(), source: source.into() }
+    }
+
+    pub(crate) fn alone(self, command: impl fmt::Display) -> Self {
+        Self { alone: command.to_string(), ..self }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "== {} failed: {}", self.step, self.source)?;
+        let mut next = self.source.source();
+        while let Some(error) = next {
+            write!(f, ": {error}")?;
+            next = error.source();
+        }
+        write!(f, "\n== to run this step alone: {}", self.alone)
+    }
+}
+
+#[derive(Debug)]
+struct Ended(ExitStatus);
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it ended with {}", self.0)
+    }
+}
+
+impl Error for Ended {}
+
+#[derive(Debug)]
+struct NoCargo(io::Error);
+
+impl fmt::Display for NoCargo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cargo does not start")
+    }
+}
+
+impl Error for NoCargo {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_shown_as_a_shell_takes_it() {
+        let step =
+            Step::cargo("docs", ["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").args(["it's"]);
+        assert_eq!(step.to_string(), r"RUSTDOCFLAGS='-D warnings' cargo doc --no-deps 'it'\''s'");
+    }
+
+    #[test]
+    fn a_failure_names_its_step_every_cause_and_the_command() {
+        let failed = Failed::new("docs", "cargo doc", NoCargo(io::Error::other("no such file")));
+        assert_eq!(
+            failed.to_string(),
+            "== docs failed: cargo does not start: no such file\n== to run this step alone: cargo doc"
+        );
+    }
+}
