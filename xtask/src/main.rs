@@ -118,17 +118,17 @@ fn names_package(arguments: &[OsString]) -> bool {
 fn demo(nats: Option<OsString>, arguments: Vec<OsString>) -> Result<(), Failed> {
     const CALCULATOR: [&str; 9] =
         ["run", "-q", "-p", "thrift-nats-examples", "--bin", "calculator", "--", "demo", "--nats"];
-    let run = |url: OsString| Step::cargo("demo", CALCULATOR).args([url]).args(arguments).run();
+    let run = |url: OsString| Step::cargo("demo", CALCULATOR).args([url]).args(arguments.clone()).run();
 
     if let Some(url) = nats.or_else(|| env::var_os("NATS_URL").filter(|url| !url.is_empty())) {
         return run(url);
     }
     // A failure is repeated with the whole task: the server that the command names is gone by then.
-    const ALONE: &str = "cargo xtask demo";
+    let alone = Step::cargo("demo", ["xtask", "demo"]).args(arguments.clone()).to_string();
     find_nats_server()?;
-    let server = NatsServer::start().map_err(|source| Failed::new("NATS server", ALONE, source))?;
+    let server = NatsServer::start().map_err(|source| Failed::new("NATS server", &alone, source))?;
     println!("it listens at {} for this demo", server.url());
-    run(server.url().into()).map_err(|failed| failed.alone(ALONE))
+    run(server.url().into()).map_err(|failed| failed.alone(alone))
 }
 
 fn ci() -> Result<(), Failed> {
