@@ -1,1 +1,40 @@
-//! Generator.
+//! Apache Thrift IDL to typed async Rust for thrift-nats.
+//!
+//! In a build script:
+//!
+//! ```no_run
+//! fn main() -> Result<(), thrift_nats_codegen::Error> {
+//!     thrift_nats_codegen::compile(["idl/tutorial.thrift"])
+//! }
+//! ```
+//!
+//! and in the crate `thrift_nats_runtime::include_thrift!();`. With [`Options`] more can be said; the attribute macro of
+//! the runtime and the command `thrift-nats-gen` take the same options.
+//!
+//! The way of a file: it is parsed (`thrift-parser`), with all it includes resolved and checked (`resolve`) to a program
+//! that knows no Rust (`ir`); names (`naming`) and layout (`shape`) are decided; then code is written (`emit`).
+
+mod diagnostics;
+mod emit;
+mod generate;
+mod graph;
+mod ir;
+mod naming;
+mod options;
+mod resolve;
+mod shape;
+mod sources;
+
+use std::path::Path;
+
+pub use self::diagnostics::{Finding, Report, Severity};
+pub use self::generate::{Error, Generated};
+pub use self::options::Options;
+
+/// For build scripts: generates from `files` and all they include, with all options at their defaults.
+///
+/// # Errors
+/// See [`Error`].
+pub fn compile(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<(), Error> {
+    Options::new().compile(files)
+}

@@ -1,1 +1,149 @@
-//! Macros.
+//! The attribute macro of thrift-nats; used through `thrift_nats_runtime::thrift`.
+
+use std::path::PathBuf;
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::parse::{Parse, ParseStream};
+use syn::{Ident, ItemMod, LitBool, LitStr, Token, parenthesized};
+use thrift_nats_codegen::{Error, Generated, Options};
+
+/// Fills a module with what is generated from `.thrift` files: a module for each namespace.
+///
+/// ```ignore
+/// #[thrift_nats_runtime::thrift("idl/tutorial.thrift")]
+/// mod api {}
+///
+/// use api::tutorial::CalculatorClient;
+/// ```
+///
+/// Paths are relative to the folder of the crate's `Cargo.toml`. The crate is built again when a file that was read has
+/// changed. After the files may stand, separated by commas:
+///
+/// | option | default |
+/// | --- | --- |
+/// | `include("folder", …)` | none: only the including file's folder is searched |
+/// | `client = false`, `server = false` | both are generated |
+/// | `comments = false` | the IDL's comments become documentation |
+/// | `deny_warnings = true` | warnings are shown as uses of something deprecated |
+/// | `runtime = "::path"` | `::thrift_nats_runtime` |
+#[proc_macro_attribute]
+pub fn thrift(
+    arguments: proc_macro::TokenStream,
+    module: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    expand(arguments.into(), module.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// What stands in the brackets of the attribute.
+struct Arguments {
+    files: Vec<PathBuf>,
+    options: Options,
+    /// The first file, for errors.
+    span: Span,
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        // Cargo sets it for every crate that it builds; other build tools start in the folder of the crate.
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+        let mut arguments = Self { files: Vec::new(), options: Options::new(), span: input.span() };
+        while !input.is_empty() {
+            if input.peek(LitStr) {
+                let file: LitStr = input.parse()?;
+                if arguments.files.is_empty() {
+                    arguments.span = file.span();
+                }
+                arguments.files.push(folder.join(file.value()));
+            } else {
+                arguments.option(input, &folder)?;
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        if arguments.files.is_empty() {
+            return Err(syn::Error::new(arguments.span, "expected the path of a `.thrift` file, in quotes"));
+        }
+        Ok(arguments)
+    }
+}
+
+impl Arguments {
+    fn option(&mut self, input: ParseStream<'_>, folder: &std::path::Path) -> syn::Result<()> {
+        let name: Ident = input.parse()?;
+        let options = self.options.clone();
+        let switch = || {
+            input.parse::<Token![=]>()?;
+            input.parse::<LitBool>().map(|value| value.value)
+        };
+        self.options = match name.to_string().as_str() {
+            "include" => {
+                let list;
+                parenthesized!(list in input);
+                let folders = list.parse_terminated(<LitStr as Parse>::parse, Token![,])?;
+                folders.iter().fold(options, |options, path| options.include(folder.join(path.value())))
+            }
+            "client" => options.client(switch()?),
+            "server" => options.server(switch()?),
+            "comments" => options.comments(switch()?),
+            "deny_warnings" => options.deny_warnings(switch()?),
+            "runtime" => {
+                input.parse::<Token![=]>()?;
+                let path: LitStr = input.parse()?;
+                options.runtime(&path.value()).map_err(|error| syn::Error::new(path.span(), error))?
+            }
+            other => {
+                let known = "`include`, `client`, `server`, `comments`, `deny_warnings`, `runtime`";
+                let text = format!("unknown option `{other}`: there are {known}");
+                return Err(syn::Error::new(name.span(), text));
+            }
+        };
+        Ok(())
+    }
+}
+
+fn expand(arguments: TokenStream, module: TokenStream) -> syn::Result<TokenStream> {
+    let Arguments { files, options, span } = syn::parse2(arguments)?;
+    let module: ItemMod = syn::parse2(module)?;
+    let Some((_, items)) = &module.content else {
+        return Err(syn::Error::new_spanned(&module, "expected a module with braces: `mod api {}`"));
+    };
+    let (attributes, visibility, name) = (&module.attrs, &module.vis, &module.ident);
+    let (filled, read) = match options.generate(&files) {
+        Ok(Generated { code, sources, warnings, .. }) => {
+            let code: TokenStream = code.parse().map_err(|error| syn::Error::new(span, error))?;
+            let warnings = warnings.iter().map(|warning| show_warning(&warning.to_string()));
+            (quote! { #code #(#warnings)* }, sources)
+        }
+        Err(error) => (failure(&error, span), error.sources().to_vec()),
+    };
+    // The compiler looks at these again before it takes the crate for unchanged.
+    let tracked = read.iter().filter_map(|path| path.canonicalize().ok()).map(|path| {
+        let path = path.to_string_lossy().into_owned();
+        quote! { const _: &[u8] = ::core::include_bytes!(#path); }
+    });
+    Ok(quote! {
+        #(#attributes)*
+        #visibility mod #name {
+            #(#items)*
+            #filled
+            #(#tracked)*
+        }
+    })
+}
+
+fn failure(error: &Error, span: Span) -> TokenStream {
+    syn::Error::new(span, format!("the Thrift IDL has errors\n\n{error}")).to_compile_error()
+}
+
+/// A warning: a macro has no other way to give one.
+fn show_warning(text: &str) -> TokenStream {
+    quote! {
+        const _: () = {
+            #[deprecated(note = #text)]
+            const THRIFT_IDL: () = ();
+            THRIFT_IDL
+        };
+    }
+}

@@ -1,4 +1,19 @@
-//! The runtime of thrift-nats: Apache Thrift services over NATS.
+//! The runtime of thrift-nats: [Apache Thrift](https://thrift.apache.org) services over [NATS](https://nats.io) sessions.
+//!
+//! Types, clients and service traits are generated from `.thrift` files: by a build script with the crate
+//! `thrift-nats-codegen` and [`include_thrift!`], by the attribute macro [`thrift`](macro@thrift), or by the command
+//! `thrift-nats-gen`. This crate carries their calls.
+//!
+//! - [`Server`] listens on a subject, accepts sessions and runs calls; [`RunningServer`] is one that does.
+//! - [`Client`] is what every generated client is made of: it opens sessions and makes calls. A [`Call`] takes options
+//!   before it is awaited.
+//! - [`Context`] is what a handler knows of a call besides its arguments.
+//! - [`Error`] is everything that is not in the IDL.
+//! - [`protocol`] reads and writes values; generated types implement [`protocol::Value`].
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `macros` | yes | the attribute macro |
 
 mod client;
 mod context;
@@ -13,16 +28,36 @@ mod transport;
 pub use async_nats;
 pub use bytes::Bytes;
 pub use ordered_float::OrderedFloat;
+#[cfg(feature = "macros")]
+pub use thrift_nats_macros::thrift;
 pub use uuid::Uuid;
 
 pub use self::client::{Call, Client, ClientBuilder};
 pub use self::context::Context;
 pub use self::error::{
     AcceptError, ApplicationException, ApplicationExceptionKind, CloseReason, Error, Outcome, PeerReason,
-    SharedError,
+    SharedError, UnknownEnumValue,
 };
 pub use self::method::{MethodError, NoArguments, Success};
 pub use self::server::{RunningServer, Server};
 
 /// A `double` that can be ordered: in sets, and as the key of a map.
 pub type OrderedF64 = OrderedFloat<f64>;
+
+/// Includes what a build script has generated with `thrift_nats_codegen::compile`: a module for each namespace.
+///
+/// With a name it includes the file that was named so by `Options::file_name`.
+///
+/// ```ignore
+/// thrift_nats_runtime::include_thrift!();
+/// use tutorial::CalculatorClient;
+/// ```
+#[macro_export]
+macro_rules! include_thrift {
+    () => {
+        $crate::include_thrift!("thrift.rs");
+    };
+    ($file_name:literal) => {
+        ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $file_name));
+    };
+}

@@ -136,6 +136,14 @@ pub enum DecodeErrorKind {
         /// The name of the field.
         field: &'static str,
     },
+    /// A union holds more than one field.
+    #[error("union `{union}` holds a second field, {id}")]
+    SecondUnionField {
+        /// The name of the union.
+        union: &'static str,
+        /// The id of the second field.
+        id: i16,
+    },
     /// There are bytes left after the value.
     #[error("{0} bytes are left over after the value")]
     TrailingBytes(usize),
@@ -146,6 +154,12 @@ impl DecodeError {
     #[cold]
     pub fn missing_field(structure: &'static str, field: &'static str) -> Self {
         DecodeErrorKind::MissingField { structure, field }.into()
+    }
+
+    /// The error of a union with more than one field.
+    #[cold]
+    pub fn second_union_field(union: &'static str, id: i16) -> Self {
+        DecodeErrorKind::SecondUnionField { union, id }.into()
     }
 
     /// What is wrong.

@@ -1,0 +1,274 @@
+//! Errors and warnings, and the text a person reads: place, line, caret, the other place, and the fix.
+
+use std::fmt::{self, Write};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use crate::sources::{Place, Source, SourceId, Sources};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Nothing is generated.
+    Error,
+    /// Something is generated, and may not be what was meant.
+    Warning,
+}
+
+/// One thing that is wrong with one of the files.
+#[derive(Clone, Debug)]
+pub(crate) struct Diagnostic {
+    severity: Severity,
+    message: String,
+    place: Option<Place>,
+    label: String,
+    notes: Vec<(Place, String)>,
+    help: Option<String>,
+}
+
+impl Diagnostic {
+    pub(crate) fn error(place: Place, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, Some(place), message.into())
+    }
+
+    pub(crate) fn warning(place: Place, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, Some(place), message.into())
+    }
+
+    /// An error that is at no place of any file.
+    pub(crate) fn without_place(message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, None, message.into())
+    }
+
+    const fn new(severity: Severity, place: Option<Place>, message: String) -> Self {
+        Self { severity, message, place, label: String::new(), notes: Vec::new(), help: None }
+    }
+
+    /// A few words to stand under the place.
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Another place that has to do with it.
+    pub(crate) fn note(mut self, place: Place, text: impl Into<String>) -> Self {
+        self.notes.push((place, text.into()));
+        self
+    }
+
+    /// What to do about it.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) const fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    pub(crate) fn maybe_help(self, help: Option<impl Into<String>>) -> Self {
+        match help {
+            Some(help) => self.help(help),
+            None => self,
+        }
+    }
+}
+
+/// All that is wrong with the files of a run, sorted by place.
+#[derive(Clone, Default)]
+pub struct Report {
+    sources: Sources,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    pub(crate) fn new(sources: Sources, mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by_key(|diagnostic| (diagnostic.place, diagnostic.severity));
+        Self { sources, diagnostics }
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
+    /// How many of them there are.
+    pub fn len(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    /// One after the other, by place.
+    pub fn iter(&self) -> impl Iterator<Item = Finding<'_>> {
+        self.diagnostics.iter().map(|diagnostic| Finding { report: self, diagnostic })
+    }
+
+    /// The text, with terminal colours or without.
+    pub fn render(&self, colours: bool) -> String {
+        let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
+        let mut text = String::new();
+        for (position, diagnostic) in self.diagnostics.iter().enumerate() {
+            if position > 0 {
+                text.push_str("\n\n");
+            }
+            text.push_str(&render(&self.sources, diagnostic, &renderer));
+        }
+        text
+    }
+}
+
+/// Sources are left out: they are the files as they are on disk.
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+/// One error or warning of a [`Report`].
+#[derive(Clone, Copy)]
+pub struct Finding<'a> {
+    report: &'a Report,
+    diagnostic: &'a Diagnostic,
+}
+
+impl<'a> Finding<'a> {
+    /// How bad it is.
+    pub fn severity(&self) -> Severity {
+        self.diagnostic.severity
+    }
+
+    /// What is wrong, in one line.
+    pub fn message(&self) -> &'a str {
+        &self.diagnostic.message
+    }
+
+    /// What to do about it, where that is known.
+    pub fn help(&self) -> Option<&'a str> {
+        self.diagnostic.help.as_deref()
+    }
+
+    /// The file, the line and the column, both from 1; `None` where it is at no place of a file.
+    pub fn position(&self) -> Option<(&'a std::path::Path, usize, usize)> {
+        self.diagnostic.place.map(|place| self.report.position(place))
+    }
+}
+
+impl Report {
+    fn position(&self, place: Place) -> (&std::path::Path, usize, usize) {
+        let source = self.sources.get(place.source);
+        let (line, column) = source.position(place.span.start);
+        (&source.path, line, column)
+    }
+}
+
+impl fmt::Debug for Finding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `path:line:column: message (help)`, in one line.
+impl fmt::Display for Finding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((path, line, column)) = self.position() {
+            write!(f, "{}:{line}:{column}: ", path.display())?;
+        }
+        f.write_str(self.message())?;
+        if let Some(help) = self.help() {
+            write!(f, " ({help})")?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes that are further away than this are shown in an excerpt of their own.
+const SAME_EXCERPT: usize = 200;
+
+fn render(sources: &Sources, diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = level
+        .primary_title(diagnostic.message.as_str())
+        .elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new());
+    for excerpt in excerpts(sources, diagnostic) {
+        group = group.element(excerpt.snippet(sources));
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+/// A few lines of a file, and what is to be said about them.
+struct Excerpt<'a> {
+    source: SourceId,
+    first_line: usize,
+    last_line: usize,
+    marks: Vec<(AnnotationKind, Place, &'a str)>,
+}
+
+fn excerpts<'a>(sources: &Sources, diagnostic: &'a Diagnostic) -> Vec<Excerpt<'a>> {
+    let primary = diagnostic.place.map(|place| (AnnotationKind::Primary, place, diagnostic.label.as_str()));
+    let notes = diagnostic.notes.iter().map(|(place, text)| (AnnotationKind::Context, *place, text.as_str()));
+    let mut excerpts: Vec<Excerpt<'a>> = Vec::new();
+    for mark in primary.into_iter().chain(notes) {
+        let source = sources.get(mark.1.source);
+        let (first, last) = (source.line(mark.1.span.start), source.line(mark.1.span.end));
+        let near = excerpts.iter_mut().find(|excerpt| {
+            excerpt.source == mark.1.source
+                && first.abs_diff(excerpt.last_line).min(last.abs_diff(excerpt.first_line)) < SAME_EXCERPT
+        });
+        match near {
+            Some(excerpt) => {
+                excerpt.first_line = excerpt.first_line.min(first);
+                excerpt.last_line = excerpt.last_line.max(last);
+                excerpt.marks.push(mark);
+            }
+            None => excerpts.push(Excerpt {
+                source: mark.1.source,
+                first_line: first,
+                last_line: last,
+                marks: vec![mark],
+            }),
+        }
+    }
+    excerpts
+}
+
+impl<'a> Excerpt<'a> {
+    /// Only these lines are given to the renderer: it would go through the whole file for every error otherwise.
+    fn snippet(&self, sources: &'a Sources) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+        let source: &Source = sources.get(self.source);
+        let (from, to) = (source.line_start(self.first_line), source.line_start(self.last_line + 1));
+        let mut snippet = Snippet::source(&source.text[from..to])
+            .line_start(self.first_line + 1)
+            .path(source.path.display().to_string());
+        for (kind, place, label) in &self.marks {
+            let range = place.span.range();
+            snippet = snippet.annotation(kind.span(range.start - from..range.end - from).label(*label));
+        }
+        snippet
+    }
+}
+
+/// A list as a person says it: `a`, `a and b`, `a, b and c`.
+pub(crate) fn enumerate<T: fmt::Display>(items: &[T]) -> String {
+    let mut text = String::new();
+    for (position, item) in items.iter().enumerate() {
+        let link = match position {
+            0 => "",
+            _ if position + 1 == items.len() => " and ",
+            _ => ", ",
+        };
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{link}{item}");
+    }
+    text
+}

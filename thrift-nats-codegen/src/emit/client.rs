@@ -1,0 +1,124 @@
+//! The client of a service.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::Emitter;
+use super::types::Position;
+use crate::ir::{Function, Item, ItemId, ItemKind};
+use crate::naming::{FunctionNames, ident};
+
+impl Emitter<'_> {
+    pub(super) fn client(
+        &self,
+        id: ItemId,
+        item: &Item,
+        extends: Option<ItemId>,
+        functions: &[Function],
+    ) -> TokenStream {
+        let rt = &self.rt;
+        let names = self.names.item(id);
+        let service = names.service.as_ref().expect("every service has been named");
+        let (name, client) = (ident(&names.name), ident(&service.client));
+        let own = functions
+            .iter()
+            .zip(&service.functions)
+            .map(|(function, names)| self.method(id, function, names, id));
+        let mut inherited = Vec::new();
+        let mut ancestor = extends;
+        while let Some(parent) = ancestor {
+            let ItemKind::Service { extends, functions } = &self.program.item(parent).kind else { break };
+            let names = self.function_names(parent);
+            inherited.extend(
+                functions.iter().zip(names).map(|(function, names)| self.method(parent, function, names, id)),
+            );
+            ancestor = *extends;
+        }
+        let in_process = self.options.server.then(|| {
+            let server = ident(&service.server);
+            quote! {
+                #[doc = " A client of `handler` in this process: the same encoding and dispatch, without NATS."]
+                pub fn in_process(handler: impl #name) -> Self {
+                    Self::new(#rt::Client::in_process(#server::new(handler)))
+                }
+            }
+        });
+        let doc = format!(" Calls `{}`. Cheap to clone; all clones share the session.", item.name.text);
+        quote! {
+            #[doc = #doc]
+            #[derive(Clone, Debug)]
+            pub struct #client {
+                client: #rt::Client,
+            }
+
+            impl #client {
+                #[doc = " Opens a session with the service that listens on `subject`, with all options at their defaults."]
+                #[doc = ""]
+                #[doc = " # Errors"]
+                #[doc = " If nobody listens there, or no session can be opened."]
+                pub async fn connect(
+                    nats: &#rt::async_nats::Client,
+                    subject: impl ::core::convert::Into<::std::string::String>,
+                ) -> ::core::result::Result<Self, #rt::Error> {
+                    #rt::Client::connect(nats, subject).await.map(Self::new)
+                }
+
+                #[doc = " A client with options of its own: see `Client::builder` of the runtime."]
+                #[must_use]
+                pub const fn new(client: #rt::Client) -> Self {
+                    Self { client }
+                }
+
+                #in_process
+
+                #[doc = " Closes the session of all clones; calls in flight fail."]
+                #[doc = ""]
+                #[doc = " # Errors"]
+                #[doc = " If the connection to NATS is gone."]
+                pub async fn close(&self) -> ::core::result::Result<(), #rt::Error> {
+                    self.client.close().await
+                }
+
+                #(#own)*
+                #(#inherited)*
+            }
+        }
+    }
+
+    /// The method for a function of `service`, in the client of `at`.
+    fn method(&self, service: ItemId, function: &Function, names: &FunctionNames, at: ItemId) -> TokenStream {
+        let rt = &self.rt;
+        let (text, method) = (&function.name.text, ident(&names.client_method));
+        let doc = self.doc(function.doc.as_ref(), &format!("Calls `{text}`."));
+        let deprecated = self.deprecated(&function.annotations);
+        let parameters: Vec<_> = names.fields.iter().map(|name| ident(name)).collect();
+        let declared = function.arguments.iter().zip(&parameters).map(|(argument, name)| {
+            let ty = self.ty(&argument.ty, at, Position::Plain);
+            quote! { #name: #ty }
+        });
+        let (success, error) = self.result_types(service, function, names, at);
+        let error = (!function.throws.is_empty()).then(|| quote! { , #error });
+        let arguments = if function.arguments.is_empty() {
+            quote! { #rt::NoArguments }
+        } else {
+            let arguments = self.path(service, &names.arguments, at);
+            quote! { #arguments { #(#parameters),* } }
+        };
+        let kind = if function.oneway {
+            quote! { oneway }
+        } else {
+            quote! { call }
+        };
+        let marked = |annotation: &crate::ir::Annotation| {
+            annotation.key == "idempotent" && matches!(annotation.value.as_str(), "1" | "true")
+        };
+        let idempotent = function.annotations.iter().any(marked).then(|| quote! { .idempotent() });
+        quote! {
+            #doc
+            #deprecated
+            pub fn #method(&self #(, #declared)*) -> #rt::Call<#success #error> {
+                self.client.#kind(#text, &#arguments) #idempotent
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Enums: open ones, so that a value a newer peer has added survives.
+
+use std::collections::HashSet;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::Emitter;
+use super::constant::integer;
+use crate::ir::{EnumValue, Item, ItemId};
+use crate::naming::ident;
+
+impl Emitter<'_> {
+    pub(super) fn enumeration(&self, id: ItemId, item: &Item, values: &[EnumValue]) -> TokenStream {
+        let rt = &self.rt;
+        let doc = self.doc(item.doc.as_ref(), &format!("Enum `{}`.", item.name.text));
+        let deprecated = self.deprecated(&item.annotations);
+        let names = self.names.item(id);
+        let name = ident(&names.name);
+        let written = &item.name.text;
+        let members: Vec<_> = names.members.iter().map(|member| ident(member)).collect();
+        let constants = values.iter().zip(&members).map(|(value, member)| {
+            let doc = self.doc(value.doc.as_ref(), &format!("`{}`, {}.", value.name.text, value.number));
+            let deprecated = self.deprecated(&value.annotations);
+            let number = integer(value.number.into());
+            quote! { #doc #deprecated pub const #member: Self = Self(#number); }
+        });
+        // Of several names for one number the first is the one that is shown.
+        let mut seen = HashSet::new();
+        let distinct: Vec<_> =
+            values.iter().zip(&members).filter(|(value, _)| seen.insert(value.number)).collect();
+        let listed = distinct.iter().map(|(_, member)| member);
+        let shown = distinct.iter().map(|(value, member)| {
+            let text = &value.name.text;
+            quote! { Self::#member => Some(#text) }
+        });
+        let name_doc = " The name of the value in the IDL; `None` for a number that has none.";
+        let name_fn = if distinct.is_empty() {
+            quote! {
+                #[must_use]
+                pub const fn name(self) -> ::core::option::Option<&'static str> { None }
+            }
+        } else {
+            quote! {
+                #[must_use]
+                pub const fn name(self) -> ::core::option::Option<&'static str> {
+                    match self {
+                        #(#shown,)*
+                        Self(_) => None,
+                    }
+                }
+            }
+        };
+        let parsed = values.iter().zip(&members).map(|(value, member)| {
+            let text = &value.name.text;
+            quote! { #text => Ok(Self::#member) }
+        });
+        let derives = self.derives(&item.annotations);
+        quote! {
+            #doc
+            #deprecated
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash #(, #derives)*)]
+            pub struct #name(pub i32);
+
+            impl #name {
+                #(#constants)*
+                #[doc = " The values that the IDL has."]
+                pub const VALUES: &'static [Self] = &[#(Self::#listed),*];
+
+                #[doc = #name_doc]
+                #name_fn
+            }
+
+            #[doc = " The name of the value, or its number."]
+            impl ::core::fmt::Display for #name {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    match self.name() {
+                        Some(name) => f.pad(name),
+                        None => ::core::fmt::Display::fmt(&self.0, f),
+                    }
+                }
+            }
+
+            #[doc = " From the name of a value, or from any number."]
+            impl ::core::str::FromStr for #name {
+                type Err = #rt::UnknownEnumValue;
+
+                fn from_str(text: &str) -> ::core::result::Result<Self, Self::Err> {
+                    match text {
+                        #(#parsed,)*
+                        _ => #rt::UnknownEnumValue::number(#written, text).map(Self),
+                    }
+                }
+            }
+
+            impl ::core::convert::From<i32> for #name {
+                fn from(number: i32) -> Self { Self(number) }
+            }
+
+            impl ::core::convert::From<#name> for i32 {
+                fn from(value: #name) -> Self { value.0 }
+            }
+
+            impl #rt::protocol::Value for #name {
+                const TTYPE: #rt::protocol::TType = #rt::protocol::TType::I32;
+
+                fn write<O: #rt::protocol::OutputProtocol>(
+                    &self,
+                    output: &mut O,
+                ) -> ::core::result::Result<(), #rt::protocol::EncodeError> {
+                    output.i32(self.0);
+                    Ok(())
+                }
+
+                fn read<I: #rt::protocol::InputProtocol>(
+                    input: &mut I,
+                ) -> ::core::result::Result<Self, #rt::protocol::DecodeError> {
+                    input.i32().map(Self)
+                }
+            }
+        }
+    }
+}

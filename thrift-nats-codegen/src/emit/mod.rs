@@ -1,0 +1,149 @@
+//! Rust's text for a program. `quote!` only; every decision has been made before.
+
+mod client;
+mod constant;
+mod docs;
+mod enums;
+mod exception;
+mod function;
+mod record;
+mod server;
+mod types;
+mod union;
+
+use std::collections::BTreeMap;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use thrift_parser::syntax::StructKind;
+
+use crate::ir::{Annotation, Item, ItemId, ItemKind, Program};
+use crate::naming::{Names, ident};
+use crate::options::Options;
+use crate::shape::Shapes;
+
+/// What everything is emitted from.
+pub(crate) struct Emitter<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) names: &'a Names,
+    pub(crate) shapes: &'a Shapes,
+    pub(crate) options: &'a Options,
+    /// The path to the runtime.
+    rt: TokenStream,
+}
+
+/// A module, with the modules in it.
+#[derive(Default)]
+struct Module {
+    items: Vec<ItemId>,
+    /// Files whose items these are, by their stems.
+    files: Vec<String>,
+    modules: BTreeMap<String, Self>,
+}
+
+impl<'a> Emitter<'a> {
+    pub(crate) fn new(
+        program: &'a Program,
+        names: &'a Names,
+        shapes: &'a Shapes,
+        options: &'a Options,
+    ) -> Self {
+        let rt = options.runtime.parse().expect("the path has been parsed before");
+        Self { program, names, shapes, options, rt }
+    }
+}
+
+impl Emitter<'_> {
+    /// The modules of the program.
+    pub(crate) fn program(&self) -> TokenStream {
+        let mut root = Module::default();
+        for (index, file) in self.program.files.iter().enumerate() {
+            let mut module = &mut root;
+            for name in self.names.module_of_file(index) {
+                module = module.modules.entry(name.clone()).or_default();
+            }
+            module.items.extend(&file.items);
+            module.files.push(file.stem.clone());
+        }
+        let modules = root.modules.iter().map(|(name, module)| self.module(name, module, true));
+        modules.collect()
+    }
+
+    fn module(&self, name: &str, module: &Module, outermost: bool) -> TokenStream {
+        let doc = match module.files.as_slice() {
+            [] => format!("Namespace `{name}`."),
+            files => {
+                let files: Vec<String> = files.iter().map(|file| format!("`{file}.thrift`")).collect();
+                format!("Generated from {}.", crate::diagnostics::enumerate(&files))
+            }
+        };
+        let doc = docs::attributes(&doc);
+        let lints = outermost.then(|| {
+            quote! {
+                #[allow(
+                    clippy::allow_attributes,
+                    clippy::approx_constant,
+                    clippy::doc_lazy_continuation,
+                    clippy::doc_markdown,
+                    clippy::large_enum_variant,
+                    clippy::module_inception,
+                    clippy::result_large_err,
+                    clippy::struct_excessive_bools,
+                    clippy::struct_field_names,
+                    clippy::too_long_first_doc_paragraph,
+                    clippy::too_many_arguments,
+                    clippy::too_many_lines,
+                    clippy::type_complexity,
+                    clippy::upper_case_acronyms,
+                    clippy::enum_variant_names,
+                    clippy::should_implement_trait,
+                    clippy::wrong_self_convention,
+                    clippy::match_same_arms,
+                    deprecated,
+                    reason = "names, sizes, values and comments are the IDL's"
+                )]
+            }
+        });
+        let name_ident = ident(name);
+        let items = module.items.iter().map(|id| self.item(*id, self.program.item(*id)));
+        let modules = module.modules.iter().map(|(name, module)| self.module(name, module, false));
+        quote! {
+            #doc
+            #lints
+            pub mod #name_ident {
+                #(#items)*
+                #(#modules)*
+            }
+        }
+    }
+
+    fn item(&self, id: ItemId, item: &Item) -> TokenStream {
+        match &item.kind {
+            ItemKind::Typedef(ty) => self.typedef(id, item, ty),
+            ItemKind::Const { ty, value } => self.constant_item(id, item, ty, value),
+            ItemKind::Enum(values) => self.enumeration(id, item, values),
+            ItemKind::Struct { kind: StructKind::Union, fields } => self.union(id, item, fields),
+            ItemKind::Struct { kind: StructKind::Struct, fields } => self.structure(id, item, fields),
+            ItemKind::Struct { kind: StructKind::Exception, fields } => {
+                let structure = self.structure(id, item, fields);
+                let error = self.exception(id, item, fields);
+                quote! { #structure #error }
+            }
+            ItemKind::Service { extends, functions } => {
+                let messages = self.messages(id, functions);
+                let client = self.options.client.then(|| self.client(id, item, *extends, functions));
+                let server = self.options.server.then(|| self.server(id, item, *extends, functions));
+                quote! { #server #client #messages }
+            }
+        }
+    }
+
+    /// `#[deprecated]`, where the IDL says so.
+    fn deprecated(&self, annotations: &[Annotation]) -> Option<TokenStream> {
+        let annotation = annotations.iter().rev().find(|annotation| annotation.key == "deprecated")?;
+        Some(match annotation.value.as_str() {
+            "" | "1" | "true" => quote! { #[deprecated] },
+            note => quote! { #[deprecated(note = #note)] },
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! Structs, exceptions, and the arguments of functions.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+use super::Emitter;
+use super::constant::integer;
+use super::types::Position;
+use crate::ir::{Annotation, Field, Item, ItemId, Requiredness};
+use crate::naming::ident;
+use crate::shape::{FieldShape, is_zero};
+
+/// Fields that are read and written together.
+pub(super) struct Record<'a> {
+    /// Its name in Rust, and in the IDL.
+    pub(super) name: Ident,
+    pub(super) written: &'a str,
+    pub(super) fields: Vec<Member<'a>>,
+    pub(super) at: ItemId,
+    pub(super) position: Position,
+}
+
+/// A field, with what was decided for it.
+pub(super) struct Member<'a> {
+    pub(super) name: Ident,
+    pub(super) field: &'a Field,
+    pub(super) shape: FieldShape,
+}
+
+impl Emitter<'_> {
+    pub(super) fn structure(&self, id: ItemId, item: &Item, fields: &[Field]) -> TokenStream {
+        let names = self.names.item(id);
+        let members = fields.iter().zip(&names.members).enumerate().map(|(index, (field, name))| Member {
+            name: ident(name),
+            field,
+            shape: self.shapes.field(id, index),
+        });
+        let record = Record {
+            name: ident(&names.name),
+            written: &item.name.text,
+            fields: members.collect(),
+            at: id,
+            position: self.position_in(id),
+        };
+        let doc = self.doc(item.doc.as_ref(), &format!("Struct `{}`.", item.name.text));
+        let deprecated = self.deprecated(&item.annotations);
+        let mut derives = vec![quote! { Clone }, quote! { Debug }];
+        derives.extend(record.has_zero_default().then(|| quote! { Default }));
+        derives.extend(self.comparisons(id));
+        derives.extend(self.derives(&item.annotations));
+        let name = &record.name;
+        let declared = record.fields.iter().map(|member| {
+            let field = member.field;
+            let doc = self.doc(field.doc.as_ref(), &format!("Field {}, `{}`.", field.id, field.name.text));
+            let deprecated = self.deprecated(&field.annotations);
+            let (name, ty) = (&member.name, self.field_type(&field.ty, member.shape, id, record.position));
+            quote! { #doc #deprecated pub #name: #ty }
+        });
+        let default = self.record_default(&record);
+        let value = self.record_value(&record);
+        quote! {
+            #doc
+            #deprecated
+            #[derive(#(#derives),*)]
+            pub struct #name { #(#declared),* }
+            #default
+            #value
+        }
+    }
+
+    /// The traits that compare structs and unions, as far as they have them.
+    pub(super) fn comparisons(&self, id: ItemId) -> Vec<TokenStream> {
+        let mut derives = vec![quote! { PartialEq }];
+        if self.shapes.has_total_equality(id) {
+            derives.extend([quote! { Eq }, quote! { Hash }]);
+        }
+        if self.program.keys.contains(&id) {
+            derives.extend([quote! { PartialOrd }, quote! { Ord }]);
+        }
+        derives
+    }
+
+    /// What `rust.derive` adds.
+    pub(super) fn derives(&self, annotations: &[Annotation]) -> Vec<TokenStream> {
+        let lists = annotations.iter().filter(|annotation| annotation.key == "rust.derive");
+        let paths =
+            lists.flat_map(|list| list.value.split(',')).map(str::trim).filter(|path| !path.is_empty());
+        paths.filter_map(|path| path.parse().ok()).collect()
+    }
+
+    /// `Default`, where it cannot be derived.
+    pub(super) fn record_default(&self, record: &Record<'_>) -> Option<TokenStream> {
+        if record.has_zero_default() {
+            return None;
+        }
+        let name = &record.name;
+        let values = record.fields.iter().map(|member| {
+            let value = self.default_of(member, record);
+            let name = &member.name;
+            quote! { #name: #value }
+        });
+        Some(quote! {
+            #[doc = " Fields have the defaults of the IDL, or are zero, empty or `None`."]
+            impl ::core::default::Default for #name {
+                fn default() -> Self {
+                    Self { #(#values),* }
+                }
+            }
+        })
+    }
+
+    fn default_of(&self, member: &Member<'_>, record: &Record<'_>) -> TokenStream {
+        match &member.field.default {
+            None if member.shape.optional => quote! { None },
+            None => quote! { ::core::default::Default::default() },
+            Some(value) => {
+                let mut value = self.value(value, &member.field.ty, record.at, record.position);
+                if member.shape.boxed {
+                    value = quote! { ::std::boxed::Box::new(#value) };
+                }
+                if member.shape.optional {
+                    value = quote! { Some(#value) };
+                }
+                value
+            }
+        }
+    }
+
+    /// Reading and writing.
+    pub(super) fn record_value(&self, record: &Record<'_>) -> TokenStream {
+        let rt = &self.rt;
+        let (name, written) = (&record.name, record.written);
+        let writes = record.fields.iter().map(|member| {
+            let (name, id) = (&member.name, integer(member.field.id.into()));
+            if member.shape.optional {
+                quote! {
+                    if let Some(value) = &self.#name {
+                        #rt::protocol::Value::write_field(value, output, #id)?;
+                    }
+                }
+            } else {
+                quote! { #rt::protocol::Value::write_field(&self.#name, output, #id)?; }
+            }
+        });
+        let required =
+            || record.fields.iter().filter(|member| member.field.requiredness == Requiredness::Required);
+        let seen =
+            |member: &Member<'_>| format_ident!("has_{}", member.name.to_string().trim_start_matches("r#"));
+        let declared = required().map(|member| {
+            let seen = seen(member);
+            quote! { let mut #seen = false; }
+        });
+        let missing = required().map(|member| {
+            let (seen, field) = (seen(member), &member.field.name.text);
+            quote! {
+                if !#seen {
+                    return Err(#rt::protocol::DecodeError::missing_field(#written, #field));
+                }
+            }
+        });
+        let arms = record.fields.iter().map(|member| {
+            let (name, id) = (&member.name, integer(member.field.id.into()));
+            let (ttype, text) = (self.ttype(&member.field.ty), &member.field.name.text);
+            let read = quote! { input.read_field(#text)? };
+            let read = if member.shape.optional {
+                quote! { Some(#read) }
+            } else {
+                read
+            };
+            if member.field.requiredness == Requiredness::Required {
+                let seen = seen(member);
+                quote! {
+                    (#id, #ttype) => {
+                        value.#name = #read;
+                        #seen = true;
+                    }
+                }
+            } else {
+                quote! { (#id, #ttype) => value.#name = #read, }
+            }
+        });
+        let body = if record.fields.is_empty() {
+            quote! {
+                input.skip(#rt::protocol::TType::Struct)?;
+                Ok(Self {})
+            }
+        } else {
+            quote! {
+                let mut value = Self::default();
+                #(#declared)*
+                input.struct_begin()?;
+                while let Some(field) = input.field_begin()? {
+                    match (field.id, field.ttype) {
+                        #(#arms)*
+                        _ => input.skip(field.ttype)?,
+                    }
+                }
+                input.struct_end();
+                #(#missing)*
+                Ok(value)
+            }
+        };
+        quote! {
+            impl #rt::protocol::Value for #name {
+                const TTYPE: #rt::protocol::TType = #rt::protocol::TType::Struct;
+
+                fn write<O: #rt::protocol::OutputProtocol>(
+                    &self,
+                    output: &mut O,
+                ) -> ::core::result::Result<(), #rt::protocol::EncodeError> {
+                    output.struct_begin()?;
+                    #(#writes)*
+                    output.struct_end();
+                    Ok(())
+                }
+
+                fn read<I: #rt::protocol::InputProtocol>(
+                    input: &mut I,
+                ) -> ::core::result::Result<Self, #rt::protocol::DecodeError> {
+                    #body
+                }
+            }
+        }
+    }
+}
+
+impl Record<'_> {
+    /// Whether all defaults are what `derive(Default)` gives.
+    pub(super) fn has_zero_default(&self) -> bool {
+        self.fields.iter().all(|member| match &member.field.default {
+            None => true,
+            Some(value) => !member.shape.optional && is_zero(value),
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! Types where they are used.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use thrift_parser::syntax::BaseType;
+
+use super::Emitter;
+use crate::ir::{Item, ItemId, ItemKind, Ty, TyKind};
+use crate::naming::ident;
+use crate::shape::{FieldShape, differs_in_key};
+
+/// Where a type or value stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Position {
+    Plain,
+    /// In a set element, a map key, or a struct that is one: it has to be ordered.
+    Key,
+}
+
+impl Emitter<'_> {
+    pub(super) fn typedef(&self, id: ItemId, item: &Item, ty: &Ty) -> TokenStream {
+        let doc = self.doc(item.doc.as_ref(), &format!("Typedef `{}`.", item.name.text));
+        let deprecated = self.deprecated(&item.annotations);
+        let name = ident(&self.names.item(id).name);
+        let ty = self.ty(ty, id, Position::Plain);
+        quote! { #doc #deprecated pub type #name = #ty; }
+    }
+
+    /// Where the fields of a struct stand.
+    pub(super) fn position_in(&self, structure: ItemId) -> Position {
+        if self.program.keys.contains(&structure) { Position::Key } else { Position::Plain }
+    }
+
+    /// A type, as it is written in the module of `at`.
+    pub(super) fn ty(&self, ty: &Ty, at: ItemId, position: Position) -> TokenStream {
+        let rt = &self.rt;
+        let expand = position == Position::Key && differs_in_key(self.program, ty);
+        let ty = if expand { self.program.behind(ty) } else { ty };
+        match &ty.kind {
+            TyKind::Base(base) => match base {
+                BaseType::Bool => quote! { bool },
+                BaseType::I8 => quote! { i8 },
+                BaseType::I16 => quote! { i16 },
+                BaseType::I32 => quote! { i32 },
+                BaseType::I64 => quote! { i64 },
+                BaseType::Double if position == Position::Key => quote! { #rt::OrderedF64 },
+                BaseType::Double => quote! { f64 },
+                BaseType::String => quote! { ::std::string::String },
+                BaseType::Binary => quote! { #rt::Bytes },
+            },
+            TyKind::Uuid => quote! { #rt::Uuid },
+            TyKind::List(element) => {
+                let element = self.ty(element, at, position);
+                quote! { ::std::vec::Vec<#element> }
+            }
+            TyKind::Set(element) => {
+                let element = self.ty(element, at, Position::Key);
+                quote! { ::std::collections::BTreeSet<#element> }
+            }
+            TyKind::Map(key, value) => {
+                let (key, value) = (self.ty(key, at, Position::Key), self.ty(value, at, position));
+                quote! { ::std::collections::BTreeMap<#key, #value> }
+            }
+            TyKind::Item(item) => self.path(*item, &self.names.item(*item).name, at),
+            TyKind::Unknown => unreachable!("a program with an unknown type is not generated"),
+        }
+    }
+
+    /// The type of a field, with what is around it.
+    pub(super) fn field_type(
+        &self,
+        ty: &Ty,
+        shape: FieldShape,
+        at: ItemId,
+        position: Position,
+    ) -> TokenStream {
+        let mut tokens = self.ty(ty, at, position);
+        if shape.boxed {
+            tokens = quote! { ::std::boxed::Box<#tokens> };
+        }
+        if shape.optional {
+            tokens = quote! { ::core::option::Option<#tokens> };
+        }
+        tokens
+    }
+
+    /// The path to something that is generated beside `item`, from the module of `at`.
+    pub(super) fn path(&self, item: ItemId, name: &str, at: ItemId) -> TokenStream {
+        let (to, from) = (self.names.module(self.program, item), self.names.module(self.program, at));
+        let common = to.iter().zip(from).take_while(|(to, from)| to == from).count();
+        let up = from[common..].iter().map(|_| quote! { super:: });
+        let down = to[common..].iter().map(|name| {
+            let name = ident(name);
+            quote! { #name:: }
+        });
+        let name = ident(name);
+        quote! { #(#up)* #(#down)* #name }
+    }
+
+    /// The type on the wire.
+    pub(super) fn ttype(&self, ty: &Ty) -> TokenStream {
+        let rt = &self.rt;
+        let name = match &self.program.behind(ty).kind {
+            TyKind::Base(base) => match base {
+                BaseType::Bool => "Bool",
+                BaseType::I8 => "I8",
+                BaseType::I16 => "I16",
+                BaseType::I32 => "I32",
+                BaseType::I64 => "I64",
+                BaseType::Double => "Double",
+                BaseType::String | BaseType::Binary => "String",
+            },
+            TyKind::Uuid => "Uuid",
+            TyKind::List(_) => "List",
+            TyKind::Set(_) => "Set",
+            TyKind::Map(..) => "Map",
+            TyKind::Item(id) => match self.program.item(*id).kind {
+                ItemKind::Enum(_) => "I32",
+                _ => "Struct",
+            },
+            TyKind::Unknown => unreachable!("a program with an unknown type is not generated"),
+        };
+        let name = ident(name);
+        quote! { #rt::protocol::TType::#name }
+    }
+}

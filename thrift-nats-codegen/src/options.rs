@@ -1,0 +1,128 @@
+//! The one set of options, for build scripts, the macro and the command.
+
+use std::path::{Path, PathBuf};
+
+use crate::generate::{Error, Generated};
+
+/// How code is generated. Build scripts, the attribute macro and the command share these options.
+///
+/// ```no_run
+/// fn main() -> Result<(), thrift_nats_codegen::Error> {
+///     thrift_nats_codegen::Options::new().include("idl/common").server(false).compile(["idl/orders.thrift"])
+/// }
+/// ```
+///
+/// | option | default |
+/// | --- | --- |
+/// | [`include`](Self::include) | none: only the including file's folder is searched |
+/// | [`out_dir`](Self::out_dir) | the variable `OUT_DIR`, which cargo sets for build scripts |
+/// | [`file_name`](Self::file_name) | `thrift.rs` |
+/// | [`client`](Self::client), [`server`](Self::server) | both are generated |
+/// | [`comments`](Self::comments) | the IDL's comments become documentation |
+/// | [`deny_warnings`](Self::deny_warnings) | warnings are only shown |
+/// | [`runtime`](Self::runtime) | `::thrift_nats_runtime` |
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing until `compile` or `generate` is called"]
+pub struct Options {
+    pub(crate) include_paths: Vec<PathBuf>,
+    pub(crate) out_dir: Option<PathBuf>,
+    pub(crate) file_name: PathBuf,
+    pub(crate) client: bool,
+    pub(crate) server: bool,
+    pub(crate) comments: bool,
+    pub(crate) deny_warnings: bool,
+    /// A path, as was checked.
+    pub(crate) runtime: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            include_paths: Vec::new(),
+            out_dir: None,
+            file_name: PathBuf::from("thrift.rs"),
+            client: true,
+            server: true,
+            comments: true,
+            deny_warnings: false,
+            runtime: "::thrift_nats_runtime".to_owned(),
+        }
+    }
+}
+
+impl Options {
+    /// All options at their defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A folder to search for included files, after the including file's own; may be given several times.
+    pub fn include(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.include_paths.push(folder.into());
+        self
+    }
+
+    /// The folder that [`compile`](Self::compile) writes to.
+    pub fn out_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.out_dir = Some(folder.into());
+        self
+    }
+
+    /// The name of the file that [`compile`](Self::compile) writes.
+    pub fn file_name(mut self, name: impl Into<PathBuf>) -> Self {
+        self.file_name = name.into();
+        self
+    }
+
+    /// Whether to generate clients.
+    pub const fn client(mut self, generate: bool) -> Self {
+        self.client = generate;
+        self
+    }
+
+    /// Whether to generate the traits of services and what serves them.
+    pub const fn server(mut self, generate: bool) -> Self {
+        self.server = generate;
+        self
+    }
+
+    /// Whether the IDL's comments become documentation.
+    pub const fn comments(mut self, keep: bool) -> Self {
+        self.comments = keep;
+        self
+    }
+
+    /// Whether a warning is as bad as an error.
+    pub const fn deny_warnings(mut self, deny: bool) -> Self {
+        self.deny_warnings = deny;
+        self
+    }
+
+    /// The path of the runtime crate, where it is not `::thrift_nats_runtime`: re-exported by another crate, say.
+    ///
+    /// # Errors
+    /// If the text is no path.
+    pub fn runtime(mut self, path: &str) -> Result<Self, Error> {
+        syn::parse_str::<syn::Path>(path)
+            .map_err(|error| Error::message(format!("`{path}` is no path to the runtime: {error}")))?;
+        path.clone_into(&mut self.runtime);
+        Ok(self)
+    }
+
+    /// For build scripts: generates from `files` and all they include, and writes one file to the output folder, if it
+    /// has changed. Tells cargo which files it read, and prints warnings as cargo shows them.
+    ///
+    /// # Errors
+    /// See [`Error`]. Nothing is written then.
+    pub fn compile(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<(), Error> {
+        crate::generate::compile(self, files)
+    }
+
+    /// Generates from `files` and all they include, and writes nothing.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn generate(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Generated, Error> {
+        crate::generate::generate(self, files)
+    }
+}

@@ -1,0 +1,181 @@
+//! What holds itself: typedefs, structs that are required all around, and defaults that need themselves.
+
+use std::collections::HashSet;
+
+use thrift_parser::syntax::StructKind;
+
+use super::Checker;
+use crate::diagnostics::Diagnostic;
+use crate::graph::Graph;
+use crate::ir::{Constant, ItemId, ItemKind, Requiredness, Ty, TyKind};
+use crate::sources::Place;
+
+/// A step from one item to another, and where it is written.
+pub(super) struct Edge {
+    pub(super) to: ItemId,
+    pub(super) place: Place,
+}
+
+/// For each circle: its items, and where each leads to the next.
+pub(super) fn circles(edges: &[Vec<Edge>]) -> Vec<Vec<(ItemId, Place)>> {
+    let graph =
+        Graph { edges: edges.iter().map(|to| to.iter().map(|edge| edge.to.index()).collect()).collect() };
+    let circles = graph.circles().into_iter();
+    circles
+        .map(|circle| {
+            let next = circle.iter().cycle().skip(1);
+            let step = |(from, to): (&usize, &usize)| {
+                let edge = edges[*from].iter().find(|edge| edge.to.index() == *to);
+                (ItemId::new(*from), edge.expect("a circle goes along edges").place)
+            };
+            circle.iter().zip(next).map(step).collect()
+        })
+        .collect()
+}
+
+/// How many steps of a circle an error shows.
+const SHOWN_STEPS: usize = 8;
+
+impl Checker<'_> {
+    fn circle_error(&self, circle: &[(ItemId, Place)], what: &str, label: &str) -> Diagnostic {
+        let name = |id: ItemId| self.program.item(id).name.text.as_str();
+        let (first, place) = circle[0];
+        let text = match circle.len() {
+            1 => format!("{what} `{}` {label}", name(first)),
+            len => {
+                let names: Vec<&str> = circle.iter().take(SHOWN_STEPS).map(|(id, _)| name(*id)).collect();
+                let rest = if len > SHOWN_STEPS { "` -> … -> `" } else { "` -> `" };
+                format!("{what} `{}` {label}: `{}{rest}{}`", name(first), names.join("` -> `"), name(first))
+            }
+        };
+        let error = Diagnostic::error(place, text).label("the circle starts here");
+        circle[1..].iter().take(SHOWN_STEPS).fold(error, |error, (_, place)| error.note(*place, ""))
+    }
+
+    pub(super) fn typedef_circles(&mut self) {
+        let edges: Vec<Vec<Edge>> = self.each(|item| match &item.kind {
+            ItemKind::Typedef(ty) => {
+                let mut edges = Vec::new();
+                self.typedefs_in(ty, &mut edges);
+                edges
+            }
+            _ => Vec::new(),
+        });
+        for circle in circles(&edges) {
+            let error = self.circle_error(&circle, "typedef", "stands for itself");
+            self.report(error);
+            for (id, _) in circle {
+                if let ItemKind::Typedef(ty) = &mut self.program.items[id.index()].kind {
+                    ty.kind = TyKind::Unknown;
+                }
+            }
+        }
+    }
+
+    fn typedefs_in(&self, ty: &Ty, edges: &mut Vec<Edge>) {
+        match &ty.kind {
+            TyKind::Item(id) if matches!(self.program.item(*id).kind, ItemKind::Typedef(_)) => {
+                edges.push(Edge { to: *id, place: ty.place });
+            }
+            TyKind::Item(_) | TyKind::Base(_) | TyKind::Uuid | TyKind::Unknown => {}
+            TyKind::List(element) | TyKind::Set(element) => self.typedefs_in(element, edges),
+            TyKind::Map(key, value) => {
+                self.typedefs_in(key, edges);
+                self.typedefs_in(value, edges);
+            }
+        }
+    }
+
+    /// Structs that hold themselves, required all around: no value of them could ever be complete.
+    pub(super) fn infinite_structs(&mut self) {
+        let edges: Vec<Vec<Edge>> = self.each(|item| match &item.kind {
+            ItemKind::Struct { kind: StructKind::Struct | StructKind::Exception, fields } => {
+                let required = fields.iter().filter(|field| field.requiredness == Requiredness::Required);
+                let edge = |ty: &Ty| match self.program.behind(ty).kind {
+                    TyKind::Item(to) => Some(Edge { to, place: ty.place }),
+                    _ => None,
+                };
+                required.filter_map(|field| edge(&field.ty)).collect()
+            }
+            _ => Vec::new(),
+        });
+        for circle in circles(&edges) {
+            let error = self.circle_error(&circle, "struct", "contains itself without a way out");
+            self.report(error.help("make a field of the circle `optional`"));
+        }
+    }
+
+    /// Constants and defaults that need themselves to be made.
+    pub(super) fn default_circles(&mut self) {
+        let edges: Vec<Vec<Edge>> = self.each(|item| {
+            let mut edges = Vec::new();
+            match &item.kind {
+                ItemKind::Const { value, ty } => self.needs(value, ty.place, &mut edges),
+                ItemKind::Struct { fields, .. } => {
+                    for field in fields {
+                        if let Some(default) = &field.default {
+                            self.needs(default, field.name.place, &mut edges);
+                        }
+                    }
+                }
+                ItemKind::Typedef(_) | ItemKind::Enum(_) | ItemKind::Service { .. } => {}
+            }
+            edges
+        });
+        for circle in circles(&edges) {
+            let error = self.circle_error(&circle, "value of", "needs itself");
+            self.report(error.help("write one of the values out, or leave a default away"));
+        }
+    }
+
+    /// The constants and structs whose values have to be there before `constant` can be.
+    fn needs(&self, constant: &Constant, place: Place, edges: &mut Vec<Edge>) {
+        match constant {
+            Constant::Ref(to) => edges.push(Edge { to: *to, place }),
+            Constant::List(elements) => elements.iter().for_each(|element| self.needs(element, place, edges)),
+            Constant::Map(entries) => {
+                for (key, value) in entries {
+                    self.needs(key, place, edges);
+                    self.needs(value, place, edges);
+                }
+            }
+            Constant::Struct(id, given) => {
+                for (_, value) in given {
+                    self.needs(value, place, edges);
+                }
+                let ItemKind::Struct { kind, fields } = &self.program.item(*id).kind else { return };
+                // What is left out comes from the default of the whole struct.
+                if *kind != StructKind::Union && given.len() < fields.len() {
+                    edges.push(Edge { to: *id, place });
+                }
+            }
+            Constant::Bool(_)
+            | Constant::Int(_)
+            | Constant::Double(_)
+            | Constant::String(_)
+            | Constant::Binary(_)
+            | Constant::Uuid(_)
+            | Constant::Enum(..)
+            | Constant::Unknown => {}
+        }
+    }
+
+    /// The structs and unions that `ty` is made of, all the way down.
+    pub(super) fn structs_in(&self, ty: &Ty, found: &mut HashSet<ItemId>) {
+        let mut work = vec![ty];
+        while let Some(ty) = work.pop() {
+            match &self.program.behind(ty).kind {
+                TyKind::List(element) | TyKind::Set(element) => work.push(element),
+                TyKind::Map(key, value) => work.extend([&**key, &**value]),
+                TyKind::Item(id) => {
+                    if let ItemKind::Struct { fields, .. } = &self.program.item(*id).kind
+                        && found.insert(*id)
+                    {
+                        work.extend(fields.iter().map(|field| &field.ty));
+                    }
+                }
+                TyKind::Base(_) | TyKind::Uuid | TyKind::Unknown => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,673 @@
+//! Values: constants and defaults, each made to fit its type.
+
+use thrift_parser::syntax::{self, BaseType, Definition, StructKind, Value, ValueKind};
+use uuid::Uuid;
+
+use super::Checker;
+use super::circles::{Edge, circles};
+use super::definitions::with_article;
+use super::hints;
+use super::scope::Kind;
+use crate::diagnostics::Diagnostic;
+use crate::ir::{Constant, Field, ItemId, ItemKind, Program, Requiredness, Ty, TyKind};
+use crate::sources::{Place, SourceId};
+
+/// How many values may be written out for constants that are used as values of other types. Without a bound, a few
+/// lines could stand for any number of them.
+const MOST_COPIES: usize = 1_000_000;
+
+/// How many constants of other types may stand for one another in a row.
+const MOST_HOPS: usize = 100;
+
+impl Checker<'_> {
+    /// Makes the values of all constants and defaults.
+    pub(super) fn constants(&mut self) {
+        let circular = self.constant_circles();
+        let mut fitter = Fitter { checker: self, circular, copies: 0 };
+        for index in 0..fitter.checker.scopes.declared().len() {
+            let declared = fitter.checker.scopes.declared()[index];
+            let id = ItemId::new(index);
+            match declared.definition {
+                Definition::Const(item) => {
+                    let ItemKind::Const { ty, .. } = &fitter.checker.program.item(id).kind else { continue };
+                    let ty = ty.clone();
+                    let path = Path::root(&item.name.text);
+                    let made = fitter.fit(&item.value, declared.file, &ty, &path, Position::default());
+                    if let ItemKind::Const { value, .. } = &mut fitter.checker.program.items[index].kind {
+                        *value = made;
+                    }
+                }
+                Definition::Struct(item) => {
+                    let position = Position { key: fitter.checker.program.keys.contains(&id), hops: 0 };
+                    fitter.defaults(
+                        declared.file,
+                        &item.name.text,
+                        &item.fields,
+                        (id, List::Fields),
+                        position,
+                    );
+                }
+                Definition::Service(item) => {
+                    for (number, function) in item.functions.iter().enumerate() {
+                        let (name, position) = (&function.name.text, Position::default());
+                        let arguments = (id, List::Arguments(number));
+                        fitter.defaults(declared.file, name, &function.arguments, arguments, position);
+                        let throws = (id, List::Throws(number));
+                        fitter.defaults(declared.file, name, &function.throws, throws, position);
+                    }
+                }
+                Definition::Typedef(_) | Definition::Enum(_) => {}
+            }
+        }
+    }
+
+    /// Reports constants that stand for themselves; returns which they are.
+    fn constant_circles(&mut self) -> Vec<bool> {
+        let edges: Vec<Vec<Edge>> = self
+            .scopes
+            .declared()
+            .iter()
+            .map(|declared| {
+                let mut edges = Vec::new();
+                if let Definition::Const(item) = declared.definition {
+                    self.names_in(&item.value, declared.file, &mut edges);
+                }
+                edges
+            })
+            .collect();
+        let mut circular = vec![false; edges.len()];
+        for circle in circles(&edges) {
+            let text = match circle.as_slice() {
+                [(id, _)] => format!("constant `{}` stands for itself", self.program.item(*id).name.text),
+                _ => {
+                    let mut names: Vec<&str> = circle
+                        .iter()
+                        .take(8)
+                        .map(|(id, _)| self.program.item(*id).name.text.as_str())
+                        .collect();
+                    names.push(if circle.len() > 8 { "…" } else { names[0] });
+                    format!("constants stand for each other in a circle: `{}`", names.join("` -> `"))
+                }
+            };
+            let error = Diagnostic::error(circle[0].1, text).label("the circle starts here");
+            let notes = circle[1..].iter().take(8);
+            self.report(notes.fold(error, |error, (_, place)| error.note(*place, "")));
+        }
+        // All that lead into a circle go round in it, too; the errors name it once.
+        let graph = crate::graph::Graph {
+            edges: edges.iter().map(|to| to.iter().map(|edge| edge.to.index()).collect()).collect(),
+        };
+        let component = graph.components();
+        let mut sizes = vec![0; edges.len()];
+        component.iter().for_each(|component| sizes[*component] += 1);
+        for (node, to) in graph.edges.iter().enumerate() {
+            circular[node] = sizes[component[node]] > 1 || to.contains(&node);
+        }
+        circular
+    }
+
+    fn names_in(&self, value: &Value, file: SourceId, edges: &mut Vec<Edge>) {
+        match &value.kind {
+            ValueKind::Name(name) => {
+                if let Some(Named::Constant(to)) = self.named(file, name) {
+                    edges.push(Edge { to, place: Place { source: file, span: value.span } });
+                }
+            }
+            ValueKind::List(elements) => {
+                elements.iter().for_each(|element| self.names_in(element, file, edges))
+            }
+            ValueKind::Map(entries) => {
+                for (key, value) in entries {
+                    self.names_in(key, file, edges);
+                    self.names_in(value, file, edges);
+                }
+            }
+            ValueKind::Integer(_) | ValueKind::Double(_) | ValueKind::Literal(_) => {}
+        }
+    }
+
+    /// What a name in a value stands for.
+    fn named(&self, file: SourceId, name: &str) -> Option<Named> {
+        if let Some(constant) = self.scopes.find(file, Kind::Constant, name) {
+            return Some(Named::Constant(constant));
+        }
+        match name {
+            "true" => return Some(Named::Integer(1)),
+            "false" => return Some(Named::Integer(0)),
+            _ => {}
+        }
+        let (of, value) = name.rsplit_once('.')?;
+        let id = self.scopes.find(file, Kind::Type, of)?;
+        let place = Place { source: file, span: self.program.item(id).name.place.span };
+        let ty = Ty { kind: TyKind::Item(id), annotations: Vec::new(), place };
+        let TyKind::Item(id) = self.program.behind(&ty).kind else { return None };
+        let ItemKind::Enum(values) = &self.program.item(id).kind else { return None };
+        let number = values.iter().find(|other| other.name.text == value).map(|value| value.number);
+        Some(number.map_or(Named::NoValueOf(id), |number| Named::EnumValue(id, number)))
+    }
+}
+
+/// What a name in a value stands for.
+enum Named {
+    Constant(ItemId),
+    EnumValue(ItemId, i32),
+    /// The enum is there, the value is not.
+    NoValueOf(ItemId),
+    Integer(i64),
+}
+
+/// Where a value stands, as an error says it: `M["a"].field`.
+struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    text: String,
+}
+
+impl<'a> Path<'a> {
+    fn root(name: &str) -> Self {
+        Self { parent: None, text: name.to_owned() }
+    }
+
+    fn then(&'a self, text: String) -> Self {
+        Path { parent: Some(self), text }
+    }
+}
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+/// What else decides how a value is made.
+#[derive(Clone, Copy, Default)]
+struct Position {
+    /// In a set element or map key, where types are made to be ordered and no constant of the type can stand.
+    key: bool,
+    hops: usize,
+}
+
+/// One of the lists of fields of an item.
+#[derive(Clone, Copy)]
+enum List {
+    Fields,
+    /// Of the function with this number.
+    Arguments(usize),
+    Throws(usize),
+}
+
+impl List {
+    fn of(self, program: &mut Program, item: ItemId) -> &mut Vec<Field> {
+        match (self, &mut program.items[item.index()].kind) {
+            (Self::Fields, ItemKind::Struct { fields, .. }) => fields,
+            (Self::Arguments(number), ItemKind::Service { functions, .. }) => {
+                &mut functions[number].arguments
+            }
+            (Self::Throws(number), ItemKind::Service { functions, .. }) => &mut functions[number].throws,
+            _ => unreachable!("items are numbered as definitions are"),
+        }
+    }
+}
+
+struct Fitter<'c, 'a> {
+    checker: &'c mut Checker<'a>,
+    circular: Vec<bool>,
+    copies: usize,
+}
+
+impl Fitter<'_, '_> {
+    fn defaults(
+        &mut self,
+        file: SourceId,
+        owner: &str,
+        written: &[syntax::Field],
+        (id, list): (ItemId, List),
+        position: Position,
+    ) {
+        for (index, field) in written.iter().enumerate() {
+            let Some(value) = &field.default else { continue };
+            let ty = list.of(&mut self.checker.program, id)[index].ty.clone();
+            let root = Path::root(owner);
+            let path = root.then(format!(".{}", field.name));
+            let made = self.fit(value, file, &ty, &path, position);
+            list.of(&mut self.checker.program, id)[index].default = Some(made);
+        }
+    }
+
+    fn error(&mut self, value: &Value, file: SourceId, text: String, label: String) -> Constant {
+        let place = Place { source: file, span: value.span };
+        self.checker.report(Diagnostic::error(place, text).label(label));
+        Constant::Unknown
+    }
+
+    /// The value does not fit its type.
+    fn misfit(&mut self, value: &Value, file: SourceId, ty: &Ty, path: &Path<'_>) -> Constant {
+        let wanted = with_article(&self.type_name(ty));
+        let found = describe(value);
+        self.error(
+            value,
+            file,
+            format!("`{path}` must be {wanted}, not {found}"),
+            format!("expected {wanted}"),
+        )
+    }
+
+    fn type_name(&self, ty: &Ty) -> String {
+        let behind = self.checker.program.behind(ty);
+        match &behind.kind {
+            TyKind::Base(base) => match base {
+                BaseType::Bool => "bool",
+                BaseType::I8 => "i8",
+                BaseType::I16 => "i16",
+                BaseType::I32 => "i32",
+                BaseType::I64 => "i64",
+                BaseType::Double => "double",
+                BaseType::String => "string",
+                BaseType::Binary => "binary",
+            }
+            .to_owned(),
+            TyKind::Uuid => "uuid".to_owned(),
+            TyKind::List(element) => format!("list of {}", self.type_name(element)),
+            TyKind::Set(element) => format!("set of {}", self.type_name(element)),
+            TyKind::Map(key, value) => format!("map of {} to {}", self.type_name(key), self.type_name(value)),
+            TyKind::Item(id) => {
+                let item = self.checker.program.item(*id);
+                let word = match &item.kind {
+                    ItemKind::Enum(_) => "enum",
+                    ItemKind::Struct { kind: StructKind::Union, .. } => "union",
+                    ItemKind::Struct { kind: StructKind::Exception, .. } => "exception",
+                    _ => "struct",
+                };
+                format!("value of {word} {}", item.name.text)
+            }
+            TyKind::Unknown => "value".to_owned(),
+        }
+    }
+
+    /// The value, as one of type `ty`.
+    fn fit(
+        &mut self,
+        value: &Value,
+        file: SourceId,
+        ty: &Ty,
+        path: &Path<'_>,
+        position: Position,
+    ) -> Constant {
+        if position.hops > 0 {
+            self.copies += 1;
+            if self.copies == MOST_COPIES {
+                let text = format!("constants of other types stand for more than {MOST_COPIES} values");
+                return self.error(value, file, text, "too many here".to_owned());
+            }
+            if self.copies > MOST_COPIES {
+                return Constant::Unknown;
+            }
+        }
+        if let ValueKind::Name(name) = &value.kind {
+            return self.fit_name(value, name, file, ty, path, position);
+        }
+        let behind = self.checker.program.behind(ty).clone();
+        match (&behind.kind, &value.kind) {
+            (TyKind::Unknown, _) => Constant::Unknown,
+            (TyKind::Base(base), kind) => self.fit_base(*base, kind, value, file, ty, path),
+            (TyKind::Uuid, ValueKind::Literal(text)) => match parse_uuid(text) {
+                Some(uuid) => Constant::Uuid(uuid),
+                None => {
+                    let label = "expected 8-4-4-4-12 hexadecimal digits, in braces or not".to_owned();
+                    self.error(value, file, format!("`{path}` is not a UUID"), label)
+                }
+            },
+            (TyKind::List(element) | TyKind::Set(element), ValueKind::List(values)) => {
+                let position =
+                    Position { key: position.key || matches!(behind.kind, TyKind::Set(_)), ..position };
+                let fit = |(index, value): (usize, &Value)| {
+                    self.fit(value, file, element, &path.then(format!("[{index}]")), position)
+                };
+                Constant::List(values.iter().enumerate().map(fit).collect())
+            }
+            // Apache's compiler takes it, and ThriftTest.thrift has one.
+            (TyKind::List(_) | TyKind::Set(_), ValueKind::Map(entries)) if entries.is_empty() => {
+                Constant::List(Vec::new())
+            }
+            (TyKind::Map(key, element), ValueKind::Map(entries)) => {
+                self.duplicate_keys(entries, file, path);
+                let in_key = Position { key: true, ..position };
+                let fit = |(name, value): &(Value, Value)| {
+                    let shown = written(name);
+                    let made = self.fit(name, file, key, &path.then(format!("<key {shown}>")), in_key);
+                    (made, self.fit(value, file, element, &path.then(format!("[{shown}]")), position))
+                };
+                Constant::Map(entries.iter().map(fit).collect())
+            }
+            (TyKind::Item(id), kind) => match (&self.checker.program.item(*id).kind, kind) {
+                (ItemKind::Enum(values), ValueKind::Integer(number)) => {
+                    match values.iter().find(|other| i64::from(other.number) == *number) {
+                        Some(found) => Constant::Enum(*id, found.number),
+                        None => {
+                            let name = self.checker.program.item(*id).name.text.clone();
+                            let label = format!("no value of enum `{name}`");
+                            self.error(value, file, format!("`{name}` has no value {number}"), label)
+                        }
+                    }
+                }
+                (ItemKind::Struct { .. }, ValueKind::Map(entries)) => {
+                    self.fit_struct(*id, entries, value, file, path, position)
+                }
+                _ => self.misfit(value, file, ty, path),
+            },
+            _ => self.misfit(value, file, ty, path),
+        }
+    }
+
+    fn fit_base(
+        &mut self,
+        base: BaseType,
+        kind: &ValueKind,
+        value: &Value,
+        file: SourceId,
+        ty: &Ty,
+        path: &Path<'_>,
+    ) -> Constant {
+        match (base, kind) {
+            (BaseType::Bool, ValueKind::Integer(number)) => match number {
+                0 => Constant::Bool(false),
+                1 => Constant::Bool(true),
+                _ => {
+                    let label = "expected true, false, 1 or 0".to_owned();
+                    self.error(value, file, format!("`{path}` must be a bool, not {number}"), label)
+                }
+            },
+            (BaseType::I8 | BaseType::I16 | BaseType::I32 | BaseType::I64, ValueKind::Integer(number)) => {
+                let (least, most) = match base {
+                    BaseType::I8 => (i64::from(i8::MIN), i64::from(i8::MAX)),
+                    BaseType::I16 => (i64::from(i16::MIN), i64::from(i16::MAX)),
+                    BaseType::I32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
+                    _ => (i64::MIN, i64::MAX),
+                };
+                if (least..=most).contains(number) {
+                    return Constant::Int(*number);
+                }
+                let name = self.type_name(ty);
+                let label = format!("not within {least} and {most}");
+                self.error(value, file, format!("`{path}`: {number} does not fit into an {name}"), label)
+            }
+            (BaseType::Double, ValueKind::Double(number)) => Constant::Double(*number),
+            (BaseType::Double, ValueKind::Integer(number)) => Constant::Double(*number as f64),
+            (BaseType::String, ValueKind::Literal(text)) => Constant::String(text.clone()),
+            (BaseType::Binary, ValueKind::Literal(text)) => Constant::Binary(text.clone().into_bytes()),
+            _ => self.misfit(value, file, ty, path),
+        }
+    }
+
+    fn fit_name(
+        &mut self,
+        value: &Value,
+        name: &str,
+        file: SourceId,
+        ty: &Ty,
+        path: &Path<'_>,
+        position: Position,
+    ) -> Constant {
+        match self.checker.named(file, name) {
+            Some(Named::Integer(number)) => {
+                let integer = Value { kind: ValueKind::Integer(number), span: value.span };
+                self.fit(&integer, file, ty, path, position)
+            }
+            Some(Named::EnumValue(id, number)) => match self.checker.program.behind(ty).kind {
+                TyKind::Item(wanted) if wanted == id => Constant::Enum(id, number),
+                TyKind::Item(_) => self.misfit(value, file, ty, path),
+                // An enum value is a number where a number is wanted.
+                _ => {
+                    let integer = Value { kind: ValueKind::Integer(i64::from(number)), span: value.span };
+                    self.fit(&integer, file, ty, path, position)
+                }
+            },
+            Some(Named::NoValueOf(_)) | None if self.value_of_wanted(name, ty).is_some() => {
+                let Some((id, number)) = self.value_of_wanted(name, ty) else { return Constant::Unknown };
+                let right = match &ty.kind {
+                    TyKind::Item(named) => self.shown_name(*named, file),
+                    _ => self.shown_name(id, file),
+                };
+                let last = name.rsplit('.').next().unwrap_or(name);
+                let place = Place { source: file, span: value.span };
+                self.checker.report(
+                    Diagnostic::warning(place, format!("`{name}` is taken for `{right}.{last}`"))
+                        .label("names no enum that is known here")
+                        .help(format!("write `{right}.{last}`")),
+                );
+                Constant::Enum(id, number)
+            }
+            Some(Named::NoValueOf(id)) => {
+                let item = self.checker.program.item(id);
+                let (of, missing) = name.rsplit_once('.').unwrap_or(("", name));
+                let ItemKind::Enum(values) = &item.kind else { return Constant::Unknown };
+                let near = hints::nearest(missing, values.iter().map(|value| value.name.text.as_str()));
+                let help = near.map(|near| format!("there is `{of}.{near}`"));
+                let place = Place { source: file, span: value.span };
+                let error =
+                    Diagnostic::error(place, format!("enum `{}` has no value `{missing}`", item.name.text))
+                        .label("no such value")
+                        .note(item.name.place, "the enum is defined here")
+                        .maybe_help(help);
+                self.checker.report(error);
+                Constant::Unknown
+            }
+            Some(Named::Constant(id)) => self.fit_constant(value, id, file, ty, path, position),
+            None => {
+                let unknown = self.checker.scopes.unknown(file, Kind::Constant, name, value.span);
+                let behind = self.checker.program.behind(ty);
+                let unknown = unknown.map(|error| match behind.kind {
+                    // A value of the enum that is wanted, without the name of the enum.
+                    TyKind::Item(id) => match &self.checker.program.item(id).kind {
+                        ItemKind::Enum(values) if values.iter().any(|value| value.name.text == name) => {
+                            let of = match &ty.kind {
+                                TyKind::Item(id) => self.shown_name(*id, file),
+                                _ => self.shown_name(id, file),
+                            };
+                            error.help(format!("write `{of}.{name}`"))
+                        }
+                        _ => error,
+                    },
+                    _ => error,
+                });
+                self.checker.diagnostics.extend(unknown);
+                Constant::Unknown
+            }
+        }
+    }
+
+    /// The value of the enum `ty` that a name means which has its last part: Apache's compiler looks at no more than that.
+    fn value_of_wanted(&self, name: &str, ty: &Ty) -> Option<(ItemId, i32)> {
+        let (_, last) = name.rsplit_once('.')?;
+        let TyKind::Item(id) = self.checker.program.behind(ty).kind else { return None };
+        let ItemKind::Enum(values) = &self.checker.program.item(id).kind else { return None };
+        values.iter().find(|value| value.name.text == last).map(|value| (id, value.number))
+    }
+
+    /// The name of an item as it is written in `file`.
+    fn shown_name(&self, id: ItemId, file: SourceId) -> String {
+        let item = self.checker.program.item(id);
+        if item.file == file {
+            return item.name.text.clone();
+        }
+        format!("{}.{}", self.checker.program.files[item.file.index()].stem, item.name.text)
+    }
+
+    fn fit_constant(
+        &mut self,
+        value: &Value,
+        id: ItemId,
+        file: SourceId,
+        ty: &Ty,
+        path: &Path<'_>,
+        position: Position,
+    ) -> Constant {
+        if self.circular[id.index()] {
+            return Constant::Unknown;
+        }
+        let declared = self.checker.scopes.item(id);
+        let (Definition::Const(constant), ItemKind::Const { ty: of, .. }) =
+            (declared.definition, &self.checker.program.item(id).kind)
+        else {
+            return Constant::Unknown;
+        };
+        if matches!(self.checker.program.behind(of).kind, TyKind::Unknown) {
+            return Constant::Unknown;
+        }
+        if !position.key && same(&self.checker.program, of, ty) {
+            return Constant::Ref(id);
+        }
+        let hops = position.hops + 1;
+        let place = Place { source: file, span: value.span };
+        if hops > MOST_HOPS {
+            let text = format!("more than {MOST_HOPS} constants of different types stand for one another");
+            return self.error(value, file, text, "too many in a row".to_owned());
+        }
+        // Its value is made anew for the other type. What does not fit is said once, where it is used.
+        let before = self.checker.diagnostics.len();
+        let made = self.fit(&constant.value, declared.file, ty, path, Position { hops, ..position });
+        if self.checker.diagnostics.len() > before {
+            self.checker.diagnostics.truncate(before);
+            let wanted = with_article(&self.type_name(ty));
+            let ItemKind::Const { ty: of, .. } = &self.checker.program.item(id).kind else { return made };
+            let of = with_article(&self.type_name(of));
+            let error =
+                Diagnostic::error(place, format!("`{path}` must be {wanted}; `{}` is {of}", constant.name))
+                    .label(format!("expected {wanted}"))
+                    .note(declared.place(), "the constant is defined here");
+            self.checker.report(error);
+            return Constant::Unknown;
+        }
+        made
+    }
+
+    fn fit_struct(
+        &mut self,
+        id: ItemId,
+        entries: &[(Value, Value)],
+        value: &Value,
+        file: SourceId,
+        path: &Path<'_>,
+        position: Position,
+    ) -> Constant {
+        let mut made: Vec<(usize, Constant)> = Vec::with_capacity(entries.len());
+        let in_key = Position { key: position.key || self.checker.program.keys.contains(&id), ..position };
+        for (key, entry) in entries {
+            let ItemKind::Struct { fields, .. } = &self.checker.program.item(id).kind else { break };
+            let place = Place { source: file, span: key.span };
+            let ValueKind::Literal(name) = &key.kind else {
+                let text =
+                    format!("a field of `{path}` must be named by a quoted literal, not {}", describe(key));
+                self.error(key, file, text, "expected a field's name in quotes".to_owned());
+                continue;
+            };
+            let Some(index) = fields.iter().position(|field| field.name.text == *name) else {
+                let item = self.checker.program.item(id);
+                let near = hints::nearest(name, fields.iter().map(|field| field.name.text.as_str()));
+                let error = Diagnostic::error(place, format!("`{}` has no field `{name}`", item.name.text))
+                    .label("no such field")
+                    .note(item.name.place, "defined here")
+                    .maybe_help(near.map(|near| format!("there is a field `{near}`")));
+                self.checker.report(error);
+                continue;
+            };
+            let ty = fields[index].ty.clone();
+            let constant = self.fit(entry, file, &ty, &path.then(format!(".{name}")), in_key);
+            if let Some(first) = made.iter_mut().find(|(other, _)| *other == index) {
+                let text = format!("field `{name}` of `{path}` is given twice");
+                self.checker.report(Diagnostic::warning(place, text).label("the last one counts"));
+                first.1 = constant;
+            } else {
+                made.push((index, constant));
+            }
+        }
+        let ItemKind::Struct { kind, fields } = &self.checker.program.item(id).kind else {
+            return Constant::Unknown;
+        };
+        let place = Place { source: file, span: value.span };
+        if *kind == StructKind::Union {
+            if entries.len() != 1 {
+                let text = format!("`{path}` must have exactly one field: it is a union");
+                self.checker
+                    .report(Diagnostic::error(place, text).label(format!("{} fields", entries.len())));
+            }
+        } else {
+            let missing = fields.iter().enumerate().filter(|(index, field)| {
+                let given = made.iter().any(|(given, _)| given == index);
+                !given && field.requiredness == Requiredness::Required && field.default.is_none()
+            });
+            let missing: Vec<String> = missing.map(|(_, field)| format!("`{}`", field.name.text)).collect();
+            if !missing.is_empty() {
+                let missing = crate::diagnostics::enumerate(&missing);
+                let text = format!("`{path}` leaves out the required field {missing}");
+                self.checker.report(Diagnostic::warning(place, text).label("zero or empty then"));
+            }
+        }
+        Constant::Struct(id, made)
+    }
+
+    fn duplicate_keys(&mut self, entries: &[(Value, Value)], file: SourceId, path: &Path<'_>) {
+        let mut seen = std::collections::HashMap::new();
+        for (key, _) in entries {
+            let plain =
+                matches!(key.kind, ValueKind::Integer(_) | ValueKind::Literal(_) | ValueKind::Name(_));
+            let place = Place { source: file, span: key.span };
+            if let Some(first) = plain.then(|| seen.insert(written(key), place)).flatten() {
+                let text = format!("`{path}` has the key {} twice", written(key));
+                self.checker.report(
+                    Diagnostic::warning(place, text).label("the last one counts").note(first, "first here"),
+                );
+            }
+        }
+    }
+}
+
+/// Whether two types are one in every language.
+fn same(program: &Program, one: &Ty, other: &Ty) -> bool {
+    let (one, other) = (program.behind(one), program.behind(other));
+    match (&one.kind, &other.kind) {
+        (TyKind::Base(one), TyKind::Base(other)) => one == other,
+        (TyKind::Uuid, TyKind::Uuid) => true,
+        (TyKind::List(one), TyKind::List(other)) | (TyKind::Set(one), TyKind::Set(other)) => {
+            same(program, one, other)
+        }
+        (TyKind::Map(key, value), TyKind::Map(other_key, other_value)) => {
+            same(program, key, other_key) && same(program, value, other_value)
+        }
+        (TyKind::Item(one), TyKind::Item(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// `8-4-4-4-12` digits, in braces or not, as Apache's compiler takes them.
+fn parse_uuid(text: &str) -> Option<Uuid> {
+    let bare = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
+    if bare.len() == 36 { Uuid::parse_str(bare).ok() } else { None }
+}
+
+/// What a value is, in a few words.
+fn describe(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::Integer(number) => format!("the integer {number}"),
+        ValueKind::Double(_) => "a double".to_owned(),
+        ValueKind::Literal(_) => "a quoted literal".to_owned(),
+        ValueKind::Name(name) => format!("`{name}`"),
+        ValueKind::List(_) => "a list".to_owned(),
+        ValueKind::Map(_) => "a map".to_owned(),
+    }
+}
+
+/// A value as it is written, cut short.
+fn written(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::Integer(number) => number.to_string(),
+        ValueKind::Double(number) => number.to_string(),
+        ValueKind::Literal(text) if text.chars().count() <= 40 => format!("{text:?}"),
+        ValueKind::Literal(text) => format!("{:?}…", text.chars().take(40).collect::<String>()),
+        ValueKind::Name(name) => name.clone(),
+        ValueKind::List(_) => "[…]".to_owned(),
+        ValueKind::Map(_) => "{…}".to_owned(),
+    }
+}

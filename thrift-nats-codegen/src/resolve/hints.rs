@@ -1,0 +1,49 @@
+//! What someone may have meant.
+
+/// The name that is nearest to `wanted`, if one is near enough to be meant.
+pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A third of the letters may be wrong, as rustc has it.
+    let most = (wanted.chars().count().max(3)) / 3;
+    names
+        .filter(|name| *name != wanted && name.len().abs_diff(wanted.len()) <= 3 * most)
+        .map(|name| {
+            let same = name.eq_ignore_ascii_case(wanted);
+            (if same { 0 } else { strsim::damerau_levenshtein(wanted, name) }, name)
+        })
+        .filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// The name of a base type in Thrift for one of another language or version.
+pub(super) fn base_type(written: &str) -> Option<&'static str> {
+    Some(match written {
+        "slist" | "str" | "String" | "text" | "varchar" => "string",
+        "boolean" | "Bool" => "bool",
+        "int8" | "char" | "I8" => "i8",
+        "short" | "int16" | "I16" => "i16",
+        "int" | "integer" | "int32" | "I32" => "i32",
+        "long" | "int64" | "I64" => "i64",
+        "float" | "float32" | "float64" | "f32" | "f64" | "Double" => "double",
+        "bytes" | "blob" | "buffer" => "binary",
+        "UUID" | "guid" => "uuid",
+        "array" | "vector" | "Vec" | "seq" => "list<…>",
+        "dict" | "hash" | "Map" => "map<…, …>",
+        "u8" | "uint8" | "u16" | "uint16" => "i32",
+        "u32" | "uint32" | "u64" | "uint64" => "i64",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_name_is_found_and_a_far_one_is_not() {
+        let names = ["Item", "Order", "string"];
+        assert_eq!(nearest("Itme", names.into_iter()), Some("Item"));
+        assert_eq!(nearest("order", names.into_iter()), Some("Order"));
+        assert_eq!(nearest("Customer", names.into_iter()), None);
+    }
+}

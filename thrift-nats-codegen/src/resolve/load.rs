@@ -1,0 +1,274 @@
+//! Reading files, and what they include, each once.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thrift_parser::syntax::{CommentKind, Document, Header, Include, Span};
+
+use crate::diagnostics::{Diagnostic, enumerate};
+use crate::graph::Graph;
+use crate::sources::{Place, Source, SourceId, Sources};
+
+/// A file, parsed.
+#[derive(Debug)]
+pub(super) struct File {
+    /// Its name without folder and last extension.
+    pub(super) stem: String,
+    pub(super) document: Document,
+    /// What it includes and could be read, in source order.
+    pub(super) includes: Vec<SourceId>,
+    /// The prefixes of the files that it includes and that could not be read.
+    pub(super) missing: Vec<String>,
+    /// Whether the text has mistakes: some definitions may not be there then.
+    pub(super) broken: bool,
+}
+
+/// All files of a run.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// By [`SourceId`].
+    pub(super) files: Vec<File>,
+    /// Every file after those that it includes.
+    pub(super) order: Vec<SourceId>,
+}
+
+/// Reads `roots` and everything they include.
+pub(super) fn load(
+    roots: &[PathBuf],
+    include_paths: &[PathBuf],
+    sources: &mut Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Files {
+    let mut loader = Loader { include_paths, sources, diagnostics, known: HashMap::new(), files: Vec::new() };
+    for root in roots {
+        loader.root(root);
+    }
+    // Files are met while this goes on; a file is looked at once, so circles do no harm.
+    let mut next = 0;
+    while next < loader.files.len() {
+        loader.includes_of(next);
+        next += 1;
+    }
+    let files = loader.files;
+    report_circles(&files, sources, diagnostics);
+    let order = post_order(&files);
+    Files { files: files.into_iter().map(|loaded| loaded.file).collect(), order }
+}
+
+struct Loaded {
+    id: SourceId,
+    file: File,
+    /// Where each of `file.includes` is written.
+    places: Vec<Place>,
+}
+
+struct Loader<'a> {
+    include_paths: &'a [PathBuf],
+    sources: &'a mut Sources,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    /// By canonical path; `None` for a file that could not be read, which has been reported.
+    known: HashMap<PathBuf, Option<SourceId>>,
+    files: Vec<Loaded>,
+}
+
+impl Loader<'_> {
+    fn root(&mut self, path: &Path) {
+        match path.canonicalize() {
+            Ok(identity) => {
+                self.read(path.to_owned(), identity, None);
+            }
+            Err(error) => {
+                let text = format!("cannot read `{}`: {}", path.display(), reason(&error));
+                self.diagnostics.push(Diagnostic::without_place(text));
+            }
+        }
+    }
+
+    /// Reads a file, if that has not been tried before.
+    fn read(&mut self, path: PathBuf, identity: PathBuf, from: Option<Place>) -> Option<SourceId> {
+        if let Some(known) = self.known.get(&identity) {
+            return *known;
+        }
+        let bytes = match std::fs::read(&identity) {
+            Ok(bytes) if u32::try_from(bytes.len()).is_ok() => bytes,
+            Ok(_) => return self.unreadable(&path, identity, "it is larger than 4 GiB", from),
+            Err(error) => return self.unreadable(&path, identity, &reason(&error), from),
+        };
+        let (text, utf8) = match String::from_utf8(bytes) {
+            Ok(text) => (text, true),
+            // Old files have comments in old encodings; anywhere else it is an error.
+            Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
+        };
+        let parsed = thrift_parser::parse(&text);
+        let stem = stem(&path);
+        let replaced = if utf8 { None } else { replaced_outside_comments(&text, &parsed.document) };
+        let id = self.sources.add(Source::new(path, text));
+        let place = |span| Place { source: id, span };
+        if let Some(span) = replaced {
+            let error = Diagnostic::error(place(span), "the file is not UTF-8").label("invalid byte here");
+            self.diagnostics.push(error.help("save it as UTF-8; only comments may be in another encoding"));
+        }
+        let broken = !parsed.errors.is_empty();
+        for error in parsed.errors.into_iter().filter(|error| Some(error.span) != replaced) {
+            let diagnostic = Diagnostic::error(place(error.span), error.message).label(error.label);
+            self.diagnostics.push(diagnostic.maybe_help(error.help));
+        }
+        self.known.insert(identity, Some(id));
+        let document = parsed.document;
+        let file = File { stem, document, includes: Vec::new(), missing: Vec::new(), broken };
+        self.files.push(Loaded { id, file, places: Vec::new() });
+        Some(id)
+    }
+
+    fn unreadable(
+        &mut self,
+        path: &Path,
+        identity: PathBuf,
+        why: &str,
+        from: Option<Place>,
+    ) -> Option<SourceId> {
+        let text = format!("cannot read `{}`: {why}", path.display());
+        self.diagnostics.push(match from {
+            Some(place) => Diagnostic::error(place, text).label("included here"),
+            None => Diagnostic::without_place(text),
+        });
+        self.known.insert(identity, None);
+        None
+    }
+
+    fn includes_of(&mut self, index: usize) {
+        let id = self.files[index].id;
+        let headers = std::mem::take(&mut self.files[index].file.document.headers);
+        let folder = self.sources.get(id).path.parent().unwrap_or(Path::new("")).to_owned();
+        for header in &headers {
+            let Header::Include(include) = header else { continue };
+            let place = Place { source: id, span: include.path.span };
+            let included = self.include(&folder, include, place);
+            let loaded = &mut self.files[index];
+            match included {
+                Some(included) => {
+                    loaded.file.includes.push(included);
+                    loaded.places.push(place);
+                }
+                None => loaded.file.missing.push(stem(Path::new(&include.path.value))),
+            }
+        }
+        self.files[index].file.document.headers = headers;
+    }
+
+    fn include(&mut self, folder: &Path, include: &Include, place: Place) -> Option<SourceId> {
+        let written = Path::new(&include.path.value);
+        let folders = std::iter::once(folder).chain(self.include_paths.iter().map(PathBuf::as_path));
+        let found = folders
+            .map(|folder| folder.join(written))
+            .find_map(|path| path.canonicalize().ok().filter(|path| path.is_file()).map(|id| (path, id)));
+        if let Some((path, identity)) = found {
+            return self.read(path, identity, Some(place));
+        }
+        let mut searched: Vec<String> = vec![shown_folder(folder)];
+        searched.extend(self.include_paths.iter().map(|path| shown_folder(path)));
+        let error = Diagnostic::error(place, format!("cannot find `{}`", include.path.value))
+            .label(format!("not found in {}", enumerate(&searched)));
+        let help = match near_file(folder, written) {
+            Some(near) => format!("there is a file `{near}`"),
+            None => "folders to search are set with `-I DIR`, or `Options::include`".to_owned(),
+        };
+        self.diagnostics.push(error.help(help));
+        None
+    }
+}
+
+fn shown_folder(folder: &Path) -> String {
+    if folder.as_os_str().is_empty() { "`.`".to_owned() } else { format!("`{}`", folder.display()) }
+}
+
+/// A `.thrift` file of nearly this name, beside where it was looked for.
+fn near_file(folder: &Path, written: &Path) -> Option<String> {
+    let wanted = written.file_name()?.to_str()?;
+    let within = written.parent().unwrap_or(Path::new(""));
+    let entries = std::fs::read_dir(match folder.join(within) {
+        path if path.as_os_str().is_empty() => PathBuf::from("."),
+        path => path,
+    });
+    let names = entries.ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names: Vec<String> = names.filter(|name| name.ends_with(".thrift")).collect();
+    let near = super::hints::nearest(wanted, names.iter().map(String::as_str))?;
+    Some(within.join(near).to_string_lossy().replace('\\', "/"))
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.rsplit_once('.').map_or(&*name, |(stem, _)| stem).to_owned()
+}
+
+/// The first character outside of comments that stands for bytes that are not UTF-8.
+fn replaced_outside_comments(text: &str, document: &Document) -> Option<Span> {
+    let mut comments = document.comments.iter().peekable();
+    for (at, _) in text.match_indices(char::REPLACEMENT_CHARACTER) {
+        let span = Span::new(at as u32, (at + char::REPLACEMENT_CHARACTER.len_utf8()) as u32);
+        while comments.next_if(|comment| comment.span.end <= span.start).is_some() {}
+        let inside = comments.peek().is_some_and(|comment| match comment.kind {
+            CommentKind::Line | CommentKind::Block | CommentKind::Doc => comment.span.start <= span.start,
+        });
+        if !inside {
+            return Some(span);
+        }
+    }
+    None
+}
+
+fn report_circles(files: &[Loaded], sources: &Sources, diagnostics: &mut Vec<Diagnostic>) {
+    let edges = |loaded: &Loaded| loaded.file.includes.iter().map(|id| id.index()).collect();
+    let graph = Graph { edges: files.iter().map(edges).collect() };
+    for circle in graph.circles() {
+        let step = |position: usize| {
+            let from = &files[circle[position]];
+            let to = circle[(position + 1) % circle.len()];
+            let edge = from.file.includes.iter().position(|id| id.index() == to);
+            from.places[edge.expect("a circle goes along includes")]
+        };
+        let mut names: Vec<String> =
+            circle.iter().map(|file| sources.get(files[*file].id).path.display().to_string()).collect();
+        names.push(names[0].clone());
+        let error = if circle.len() == 1 {
+            Diagnostic::error(step(0), "a file includes itself").label("this is the same file")
+        } else {
+            let path = names.join("` -> `");
+            Diagnostic::error(step(0), format!("files include each other in a circle: `{path}`"))
+                .label("the circle starts here")
+        };
+        diagnostics.push((1..circle.len()).fold(error, |error, position| error.note(step(position), "")));
+    }
+}
+
+fn post_order(files: &[Loaded]) -> Vec<SourceId> {
+    let mut seen = vec![false; files.len()];
+    let mut order = Vec::with_capacity(files.len());
+    for root in 0..files.len() {
+        let mut work = vec![(root, 0)];
+        while let Some((node, edge)) = work.pop() {
+            if edge == 0 && std::mem::replace(&mut seen[node], true) {
+                continue;
+            }
+            match files[node].file.includes.get(edge) {
+                Some(to) => {
+                    work.push((node, edge + 1));
+                    if !seen[to.index()] {
+                        work.push((to.index(), 0));
+                    }
+                }
+                None => order.push(files[node].id),
+            }
+        }
+    }
+    order
+}

@@ -1,0 +1,256 @@
+//! Names: what each file defines, and what a name in it refers to.
+
+use std::collections::HashMap;
+
+use thrift_parser::syntax::{Definition, Span, StructKind};
+
+use super::definitions::with_article;
+use super::hints;
+use super::load::File;
+use crate::diagnostics::Diagnostic;
+use crate::ir::ItemId;
+use crate::sources::{Place, SourceId, Sources};
+
+/// A definition, and the file it stands in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Declared<'a> {
+    pub(super) file: SourceId,
+    pub(super) definition: &'a Definition,
+}
+
+impl Declared<'_> {
+    pub(super) fn place(&self) -> Place {
+        Place { source: self.file, span: self.definition.name().span }
+    }
+}
+
+/// Types, constants and services have names of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Type,
+    Constant,
+    Service,
+}
+
+const KINDS: [Kind; 3] = [Kind::Type, Kind::Constant, Kind::Service];
+
+pub(super) fn kind_of(definition: &Definition) -> Kind {
+    match definition {
+        Definition::Typedef(_) | Definition::Enum(_) | Definition::Struct(_) => Kind::Type,
+        Definition::Const(_) => Kind::Constant,
+        Definition::Service(_) => Kind::Service,
+    }
+}
+
+/// What a definition is, in Thrift's word for it.
+pub(super) fn word(definition: &Definition) -> &'static str {
+    match definition {
+        Definition::Typedef(_) => "typedef",
+        Definition::Const(_) => "constant",
+        Definition::Enum(_) => "enum",
+        Definition::Struct(item) => match item.kind {
+            StructKind::Struct => "struct",
+            StructKind::Union => "union",
+            StructKind::Exception => "exception",
+        },
+        Definition::Service(_) => "service",
+    }
+}
+
+/// What one file defines and includes.
+#[derive(Debug, Default)]
+struct Scope<'a> {
+    names: HashMap<(Kind, &'a str), ItemId>,
+    /// By prefix; two folders may hold files of one name.
+    includes: HashMap<&'a str, Vec<SourceId>>,
+}
+
+/// All names of a run.
+#[derive(Debug)]
+pub(super) struct Scopes<'a> {
+    files: &'a [File],
+    sources: &'a Sources,
+    scopes: Vec<Scope<'a>>,
+    declared: Vec<Declared<'a>>,
+}
+
+impl<'a> Scopes<'a> {
+    /// Gathers what the files define. Items are numbered file after file, in source order.
+    pub(super) fn new(files: &'a [File], sources: &'a Sources, ids: &[SourceId]) -> Self {
+        let mut scopes = Vec::with_capacity(files.len());
+        let mut declared = Vec::new();
+        for (file, id) in files.iter().zip(ids) {
+            let mut scope = Scope::default();
+            for included in &file.includes {
+                let stem = files[included.index()].stem.as_str();
+                let same: &mut Vec<SourceId> = scope.includes.entry(stem).or_default();
+                if !same.contains(included) {
+                    same.push(*included);
+                }
+            }
+            for definition in &file.document.definitions {
+                let item = ItemId::new(declared.len());
+                let name = definition.name().text.as_str();
+                scope.names.entry((kind_of(definition), name)).or_insert(item);
+                declared.push(Declared { file: *id, definition });
+            }
+            scopes.push(scope);
+        }
+        Self { files, sources, scopes, declared }
+    }
+
+    pub(super) fn declared(&self) -> &[Declared<'a>] {
+        &self.declared
+    }
+
+    pub(super) fn item(&self, id: ItemId) -> Declared<'a> {
+        self.declared[id.index()]
+    }
+
+    /// What `name` refers to in `file`: a name of its own, or one of a file that it includes itself.
+    pub(super) fn find(&self, file: SourceId, kind: Kind, name: &str) -> Option<ItemId> {
+        let scope = &self.scopes[file.index()];
+        let included = || {
+            let (prefix, name) = name.rsplit_once('.')?;
+            let files = scope.includes.get(prefix)?;
+            files.iter().find_map(|file| self.own(*file, kind, name))
+        };
+        self.own(file, kind, name).or_else(included)
+    }
+
+    fn own(&self, file: SourceId, kind: Kind, name: &str) -> Option<ItemId> {
+        self.scopes[file.index()].names.get(&(kind, name)).copied()
+    }
+
+    /// The error of a name that refers to nothing; `None` where another error is the cause of it.
+    pub(super) fn unknown(&self, file: SourceId, kind: Kind, name: &str, span: Span) -> Option<Diagnostic> {
+        let what = match kind {
+            Kind::Type => "type",
+            Kind::Constant => "constant or enum value",
+            Kind::Service => "service",
+        };
+        let scope = &self.scopes[file.index()];
+        let error = Diagnostic::error(Place { source: file, span }, format!("unknown {what} `{name}`"));
+        // A prefix may hold dots itself: the longest that is one counts.
+        let dots = name.rmatch_indices('.').map(|(at, _)| (&name[..at], &name[at + 1..]));
+        for (prefix, rest) in dots.clone() {
+            if self.files[file.index()].missing.iter().any(|missing| missing == prefix) {
+                return None;
+            }
+            let Some(files) = scope.includes.get(prefix) else { continue };
+            if files.iter().any(|file| self.may_define(*file, rest)) {
+                return None;
+            }
+            let path = self.sources.get(files[0]).path.display();
+            let error = error.label(format!("`{path}` does not define it"));
+            if let Some(other) = self.of_other_kind(files[0], kind, rest) {
+                return Some(self.misnamed(error, other, kind));
+            }
+            let names = files.iter().flat_map(|file| self.names_of(*file, kind));
+            let near = hints::nearest(rest, names).map(|near| format!("there is `{prefix}.{near}`"));
+            return Some(error.maybe_help(near));
+        }
+        if self.may_define(file, name.split('.').next().unwrap_or(name)) {
+            return None;
+        }
+        if let Some(other) = self.of_other_kind(file, kind, name) {
+            let error = error.label(format!("not a {what}"));
+            return Some(self.misnamed(error, other, kind));
+        }
+        let error = error.label("not found in this file or its includes");
+        let help = self.meant(file, kind, name);
+        Some(error.maybe_help(help))
+    }
+
+    fn misnamed(&self, error: Diagnostic, other: ItemId, wanted: Kind) -> Diagnostic {
+        let other = self.item(other);
+        let word = word(other.definition);
+        let error = error.note(other.place(), format!("this is a {word}"));
+        match (wanted, kind_of(other.definition)) {
+            (Kind::Constant, Kind::Type) => match other.definition {
+                Definition::Enum(item) if !item.values.is_empty() => {
+                    error.help(format!("write `{}.{}`", item.name.text, item.values[0].name.text))
+                }
+                _ => error,
+            },
+            _ => error,
+        }
+    }
+
+    fn of_other_kind(&self, file: SourceId, kind: Kind, name: &str) -> Option<ItemId> {
+        KINDS.into_iter().filter(|other| *other != kind).find_map(|other| self.own(file, other, name))
+    }
+
+    fn names_of(&self, file: SourceId, kind: Kind) -> impl Iterator<Item = &'a str> {
+        let mut names: Vec<&'a str> = self.scopes[file.index()]
+            .names
+            .keys()
+            .filter(|(of, _)| *of == kind)
+            .map(|(_, name)| *name)
+            .collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+
+    /// What someone may have meant with a name that stands for nothing.
+    fn meant(&self, file: SourceId, kind: Kind, name: &str) -> Option<String> {
+        let scope = &self.scopes[file.index()];
+        let included = &self.files[file.index()].includes;
+        let stem = |file: SourceId| self.files[file.index()].stem.as_str();
+        // It is in another file, and lacks its prefix.
+        if let Some(of) = included.iter().find(|of| self.own(**of, kind, name).is_some()) {
+            return Some(format!("write `{}.{name}`", stem(*of)));
+        }
+        if let Some((prefix, rest)) = name.rsplit_once('.') {
+            // It is in a file of the run that is not included here.
+            let defines = |(index, of): &(usize, &File)| {
+                of.stem == prefix && self.scopes[*index].names.contains_key(&(kind, rest))
+            };
+            if let Some((index, _)) = self.files.iter().enumerate().find(defines) {
+                let declared = self.item(self.scopes[index].names[&(kind, rest)]);
+                let path = self.sources.get(declared.file).path.file_name().unwrap_or_default();
+                let path = path.to_string_lossy();
+                return Some(format!("includes are not passed on: add `include \"{path}\"` to this file"));
+            }
+            let mut prefixes: Vec<&str> = scope.includes.keys().copied().collect();
+            prefixes.sort_unstable();
+            if let Some(near) = hints::nearest(prefix, prefixes.into_iter()) {
+                return Some(format!("there is an include `{near}`"));
+            }
+        }
+        if kind == Kind::Type
+            && let Some(base) = hints::base_type(name)
+        {
+            return Some(format!("in Thrift it is `{base}`"));
+        }
+        if let Some(near) = hints::nearest(name, self.names_of(file, kind)) {
+            let declared = self.item(scope.names[&(kind, near)]);
+            return Some(format!("there is {} `{near}`", with_article(word(declared.definition))));
+        }
+        for of in included {
+            if let Some(near) = hints::nearest(name, self.names_of(*of, kind)) {
+                return Some(format!("there is `{}.{near}`", stem(*of)));
+            }
+        }
+        const BASE: [&str; 9] = ["bool", "i8", "i16", "i32", "i64", "double", "string", "binary", "uuid"];
+        match kind {
+            Kind::Type => hints::nearest(name, BASE.into_iter()).map(|near| format!("there is `{near}`")),
+            Kind::Constant | Kind::Service => None,
+        }
+    }
+
+    /// Whether a file with syntax errors seems to define `name` in a definition that could not be read.
+    fn may_define(&self, file: SourceId, name: &str) -> bool {
+        const WORDS: [&str; 7] = ["struct", "union", "exception", "enum", "service", "typedef", "const"];
+        let starts = |line: &str| WORDS.iter().any(|word| line.trim_start().starts_with(word));
+        let is_rest = |c: char| c.is_alphanumeric() || c == '_';
+        self.files[file.index()].broken
+            && self
+                .sources
+                .get(file)
+                .text
+                .lines()
+                .filter(|line| starts(line))
+                .any(|line| line.split(|c| !is_rest(c)).any(|word| word == name))
+    }
+}

@@ -1,0 +1,158 @@
+//! How types lie in memory: what is boxed, what is an `Option`, and which traits can be derived.
+
+use std::collections::HashSet;
+
+use thrift_parser::syntax::{BaseType, StructKind};
+
+use crate::graph::Graph;
+use crate::ir::{Constant, Field, ItemId, ItemKind, Program, Requiredness, Ty, TyKind};
+
+/// What was decided for the structs of a program.
+#[derive(Debug)]
+pub(crate) struct Shapes {
+    /// By item, by field.
+    fields: Vec<Vec<FieldShape>>,
+    /// The structs that hold a `double` that is not made to be ordered.
+    with_doubles: HashSet<ItemId>,
+}
+
+/// How a field lies in its struct.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FieldShape {
+    pub(crate) boxed: bool,
+    pub(crate) optional: bool,
+}
+
+impl FieldShape {
+    /// The shape of a field that is part of no circle.
+    pub(crate) fn plain(field: &Field) -> Self {
+        Self { boxed: field.reference, optional: field.requiredness == Requiredness::Optional }
+    }
+}
+
+impl Shapes {
+    pub(crate) fn new(program: &Program) -> Self {
+        let fields_of = |item: &ItemKind| match item {
+            ItemKind::Struct { fields, .. } => fields.iter().map(FieldShape::plain).collect(),
+            _ => Vec::new(),
+        };
+        let mut fields: Vec<Vec<FieldShape>> =
+            program.items.iter().map(|item| fields_of(&item.kind)).collect();
+        // A struct that always holds itself would have no end: a field that may be left out is an `Option` there.
+        mark(
+            program,
+            &mut fields,
+            |kind, field| kind != StructKind::Union && !field.optional,
+            |kind, field| {
+                if kind == Requiredness::Default {
+                    field.optional = true;
+                }
+            },
+        );
+        // What leads back to its own type is boxed.
+        mark(program, &mut fields, |_, _| true, |_, field| field.boxed = true);
+        Self { fields, with_doubles: with_doubles(program) }
+    }
+
+    pub(crate) fn field(&self, item: ItemId, field: usize) -> FieldShape {
+        self.fields[item.index()][field]
+    }
+
+    /// Whether values of the struct are equal to themselves: no `NaN` can be in them.
+    pub(crate) fn has_total_equality(&self, item: ItemId) -> bool {
+        !self.with_doubles.contains(&item)
+    }
+}
+
+/// The struct that a field holds itself, not within a container.
+fn held(program: &Program, ty: &Ty) -> Option<ItemId> {
+    match program.behind(ty).kind {
+        TyKind::Item(id) if matches!(program.item(id).kind, ItemKind::Struct { .. }) => Some(id),
+        _ => None,
+    }
+}
+
+/// Does something to each field that `counts` and leads back to its own struct over fields that count.
+fn mark(
+    program: &Program,
+    shapes: &mut [Vec<FieldShape>],
+    counts: impl Fn(StructKind, FieldShape) -> bool,
+    set: impl Fn(Requiredness, &mut FieldShape),
+) {
+    let edges = |(index, item): (usize, &crate::ir::Item)| match &item.kind {
+        ItemKind::Struct { kind, fields } => {
+            let counting = fields.iter().zip(&shapes[index]).filter(|(_, shape)| counts(*kind, **shape));
+            counting.filter_map(|(field, _)| held(program, &field.ty)).map(ItemId::index).collect()
+        }
+        _ => Vec::new(),
+    };
+    let component = Graph { edges: program.items.iter().enumerate().map(edges).collect() }.components();
+    for (index, item) in program.items.iter().enumerate() {
+        let ItemKind::Struct { kind, fields } = &item.kind else { continue };
+        for (field, shape) in fields.iter().zip(&mut shapes[index]) {
+            let held = held(program, &field.ty);
+            if counts(*kind, *shape) && held.is_some_and(|held| component[held.index()] == component[index]) {
+                set(field.requiredness, shape);
+            }
+        }
+    }
+}
+
+/// The structs with a `double` in them, outside of keys, at any depth.
+fn with_doubles(program: &Program) -> HashSet<ItemId> {
+    let mut found = HashSet::new();
+    let mut users: Vec<Vec<ItemId>> = vec![Vec::new(); program.items.len()];
+    let mut work = Vec::new();
+    for id in program.ids() {
+        // In keys every double is made to be ordered.
+        let ItemKind::Struct { fields, .. } = &program.item(id).kind else { continue };
+        if program.keys.contains(&id) {
+            continue;
+        }
+        let mut parts: Vec<&Ty> = fields.iter().map(|field| &field.ty).collect();
+        while let Some(part) = parts.pop() {
+            match &program.behind(part).kind {
+                TyKind::Base(BaseType::Double) => work.push(id),
+                TyKind::List(element) => parts.push(element),
+                TyKind::Map(_, value) => parts.push(value),
+                TyKind::Item(item) => users[item.index()].push(id),
+                TyKind::Set(_) | TyKind::Base(_) | TyKind::Uuid | TyKind::Unknown => {}
+            }
+        }
+    }
+    while let Some(id) = work.pop() {
+        if found.insert(id) {
+            work.extend(&users[id.index()]);
+        }
+    }
+    found
+}
+
+/// Whether a type is written differently in a set element or map key: there is a `double` in it, outside of structs.
+pub(crate) fn differs_in_key(program: &Program, ty: &Ty) -> bool {
+    match &program.behind(ty).kind {
+        TyKind::Base(base) => *base == BaseType::Double,
+        TyKind::List(element) => differs_in_key(program, element),
+        TyKind::Map(_, value) => differs_in_key(program, value),
+        // These are keys already.
+        TyKind::Set(_) => false,
+        TyKind::Uuid | TyKind::Item(_) | TyKind::Unknown => false,
+    }
+}
+
+/// Whether a value is what its type's `Default` gives.
+pub(crate) fn is_zero(constant: &Constant) -> bool {
+    match constant {
+        Constant::Bool(value) => !value,
+        Constant::Int(number) => *number == 0,
+        Constant::Enum(_, number) => *number == 0,
+        // Minus zero is not what `Default` gives.
+        Constant::Double(number) => number.to_bits() == 0,
+        Constant::String(text) => text.is_empty(),
+        Constant::Binary(bytes) => bytes.is_empty(),
+        Constant::Uuid(uuid) => uuid.is_nil(),
+        Constant::List(elements) => elements.is_empty(),
+        Constant::Map(entries) => entries.is_empty(),
+        Constant::Struct(..) | Constant::Ref(_) | Constant::Unknown => false,
+    }
+}
