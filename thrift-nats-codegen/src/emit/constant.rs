@@ -50,14 +50,20 @@ impl Emitter<'_> {
             }
             _ => None,
         };
+        let is_default = matches!(value, Constant::Struct(_, given) if given.is_empty());
         let value = plain.unwrap_or_else(|| self.value(value, ty, id, Position::Plain));
+        let made = if is_default {
+            quote! { <#typed as ::core::default::Default>::default }
+        } else {
+            quote! { || #value }
+        };
         match form {
             Form::Const => quote! { #doc pub const #name: #typed = #value; },
             Form::Str => quote! { #doc pub const #name: &str = #value; },
             Form::Bytes => quote! { #doc pub const #name: &[u8] = #value; },
             Form::Lazy => quote! {
                 #doc
-                pub static #name: ::std::sync::LazyLock<#typed> = ::std::sync::LazyLock::new(|| #value);
+                pub static #name: ::std::sync::LazyLock<#typed> = ::std::sync::LazyLock::new(#made);
             },
         }
     }
@@ -193,9 +199,9 @@ pub(super) fn integer(number: i64) -> TokenStream {
 fn double(number: f64) -> TokenStream {
     if number.is_infinite() {
         return if number > 0.0 {
-            quote! { ::core::f64::INFINITY }
+            quote! { f64::INFINITY }
         } else {
-            quote! { ::core::f64::NEG_INFINITY }
+            quote! { f64::NEG_INFINITY }
         };
     }
     // The shortest text that reads back as the same number.

@@ -55,6 +55,17 @@ impl Emitter<'_> {
             let text = &value.name.text;
             quote! { #text => Ok(Self::#member) }
         });
+        let number = quote! { #rt::UnknownEnumValue::number(#written, text).map(Self) };
+        let parse = if values.is_empty() {
+            number
+        } else {
+            quote! {
+                match text {
+                    #(#parsed,)*
+                    _ => #number,
+                }
+            }
+        };
         let derives = self.derives(&item.annotations);
         quote! {
             #doc
@@ -86,10 +97,7 @@ impl Emitter<'_> {
                 type Err = #rt::UnknownEnumValue;
 
                 fn from_str(text: &str) -> ::core::result::Result<Self, Self::Err> {
-                    match text {
-                        #(#parsed,)*
-                        _ => #rt::UnknownEnumValue::number(#written, text).map(Self),
-                    }
+                    #parse
                 }
             }
 

@@ -22,15 +22,16 @@ impl Emitter<'_> {
         let shown = match fields.iter().position(speaks) {
             Some(index) => {
                 let field = ident(&names.members[index]);
-                let with_text = format!("{written}: {{}}");
                 if self.shapes.field(id, index).optional {
+                    let with_message = format!("{written}: {{message}}");
                     quote! {
                         match &self.#field {
-                            Some(message) => ::core::write!(f, #with_text, message),
+                            Some(message) => ::core::write!(f, #with_message),
                             None => f.write_str(#written),
                         }
                     }
                 } else {
+                    let with_text = format!("{written}: {{}}");
                     quote! { ::core::write!(f, #with_text, self.#field) }
                 }
             }

@@ -2,11 +2,12 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
+use thrift_parser::syntax::BaseType;
 
 use super::Emitter;
 use super::constant::integer;
 use super::types::Position;
-use crate::ir::{Annotation, Field, Item, ItemId, Requiredness};
+use crate::ir::{Annotation, Field, Item, ItemId, Requiredness, Ty, TyKind};
 use crate::naming::ident;
 use crate::shape::{FieldShape, is_zero};
 
@@ -112,7 +113,7 @@ impl Emitter<'_> {
     fn default_of(&self, member: &Member<'_>, record: &Record<'_>) -> TokenStream {
         match &member.field.default {
             None if member.shape.optional => quote! { None },
-            None => quote! { ::core::default::Default::default() },
+            None => self.zero(&member.field.ty, member.shape, record),
             Some(value) => {
                 let mut value = self.value(value, &member.field.ty, record.at, record.position);
                 if member.shape.boxed {
@@ -123,6 +124,36 @@ impl Emitter<'_> {
                 }
                 value
             }
+        }
+    }
+
+    /// What a type has where nothing is said.
+    fn zero(&self, ty: &Ty, shape: FieldShape, record: &Record<'_>) -> TokenStream {
+        let rt = &self.rt;
+        let value = match &self.program.behind(ty).kind {
+            TyKind::Base(base) => match base {
+                BaseType::Bool => quote! { false },
+                BaseType::I8 | BaseType::I16 | BaseType::I32 | BaseType::I64 => quote! { 0 },
+                BaseType::Double => match record.position {
+                    Position::Plain => quote! { 0.0 },
+                    Position::Key => quote! { #rt::OrderedFloat(0.0) },
+                },
+                BaseType::String => quote! { ::std::string::String::new() },
+                BaseType::Binary => quote! { #rt::Bytes::new() },
+            },
+            TyKind::Uuid => quote! { #rt::Uuid::nil() },
+            TyKind::List(_) => quote! { ::std::vec::Vec::new() },
+            TyKind::Set(_) => quote! { ::std::collections::BTreeSet::new() },
+            TyKind::Map(..) => quote! { ::std::collections::BTreeMap::new() },
+            TyKind::Item(_) | TyKind::Unknown => {
+                let ty = self.ty(ty, record.at, record.position);
+                quote! { <#ty as ::core::default::Default>::default() }
+            }
+        };
+        if shape.boxed {
+            quote! { ::std::boxed::Box::new(#value) }
+        } else {
+            value
         }
     }
 

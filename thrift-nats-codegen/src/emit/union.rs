@@ -44,12 +44,28 @@ impl Emitter<'_> {
         let default = default.unwrap_or_else(|| quote! { Self::Unknown(0) });
         let writes = members.iter().map(|(field, member)| {
             let id = integer(field.id.into());
-            quote! { Self::#member(value) => #rt::protocol::Value::write_field(value, output, #id)?, }
+            quote! { Self::#member(value) => { #rt::protocol::Value::write_field(value, output, #id)?; } }
         });
         let reads = members.iter().map(|(field, member)| {
             let (id, ttype, text) = (integer(field.id.into()), self.ttype(&field.ty), &field.name.text);
             quote! { (#id, #ttype) => Self::#member(input.read_field(#text)?), }
         });
+        let read = if fields.is_empty() {
+            quote! {
+                input.skip(field.ttype)?;
+                value = Self::Unknown(field.id);
+            }
+        } else {
+            quote! {
+                value = match (field.id, field.ttype) {
+                    #(#reads)*
+                    _ => {
+                        input.skip(field.ttype)?;
+                        Self::Unknown(field.id)
+                    }
+                };
+            }
+        };
         quote! {
             #doc
             #deprecated
@@ -92,13 +108,7 @@ impl Emitter<'_> {
                         if value != Self::Unknown(0) {
                             return Err(#rt::protocol::DecodeError::second_union_field(#written, field.id));
                         }
-                        value = match (field.id, field.ttype) {
-                            #(#reads)*
-                            _ => {
-                                input.skip(field.ttype)?;
-                                Self::Unknown(field.id)
-                            }
-                        };
+                        #read
                     }
                     input.struct_end();
                     Ok(value)
