@@ -13,10 +13,14 @@
 //! `cargo xtask setup` finds the same server ahead of the tests and says where it is.
 
 mod command;
+#[cfg(feature = "client")]
+mod eventually;
 mod folders;
 mod nats_server;
 
 pub use command::RunError;
+#[cfg(feature = "client")]
+pub use eventually::eventually;
 pub use folders::{target_dir, workspace_dir};
 pub use nats_server::install::{INSTALLERS, Installer};
 pub use nats_server::program::{Attempt, AttemptError, FindError, NatsProgram, Origin, ProbeError, Search};

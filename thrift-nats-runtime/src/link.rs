@@ -51,6 +51,8 @@ pub(crate) trait Source: Send + Sync + 'static {
     fn queued(&self) -> &AtomicBool;
 }
 
+/// How long the connection may take to send what is left when nobody publishes any more.
+const LAST_FLUSH: Duration = Duration::from_secs(2);
 /// How many NATS messages a session may publish before it is another's turn.
 const TURN: usize = 16;
 
@@ -85,6 +87,8 @@ impl Publisher {
                     left = left.max(1);
                 }
             }
+            // This may be the last who holds the connection, which ends with it: what was published has to be out first.
+            let _ = tokio::time::timeout(LAST_FLUSH, nats.flush()).await;
         });
         Self { queue }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::BoxError;
-use crate::tutorial::{CalculatorCalculateError, CalculatorClient, Operation, Work};
+use thrift_nats_examples::tutorial::{CalculatorCalculateError, CalculatorClient, Operation, Work};
 
 pub(crate) async fn run(nats: &async_nats::Client, subject: &str) -> Result<(), BoxError> {
     let calculator = CalculatorClient::connect(nats, subject).await?;

@@ -9,8 +9,6 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use thrift_nats_tests::NatsServer;
 
-thrift_nats_runtime::include_thrift!();
-
 /// The calculator of the Thrift tutorial, over NATS.
 #[derive(Debug, Parser)]
 #[command(name = "calculator")]

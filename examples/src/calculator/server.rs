@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use thrift_nats_runtime::{Context, Error, RunningServer, Server};
 
 use crate::Common;
-use crate::shared::{SharedService, SharedStruct};
-use crate::tutorial::{
+use thrift_nats_examples::shared::{SharedService, SharedStruct};
+use thrift_nats_examples::tutorial::{
     Calculator, CalculatorCalculateError, CalculatorServer, InvalidOperation, Operation, Work,
 };
 

@@ -107,9 +107,13 @@ impl Emitter<'_> {
                     clippy::used_underscore_items,
                     clippy::wrong_self_convention,
                     clippy::zero_sized_map_values,
+                    dead_code,
                     deprecated,
+                    unreachable_pub,
+                    unused_qualifications,
                     reason = "names, sizes, values and comments are the IDL's"
                 )]
+                #[rustfmt::skip]
             }
         });
         let name_ident = ident(name);

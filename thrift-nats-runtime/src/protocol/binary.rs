@@ -308,10 +308,12 @@ impl InputProtocol for BinaryReader<'_> {
             if version != VERSION_1 {
                 return Err(DecodeErrorKind::UnknownVersion(version).into());
             }
-            (self.take_slice("message name", self.limits.string)?, first[3])
+            (self.take_slice("message name", self.limits.name)?, first[3])
         } else {
+            // Without a version there is nothing but the length of the name to tell a message from anything else.
             let len = u32::from_be_bytes(first) as usize;
-            let Some((name, rest)) = self.rest.split_at_checked(len) else {
+            let Some((name, rest)) = self.rest.split_at_checked(len).filter(|_| len <= self.limits.name)
+            else {
                 return Err(DecodeErrorKind::NotAMessage(first[0]).into());
             };
             self.rest = rest;

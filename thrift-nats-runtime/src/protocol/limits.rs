@@ -7,6 +7,7 @@
 /// | [`message`](Self::message) | 64 MiB | one Thrift message, in bytes |
 /// | [`string`](Self::string) | 64 MiB | one `string` or `binary`, in bytes |
 /// | [`container`](Self::container) | 16,777,216 | one list, set or map, in elements |
+/// | [`name`](Self::name) | 4 KiB | the name of a function in a message's header, in bytes |
 /// | [`depth`](Self::depth) | 64 | structs and containers nested in each other |
 ///
 /// Memory is never reserved on a peer's word alone: a length is checked against the bytes that are there first.
@@ -19,13 +20,16 @@ pub struct Limits {
     pub string: usize,
     /// The most elements of one list, set or map.
     pub container: usize,
+    /// The longest name of a function in the header of a message, in bytes.
+    pub name: usize,
     /// How deep structs and containers may nest.
     pub depth: usize,
 }
 
 impl Limits {
     /// The defaults, as a constant.
-    pub const DEFAULT: Self = Self { message: 64 << 20, string: 64 << 20, container: 1 << 24, depth: 64 };
+    pub const DEFAULT: Self =
+        Self { message: 64 << 20, string: 64 << 20, container: 1 << 24, name: 4 << 10, depth: 64 };
 
     /// These limits with another bound on a message, in bytes.
     #[must_use]
@@ -45,6 +49,13 @@ impl Limits {
     #[must_use]
     pub const fn with_container(mut self, elements: usize) -> Self {
         self.container = elements;
+        self
+    }
+
+    /// These limits with another bound on the name of a function, in bytes.
+    #[must_use]
+    pub const fn with_name(mut self, bytes: usize) -> Self {
+        self.name = bytes;
         self
     }
 

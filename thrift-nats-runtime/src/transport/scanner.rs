@@ -3,7 +3,7 @@
 //! The scanner can be given the same message again and again as it grows: it goes on where it stopped and never looks
 //! at a byte twice, so that a message that comes in many pieces costs no more than one that comes whole.
 
-use crate::protocol::{DecodeError, DecodeErrorKind, Limits, TType, fixed_size};
+use crate::protocol::{DecodeError, DecodeErrorKind, Limits, MessageType, TType, fixed_size};
 
 /// What the scanner expects next.
 #[derive(Clone, Copy, Debug)]
@@ -12,8 +12,10 @@ enum Frame {
     Start,
     /// The name's length, in the strict form.
     NameLength,
-    /// What stands behind the name: the kind of message in the old form, then the seqid.
-    Seqid { size: usize },
+    /// The kind of message, which stands behind the name in the old form.
+    Kind,
+    /// The seqid.
+    Seqid,
     /// A field, or the end of the struct.
     Struct,
     /// A value.
@@ -77,27 +79,36 @@ impl Scanner {
                 self.position += 4;
                 if start[0] & 0x80 == 0 {
                     let len = u32::from_be_bytes(*start) as usize;
-                    self.check("message name", len, self.limits.string)?;
+                    if len > self.limits.name {
+                        return Err(DecodeErrorKind::NotAMessage(start[0]).into());
+                    }
                     self.position += len;
-                    self.open.push(Frame::Seqid { size: 5 });
+                    self.open.push(Frame::Kind);
                 } else if start[..2] == [0x80, 0x01] {
+                    check_kind(start[3])?;
                     self.open.push(Frame::NameLength);
                 } else {
                     return Err(DecodeErrorKind::NotAMessage(start[0]).into());
                 }
             }
             Frame::NameLength => {
-                let Some(len) = self.length("message name", rest, self.limits.string)? else {
+                let Some(len) = self.length("message name", rest, self.limits.name)? else {
                     return Ok(false);
                 };
                 self.position += 4 + len;
-                self.open.push(Frame::Seqid { size: 4 });
+                self.open.push(Frame::Seqid);
             }
-            Frame::Seqid { size } => {
-                if rest.len() < size {
+            Frame::Kind => {
+                let Some(kind) = rest.first() else { return Ok(false) };
+                check_kind(*kind)?;
+                self.position += 1;
+                self.open.push(Frame::Seqid);
+            }
+            Frame::Seqid => {
+                if rest.len() < 4 {
                     return Ok(false);
                 }
-                self.position += size;
+                self.position += 4;
                 self.enter(Frame::Struct)?;
             }
             Frame::Struct => match rest {
@@ -197,6 +208,13 @@ impl Scanner {
     }
 }
 
+fn check_kind(number: u8) -> Result<(), DecodeError> {
+    match MessageType::from_u8(number) {
+        Some(_) => Ok(()),
+        None => Err(DecodeErrorKind::UnknownMessageType(number).into()),
+    }
+}
+
 fn ttype(number: u8) -> Result<TType, DecodeError> {
     TType::from_u8(number).ok_or_else(|| DecodeErrorKind::UnknownType(number).into())
 }
@@ -260,7 +278,7 @@ mod tests {
         let error = Scanner::new(Limits::DEFAULT).scan(b"\x82\x21\x01").map(drop);
         assert_eq!(error, Ok(()), "three bytes are too few to tell");
         let error = Scanner::new(Limits::DEFAULT).scan(b"GET / HTTP/1.1").expect_err("no Thrift");
-        assert!(matches!(error.kind(), DecodeErrorKind::TooLong { .. }), "{error}");
+        assert_eq!(*error.kind(), DecodeErrorKind::NotAMessage(b'G'));
         let error = Scanner::new(Limits::DEFAULT).scan(b"\xff\xff\xff\xff").expect_err("no Thrift");
         assert_eq!(*error.kind(), DecodeErrorKind::NotAMessage(0xff));
     }
