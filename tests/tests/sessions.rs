@@ -1,4 +1,5 @@
 //! Sessions over a real NATS server: what ends them, who learns of it, and what it does to nobody else.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::sync::Arc;
 use std::time::Duration;

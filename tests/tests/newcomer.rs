@@ -1,0 +1,140 @@
+//! What a newcomer does: the README's crate, made from the README's own text, built and run; and then an IDL file that is
+//! wrong, in a build script and in the macro.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use thrift_nats_tests::{NatsServer, target_dir, workspace_dir};
+
+/// The code block that follows `` `name`: `` in the README.
+fn readme_block(name: &str) -> String {
+    let readme = fs::read_to_string(workspace_dir().join("README.md")).unwrap();
+    let (_, rest) =
+        readme.split_once(&format!("\n`{name}`:\n```")).unwrap_or_else(|| panic!("no block for {name}"));
+    let (_, block) = rest.split_once('\n').unwrap();
+    block.split_once("\n```").unwrap().0.to_owned() + "\n"
+}
+
+/// A crate outside of the workspace, which depends on it by the names that are published.
+struct Newcomer {
+    folder: PathBuf,
+}
+
+impl Newcomer {
+    fn new(name: &str) -> Self {
+        let folder = target_dir().join("newcomer").join(name);
+        let _ = fs::remove_dir_all(&folder);
+        let newcomer = Self { folder };
+        let mut manifest = format!(
+            "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n"
+        );
+        manifest += &readme_block("Cargo.toml");
+        manifest += "\n[patch.crates-io]\n";
+        for (package, path) in [
+            ("thrift-nats-runtime", "thrift-nats-runtime"),
+            ("thrift-nats-codegen", "thrift-nats-codegen"),
+            ("thrift-nats-macros", "thrift-nats-macros"),
+            ("thrift-nats-parser", "thrift-nats-codegen/thrift-parser"),
+        ] {
+            let path = workspace_dir().join(path);
+            manifest += &format!("{package} = {{ path = {:?} }}\n", path.to_str().unwrap());
+        }
+        newcomer.write("Cargo.toml", &manifest);
+        newcomer.write("idl/greeter.thrift", &readme_block("idl/greeter.thrift"));
+        newcomer.write("build.rs", &readme_block("build.rs"));
+        newcomer.write("src/main.rs", &readme_block("src/main.rs"));
+        // The versions that the project is tested with.
+        fs::copy(workspace_dir().join("Cargo.lock"), newcomer.path("Cargo.lock")).unwrap();
+        newcomer
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn cargo(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        Command::new(env!("CARGO"))
+            .args(arguments)
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", target_dir().join("newcomer/target"))
+            .env("CARGO_TERM_COLOR", "never")
+            .env_remove("RUSTFLAGS")
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap()
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn assert_shows(output: &Output, wanted: &[&str]) {
+    assert!(!output.status.success());
+    let text = text(output);
+    for wanted in wanted {
+        assert!(text.contains(wanted), "expected\n{wanted}\nin\n{text}");
+    }
+}
+
+/// The README's example is run as it stands there; then what a person sees whose IDL is wrong. One test, since the crates
+/// that they need are built once.
+#[test]
+fn the_readme_works_and_mistakes_in_the_idl_are_shown_where_they_are() {
+    let nats = NatsServer::start().unwrap();
+    let greeter = Newcomer::new("greeter");
+    let output = greeter.cargo(&["run", "-q"], &[("NATS_URL", &nats.url())]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, world!\ndeclared: nobody is there\n");
+
+    // A name that is not defined, from the build script.
+    let idl = readme_block("idl/greeter.thrift");
+    greeter.write("idl/greeter.thrift", &idl.replace("1: string name", "1: strin name"));
+    let output = greeter.cargo(&["check", "-q"], &[]);
+    let wanted = [
+        "error: unknown type `strin`",
+        " --> idl/greeter.thrift:5:19",
+        "5 |   string greet(1: strin name) throws (1: Nameless nameless)\n",
+        "  |                   ^^^^^ not found in this file or its includes\n",
+        "help: there is `string`",
+    ];
+    assert_shows(&output, &wanted);
+
+    // Syntax, and another mistake behind it: both at once.
+    let broken = idl.replace("1: string why", "1: string").replace("1: string name", "1: strin name");
+    greeter.write("idl/greeter.thrift", &broken);
+    assert_shows(
+        &greeter.cargo(&["check", "-q"], &[]),
+        &["idl/greeter.thrift:1:", "idl/greeter.thrift:5:19"],
+    );
+
+    // A file that is not there, from the build script.
+    fs::remove_file(greeter.path("idl/greeter.thrift")).unwrap();
+    let missing = "cannot read `idl/greeter.thrift`: there is no such file";
+    assert_shows(&greeter.cargo(&["check", "-q"], &[]), &[missing]);
+
+    // The macro, in a crate without a build script.
+    let macros = Newcomer::new("by-macro");
+    fs::remove_file(macros.path("build.rs")).unwrap();
+    let main = "#[thrift_nats_runtime::thrift(\"idl/greeter.thrift\")]\nmod api {}\n";
+    macros
+        .write("src/main.rs", &format!("{main}fn main() {{ let _ = api::greeter::Nameless::default(); }}\n"));
+    let output = macros.cargo(&["check", "-q"], &[]);
+    assert!(output.status.success(), "{}", text(&output));
+    // Built again because the file has changed, which is no Rust.
+    macros.write("idl/greeter.thrift", &idl.replace("1: string name", "1: strin name"));
+    let wanted =
+        ["unknown type `strin`", "greeter.thrift:5:19", "^^^^^ not found in this file or its includes"];
+    assert_shows(&macros.cargo(&["check", "-q"], &[]), &wanted);
+    fs::remove_file(macros.path("idl/greeter.thrift")).unwrap();
+    assert_shows(&macros.cargo(&["check", "-q"], &[]), &["there is no such file", "src/main.rs:1"]);
+    assert!(Path::new(&macros.folder).ends_with("newcomer/by-macro"));
+}
