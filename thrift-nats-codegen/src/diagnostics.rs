@@ -1,6 +1,7 @@
 //! Errors and warnings, and the text a person reads: place, line, caret, the other place, and the fix.
 
 use std::fmt::{self, Write};
+use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
@@ -152,17 +153,45 @@ impl<'a> Finding<'a> {
         self.diagnostic.help.as_deref()
     }
 
-    /// The file, the line and the column, both from 1; `None` where it is at no place of a file.
-    pub fn position(&self) -> Option<(&'a std::path::Path, usize, usize)> {
-        self.diagnostic.place.map(|place| self.report.position(place))
+    /// A few words about the place itself; may be empty.
+    pub fn label(&self) -> &'a str {
+        &self.diagnostic.label
+    }
+
+    /// Where it is; `None` where it is at no place of a file.
+    pub fn location(&self) -> Option<Location<'a>> {
+        self.diagnostic.place.map(|place| self.report.location(place))
+    }
+
+    /// Other places that have to do with it, each with a few words.
+    pub fn notes(&self) -> impl Iterator<Item = (Location<'a>, &'a str)> + use<'a> {
+        let report = self.report;
+        self.diagnostic.notes.iter().map(|(place, text)| (report.location(*place), text.as_str()))
     }
 }
 
+/// A range of text in a file. Lines and columns count from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Location<'a> {
+    /// The file, as it was given, or as it was found from there.
+    pub path: &'a Path,
+    /// The line it starts on.
+    pub line: usize,
+    /// The column it starts at.
+    pub column: usize,
+    /// The line it ends on.
+    pub end_line: usize,
+    /// The column behind its last character.
+    pub end_column: usize,
+}
+
 impl Report {
-    fn position(&self, place: Place) -> (&std::path::Path, usize, usize) {
+    fn location(&self, place: Place) -> Location<'_> {
         let source = self.sources.get(place.source);
         let (line, column) = source.position(place.span.start);
-        (&source.path, line, column)
+        let (end_line, end_column) = source.position(place.span.end);
+        Location { path: &source.path, line, column, end_line, end_column }
     }
 }
 
@@ -175,7 +204,7 @@ impl fmt::Debug for Finding<'_> {
 /// `path:line:column: message (help)`, in one line.
 impl fmt::Display for Finding<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((path, line, column)) = self.position() {
+        if let Some(Location { path, line, column, .. }) = self.location() {
             write!(f, "{}:{line}:{column}: ", path.display())?;
         }
         f.write_str(self.message())?;

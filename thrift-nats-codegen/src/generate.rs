@@ -58,14 +58,33 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
+/// The files, as paths of our own; there must be one.
+fn roots(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Vec<PathBuf>, Error> {
+    let roots: Vec<PathBuf> = files.into_iter().map(|file| file.as_ref().to_owned()).collect();
+    if roots.is_empty() {
+        return Err(Error::message("no file is given"));
+    }
+    Ok(roots)
+}
+
+pub(crate) fn check(
+    options: &Options,
+    files: impl IntoIterator<Item = impl AsRef<Path>>,
+) -> Result<Report, Error> {
+    let resolved = resolve(&roots(files)?, &options.include_paths);
+    let mut diagnostics = resolved.diagnostics;
+    if let Some(program) = &resolved.program {
+        // Names that meet in Rust are part of it.
+        Names::new(program, &mut diagnostics);
+    }
+    Ok(Report::new(resolved.sources, diagnostics))
+}
+
 pub(crate) fn generate(
     options: &Options,
     files: impl IntoIterator<Item = impl AsRef<Path>>,
 ) -> Result<Generated, Error> {
-    let roots: Vec<PathBuf> = files.into_iter().map(|file| file.as_ref().to_owned()).collect();
-    if roots.is_empty() {
-        return Err(Error::message("no file is given to generate from"));
-    }
+    let roots = roots(files)?;
     let resolved = resolve(&roots, &options.include_paths);
     let mut diagnostics = resolved.diagnostics;
     let read: Vec<PathBuf> = resolved.sources.paths().map(Path::to_owned).collect();

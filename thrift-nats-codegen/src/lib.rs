@@ -27,7 +27,7 @@ mod sources;
 
 use std::path::Path;
 
-pub use self::diagnostics::{Finding, Report, Severity};
+pub use self::diagnostics::{Finding, Location, Report, Severity};
 pub use self::generate::{Error, Generated};
 pub use self::options::Options;
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::diagnostics::Report;
 use crate::generate::{Error, Generated};
 
 /// How code is generated. Build scripts, the attribute macro and the command share these options.
@@ -124,5 +125,13 @@ impl Options {
     /// See [`Error`].
     pub fn generate(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Generated, Error> {
         crate::generate::generate(self, files)
+    }
+
+    /// Checks `files` and all they include, and generates nothing.
+    ///
+    /// # Errors
+    /// If no file is given. What is wrong with the files is in the report.
+    pub fn check(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Report, Error> {
+        crate::generate::check(self, files)
     }
 }

@@ -9,6 +9,8 @@ mod disconnect;
 mod inbound;
 mod outbound;
 mod server;
+#[cfg(test)]
+mod simulation;
 mod subject;
 
 pub use self::accept::AcceptError;

@@ -1,0 +1,62 @@
+//! The command `thrift-nats-gen`: generated code to be checked in, and what else one does with IDL files.
+
+mod check;
+mod generate;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Typed async Rust from Apache Thrift IDL, and tools for the IDL itself.
+#[derive(Debug, Parser)]
+#[command(name = "thrift-nats-gen", version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    generate: generate::Generate,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate Rust (this is what is done without a command)
+    Generate(generate::Generate),
+    /// Say what is wrong with files, and generate nothing
+    Check(check::Check),
+    /// Write completions for a shell to the standard output
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  thrift-nats-gen idl/tutorial.thrift --out src/api          write src/api/mod.rs
+  thrift-nats-gen idl/tutorial.thrift --out src/api --check  fail if it is out of date
+  thrift-nats-gen -I idl/common idl/orders.thrift            show what would be written
+  thrift-nats-gen check idl/*.thrift                         show every mistake
+
+Exit codes:
+  0  all went well
+  1  the IDL has errors, the file is out of date (--check), or cannot be written
+  2  the command line is wrong";
+
+fn main() -> ExitCode {
+    let Cli { command, generate } = Cli::parse();
+    let result = match command {
+        None => generate::run(&generate),
+        Some(Command::Generate(arguments)) => generate::run(&arguments),
+        Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "thrift-nats-gen", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        show::report(error.report());
+        ExitCode::FAILURE
+    })
+}

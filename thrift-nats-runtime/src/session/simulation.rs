@@ -1,0 +1,698 @@
+//! A client's and a server's session, joined over a simulated NATS in simulated time.
+//!
+//! What `client` and `server` do with tasks is done here event by event: whatever is due next happens, then both sides
+//! publish all they have. Every random choice comes from the seed, so that a seed that fails can be run again alone.
+
+mod calls;
+mod ends;
+mod faults;
+mod heartbeats;
+mod opening;
+mod original;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+use async_nats::{StatusCode, Subject};
+use bytes::Bytes;
+
+use super::subject::chunk_number;
+use super::*;
+use crate::method::{Message, write_message};
+use crate::protocol::{
+    BinaryReader, BinaryWriter, InputProtocol, Limits, MessageType, OutputProtocol, TType, Value,
+};
+
+/// The subject that the server listens on.
+const SERVICE: &str = "service";
+/// The client's inbox: the base of its process, and the token of its session.
+const INBOX: &str = "client.session";
+/// How long the client waits for a server.
+const HANDSHAKE_TIMEOUT: Duration = ms(1000);
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Splitmix64: small, and the same everywhere.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
+        range.start() + self.next() % (range.end() - range.start() + 1)
+    }
+
+    fn one_of(&mut self, values: &[u64]) -> u64 {
+        values[self.within(0..=values.len() as u64 - 1) as usize]
+    }
+
+    fn time(&mut self, range: &RangeInclusive<Duration>) -> Duration {
+        let micros = |duration: &Duration| duration.as_micros() as u64;
+        Duration::from_micros(self.within(micros(range.start())..=micros(range.end())))
+    }
+
+    /// Whether a thing happens that happens this many times in a thousand.
+    fn chance(&mut self, per_mille: u64) -> bool {
+        per_mille > 0 && self.within(0..=999) < per_mille
+    }
+}
+
+/// How the simulated NATS treats messages.
+#[derive(Clone, Debug)]
+struct Network {
+    delay: RangeInclusive<Duration>,
+    /// How many of a thousand messages are lost.
+    lost: u64,
+    /// How many of a thousand messages come twice.
+    twice: u64,
+    /// How many of a thousand messages may overtake others and be overtaken.
+    unordered: u64,
+}
+
+impl Network {
+    /// As NATS is while a connection lasts: nothing is lost, and everything is in order.
+    const fn sound(delay: RangeInclusive<Duration>) -> Self {
+        Self { delay, lost: 0, twice: 0, unordered: 0 }
+    }
+}
+
+/// What a simulation starts from.
+#[derive(Clone, Debug)]
+struct Setup {
+    seed: u64,
+    network: Network,
+    chunk_limit: usize,
+    /// How long the server waits for each heartbeat.
+    deadline: Option<Duration>,
+    /// How long a handler takes.
+    handler: RangeInclusive<Duration>,
+    /// The server and the network are such that the client takes the server for an original one, and the other way round.
+    original: bool,
+}
+
+impl Setup {
+    const fn new() -> Self {
+        Self {
+            seed: 0,
+            network: Network::sound(ms(1)..=ms(1)),
+            chunk_limit: 1000,
+            deadline: None,
+            handler: ms(0)..=ms(0),
+            original: false,
+        }
+    }
+
+    const fn config(&self) -> SessionConfig {
+        SessionConfig { chunk_limit: self.chunk_limit, limits: Limits::DEFAULT }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Party {
+    Client,
+    Server,
+}
+
+impl Party {
+    /// Who listens below `subject`. Nobody does on `DISCONNECT`, which is where NATS answers a disconnect to nobody.
+    fn of(subject: &str) -> Option<Self> {
+        if subject == SERVICE || subject.starts_with("server.") {
+            Some(Self::Server)
+        } else if subject.starts_with("client.") {
+            Some(Self::Client)
+        } else {
+            None
+        }
+    }
+}
+
+/// A message on its way.
+#[derive(Clone, Debug)]
+struct Carried {
+    to: Party,
+    subject: Subject,
+    reply: Option<Subject>,
+    status: Option<StatusCode>,
+    versioned: bool,
+    payload: Bytes,
+}
+
+/// A message that was published.
+#[derive(Clone, Debug)]
+struct Published {
+    at: Duration,
+    by: Party,
+    subject: String,
+    reply: Option<String>,
+    payload: Bytes,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Arrives(Carried),
+    /// The handler is done; `token` is the session.
+    Finishes { token: String, answer: Vec<u8> },
+    /// The client makes a call with so many bytes of payload.
+    Calls { len: usize, oneway: bool },
+    /// Whoever waits for the call gives up.
+    GivesUp { id: usize },
+}
+
+/// What has become of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CallState {
+    Waiting,
+    Answered,
+    /// A oneway call that has gone.
+    Sent,
+    GivenUp,
+    Ended(Outcome),
+}
+
+#[derive(Debug)]
+struct MadeCall {
+    seqid: i32,
+    len: usize,
+    state: CallState,
+}
+
+#[derive(Debug)]
+struct ServersSession {
+    session: ServerSession,
+    /// Whether the process still finds it.
+    known: bool,
+    running: usize,
+}
+
+struct Simulation {
+    base: Instant,
+    now: Duration,
+    setup: Setup,
+    random: Random,
+    agenda: BTreeMap<(Duration, u64), Happening>,
+    planned: u64,
+    /// When the last message that keeps its place arrives, by its receiver.
+    last_arrival: [Duration; 2],
+    published: Vec<Published>,
+
+    client: ClientSession<usize>,
+    client_runs: bool,
+    opened: Option<Duration>,
+    ended: Option<(Duration, CloseReason)>,
+    calls: Vec<MadeCall>,
+
+    server_runs: bool,
+    listening: bool,
+    sessions: BTreeMap<String, ServersSession>,
+    server_ended: Vec<(Duration, CloseReason)>,
+    /// The calls that were run.
+    ran: BTreeSet<usize>,
+}
+
+impl Simulation {
+    /// Starts with a client that sends its handshake, and a server that listens.
+    fn new(setup: Setup) -> Self {
+        let base = Instant::now();
+        let client =
+            ClientSession::open(base, SERVICE.into(), INBOX.into(), HANDSHAKE_TIMEOUT, setup.config());
+        Self {
+            base,
+            now: Duration::ZERO,
+            random: Random(setup.seed),
+            setup,
+            agenda: BTreeMap::new(),
+            planned: 0,
+            last_arrival: [Duration::ZERO; 2],
+            published: Vec::new(),
+            client,
+            client_runs: true,
+            opened: None,
+            ended: None,
+            calls: Vec::new(),
+            server_runs: true,
+            listening: true,
+            sessions: BTreeMap::new(),
+            server_ended: Vec::new(),
+            ran: BTreeSet::new(),
+        }
+    }
+
+    /// The same, run until the session is open and everything is quiet.
+    fn opened(setup: Setup) -> Self {
+        let mut simulation = Self::new(setup);
+        simulation.run_for(HANDSHAKE_TIMEOUT / 2);
+        assert!(simulation.client.is_open(), "{:?}", simulation.ended);
+        simulation
+    }
+
+    fn instant(&self) -> Instant {
+        self.base + self.now
+    }
+
+    fn plan(&mut self, at: Duration, happening: Happening) {
+        self.planned += 1;
+        self.agenda.insert((at, self.planned), happening);
+    }
+
+    // Time.
+
+    fn run_for(&mut self, time: Duration) {
+        self.run_until(self.now + time);
+    }
+
+    /// Lets happen what happens up to and including `end`.
+    fn run_until(&mut self, end: Duration) {
+        self.publish();
+        loop {
+            let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
+            let timer = self.next_timeout();
+            let Some(next) = agenda.into_iter().chain(timer).min().filter(|next| *next <= end) else { break };
+            // A timer that lies in the past would be one that is asked for again and again.
+            assert!(next >= self.now, "a timer that was due at {next:?} is not done at {:?}", self.now);
+            self.now = next;
+            match self.agenda.first_entry().filter(|entry| entry.key().0 == next) {
+                Some(entry) => {
+                    let happening = entry.remove();
+                    self.happen(happening);
+                }
+                None => self.on_timeout(),
+            }
+            self.publish();
+        }
+        self.now = end;
+    }
+
+    fn next_timeout(&self) -> Option<Duration> {
+        let client = self.client_runs.then(|| self.client.next_timeout()).flatten();
+        let sessions = self.sessions.values().filter(|_| self.server_runs);
+        let server = sessions.filter_map(|session| session.session.next_timeout()).min();
+        client.into_iter().chain(server).min().map(|at| at - self.base)
+    }
+
+    fn on_timeout(&mut self) {
+        let now = self.instant();
+        if self.client_runs
+            && let Err(ended) = self.client.on_timeout(now)
+        {
+            self.client_ends(ended);
+        }
+        let results: Vec<_> = self
+            .sessions
+            .iter_mut()
+            .filter(|_| self.server_runs)
+            .map(|(token, session)| (token.clone(), session.session.on_timeout(now)))
+            .collect();
+        for (token, result) in results {
+            self.server_session_ends(&token, result);
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Arrives(message) => self.arrive(message),
+            Happening::Finishes { token, answer } => {
+                if let Some(session) = self.sessions.get_mut(&token).filter(|_| self.server_runs) {
+                    session.session.finished(&answer);
+                    session.running -= 1;
+                    self.start_requests(&token);
+                }
+            }
+            Happening::Calls { len, oneway } => {
+                if self.client.is_open() {
+                    self.make_call(len, oneway);
+                }
+            }
+            Happening::GivesUp { id } => self.give_up(id),
+        }
+    }
+
+    // NATS.
+
+    /// Publishes all that both sides have.
+    fn publish(&mut self) {
+        if self.client_runs {
+            let mut sent = Vec::new();
+            while let Some(transmit) = self.client.transmit(|id| sent.push(id)) {
+                self.carry(Party::Client, transmit);
+            }
+            for id in sent {
+                self.calls[id].state = CallState::Sent;
+            }
+        }
+        let tokens: Vec<_> = self.sessions.keys().filter(|_| self.server_runs).cloned().collect();
+        for token in tokens {
+            while let Some(transmit) =
+                self.sessions.get_mut(&token).and_then(|session| session.session.transmit())
+            {
+                self.carry(Party::Server, transmit);
+            }
+        }
+    }
+
+    fn carry(&mut self, by: Party, transmit: Transmit) {
+        let Transmit { subject, mut reply, headers, payload } = transmit;
+        assert!(payload.len() <= self.setup.chunk_limit || headers.is_some(), "a chunk above the limit");
+        self.published.push(Published {
+            at: self.now,
+            by,
+            subject: subject.to_string(),
+            reply: reply.as_ref().map(Subject::to_string),
+            payload: payload.clone(),
+        });
+        if self.setup.original && reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some()) {
+            // An original peer numbers nothing, and looks at no number.
+            reply = None;
+        }
+        let Some(to) = Party::of(&subject) else { return };
+        let versioned = !self.setup.original
+            && headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
+        self.send(Carried { to, subject, reply, status: None, versioned, payload });
+    }
+
+    fn send(&mut self, message: Carried) {
+        let Network { delay, lost, twice, unordered } = self.setup.network.clone();
+        if self.random.chance(lost) {
+            return;
+        }
+        let copies = if self.random.chance(twice) { 2 } else { 1 };
+        for _ in 0..copies {
+            let mut at = self.now + self.random.time(&delay);
+            if !self.random.chance(unordered) {
+                let last = &mut self.last_arrival[message.to as usize];
+                at = at.max(*last);
+                *last = at;
+            }
+            self.plan(at, Happening::Arrives(message.clone()));
+        }
+    }
+
+    fn arrive(&mut self, message: Carried) {
+        let listens = match message.to {
+            Party::Client => self.client_runs,
+            Party::Server => self.server_runs && (self.listening || message.subject.as_str() != SERVICE),
+        };
+        match message.to {
+            _ if !listens => self.answer_no_responders(&message),
+            Party::Client => self.arrive_at_client(message),
+            Party::Server => self.arrive_at_server(message),
+        }
+    }
+
+    /// NATS answers to a reply subject where nobody listens to the message.
+    fn answer_no_responders(&mut self, message: &Carried) {
+        if message.status.is_some() {
+            return;
+        }
+        let Some(reply) = &message.reply else { return };
+        let Some(to) = Party::of(reply) else { return };
+        let status = Some(StatusCode::NO_RESPONDERS);
+        let (subject, payload) = (reply.clone(), Bytes::new());
+        self.send(Carried { to, subject, reply: None, status, versioned: false, payload });
+    }
+
+    // The client's process.
+
+    fn arrive_at_client(&mut self, message: Carried) {
+        let Carried { subject, reply, status, versioned, payload, .. } = message;
+        let suffix = subject.strip_prefix("client.").expect("it was addressed to the client");
+        let known = self.ended.is_none();
+        match Address::parse(suffix) {
+            Some(Address::Session { .. }) if known => {
+                let incoming = Incoming { reply, status, versioned, payload };
+                let mut events = Vec::new();
+                let result = self.client.receive(self.instant(), incoming, |event| events.push(event));
+                for event in events {
+                    match event {
+                        Event::Opened => {
+                            assert_eq!(self.opened, None, "opened twice");
+                            self.opened = Some(self.now);
+                        }
+                        Event::Answered(id, answer) => self.answered(id, &answer),
+                    }
+                }
+                if let Err(ended) = result {
+                    self.client_ends(ended);
+                }
+            }
+            Some(Address::Session { .. }) => self.answer_stranger(Party::Client, reply.as_deref()),
+            Some(Address::Undelivered { chunk, .. })
+                if known && status == Some(StatusCode::NO_RESPONDERS) =>
+            {
+                if let Err(ended) = self.client.undelivered(chunk) {
+                    self.client_ends(ended);
+                }
+            }
+            Some(Address::Heartbeat { .. } | Address::Undelivered { .. }) | None => {}
+        }
+    }
+
+    fn answer_stranger(&mut self, by: Party, reply: Option<&str>) {
+        if let Some(transmit) = reply.and_then(unknown_session) {
+            self.carry(by, transmit);
+        }
+    }
+
+    fn client_ends(&mut self, ended: Ended<usize>) {
+        assert_eq!(self.ended, None, "the client's session ended twice");
+        self.ended = Some((self.now, ended.reason));
+        for (id, outcome) in ended.calls {
+            assert_eq!(self.calls[id].state, CallState::Waiting, "call {id} ended twice");
+            self.calls[id].state = CallState::Ended(outcome);
+        }
+    }
+
+    /// Closes the client's session.
+    fn close_client(&mut self) {
+        let ended = self.client.close(CloseReason::Closed);
+        self.client_ends(ended);
+        self.publish();
+    }
+
+    /// Makes a call with so many bytes of payload, and does not publish it yet.
+    fn make_call(&mut self, len: usize, oneway: bool) -> usize {
+        let id = self.calls.len();
+        let seqid = self.client.next_seqid();
+        let kind = if oneway { MessageType::Oneway } else { MessageType::Call };
+        let message = message(kind, seqid, id, &payload(id, len));
+        self.calls.push(MadeCall { seqid, len, state: CallState::Waiting });
+        self.client.call(seqid, oneway, message.into(), id);
+        id
+    }
+
+    fn call(&mut self, len: usize) -> usize {
+        self.make_call(len, false)
+    }
+
+    fn give_up(&mut self, id: usize) {
+        let call = &mut self.calls[id];
+        if call.state == CallState::Waiting {
+            call.state = CallState::GivenUp;
+            assert_eq!(self.client.cancel(call.seqid), Some(id));
+        }
+    }
+
+    /// Checks that the answer is the one to this call.
+    fn answered(&mut self, id: usize, answer: &Bytes) {
+        let call = &mut self.calls[id];
+        assert_eq!(call.state, CallState::Waiting, "call {id} is answered");
+        let mut expected = payload(id, call.len);
+        transform(&mut expected);
+        let (kind, seqid, answered, payload) = parse(answer);
+        assert_eq!((kind, seqid, answered), (MessageType::Reply, call.seqid, id), "another call's answer");
+        assert!(payload == expected, "the answer of call {id} is damaged");
+        call.state = CallState::Answered;
+    }
+
+    fn state(&self, id: usize) -> CallState {
+        self.calls[id].state
+    }
+
+    fn states(&self) -> Vec<CallState> {
+        self.calls.iter().map(|call| call.state).collect()
+    }
+
+    /// Why the client's session ended, and when.
+    fn end(&self) -> (Duration, &CloseReason) {
+        let (at, reason) = self.ended.as_ref().expect("the client's session has ended");
+        (*at, reason)
+    }
+
+    // The server's process.
+
+    fn arrive_at_server(&mut self, message: Carried) {
+        let Carried { subject, reply, status, versioned, payload, .. } = message;
+        if subject.as_str() == SERVICE {
+            return self.accept(reply, versioned);
+        }
+        let suffix = subject.strip_prefix("server.").expect("it was addressed to the server");
+        let Some(address) = Address::parse(suffix) else { return };
+        let (Address::Session { token } | Address::Heartbeat { token } | Address::Undelivered { token, .. }) =
+            address;
+        let token = token.to_owned();
+        let now = self.instant();
+        let Some(session) = self.sessions.get_mut(&token).filter(|session| session.known) else {
+            if !matches!(address, Address::Undelivered { .. }) {
+                self.answer_stranger(Party::Server, reply.as_deref());
+            }
+            return;
+        };
+        match address {
+            Address::Session { .. } => {
+                let result = session.session.receive(reply.as_deref(), payload);
+                self.start_requests(&token);
+                self.server_session_ends(&token, result);
+            }
+            Address::Heartbeat { .. } => session.session.heartbeat(now),
+            Address::Undelivered { chunk, .. } => {
+                if status == Some(StatusCode::NO_RESPONDERS) {
+                    let reason = session.session.close(CloseReason::PeerGone { chunk });
+                    self.server_session_ends(&token, Err(reason));
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, peer: Option<Subject>, versioned: bool) {
+        let peer = peer.expect("a handshake has a reply subject");
+        let token = format!("s{}", self.sessions.len());
+        let own = Subject::from(format!("server.{token}"));
+        let session = ServerSession::accept(
+            self.instant(),
+            peer,
+            own,
+            !versioned,
+            self.setup.deadline,
+            self.setup.config(),
+        );
+        self.sessions.insert(token, ServersSession { session, known: true, running: 0 });
+    }
+
+    /// Starts all that the session gives out.
+    fn start_requests(&mut self, token: &str) {
+        let Some(session) = self.sessions.get_mut(token) else { return };
+        while let Some(request) = session.session.next_request() {
+            session.running += 1;
+            if self.setup.original {
+                assert_eq!(session.running, 1, "an original peer's requests are run one at a time");
+            }
+            let (kind, seqid, id, mut payload) = parse(&request);
+            assert!(self.ran.insert(id), "call {id} is run twice");
+            assert!(payload == self::payload(id, self.calls[id].len), "the request of call {id} is damaged");
+            transform(&mut payload);
+            let answer = match kind {
+                MessageType::Call => message(MessageType::Reply, seqid, id, &payload),
+                MessageType::Oneway => Vec::new(),
+                MessageType::Reply | MessageType::Exception => panic!("an answer where a request belongs"),
+            };
+            self.planned += 1;
+            let at = self.now + self.random.time(&self.setup.handler);
+            let finishes = Happening::Finishes { token: token.to_owned(), answer };
+            self.agenda.insert((at, self.planned), finishes);
+        }
+    }
+
+    fn server_session_ends(&mut self, token: &str, result: Result<(), CloseReason>) {
+        if let Err(reason) = result {
+            self.server_ended.push((self.now, reason));
+            self.sessions.get_mut(token).expect("it has just ended").known = false;
+        }
+    }
+
+    /// Stops the server: every session is told.
+    fn stop_server(&mut self) {
+        self.listening = false;
+        for session in self.sessions.values_mut() {
+            session.session.stop();
+            session.known = false;
+        }
+        self.publish();
+    }
+
+    /// Drains the server: what was taken up is answered, and then every session is told.
+    fn drain_server(&mut self) {
+        self.listening = false;
+        for session in self.sessions.values_mut() {
+            session.session.drain();
+        }
+        self.publish();
+    }
+
+    /// Whether the server still has a session.
+    fn server_has_session(&self) -> bool {
+        self.sessions.values().any(|session| session.session.is_open())
+    }
+
+    // What was published.
+
+    /// What the client sent to the subject of heartbeats, by its time.
+    fn beats(&self) -> Vec<Duration> {
+        let to_heartbeat = |message: &&Published| message.by == Party::Client && message.subject.ends_with(".h");
+        self.published.iter().filter(to_heartbeat).map(|message| message.at).collect()
+    }
+
+    /// The disconnects of one side: their times and bodies.
+    fn disconnects(&self, by: Party) -> Vec<(Duration, &str)> {
+        let of_party =
+            |message: &&Published| message.by == by && message.reply.as_deref() == Some("DISCONNECT");
+        let body = |message| str::from_utf8(message).expect("bodies of disconnects are text");
+        self.published.iter().filter(of_party).map(|message| (message.at, body(&message.payload))).collect()
+    }
+
+    /// The chunks of one side.
+    fn chunks(&self, by: Party) -> Vec<&Published> {
+        let numbered = |message: &&Published| message.reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some());
+        self.published.iter().filter(|message| message.by == by).filter(numbered).collect()
+    }
+}
+
+/// The payload of a call: so many bytes, which no other call has.
+fn payload(id: usize, len: usize) -> Vec<u8> {
+    let mut random = Random(id as u64);
+    (0..len.div_ceil(8)).flat_map(|_| random.next().to_be_bytes()).take(len).collect()
+}
+
+/// What the handler does with a payload: an answer is no echo.
+fn transform(payload: &mut [u8]) {
+    payload.reverse();
+    payload.iter_mut().for_each(|byte| *byte = !*byte);
+}
+
+/// A message whose body is `{1: i32 id, 2: binary payload}`.
+fn message(kind: MessageType, seqid: i32, id: usize, payload: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut writer = BinaryWriter::new(&mut body, Limits::DEFAULT);
+    writer.struct_begin().expect("it is within the limits");
+    (id as i32).write_field(&mut writer, 1).expect("it is within the limits");
+    Bytes::copy_from_slice(payload).write_field(&mut writer, 2).expect("it is within the limits");
+    writer.struct_end();
+    let mut message = Vec::new();
+    write_message(&mut message, "f", kind, seqid, &body).expect("it is within the limits");
+    message
+}
+
+/// Kind, seqid, id and payload of a [`message`].
+fn parse(message: &Bytes) -> (MessageType, i32, usize, Vec<u8>) {
+    let message = Message::parse(message, Limits::DEFAULT).expect("whole messages are delivered");
+    let mut reader = BinaryReader::new(&message.body, Limits::DEFAULT);
+    reader.struct_begin().expect("a struct");
+    let field = reader.field_begin().expect("a field").expect("a field");
+    assert_eq!((field.ttype, field.id), (TType::I32, 1));
+    let id = reader.i32().expect("an i32") as usize;
+    let field = reader.field_begin().expect("a field").expect("a field");
+    assert_eq!((field.ttype, field.id), (TType::String, 2));
+    let payload = reader.binary().expect("a binary").to_vec();
+    assert_eq!(reader.field_begin().expect("the end"), None);
+    reader.struct_end();
+    reader.message_end().expect("the end");
+    (message.kind, message.seqid, id, payload)
+}
