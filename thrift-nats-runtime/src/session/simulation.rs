@@ -4,11 +4,6 @@
 //! publish all they have. Every random choice comes from the seed, so that a seed that fails can be run again alone.
 
 mod calls;
-mod ends;
-mod faults;
-mod heartbeats;
-mod opening;
-mod original;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -17,6 +12,7 @@ use std::time::{Duration, Instant};
 use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 
+use super::outbound::Outbound;
 use super::subject::chunk_number;
 use super::*;
 use crate::method::{Message, write_message};
@@ -161,11 +157,19 @@ struct Published {
 enum Happening {
     Arrives(Carried),
     /// The handler is done; `token` is the session.
-    Finishes { token: String, answer: Vec<u8> },
+    Finishes {
+        token: String,
+        answer: Vec<u8>,
+    },
     /// The client makes a call with so many bytes of payload.
-    Calls { len: usize, oneway: bool },
+    Calls {
+        len: usize,
+        oneway: bool,
+    },
     /// Whoever waits for the call gives up.
-    GivesUp { id: usize },
+    GivesUp {
+        id: usize,
+    },
 }
 
 /// What has become of a call.
@@ -374,8 +378,8 @@ impl Simulation {
             reply = None;
         }
         let Some(to) = Party::of(&subject) else { return };
-        let versioned = !self.setup.original
-            && headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
+        let versioned =
+            !self.setup.original && headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
         self.send(Carried { to, subject, reply, status: None, versioned, payload });
     }
 
@@ -636,7 +640,8 @@ impl Simulation {
 
     /// What the client sent to the subject of heartbeats, by its time.
     fn beats(&self) -> Vec<Duration> {
-        let to_heartbeat = |message: &&Published| message.by == Party::Client && message.subject.ends_with(".h");
+        let to_heartbeat =
+            |message: &&Published| message.by == Party::Client && message.subject.ends_with(".h");
         self.published.iter().filter(to_heartbeat).map(|message| message.at).collect()
     }
 
@@ -650,7 +655,9 @@ impl Simulation {
 
     /// The chunks of one side.
     fn chunks(&self, by: Party) -> Vec<&Published> {
-        let numbered = |message: &&Published| message.reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some());
+        let numbered = |message: &&Published| {
+            message.reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some())
+        };
         self.published.iter().filter(|message| message.by == by).filter(numbered).collect()
     }
 }
@@ -695,4 +702,20 @@ fn parse(message: &Bytes) -> (MessageType, i32, usize, Vec<u8>) {
     reader.struct_end();
     reader.message_end().expect("the end");
     (message.kind, message.seqid, id, payload)
+}
+
+/// Runs a test with many seeds, and says which one failed.
+fn for_seeds(seeds: std::ops::Range<u64>, test: impl Fn(u64)) {
+    struct Seed(u64);
+    impl Drop for Seed {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("failed with the seed {}", self.0);
+            }
+        }
+    }
+    for seed in seeds {
+        let _seed = Seed(seed);
+        test(seed);
+    }
 }

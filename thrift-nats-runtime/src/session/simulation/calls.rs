@@ -1,0 +1,180 @@
+//! Calls and their answers.
+
+use super::*;
+
+/// Delays, sizes and limits that differ from seed to seed.
+fn any_setup(seed: u64) -> Setup {
+    let mut random = Random(!seed);
+    Setup {
+        seed,
+        network: Network::sound(ms(0)..=ms(random.within(0..=20))),
+        chunk_limit: random.one_of(&[16, 64, 333, 1000, 65_536]) as usize,
+        deadline: random.chance(500).then(|| ms(random.within(100..=400))),
+        handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
+        original: false,
+    }
+}
+
+/// Plans so many calls within half a second.
+fn plan_calls(simulation: &mut Simulation, calls: u64) {
+    for _ in 0..calls {
+        let len = match simulation.random.within(0..=9) {
+            0 => 3000,
+            1 | 2 => 300,
+            _ => 20,
+        };
+        let len = simulation.random.within(0..=len) as usize;
+        // In whole hundredths: some calls are made at the same time, and share a chunk.
+        let at = simulation.now + ms(10 * simulation.random.within(0..=50));
+        let oneway = simulation.random.chance(100);
+        simulation.plan(at, Happening::Calls { len, oneway });
+    }
+}
+
+#[test]
+fn every_call_gets_its_own_answer() {
+    for_seeds(0..3000, |seed| {
+        let mut simulation = Simulation::opened(any_setup(seed));
+        let calls = simulation.random.within(0..=20);
+        plan_calls(&mut simulation, calls);
+        simulation.run_for(ms(2000));
+        assert_eq!(simulation.calls.len() as u64, calls);
+        for (id, call) in simulation.calls.iter().enumerate() {
+            assert!(matches!(call.state, CallState::Answered | CallState::Sent), "call {id}: {call:?}");
+        }
+        assert_eq!(simulation.ran.len() as u64, calls, "oneway calls are run too");
+        assert_eq!(simulation.client.in_flight(), 0);
+        assert_eq!(simulation.client.late_replies(), 0);
+        assert!(simulation.client.is_open(), "{:?}", simulation.ended);
+        assert!(simulation.server_has_session(), "{:?}", simulation.server_ended);
+    });
+}
+
+#[test]
+fn answers_come_in_any_order() {
+    let mut simulation = Simulation::opened(Setup { handler: ms(0)..=ms(100), ..Setup::new() });
+    for _ in 0..20 {
+        simulation.call(5);
+    }
+    simulation.run_for(ms(300));
+    assert_eq!(simulation.states(), [CallState::Answered; 20]);
+    let answers: Vec<_> =
+        simulation.chunks(Party::Server).into_iter().map(|chunk| parse(&chunk.payload).2).collect();
+    assert!(!answers.is_sorted(), "requests of one session run side by side: {answers:?}");
+}
+
+#[test]
+fn the_stream_is_joined_whatever_the_chunk_limit() {
+    let total = {
+        let mut simulation = Simulation::opened(Setup { chunk_limit: usize::MAX, ..Setup::new() });
+        (0..3).for_each(|_| drop(simulation.call(40)));
+        simulation.run_for(ms(100));
+        let chunks = simulation.chunks(Party::Client);
+        assert_eq!(chunks.len(), 1, "what is queued leaves together");
+        chunks[0].payload.len()
+    };
+    assert!(total > 3 * 40);
+    for chunk_limit in 1..=total + 1 {
+        let mut simulation = Simulation::opened(Setup { chunk_limit, ..Setup::new() });
+        (0..3).for_each(|_| drop(simulation.call(40)));
+        simulation.run_for(ms(100));
+        assert_eq!(simulation.states(), [CallState::Answered; 3], "chunks of {chunk_limit}");
+        for party in [Party::Client, Party::Server] {
+            let chunks = simulation.chunks(party);
+            let numbers: Vec<_> = chunks
+                .iter()
+                .filter_map(|chunk| chunk_number(chunk.reply.as_deref().unwrap_or_default()))
+                .collect();
+            assert_eq!(numbers, (1..=chunks.len() as u64).collect::<Vec<_>>());
+        }
+        assert_eq!(simulation.chunks(Party::Client).len(), total.div_ceil(chunk_limit));
+    }
+}
+
+#[test]
+fn a_chunk_limit_of_zero_is_one_of_one_byte() {
+    let mut out = Outbound::default();
+    out.push(b"ab", 1);
+    assert_eq!(out.next(0, |_| ()).unwrap().payload, "a");
+    assert_eq!(out.next(0, |_| ()).unwrap().payload, "b");
+    assert_eq!(out.next(0, |_| ()), None);
+}
+
+#[test]
+fn an_empty_session_sends_nothing() {
+    let mut simulation = Simulation::opened(Setup::new());
+    simulation.run_for(ms(100_000));
+    assert_eq!(simulation.published.len(), 2, "{:?}", simulation.published);
+}
+
+#[test]
+fn late_reply_is_dropped() {
+    let mut simulation = Simulation::opened(Setup { handler: ms(50)..=ms(50), ..Setup::new() });
+    let late = simulation.call(10);
+    let other = simulation.call(10);
+    simulation.run_for(ms(20));
+    simulation.give_up(late);
+    assert_eq!(simulation.client.in_flight(), 1, "its place is free at once");
+    simulation.run_for(ms(100));
+    assert_eq!(simulation.states(), [CallState::GivenUp, CallState::Answered]);
+    assert_eq!(simulation.client.late_replies(), 1);
+    assert!(simulation.ran.contains(&late) && simulation.ran.contains(&other));
+    let next = simulation.call(10);
+    simulation.run_for(ms(100));
+    assert_eq!(simulation.state(next), CallState::Answered, "the session goes on");
+}
+
+#[test]
+fn a_call_that_is_given_up_twice_is_gone_the_second_time() {
+    let mut simulation = Simulation::opened(Setup { handler: ms(50)..=ms(50), ..Setup::new() });
+    let id = simulation.call(10);
+    let seqid = simulation.calls[id].seqid;
+    simulation.give_up(id);
+    assert_eq!(simulation.client.cancel(seqid), None);
+    assert_eq!(simulation.client.cancel(seqid + 1), None, "there never was one");
+}
+
+#[test]
+fn calls_given_up_at_any_time_harm_no_other() {
+    for_seeds(0..1000, |seed| {
+        let mut simulation = Simulation::opened(any_setup(seed));
+        let calls = simulation.random.within(1..=20);
+        plan_calls(&mut simulation, calls);
+        for id in 0..calls as usize {
+            if simulation.random.chance(500) {
+                let at = simulation.now + ms(500) + ms(simulation.random.within(0..=60));
+                simulation.plan(at, Happening::GivesUp { id });
+            }
+        }
+        simulation.run_for(ms(2000));
+        let given_up = simulation.states().iter().filter(|state| **state == CallState::GivenUp).count();
+        assert!(!simulation.states().contains(&CallState::Waiting));
+        assert_eq!(simulation.client.late_replies(), given_up as u64, "each was run, and its answer dropped");
+        assert_eq!(simulation.client.in_flight(), 0);
+        assert!(simulation.client.is_open(), "{:?}", simulation.ended);
+    });
+}
+
+#[test]
+fn a_oneway_call_is_done_when_it_has_gone_whole() {
+    let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..Setup::new() });
+    let id = simulation.make_call(250, true);
+    let mut sent = Vec::new();
+    simulation.client.transmit(|id| sent.push(id)).unwrap();
+    simulation.client.transmit(|id| sent.push(id)).unwrap();
+    assert!(sent.is_empty(), "a part is still to go");
+    simulation.client.transmit(|id| sent.push(id)).unwrap();
+    assert_eq!(sent, [id]);
+    assert_eq!(simulation.client.in_flight(), 0);
+}
+
+#[test]
+fn sequence_numbers_in_flight_are_not_given_out_again() {
+    let mut simulation = Simulation::opened(Setup::new());
+    let first = simulation.call(1);
+    let mut seqid = simulation.client.next_seqid();
+    assert_ne!(seqid, simulation.calls[first].seqid);
+    simulation.client.call(seqid.wrapping_add(1), false, Bytes::from_static(b"x"), 99);
+    seqid = seqid.wrapping_add(2);
+    assert_eq!(simulation.client.next_seqid(), seqid, "the one between is in flight");
+}
