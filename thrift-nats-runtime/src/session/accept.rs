@@ -43,7 +43,7 @@ impl Accept {
     /// The body as it goes over the wire.
     pub(crate) fn body(&self) -> Bytes {
         // Exact milliseconds: a deadline that was rounded up would be one the server does not keep.
-        let deadline = self.deadline.map_or(0, |deadline| deadline.as_millis());
+        let deadline = self.deadline.map_or(0, |deadline| deadline.as_millis().min(i64::MAX as u128));
         Bytes::from(format!("{} {deadline}", self.heartbeat))
     }
 

@@ -55,7 +55,8 @@ enum Phase {
         service: Subject,
         sent: bool,
         timeout: Duration,
-        until: Instant,
+        /// `None`: longer than the clock goes.
+        until: Option<Instant>,
     },
     Open(Open),
     /// It has ended. What is still to be told to the peer is in `farewell`.
@@ -118,7 +119,7 @@ impl<W> ClientSession<W> {
         Self {
             inbox,
             config,
-            phase: Phase::Opening { service, sent: false, timeout, until: now + timeout },
+            phase: Phase::Opening { service, sent: false, timeout, until: now.checked_add(timeout) },
             out: Outbound::default(),
             calls: FxHashMap::default(),
             held: VecDeque::new(),
@@ -213,7 +214,7 @@ impl<W> ClientSession<W> {
                 }
                 match Accept::parse(message.reply.as_ref(), &message.payload) {
                     Ok(accept) => {
-                        self.opened(now, accept, message.versioned);
+                        self.phase = Phase::Open(self.opened(now, accept, message.versioned));
                         deliver(Event::Opened);
                         Ok(())
                     }
@@ -235,11 +236,21 @@ impl<W> ClientSession<W> {
                 self.release();
                 result.map_err(|reason| self.close(reason))
             }
-            Phase::Closed { .. } => Ok(()),
+            Phase::Closed { open: None, .. } => {
+                // The handshake was given up, but the process still finds the session here: the server has one open.
+                if reply != Some(DISCONNECT)
+                    && let Ok(accept) = Accept::parse(message.reply.as_ref(), &message.payload)
+                {
+                    let open = Some(self.opened(now, accept, message.versioned));
+                    self.phase = Phase::Closed { open, farewell: Some(PeerReason::Closed) };
+                }
+                Ok(())
+            }
+            Phase::Closed { open: Some(_), .. } => Ok(()),
         }
     }
 
-    fn opened(&mut self, now: Instant, accept: Accept, versioned: bool) {
+    fn opened(&self, now: Instant, accept: Accept, versioned: bool) -> Open {
         let beat = accept.deadline.map(|deadline| {
             // As the original computes it, in whole milliseconds.
             let millis = deadline.as_millis() as u64;
@@ -247,7 +258,7 @@ impl<W> ClientSession<W> {
             Beat { subject: accept.heartbeat, every, next: now + every, due: false }
         });
         let inbound = Inbound::new(versioned, self.config.limits);
-        self.phase = Phase::Open(Open { listen: accept.listen, inbound, beat, original: !versioned });
+        Open { listen: accept.listen, inbound, beat, original: !versioned }
     }
 
     /// NATS says that nobody listens to what this session sent: the chunk `chunk`, or a heartbeat.
@@ -264,7 +275,7 @@ impl<W> ClientSession<W> {
     /// When [`on_timeout`](Self::on_timeout) wants to be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Opening { until, .. } => Some(*until),
+            Phase::Opening { until, .. } => *until,
             Phase::Open(open) => open.beat.as_ref().map(|beat| beat.next),
             Phase::Closed { .. } => None,
         }
@@ -276,7 +287,7 @@ impl<W> ClientSession<W> {
     /// The session has ended with it.
     pub(crate) fn on_timeout(&mut self, now: Instant) -> Result<(), Ended<W>> {
         match &mut self.phase {
-            Phase::Opening { until, timeout, .. } if *until <= now => {
+            Phase::Opening { until: Some(until), timeout, .. } if *until <= now => {
                 let timeout = *timeout;
                 Err(self.close(CloseReason::HandshakeTimeout { timeout }))
             }

@@ -4,6 +4,7 @@
 //! publish all they have. Every random choice comes from the seed, so that a seed that fails can be run again alone.
 
 mod calls;
+mod opening;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;

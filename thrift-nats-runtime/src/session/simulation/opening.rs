@@ -1,0 +1,148 @@
+//! Handshakes, answered and not.
+
+use super::*;
+
+/// Hands `message` to a client that waits for its accept.
+fn answer(reply: Option<&'static str>, payload: &'static str) -> Result<(), Ended<usize>> {
+    let mut simulation = Simulation::new(Setup::new());
+    simulation.publish();
+    let (reply, payload) = (reply.map(Subject::from_static), Bytes::from(payload));
+    let message = Incoming { reply, status: None, versioned: true, payload };
+    simulation.client.receive(simulation.base, message, |event| assert_eq!(event, Event::Opened))
+}
+
+#[test]
+fn a_handshake_takes_one_round_trip() {
+    let simulation = Simulation::opened(Setup::new());
+    assert_eq!(simulation.opened, Some(ms(2)));
+    let published: Vec<_> = simulation
+        .published
+        .iter()
+        .map(|message| (message.subject.as_str(), message.reply.as_deref(), &message.payload[..]))
+        .collect();
+    assert_eq!(
+        published,
+        [(SERVICE, Some(INBOX), &b""[..]), (INBOX, Some("server.s0"), &b"server.s0.h 0"[..])]
+    );
+}
+
+#[test]
+fn a_handshake_where_nobody_listens_ends_at_once() {
+    let mut simulation = Simulation::new(Setup::new());
+    simulation.listening = false;
+    simulation.run_for(ms(5000));
+    assert_eq!(simulation.end(), (ms(2), &CloseReason::NoServer));
+    assert_eq!(simulation.published.len(), 1, "nobody is there to be told");
+}
+
+#[test]
+fn a_handshake_that_is_not_answered_times_out() {
+    let mut simulation = Simulation::new(Setup::new());
+    simulation.setup.network.lost = 1000;
+    simulation.run_until(HANDSHAKE_TIMEOUT - Duration::from_nanos(1));
+    assert_eq!(simulation.ended, None);
+    simulation.run_until(ms(5000));
+    let reason = CloseReason::HandshakeTimeout { timeout: HANDSHAKE_TIMEOUT };
+    assert_eq!(simulation.end(), (HANDSHAKE_TIMEOUT, &reason));
+    assert_eq!(simulation.published.len(), 1, "nobody is there to be told");
+    assert_eq!(simulation.client.next_timeout(), None);
+}
+
+#[test]
+fn an_open_session_has_no_handshake_to_time_out() {
+    let mut simulation = Simulation::opened(Setup::new());
+    simulation.run_for(10 * HANDSHAKE_TIMEOUT);
+    assert!(simulation.client.is_open());
+    assert_eq!(simulation.client.next_timeout(), None);
+}
+
+#[test]
+fn a_handshake_may_wait_for_ever() {
+    let base = Instant::now();
+    let config = Setup::new().config();
+    let mut client = ClientSession::<usize>::open(base, SERVICE.into(), INBOX.into(), Duration::MAX, config);
+    assert_eq!(client.next_timeout(), None);
+    assert_eq!(client.on_timeout(base + ms(1 << 40)), Ok(()));
+    let message =
+        Incoming { reply: Some("server.s0".into()), payload: "server.s0.h 0".into(), ..Incoming::default() };
+    assert_eq!(client.receive(base, message, |_| ()), Ok(()));
+    assert!(client.is_open());
+}
+
+/// The longest deadline that can be said in an accept is said instead of a longer one.
+#[test]
+fn a_deadline_beyond_what_an_accept_can_say_is_cut() {
+    let deadline = Duration::from_millis(u64::MAX);
+    let simulation = Simulation::opened(Setup { deadline: Some(deadline), ..Setup::new() });
+    assert_eq!(simulation.published[1].payload, "server.s0.h 9223372036854775807");
+    assert!(simulation.client.is_open());
+}
+
+#[test]
+fn what_is_no_accept_ends_the_handshake() {
+    let end = |reply, payload| answer(reply, payload).unwrap_err().reason;
+    assert_eq!(end(None, "beat 0"), CloseReason::BadAccept(AcceptError::NoListenSubject));
+    assert_eq!(end(Some("listen"), ""), CloseReason::BadAccept(AcceptError::Body));
+    assert_eq!(end(Some("listen"), "beat"), CloseReason::BadAccept(AcceptError::Body));
+    assert_eq!(
+        end(Some("DISCONNECT"), "0 stopping"),
+        CloseReason::Disconnected { reason: Some(PeerReason::Stopping), taken: Some(0) }
+    );
+    assert_eq!(answer(Some("listen"), "beat 0"), Ok(()));
+}
+
+/// The client has given the handshake up, and its process knows no such session any more.
+#[test]
+fn late_accept_is_answered_with_disconnect() {
+    let network = Network::sound(ms(600)..=ms(600));
+    let mut simulation = Simulation::new(Setup { network, ..Setup::new() });
+    simulation.run_for(ms(1199));
+    assert!(simulation.server_has_session());
+    assert_eq!(simulation.disconnects(Party::Client), []);
+    simulation.run_for(ms(5000));
+    assert_eq!(simulation.end().0, HANDSHAKE_TIMEOUT);
+    let told: Vec<_> = simulation.disconnects(Party::Client).into_iter().map(|(at, _)| at).collect();
+    assert_eq!(told, [ms(1200)]);
+    let reason = Some(PeerReason::UnknownSession);
+    let ended = &simulation.server_ended[..];
+    assert!(
+        matches!(ended, [(at, CloseReason::Disconnected { reason: found, .. })] if *at == ms(1800) && *found == reason),
+        "{ended:?}"
+    );
+}
+
+/// The accept comes between the end of the handshake and the moment when the process forgets the session.
+#[test]
+fn an_accept_that_finds_its_handshake_given_up_is_answered_with_disconnect() {
+    let mut simulation = Simulation::new(Setup::new());
+    simulation.publish();
+    let ended = simulation.client.close(CloseReason::Closed);
+    assert_eq!(ended.calls, []);
+    assert_eq!(simulation.client.transmit(drop), None, "nobody is known who could be told");
+    for _ in 0..2 {
+        let (reply, payload) = (Some("server.s0".into()), Bytes::from_static(b"server.s0.h 400"));
+        let accept = Incoming { reply, payload, ..Incoming::default() };
+        let result = simulation.client.receive(simulation.base, accept, |event| panic!("{event:?}"));
+        assert_eq!(result, Ok(()));
+    }
+    let transmit = simulation.client.transmit(drop).expect("a disconnect");
+    assert_eq!((&*transmit.subject, transmit.reply.as_deref()), ("server.s0", Some("DISCONNECT")));
+    assert_eq!(simulation.client.transmit(drop), None);
+    assert!(!simulation.client.is_open());
+    assert_eq!(simulation.client.next_timeout(), None, "it never beats");
+}
+
+#[test]
+fn nothing_is_answered_to_what_came_from_no_session() {
+    assert_eq!(unknown_session(""), None);
+    assert_eq!(unknown_session("DISCONNECT"), None, "two strangers would answer each other for ever");
+}
+
+#[test]
+fn a_stranger_is_answered_at_its_session() {
+    let subject = |reply| unknown_session(reply).expect("an answer").subject.to_string();
+    assert_eq!(subject("client.session.17"), "client.session", "a chunk");
+    assert_eq!(subject("client.session.h17"), "client.session", "a heartbeat");
+    assert_eq!(subject("client.session"), "client.session", "an accept");
+    assert_eq!(subject("_INBOX.abcdef"), "_INBOX.abcdef", "an original peer's");
+}
