@@ -333,7 +333,21 @@ impl<W> ClientSession<W> {
                     payload: Bytes::new(),
                 });
             }
-            Phase::Open(open) | Phase::Closed { open: Some(open), .. } => open,
+            Phase::Open(open) => {
+                // Before data: only a heartbeat keeps the session, and behind a long message it would come too late.
+                if let Some(beat) = open.beat.as_mut().filter(|beat| beat.due) {
+                    beat.due = false;
+                    return Some(Transmit {
+                        subject: beat.subject.clone(),
+                        // Not a chunk's number: what NATS answers must not be taken for the loss of that chunk.
+                        reply: Some(Subject::from(format!("{}.h{}", self.inbox, self.out.number()))),
+                        headers: None,
+                        payload: Bytes::new(),
+                    });
+                }
+                open
+            }
+            Phase::Closed { open: Some(open), .. } => open,
             Phase::Closed { open: None, .. } => return None,
         };
         let number = self.out.number() + 1;
@@ -357,16 +371,6 @@ impl<W> ClientSession<W> {
             // A oneway request is done when it has gone: the next one held may follow.
             self.release();
             return Some(transmit);
-        }
-        if let Some(beat) = open.beat.as_mut().filter(|beat| beat.due) {
-            beat.due = false;
-            return Some(Transmit {
-                subject: beat.subject.clone(),
-                // Not a chunk's number: what NATS answers must not be taken for the loss of that chunk.
-                reply: Some(Subject::from(format!("{}.h{}", self.inbox, self.out.number()))),
-                headers: None,
-                payload: Bytes::new(),
-            });
         }
         let Phase::Closed { open: Some(open), farewell } = &mut self.phase else { return None };
         let reason = farewell.take()?;

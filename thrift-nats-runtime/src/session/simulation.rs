@@ -4,6 +4,7 @@
 //! publish all they have. Every random choice comes from the seed, so that a seed that fails can be run again alone.
 
 mod calls;
+mod heartbeats;
 mod opening;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,12 +75,18 @@ struct Network {
     twice: u64,
     /// How many of a thousand messages may overtake others and be overtaken.
     unordered: u64,
+    /// What else is lost.
+    loses: fn(&Carried) -> bool,
+}
+
+const fn nothing(_: &Carried) -> bool {
+    false
 }
 
 impl Network {
     /// As NATS is while a connection lasts: nothing is lost, and everything is in order.
     const fn sound(delay: RangeInclusive<Duration>) -> Self {
-        Self { delay, lost: 0, twice: 0, unordered: 0 }
+        Self { delay, lost: 0, twice: 0, unordered: 0, loses: nothing }
     }
 }
 
@@ -385,8 +392,8 @@ impl Simulation {
     }
 
     fn send(&mut self, message: Carried) {
-        let Network { delay, lost, twice, unordered } = self.setup.network.clone();
-        if self.random.chance(lost) {
+        let Network { delay, lost, twice, unordered, loses } = self.setup.network.clone();
+        if self.random.chance(lost) || loses(&message) {
             return;
         }
         let copies = if self.random.chance(twice) { 2 } else { 1 };

@@ -1,0 +1,146 @@
+//! Heartbeats, kept and missed.
+
+use super::*;
+
+const DEADLINE: Duration = ms(100);
+/// When the server accepts, with a network that takes 1 ms.
+const ACCEPTED: Duration = ms(1);
+
+fn beating() -> Setup {
+    Setup { deadline: Some(DEADLINE), ..Setup::new() }
+}
+
+fn is_beat(message: &Carried) -> bool {
+    message.subject.ends_with(".h")
+}
+
+#[test]
+fn the_client_beats_every_three_quarters_of_the_deadline() {
+    for millis in [1, 2, 3, 4, 5, 7, 100, 1500, 60_000] {
+        // As the original computes it, in whole numbers: 5 - 5 / 4 is 4.
+        let every = ms(millis - millis / 4);
+        let mut simulation = Simulation::new(Setup { deadline: Some(ms(millis)), ..Setup::new() });
+        simulation.run_until(ms(2) + 10 * every);
+        let opened = simulation.opened.expect("it is open");
+        let expected: Vec<_> = (1..=10).map(|beat| opened + beat * every).collect();
+        assert_eq!(simulation.beats(), expected, "a deadline of {millis} ms");
+        assert!(simulation.server_has_session());
+    }
+}
+
+#[test]
+fn nobody_beats_where_no_heartbeats_are_wanted() {
+    let mut simulation = Simulation::opened(Setup::new());
+    assert_eq!(simulation.next_timeout(), None);
+    simulation.run_for(ms(1_000_000));
+    assert_eq!(simulation.beats(), []);
+    assert!(simulation.server_has_session());
+}
+
+#[test]
+fn a_stalled_client_does_not_make_up_for_missed_beats() {
+    let mut simulation = Simulation::new(beating());
+    simulation.run_until(ms(2));
+    let late = simulation.base + ms(1000);
+    assert_eq!(simulation.client.on_timeout(late), Ok(()));
+    assert!(simulation.client.transmit(drop).is_some_and(|beat| beat.subject.ends_with(".h")));
+    assert_eq!(simulation.client.transmit(drop), None, "one is enough");
+    assert_eq!(simulation.client.next_timeout(), Some(late + ms(75)));
+}
+
+/// A beat that had to wait for a long message would come too late, and end a session that lives.
+#[test]
+fn a_beat_is_not_held_up_by_queued_data() {
+    let mut simulation = Simulation::new(beating());
+    simulation.run_until(ms(2));
+    simulation.call(100_000);
+    let chunk = simulation.client.transmit(drop).expect("the first chunk");
+    assert_eq!(chunk.reply.as_deref(), Some("client.session.1"));
+    assert_eq!(simulation.client.on_timeout(simulation.base + ms(77)), Ok(()));
+    let beat = simulation.client.transmit(drop).expect("the beat");
+    assert_eq!((&*beat.subject, &beat.payload[..]), ("server.s0.h", &b""[..]));
+    let chunk = simulation.client.transmit(drop).expect("the second chunk");
+    assert_eq!(chunk.reply.as_deref(), Some("client.session.2"));
+}
+
+#[test]
+fn a_session_that_has_ended_does_not_beat() {
+    let mut simulation = Simulation::new(beating());
+    simulation.run_until(ms(2));
+    assert_eq!(simulation.client.on_timeout(simulation.base + ms(77)), Ok(()));
+    simulation.close_client();
+    assert_eq!(simulation.beats(), []);
+    assert_eq!(simulation.disconnects(Party::Client), [(ms(2), "0 closed")]);
+    assert_eq!(simulation.client.next_timeout(), None);
+}
+
+#[test]
+fn a_session_ends_after_exactly_three_windows_without_a_heartbeat() {
+    for (last_beat_arrives, client_dies) in [(ACCEPTED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))]
+    {
+        let mut simulation = Simulation::new(beating());
+        simulation.run_until(client_dies);
+        simulation.client_runs = false;
+        let expires = last_beat_arrives + 3 * DEADLINE;
+        simulation.run_until(expires - Duration::from_nanos(1));
+        assert!(simulation.server_has_session(), "not after two, and not before the third is over");
+        simulation.run_until(expires);
+        assert_eq!(
+            simulation.server_ended,
+            [(expires, CloseReason::MissedHeartbeats { deadline: DEADLINE })]
+        );
+        assert!(!simulation.server_has_session());
+        let disconnects = simulation.disconnects(Party::Server);
+        assert_eq!(disconnects, [(expires, "0 missed-heartbeats")]);
+    }
+}
+
+#[test]
+fn two_missed_heartbeats_are_forgiven() {
+    let mut simulation = Simulation::new(beating());
+    simulation.run_until(ms(2));
+    // The client beats at 77 ms, 152 ms, 227 ms, …: the first two of every three are lost.
+    for third in 1..=10 {
+        simulation.setup.network.loses = is_beat;
+        simulation.run_until(ms(2 + 225 * third - 1));
+        simulation.setup.network.loses = nothing;
+        simulation.run_until(ms(2 + 225 * third));
+    }
+    assert_eq!(simulation.beats().len(), 30);
+    assert!(simulation.server_has_session(), "{:?}", simulation.server_ended);
+}
+
+/// Only heartbeats are. The client learns of the end by the disconnect, and its calls by what the server took up.
+#[test]
+fn data_is_no_heartbeat() {
+    let mut simulation = Simulation::new(Setup { handler: ms(50)..=ms(50), ..beating() });
+    simulation.setup.network.loses = is_beat;
+    let expires = ACCEPTED + 3 * DEADLINE;
+    for at in [20, 100, 180, 230, 260, 290] {
+        simulation.plan(ms(at), Happening::Calls { len: 10, oneway: false });
+    }
+    // Arrives when the session is over.
+    simulation.plan(expires - ms(1) / 2, Happening::Calls { len: 10, oneway: false });
+    simulation.run_until(expires - Duration::from_nanos(1));
+    assert!(simulation.server_has_session());
+    simulation.run_until(expires + ms(100));
+    assert_eq!(simulation.server_ended, [(expires, CloseReason::MissedHeartbeats { deadline: DEADLINE })]);
+    assert_eq!(simulation.disconnects(Party::Server)[0], (expires, "6 missed-heartbeats"));
+    let reason = CloseReason::Disconnected { reason: Some(PeerReason::MissedHeartbeats), taken: Some(6) };
+    assert_eq!(simulation.end(), (expires + ms(1), &reason));
+    use CallState::{Answered, Ended};
+    use Outcome::{NotRun, Unknown};
+    assert_eq!(
+        simulation.states(),
+        [Answered, Answered, Answered, Answered, Ended(Unknown), Ended(Unknown), Ended(NotRun)]
+    );
+    assert_eq!(simulation.ran, (0..6).collect());
+}
+
+#[test]
+fn a_server_without_a_deadline_waits_for_ever() {
+    let mut simulation = Simulation::opened(Setup::new());
+    simulation.client_runs = false;
+    simulation.run_for(ms(1_000_000_000));
+    assert!(simulation.server_has_session());
+}
