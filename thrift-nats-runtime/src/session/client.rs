@@ -88,8 +88,18 @@ struct Call<W> {
     /// `None` once whoever waited has gone.
     waiter: Option<W>,
     oneway: bool,
-    /// The chunk its last byte went into.
-    chunk: Option<u64>,
+    request: Request,
+}
+
+/// How far the request of a call has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    /// It waits for the answer to the one before.
+    Held,
+    /// It is queued; a part of it may have gone.
+    Queued,
+    /// Its last byte went into this chunk.
+    Sent(u64),
 }
 
 /// The client's side of a session.
@@ -155,8 +165,10 @@ impl<W> ClientSession<W> {
 
     /// Queues the request `message`, which has the number `seqid`. The session must be open.
     pub(crate) fn call(&mut self, seqid: i32, oneway: bool, message: Bytes, waiter: W) {
-        self.calls.insert(seqid, Call { waiter: Some(waiter), oneway, chunk: None });
-        if matches!(&self.phase, Phase::Open(open) if open.original) {
+        let held = matches!(&self.phase, Phase::Open(open) if open.original);
+        let request = if held { Request::Held } else { Request::Queued };
+        self.calls.insert(seqid, Call { waiter: Some(waiter), oneway, request });
+        if held {
             self.held.push_back((seqid, message));
             self.release();
         } else {
@@ -189,6 +201,9 @@ impl<W> ClientSession<W> {
             let seqid = *seqid;
             if let Some((_, message)) = self.held.pop_front() {
                 self.out.push(&message, seqid);
+            }
+            if let Some(call) = self.calls.get_mut(&seqid) {
+                call.request = Request::Queued;
             }
         }
     }
@@ -227,7 +242,12 @@ impl<W> ClientSession<W> {
             Phase::Open(open) => {
                 let (calls, late) = (&mut self.calls, &mut self.late);
                 let result = open.inbound.receive(reply, message.payload, |answer| {
-                    let call = crate::protocol::peek_seqid(&answer).and_then(|seqid| calls.remove(&seqid));
+                    let seqid = crate::protocol::peek_seqid(&answer);
+                    // What has not been asked yet cannot be answered.
+                    let sent = |seqid: &i32| {
+                        calls.get(seqid).is_some_and(|call| matches!(call.request, Request::Sent(_)))
+                    };
+                    let call = seqid.filter(sent).and_then(|seqid| calls.remove(&seqid));
                     match call.and_then(|call| call.waiter) {
                         Some(waiter) => deliver(Event::Answered(waiter, answer)),
                         None => *late += 1,
@@ -314,7 +334,7 @@ impl<W> ClientSession<W> {
         let calls = self
             .calls
             .drain()
-            .filter_map(|(_, call)| Some((call.waiter?, outcome(call.chunk, &reason))))
+            .filter_map(|(_, call)| Some((call.waiter?, outcome(call.request, &reason))))
             .collect();
         if reason != CloseReason::Closed {
             self.out = Outbound::default();
@@ -354,7 +374,7 @@ impl<W> ClientSession<W> {
         let calls = &mut self.calls;
         let chunk = self.out.next(self.config.chunk_limit, |seqid| {
             let Some(call) = calls.get_mut(&seqid) else { return };
-            call.chunk = Some(number);
+            call.request = Request::Sent(number);
             if call.oneway
                 && let Some(waiter) = calls.remove(&seqid).and_then(|call| call.waiter)
             {
@@ -378,7 +398,7 @@ impl<W> ClientSession<W> {
             subject: open.listen.clone(),
             reply: Some(Subject::from_static(DISCONNECT)),
             headers: None,
-            payload: if open.original { Bytes::new() } else { reason.body(open.inbound.taken()) },
+            payload: if open.original { Bytes::new() } else { reason.body(Some(open.inbound.taken())) },
         })
     }
 }
@@ -388,14 +408,19 @@ fn disconnected(body: &[u8]) -> CloseReason {
     CloseReason::Disconnected { reason, taken }
 }
 
-/// Whether a request may have been run whose last byte went into `chunk`.
-fn outcome(chunk: Option<u64>, reason: &CloseReason) -> Outcome {
-    match (chunk, reason) {
-        (None, _) => Outcome::NotRun,
-        (Some(chunk), CloseReason::Disconnected { taken: Some(taken), .. }) if chunk > *taken => {
+/// Whether a request that got so far may have been run.
+fn outcome(request: Request, reason: &CloseReason) -> Outcome {
+    match (request, reason) {
+        (Request::Held, _) => Outcome::NotRun,
+        // All that is queued still goes.
+        (Request::Queued, CloseReason::Closed) => Outcome::Unknown,
+        (Request::Queued, _) => Outcome::NotRun,
+        (Request::Sent(chunk), CloseReason::Disconnected { taken: Some(taken), .. }) if chunk > *taken => {
             Outcome::NotRun
         }
-        (Some(chunk), CloseReason::PeerGone { chunk: Some(lost) }) if chunk >= *lost => Outcome::NotRun,
-        (Some(_), _) => Outcome::Unknown,
+        (Request::Sent(chunk), CloseReason::PeerGone { chunk: Some(lost) }) if chunk >= *lost => {
+            Outcome::NotRun
+        }
+        (Request::Sent(_), _) => Outcome::Unknown,
     }
 }

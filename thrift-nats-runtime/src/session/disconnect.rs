@@ -146,16 +146,18 @@ impl PeerReason {
         }
     }
 
-    /// The body of a disconnect: the number of the last chunk taken up, and the reason.
-    pub(crate) fn body(self, taken: u64) -> Bytes {
-        Bytes::from(format!("{taken} {}", self.word()))
+    /// The body of a disconnect: the number of the last chunk taken up, where it is known, and the reason.
+    pub(crate) fn body(self, taken: Option<u64>) -> Bytes {
+        match taken {
+            Some(taken) => Bytes::from(format!("{taken} {}", self.word())),
+            None => Bytes::from_static(self.word().as_bytes()),
+        }
     }
 
     /// Reads the body of a disconnect. What an original peer or a newer one sends is no error.
     pub(super) fn parse(body: &[u8]) -> (Option<Self>, Option<u64>) {
-        let Some((taken, word)) = str::from_utf8(body).ok().and_then(|body| body.split_once(' ')) else {
-            return (None, None);
-        };
+        let body = str::from_utf8(body).unwrap_or_default();
+        let (taken, word) = body.split_once(' ').unwrap_or(("", body));
         (Self::ALL.into_iter().find(|reason| reason.word() == word), taken.parse().ok())
     }
 }
@@ -180,7 +182,8 @@ mod tests {
     #[test]
     fn every_reason_survives_the_wire() {
         for reason in PeerReason::ALL {
-            assert_eq!(PeerReason::parse(&reason.body(17)), (Some(reason), Some(17)));
+            assert_eq!(PeerReason::parse(&reason.body(Some(17))), (Some(reason), Some(17)));
+            assert_eq!(PeerReason::parse(&reason.body(None)), (Some(reason), None));
         }
     }
 

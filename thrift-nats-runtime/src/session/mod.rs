@@ -48,14 +48,19 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
     if reply.is_empty() || reply == disconnect::DISCONNECT {
         return None;
     }
-    let session = match reply.rsplit_once('.') {
-        Some((session, tail)) if tail.trim_start_matches('h').parse::<u64>().is_ok() => session,
-        Some(_) | None => reply,
+    let (session, taken) = match reply.rsplit_once('.') {
+        Some((session, tail)) => match (tail.parse::<u64>(), tail.strip_prefix('h').map(str::parse::<u64>)) {
+            // Neither this chunk nor any behind it was taken up. Of those before it, nobody knows any more.
+            (Ok(number), _) => (session, number.checked_sub(1)),
+            (Err(_), Some(Ok(_))) => (session, None),
+            (Err(_), Some(Err(_)) | None) => (reply, None),
+        },
+        None => (reply, None),
     };
     Some(Transmit {
         subject: session.into(),
         reply: Some(Subject::from_static(disconnect::DISCONNECT)),
         headers: None,
-        payload: PeerReason::UnknownSession.body(0),
+        payload: PeerReason::UnknownSession.body(taken),
     })
 }

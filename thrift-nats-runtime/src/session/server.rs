@@ -206,7 +206,7 @@ impl ServerSession {
             subject: self.peer.clone(),
             reply: Some(Subject::from_static(DISCONNECT)),
             headers: None,
-            payload: if self.original { Bytes::new() } else { reason.body(self.inbound.taken()) },
+            payload: if self.original { Bytes::new() } else { reason.body(Some(self.inbound.taken())) },
         })
     }
 }

@@ -67,7 +67,9 @@ fn answers_come_in_any_order() {
 fn the_stream_is_joined_whatever_the_chunk_limit() {
     let total = {
         let mut simulation = Simulation::opened(Setup { chunk_limit: usize::MAX, ..Setup::new() });
-        (0..3).for_each(|_| drop(simulation.call(40)));
+        for _ in 0..3 {
+            simulation.call(40);
+        }
         simulation.run_for(ms(100));
         let chunks = simulation.chunks(Party::Client);
         assert_eq!(chunks.len(), 1, "what is queued leaves together");
@@ -76,7 +78,9 @@ fn the_stream_is_joined_whatever_the_chunk_limit() {
     assert!(total > 3 * 40);
     for chunk_limit in 1..=total + 1 {
         let mut simulation = Simulation::opened(Setup { chunk_limit, ..Setup::new() });
-        (0..3).for_each(|_| drop(simulation.call(40)));
+        for _ in 0..3 {
+            simulation.call(40);
+        }
         simulation.run_for(ms(100));
         assert_eq!(simulation.states(), [CallState::Answered; 3], "chunks of {chunk_limit}");
         for party in [Party::Client, Party::Server] {
