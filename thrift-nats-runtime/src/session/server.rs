@@ -171,7 +171,10 @@ impl ServerSession {
     pub(crate) fn close(&mut self, reason: CloseReason) -> CloseReason {
         if self.is_open() {
             self.end = reason.to_peer().map_or(End::Closed, End::Farewell);
-            self.waiting.clear();
+            // A disconnect comes behind the requests that were sent before it, and oneway ones count on being run.
+            if !matches!(reason, CloseReason::Disconnected { .. }) {
+                self.waiting.clear();
+            }
             self.out = Outbound::default();
         }
         reason

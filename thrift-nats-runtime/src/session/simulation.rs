@@ -7,6 +7,7 @@ mod calls;
 mod ends;
 mod heartbeats;
 mod opening;
+mod original;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -230,6 +231,8 @@ struct Simulation {
     server_ended: Vec<(Duration, CloseReason)>,
     /// The calls that were run.
     ran: BTreeSet<usize>,
+    /// The same, in the order in which they were.
+    order: Vec<usize>,
 }
 
 impl Simulation {
@@ -257,6 +260,7 @@ impl Simulation {
             sessions: BTreeMap::new(),
             server_ended: Vec::new(),
             ran: BTreeSet::new(),
+            order: Vec::new(),
         }
     }
 
@@ -602,6 +606,7 @@ impl Simulation {
             }
             let (kind, seqid, id, mut payload) = parse(&request);
             assert!(self.ran.insert(id), "call {id} is run twice");
+            self.order.push(id);
             assert!(payload == self::payload(id, self.calls[id].len), "the request of call {id} is damaged");
             transform(&mut payload);
             let answer = match kind {

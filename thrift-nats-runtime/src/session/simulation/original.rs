@@ -1,0 +1,195 @@
+//! Peers that know nothing of this project's additions: no version, no numbers, one request at a time.
+
+use super::CallState::{Answered, Ended, GivenUp};
+use super::*;
+
+fn original() -> Setup {
+    Setup { original: true, handler: ms(10)..=ms(10), ..Setup::new() }
+}
+
+#[test]
+fn an_original_server_gets_one_request_at_a_time_in_order() {
+    for_seeds(0..1000, |seed| {
+        let mut random = Random(!seed);
+        let mut simulation = Simulation::opened(Setup {
+            seed,
+            network: Network::sound(ms(0)..=ms(random.within(0..=20))),
+            chunk_limit: random.one_of(&[16, 64, 333, 65_536]) as usize,
+            handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
+            deadline: random.chance(500).then(|| ms(100)),
+            original: true,
+        });
+        let calls = random.within(1..=20);
+        for _ in 0..calls {
+            let len = random.one_of(&[0, 20, 500]) as usize;
+            let oneway = random.chance(200);
+            let at = simulation.now + ms(10 * random.within(0..=20));
+            simulation.plan(at, Happening::Calls { len, oneway });
+        }
+        // That the server never has two of them at a time is what the simulation checks.
+        simulation.run_for(ms(5000));
+        for (id, state) in simulation.states().into_iter().enumerate() {
+            assert!(matches!(state, Answered | CallState::Sent), "call {id}: {state:?}");
+        }
+        assert_eq!(simulation.order, (0..calls as usize).collect::<Vec<_>>());
+        assert!(simulation.client.is_open(), "{:?}", simulation.ended);
+    });
+}
+
+#[test]
+fn the_next_request_leaves_with_the_answer_to_the_one_before() {
+    let mut simulation = Simulation::opened(original());
+    let start = simulation.now;
+    for _ in 0..3 {
+        simulation.call(10);
+    }
+    simulation.run_for(ms(1000));
+    let left: Vec<_> = simulation.chunks(Party::Client).into_iter().map(|chunk| chunk.at).collect();
+    assert_eq!(left, [start, start + ms(12), start + ms(24)]);
+}
+
+#[test]
+fn a_oneway_request_is_not_waited_for() {
+    let mut simulation = Simulation::opened(original());
+    let start = simulation.now;
+    for _ in 0..3 {
+        simulation.make_call(10, true);
+    }
+    simulation.publish();
+    let left: Vec<_> = simulation.chunks(Party::Client).into_iter().map(|chunk| chunk.at).collect();
+    assert_eq!(left, [start; 3]);
+    assert_eq!(simulation.states(), [CallState::Sent; 3]);
+}
+
+#[test]
+fn a_call_given_up_keeps_an_original_server_busy_until_its_answer() {
+    let mut simulation = Simulation::opened(original());
+    let start = simulation.now;
+    let first = simulation.call(10);
+    simulation.call(10);
+    simulation.run_for(ms(5));
+    simulation.give_up(first);
+    simulation.run_for(ms(1000));
+    let left: Vec<_> = simulation.chunks(Party::Client).into_iter().map(|chunk| chunk.at).collect();
+    assert_eq!(left, [start, start + ms(12)]);
+    assert_eq!(simulation.states(), [GivenUp, Answered]);
+    assert_eq!(simulation.client.late_replies(), 1);
+    assert_eq!(simulation.client.in_flight(), 0);
+}
+
+#[test]
+fn a_call_given_up_while_it_waits_for_its_turn_is_never_sent() {
+    let mut simulation = Simulation::opened(original());
+    simulation.call(10);
+    let held = simulation.call(10);
+    simulation.call(10);
+    simulation.run_for(ms(5));
+    simulation.give_up(held);
+    simulation.run_for(ms(1000));
+    assert_eq!(simulation.states(), [Answered, GivenUp, Answered]);
+    assert_eq!(simulation.order, [0, 2]);
+    assert_eq!(simulation.client.late_replies(), 0);
+}
+
+#[test]
+fn what_an_original_server_was_not_sent_yet_was_not_run() {
+    let mut simulation = Simulation::opened(original());
+    simulation.call(10);
+    simulation.call(10);
+    simulation.run_for(ms(5));
+    simulation.stop_server();
+    simulation.run_for(ms(1000));
+    assert_eq!(*simulation.end().1, CloseReason::Disconnected { reason: None, taken: None });
+    assert_eq!(simulation.states(), [Ended(Outcome::Unknown), Ended(Outcome::NotRun)]);
+}
+
+#[test]
+fn what_is_held_for_an_original_server_does_not_go_when_the_client_closes() {
+    let mut simulation = Simulation::opened(original());
+    simulation.call(10);
+    simulation.call(10);
+    simulation.close_client();
+    assert_eq!(simulation.states(), [Ended(Outcome::Unknown), Ended(Outcome::NotRun)]);
+    simulation.run_for(ms(1000));
+    assert_eq!(simulation.order, [0]);
+}
+
+#[test]
+fn an_original_peer_is_told_of_an_end_in_its_own_way() {
+    let mut simulation = Simulation::opened(original());
+    simulation.close_client();
+    assert_eq!(simulation.disconnects(Party::Client), [(simulation.now, "")]);
+    let mut simulation = Simulation::opened(original());
+    simulation.stop_server();
+    assert_eq!(simulation.disconnects(Party::Server), [(simulation.now, "")]);
+    assert_eq!(simulation.published[1].payload, "server.s0.h 0", "the accept is the same for everyone");
+}
+
+/// An original client that sends many requests at once, as the original allows.
+fn pipelining_client(requests: usize) -> ServerSession {
+    let mut session = accepted(true);
+    let accept = session.transmit().expect("the accept");
+    assert_eq!(accept.headers, None, "an original peer may not be able to read any");
+    let stream: Vec<_> = (0..requests).flat_map(|id| message(MessageType::Call, 0, id, b"")).collect();
+    session.receive(None, stream.into()).unwrap();
+    session
+}
+
+#[test]
+fn many_requests_of_an_original_client_are_run_one_after_the_other() {
+    let mut session = pipelining_client(5);
+    for id in 0..5 {
+        let request = session.next_request().expect("the next one");
+        assert_eq!(parse(&request).2, id);
+        assert_eq!(session.next_request(), None, "not before the answer to the one before");
+        session.finished(format!("answer {id}").as_bytes());
+        assert_eq!(session.transmit().unwrap().payload, format!("answer {id}"));
+    }
+    assert_eq!(session.next_request(), None);
+}
+
+#[test]
+fn a_drain_answers_all_that_an_original_client_has_sent() {
+    let mut session = pipelining_client(3);
+    assert!(session.next_request().is_some());
+    session.drain();
+    for left in (0..3).rev() {
+        assert!(session.is_open());
+        session.finished(b"answer");
+        assert_eq!(session.next_request().is_some(), left > 0);
+    }
+    assert!(!session.is_open());
+}
+
+/// The disconnect comes after the requests, and a oneway one that was sent before is run.
+#[test]
+fn what_an_original_client_sent_before_it_closed_is_run() {
+    let mut session = pipelining_client(3);
+    assert!(session.next_request().is_some());
+    let reason = CloseReason::Disconnected { reason: None, taken: None };
+    assert_eq!(session.receive(Some("DISCONNECT"), Bytes::new()), Err(reason));
+    session.finished(b"answer");
+    assert!(session.next_request().is_some());
+    session.finished(b"answer");
+    assert!(session.next_request().is_some());
+    session.finished(b"answer");
+    assert_eq!(session.next_request(), None);
+    assert_eq!(session.transmit(), None, "nobody is there to be answered");
+}
+
+#[test]
+fn the_reply_subject_of_an_original_peers_data_changes_nothing() {
+    for reply in [None, Some(""), Some("anything"), Some("client.session.9")] {
+        let mut session = accepted(true);
+        session.receive(reply, message(MessageType::Call, 0, 1, b"").into()).unwrap();
+        assert!(session.next_request().is_some(), "{reply:?}");
+    }
+}
+
+#[test]
+fn garbage_from_an_original_peer_ends_the_session() {
+    let mut session = accepted(true);
+    let result = session.receive(None, Bytes::from_static(b"GET / HTTP/1.1"));
+    assert!(matches!(result, Err(CloseReason::Malformed(_))), "{result:?}");
+    assert!(!session.is_open());
+}
