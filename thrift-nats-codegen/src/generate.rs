@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostics::{Diagnostic, Report, Severity};
 use crate::emit::Emitter;
+use crate::externs::Externs;
 use crate::naming::Names;
 use crate::options::Options;
 use crate::resolve::resolve;
@@ -91,10 +92,12 @@ pub(crate) fn generate(
     let mut code = None;
     if let Some(program) = &resolved.program {
         let names = Names::new(program, &mut diagnostics);
-        let shapes = Shapes::new(program);
+        let shapes = Shapes::new(program, options);
+        options.attributes.check(program, &mut diagnostics);
+        let externs = Externs::new(program, &options.externs, &mut diagnostics);
         let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity() == Severity::Error);
         if !failed {
-            code = Some(Emitter::new(program, &names, &shapes, options).program());
+            code = Some(Emitter::new(program, &names, &shapes, &externs, options).program());
         }
     }
     let denied = options.deny_warnings && !diagnostics.is_empty();

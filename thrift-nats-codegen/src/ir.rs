@@ -1,6 +1,7 @@
 //! A program as it is meant: every name resolved, every value of its type, every check passed. It knows no Rust.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use thrift_parser::syntax::{BaseType, StructKind};
 use uuid::Uuid;
@@ -10,6 +11,8 @@ use crate::sources::{Place, SourceId};
 /// All files of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
+    /// How many of the files were asked for; they are the first ones.
+    pub(crate) roots: usize,
     /// By [`SourceId`].
     pub(crate) files: Vec<File>,
     /// By [`ItemId`]: file after file, each in source order.
@@ -45,6 +48,10 @@ impl Program {
 pub(crate) struct File {
     /// Its name without folder and last extension: its prefix in other files.
     pub(crate) stem: String,
+    /// As it was given, or found from there.
+    pub(crate) path: PathBuf,
+    /// The files it includes itself, in source order.
+    pub(crate) includes: Vec<SourceId>,
     /// Scope and name, in source order.
     pub(crate) namespaces: Vec<(String, String)>,
     pub(crate) items: Vec<ItemId>,
@@ -143,6 +150,13 @@ pub(crate) struct Function {
     pub(crate) arguments: Vec<Field>,
     /// Every type is an exception, behind typedefs perhaps.
     pub(crate) throws: Vec<Field>,
+}
+
+impl Ty {
+    /// What `rust.type` says of it, if anything.
+    pub(crate) fn rust_type(&self) -> Option<&Annotation> {
+        self.annotations.iter().rev().find(|annotation| annotation.key == "rust.type")
+    }
 }
 
 /// A type where it is used.

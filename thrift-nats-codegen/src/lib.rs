@@ -14,8 +14,10 @@
 //! The way of a file: it is parsed (`thrift-parser`), with all it includes resolved and checked (`resolve`) to a program
 //! that knows no Rust (`ir`); names (`naming`) and layout (`shape`) are decided; then code is written (`emit`).
 
+mod attributes;
 mod diagnostics;
 mod emit;
+mod externs;
 mod generate;
 mod graph;
 mod ir;
@@ -29,7 +31,7 @@ use std::path::Path;
 
 pub use self::diagnostics::{Finding, Location, Report, Severity};
 pub use self::generate::{Error, Generated};
-pub use self::options::Options;
+pub use self::options::{Containers, Options, Strings};
 
 /// For build scripts: generates from `files` and all they include, with all options at their defaults.
 ///

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::attributes::{Rule, Rules};
 use crate::diagnostics::Report;
 use crate::generate::{Error, Generated};
 
@@ -19,6 +20,11 @@ use crate::generate::{Error, Generated};
 /// | [`out_dir`](Self::out_dir) | the variable `OUT_DIR`, which cargo sets for build scripts |
 /// | [`file_name`](Self::file_name) | `thrift.rs` |
 /// | [`client`](Self::client), [`server`](Self::server) | both are generated |
+/// | [`containers`](Self::containers) | B-trees |
+/// | [`strings`](Self::strings) | `String` |
+/// | [`type_attribute`](Self::type_attribute), [`field_attribute`](Self::field_attribute) | none |
+/// | [`serde`](Self::serde) | no |
+/// | [`extern_file`](Self::extern_file) | none: everything is generated |
 /// | [`comments`](Self::comments) | the IDL's comments become documentation |
 /// | [`deny_warnings`](Self::deny_warnings) | warnings are only shown |
 /// | [`runtime`](Self::runtime) | `::thrift_nats_runtime` |
@@ -30,10 +36,45 @@ pub struct Options {
     pub(crate) file_name: PathBuf,
     pub(crate) client: bool,
     pub(crate) server: bool,
+    pub(crate) containers: Containers,
+    pub(crate) strings: Strings,
+    pub(crate) attributes: Rules,
+    pub(crate) serde: bool,
+    pub(crate) externs: Vec<ExternFile>,
     pub(crate) comments: bool,
     pub(crate) deny_warnings: bool,
     /// A path, as was checked.
     pub(crate) runtime: String,
+}
+
+/// What sets and maps become. One of them alone can be chosen in the IDL: `(rust.type = "hash")`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Containers {
+    /// `BTreeSet` and `BTreeMap`.
+    #[default]
+    BTree,
+    /// `HashSet` and `HashMap`; within keys they are B-trees all the same, since hash containers have no hash.
+    Hash,
+}
+
+/// What strings become. One of them alone can be chosen in the IDL: `(rust.type = "shared")`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strings {
+    /// `String`.
+    #[default]
+    Owned,
+    /// `FastStr` of the crate `faststr`: a short text lies inline, a long one is a slice of the message it came in, and
+    /// cloning is cheap. The runtime needs its feature `faststr`.
+    Shared,
+}
+
+/// A file whose code is elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct ExternFile {
+    pub(crate) file: PathBuf,
+    pub(crate) path: String,
 }
 
 impl Default for Options {
@@ -44,6 +85,11 @@ impl Default for Options {
             file_name: PathBuf::from("thrift.rs"),
             client: true,
             server: true,
+            containers: Containers::BTree,
+            strings: Strings::Owned,
+            attributes: Rules::default(),
+            serde: false,
+            externs: Vec::new(),
             comments: true,
             deny_warnings: false,
             runtime: "::thrift_nats_runtime".to_owned(),
@@ -85,6 +131,59 @@ impl Options {
     pub const fn server(mut self, generate: bool) -> Self {
         self.server = generate;
         self
+    }
+
+    /// What sets and maps become.
+    pub const fn containers(mut self, containers: Containers) -> Self {
+        self.containers = containers;
+        self
+    }
+
+    /// What strings become.
+    pub const fn strings(mut self, strings: Strings) -> Self {
+        self.strings = strings;
+        self
+    }
+
+    /// An attribute for the enums, structs, unions and exceptions that `pattern` matches: `Order`, `orders.Order`,
+    /// `orders.*`, in the IDL's names, with `*` for any part of a name. A pattern that matches nothing is an error when code
+    /// is generated.
+    ///
+    /// # Errors
+    /// If `attribute` is not of the form `#[…]`.
+    pub fn type_attribute(mut self, pattern: &str, attribute: &str) -> Result<Self, Error> {
+        self.attributes.types.push(Rule::new(pattern, attribute).map_err(Error::message)?);
+        Ok(self)
+    }
+
+    /// An attribute for the fields and variants that `pattern` matches: `Order.price`, `orders.Order.*`, `*.price`. As
+    /// [`type_attribute`](Self::type_attribute).
+    ///
+    /// # Errors
+    /// If `attribute` is not of the form `#[…]`.
+    pub fn field_attribute(mut self, pattern: &str, attribute: &str) -> Result<Self, Error> {
+        self.attributes.fields.push(Rule::new(pattern, attribute).map_err(Error::message)?);
+        Ok(self)
+    }
+
+    /// Whether types implement serde's `Serialize` and `Deserialize`, with the IDL's names; fields that are missing have
+    /// their defaults. The runtime needs its feature `serde`.
+    pub const fn serde(mut self, derive: bool) -> Self {
+        self.serde = derive;
+        self
+    }
+
+    /// The code of `file`, which is included here, is in the module `path` of another crate, as in
+    /// `extern_file("shared.thrift", "::other_crate::shared")`: types and services are shared with it. `file` is the end
+    /// of a path; it is an error when code is generated if nothing is included by it.
+    ///
+    /// # Errors
+    /// If `path` is no path.
+    pub fn extern_file(mut self, file: impl Into<PathBuf>, path: &str) -> Result<Self, Error> {
+        syn::parse_str::<syn::Path>(path)
+            .map_err(|error| Error::message(format!("`{path}` is no path of a module: {error}")))?;
+        self.externs.push(ExternFile { file: file.into(), path: path.to_owned() });
+        Ok(self)
     }
 
     /// Whether the IDL's comments become documentation.

@@ -6,6 +6,7 @@ use thrift_parser::syntax::{BaseType, StructKind};
 
 use crate::graph::Graph;
 use crate::ir::{Constant, Field, ItemId, ItemKind, Program, Requiredness, Ty, TyKind};
+use crate::options::{Containers, Options, Strings};
 
 /// What was decided for the structs of a program.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Shapes {
     fields: Vec<Vec<FieldShape>>,
     /// The structs that hold a `double` that is not made to be ordered.
     with_doubles: HashSet<ItemId>,
+    /// The structs that hold a hash set or map, which have no hash themselves.
+    with_hashes: HashSet<ItemId>,
 }
 
 /// How a field lies in its struct.
@@ -31,7 +34,7 @@ impl FieldShape {
 }
 
 impl Shapes {
-    pub(crate) fn new(program: &Program) -> Self {
+    pub(crate) fn new(program: &Program, options: &Options) -> Self {
         let fields_of = |item: &ItemKind| match item {
             ItemKind::Struct { fields, .. } => fields.iter().map(FieldShape::plain).collect(),
             _ => Vec::new(),
@@ -51,7 +54,13 @@ impl Shapes {
         );
         // What leads back to its own type is boxed.
         mark(program, &mut fields, |_, _| true, |_, field| field.boxed = true);
-        Self { fields, with_doubles: with_doubles(program) }
+        Self {
+            fields,
+            with_doubles: with(program, |ty| {
+                matches!(ty.kind, TyKind::Base(BaseType::Double)) && custom(ty).is_none()
+            }),
+            with_hashes: with(program, |ty| is_hash(options, ty)),
+        }
     }
 
     pub(crate) fn field(&self, item: ItemId, field: usize) -> FieldShape {
@@ -61,6 +70,11 @@ impl Shapes {
     /// Whether values of the struct are equal to themselves: no `NaN` can be in them.
     pub(crate) fn has_total_equality(&self, item: ItemId) -> bool {
         !self.with_doubles.contains(&item)
+    }
+
+    /// Whether the struct can be hashed.
+    pub(crate) fn has_hash(&self, item: ItemId) -> bool {
+        self.has_total_equality(item) && !self.with_hashes.contains(&item)
     }
 }
 
@@ -98,21 +112,24 @@ fn mark(
     }
 }
 
-/// The structs with a `double` in them, outside of keys, at any depth.
-fn with_doubles(program: &Program) -> HashSet<ItemId> {
+/// The structs that have a part that `is`, at any depth, outside of keys.
+fn with(program: &Program, is: impl Fn(&Ty) -> bool) -> HashSet<ItemId> {
     let mut found = HashSet::new();
     let mut users: Vec<Vec<ItemId>> = vec![Vec::new(); program.items.len()];
     let mut work = Vec::new();
     for id in program.ids() {
-        // In keys every double is made to be ordered.
+        // In keys everything is made to be ordered.
         let ItemKind::Struct { fields, .. } = &program.item(id).kind else { continue };
         if program.keys.contains(&id) {
             continue;
         }
         let mut parts: Vec<&Ty> = fields.iter().map(|field| &field.ty).collect();
         while let Some(part) = parts.pop() {
-            match &program.behind(part).kind {
-                TyKind::Base(BaseType::Double) => work.push(id),
+            let part = program.behind(part);
+            if is(part) {
+                work.push(id);
+            }
+            match &part.kind {
                 TyKind::List(element) => parts.push(element),
                 TyKind::Map(_, value) => parts.push(value),
                 TyKind::Item(item) => users[item.index()].push(id),
@@ -128,14 +145,43 @@ fn with_doubles(program: &Program) -> HashSet<ItemId> {
     found
 }
 
-/// Whether a type is written differently in a set element or map key: there is a `double` in it, outside of structs.
-pub(crate) fn differs_in_key(program: &Program, ty: &Ty) -> bool {
-    match &program.behind(ty).kind {
+/// The type of Rust that `rust.type` names, if it is one of the user's own.
+pub(crate) fn custom(ty: &Ty) -> Option<&str> {
+    let value = ty.rust_type()?.value.as_str();
+    (!matches!(value, "hash" | "btree" | "shared" | "owned")).then_some(value)
+}
+
+/// Whether a set or map, outside of keys, is a hash one.
+pub(crate) fn is_hash(options: &Options, ty: &Ty) -> bool {
+    match (&ty.kind, ty.rust_type().map(|annotation| annotation.value.as_str())) {
+        (TyKind::Set(_) | TyKind::Map(..), Some("hash")) => true,
+        (TyKind::Set(_) | TyKind::Map(..), None) => options.containers == Containers::Hash,
+        _ => false,
+    }
+}
+
+/// Whether a string is a shared one.
+pub(crate) fn is_shared(options: &Options, ty: &Ty) -> bool {
+    match (&ty.kind, ty.rust_type().map(|annotation| annotation.value.as_str())) {
+        (TyKind::Base(BaseType::String), Some("shared")) => true,
+        (TyKind::Base(BaseType::String), None) => options.strings == Strings::Shared,
+        _ => false,
+    }
+}
+
+/// Whether a type is written differently in a set element or map key: there is a `double` or a hash container in it, outside
+/// of structs.
+pub(crate) fn differs_in_key(program: &Program, options: &Options, ty: &Ty) -> bool {
+    let ty = program.behind(ty);
+    if custom(ty).is_some() {
+        return false;
+    }
+    match &ty.kind {
         TyKind::Base(base) => *base == BaseType::Double,
-        TyKind::List(element) => differs_in_key(program, element),
-        TyKind::Map(_, value) => differs_in_key(program, value),
-        // These are keys already.
-        TyKind::Set(_) => false,
+        TyKind::List(element) => differs_in_key(program, options, element),
+        TyKind::Map(_, value) => is_hash(options, ty) || differs_in_key(program, options, value),
+        // Its elements are keys already.
+        TyKind::Set(_) => is_hash(options, ty),
         TyKind::Uuid | TyKind::Item(_) | TyKind::Unknown => false,
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use thrift_nats_codegen::Options;
+use thrift_nats_codegen::{Containers, Options, Strings};
 
 const IDL: &str = "/** What it is for. */\nservice Greeter { string greet(1: string name) }\n";
 
@@ -117,4 +117,99 @@ fn a_folder_that_cannot_be_written_is_named() {
 #[test]
 fn without_a_file_there_is_nothing_to_do() {
     assert!(Options::new().generate(Vec::<PathBuf>::new()).is_err());
+}
+
+const TYPES: &str = "enum Kind { A }\nstruct Order { 1: double price, 2: map<string, i32> counts, 3: set<i32> ids, \
+                     4: optional string someText, 5: map<set<i32>, i32> keyed }\nunion Either { 1: i32 one }\n";
+
+#[test]
+fn containers_can_be_hash_ones_but_not_in_keys() {
+    let code = |options: &Options, text: &str| {
+        code(options, text).split_whitespace().collect::<String>().replace(",>", ">")
+    };
+    let btree = code(&Options::new(), TYPES);
+    assert!(!btree.contains("HashMap") && !btree.contains("HashSet"));
+    let hash = code(&Options::new().containers(Containers::Hash), TYPES);
+    for wanted in [
+        "pubcounts:::std::collections::HashMap<::std::string::String,i32>",
+        "pubids:::std::collections::HashSet<i32>",
+        "pubkeyed:::std::collections::HashMap<::std::collections::BTreeSet<i32>,i32>",
+    ] {
+        assert!(hash.contains(wanted), "{wanted} in {hash}");
+    }
+    // One alone, by the IDL.
+    let one = TYPES.replace("set<i32> ids", "set<i32> (rust.type = \"hash\") ids");
+    let mixed = code(&Options::new(), &one);
+    assert!(mixed.contains("pubids:::std::collections::HashSet<i32>"), "{mixed}");
+    assert!(mixed.contains("pubcounts:::std::collections::BTreeMap<"), "{mixed}");
+    let other = TYPES.replace("set<i32> ids", "set<i32> ids (rust.type = \"btree\")");
+    let mixed = code(&Options::new().containers(Containers::Hash), &other);
+    assert!(mixed.contains("pubids:::std::collections::BTreeSet<i32>"), "{mixed}");
+}
+
+#[test]
+fn strings_can_be_shared() {
+    assert!(code(&Options::new(), TYPES).contains("::core::option::Option<::std::string::String>"));
+    let shared = code(&Options::new().strings(Strings::Shared), TYPES);
+    assert!(shared.contains("::core::option::Option<::thrift_nats_runtime::FastStr>"), "{shared}");
+}
+
+#[test]
+fn attributes_are_put_where_their_pattern_is_and_one_that_matches_nothing_is_an_error() {
+    let options = Options::new()
+        .type_attribute("Order", "#[derive(Order0)]")
+        .and_then(|options| options.type_attribute("greeter.E*", "#[derive(Either0)]"))
+        .and_then(|options| options.field_attribute("*.someText", "#[text0]"))
+        .unwrap();
+    let made = code(&options, TYPES);
+    for (attribute, before) in [
+        ("#[derive(Order0)]", "pub struct Order"),
+        ("#[derive(Either0)]", "pub enum Either"),
+        ("#[text0]", "pub some_text"),
+    ] {
+        let (_, behind) = made.split_once(attribute).unwrap();
+        assert!(behind.trim_start().starts_with(before), "{attribute} before {before}");
+        assert_eq!(made.matches(attribute).count(), 1);
+    }
+    let (_folder, path) = file(TYPES);
+    let error = Options::new().type_attribute("Ordr", "#[x]").unwrap().generate([&path]).unwrap_err();
+    assert!(error.to_string().contains("no type is matched by `Ordr`"), "{error}");
+    let error = Options::new().field_attribute("Order.prize", "#[x]").unwrap().generate([&path]).unwrap_err();
+    assert!(error.to_string().contains("no field is matched by `Order.prize`"), "{error}");
+    assert!(Options::new().type_attribute("Order", "derive(x)").is_err());
+}
+
+#[test]
+fn serde_has_the_names_of_the_idl() {
+    let made = code(&Options::new().serde(true), TYPES);
+    assert!(made.contains("::thrift_nats_runtime::serde::Serialize"), "{made}");
+    assert!(made.contains("#[serde(rename = \"someText\")]"), "{made}");
+    assert!(!code(&Options::new(), TYPES).contains("serde"));
+}
+
+#[test]
+fn the_code_of_an_included_file_can_be_elsewhere() {
+    let (folder, path) =
+        file("include \"idl/shared.thrift\"\nstruct A { 1: shared.B b }\nservice S extends shared.P {}");
+    fs::create_dir(folder.path().join("idl")).unwrap();
+    let shared = "include \"base.thrift\"\nstruct B { 1: base.C c }\nservice P { void ping(1: B b) }";
+    fs::write(folder.path().join("idl/shared.thrift"), shared).unwrap();
+    fs::write(folder.path().join("idl/base.thrift"), "struct C {}").unwrap();
+    let options = |file: &str| Options::new().extern_file(file, "::other_crate::shared").unwrap();
+    let made = options("idl/shared.thrift").generate([&path]).unwrap().code;
+    assert!(made.contains("pub b: ::other_crate::shared::B"), "{made}");
+    assert!(made.contains("::other_crate::shared::PServer::<H>::dispatch"), "{made}");
+    assert!(made.contains("::other_crate::shared::PPingArgs"), "{made}");
+    assert!(!made.contains("pub mod shared") && !made.contains("pub mod base"), "{made}");
+    let error = options("nothing.thrift").generate([&path]).unwrap_err();
+    assert!(error.to_string().contains("no file is included as `nothing.thrift`"), "{error}");
+    assert!(Options::new().extern_file("shared.thrift", "no path").is_err());
+}
+
+#[test]
+fn a_type_can_be_the_users_own() {
+    let text = "struct A { 1: i64 at = 5 (rust.type = \"crate::Time\"), 2: list<string (rust.type = \"crate::Name\")> names }";
+    let made = code(&Options::new(), text);
+    assert!(made.contains("pub at: crate::Time") && made.contains("::std::vec::Vec<crate::Name>"), "{made}");
+    assert!(made.contains("::core::convert::From::from(5)"), "{made}");
 }

@@ -6,7 +6,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::{Ident, ItemMod, LitBool, LitStr, Token, parenthesized};
-use thrift_nats_codegen::{Error, Generated, Options};
+use thrift_nats_codegen::{Containers, Error, Generated, Options, Strings};
 
 /// Fills a module with what is generated from `.thrift` files: a module for each namespace.
 ///
@@ -24,6 +24,11 @@ use thrift_nats_codegen::{Error, Generated, Options};
 /// | --- | --- |
 /// | `include("folder", …)` | none: only the including file's folder is searched |
 /// | `client = false`, `server = false` | both are generated |
+/// | `containers = "hash"` | `"btree"` |
+/// | `strings = "shared"` | `"owned"` |
+/// | `serde = true` | no |
+/// | `type_attribute("pattern", "#[…]")`, `field_attribute("pattern", "#[…]")` | none |
+/// | `extern_file("file", "::path")` | none: everything is generated |
 /// | `comments = false` | the IDL's comments become documentation |
 /// | `deny_warnings = true` | warnings are shown as uses of something deprecated |
 /// | `runtime = "::path"` | `::thrift_nats_runtime` |
@@ -86,6 +91,33 @@ impl Arguments {
             }
             "client" => options.client(switch()?),
             "server" => options.server(switch()?),
+            "containers" => options.containers(match choice(input)? {
+                (kind, _) if kind == "btree" => Containers::BTree,
+                (kind, _) if kind == "hash" => Containers::Hash,
+                (_, span) => return Err(syn::Error::new(span, "expected `\"btree\"` or `\"hash\"`")),
+            }),
+            "strings" => options.strings(match choice(input)? {
+                (kind, _) if kind == "owned" => Strings::Owned,
+                (kind, _) if kind == "shared" => Strings::Shared,
+                (_, span) => return Err(syn::Error::new(span, "expected `\"owned\"` or `\"shared\"`")),
+            }),
+            "serde" => options.serde(switch()?),
+            "type_attribute" => {
+                let (pattern, attribute) = pair(input)?;
+                options
+                    .type_attribute(&pattern, &attribute)
+                    .map_err(|error| syn::Error::new(name.span(), error))?
+            }
+            "field_attribute" => {
+                let (pattern, attribute) = pair(input)?;
+                options
+                    .field_attribute(&pattern, &attribute)
+                    .map_err(|error| syn::Error::new(name.span(), error))?
+            }
+            "extern_file" => {
+                let (file, path) = pair(input)?;
+                options.extern_file(file, &path).map_err(|error| syn::Error::new(name.span(), error))?
+            }
             "comments" => options.comments(switch()?),
             "deny_warnings" => options.deny_warnings(switch()?),
             "runtime" => {
@@ -94,13 +126,32 @@ impl Arguments {
                 options.runtime(&path.value()).map_err(|error| syn::Error::new(path.span(), error))?
             }
             other => {
-                let known = "`include`, `client`, `server`, `comments`, `deny_warnings`, `runtime`";
+                let known = "`include`, `client`, `server`, `containers`, `strings`, `serde`, `type_attribute`, \
+                             `field_attribute`, `extern_file`, `comments`, `deny_warnings`, `runtime`";
                 let text = format!("unknown option `{other}`: there are {known}");
                 return Err(syn::Error::new(name.span(), text));
             }
         };
         Ok(())
     }
+}
+
+/// `= "choice"`.
+fn choice(input: ParseStream<'_>) -> syn::Result<(String, Span)> {
+    input.parse::<Token![=]>()?;
+    let choice: LitStr = input.parse()?;
+    Ok((choice.value(), choice.span()))
+}
+
+/// `("one", "other")`.
+fn pair(input: ParseStream<'_>) -> syn::Result<(String, String)> {
+    let content;
+    parenthesized!(content in input);
+    let one: LitStr = content.parse()?;
+    content.parse::<Token![,]>()?;
+    let other: LitStr = content.parse()?;
+    content.parse::<Option<Token![,]>>()?;
+    Ok((one.value(), other.value()))
 }
 
 fn expand(arguments: TokenStream, module: TokenStream) -> syn::Result<TokenStream> {

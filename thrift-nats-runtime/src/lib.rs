@@ -14,6 +14,7 @@
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `macros` | yes | the attribute macro |
+//! | `serde` | no | what code needs that is generated with the option `serde` |
 
 mod client;
 mod context;
@@ -28,6 +29,9 @@ mod transport;
 pub use async_nats;
 pub use bytes::Bytes;
 pub use ordered_float::OrderedFloat;
+#[cfg(feature = "serde")]
+#[doc(hidden)]
+pub use serde;
 #[cfg(feature = "macros")]
 pub use thrift_nats_macros::thrift;
 pub use uuid::Uuid;

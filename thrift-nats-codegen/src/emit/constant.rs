@@ -8,6 +8,7 @@ use super::Emitter;
 use super::types::Position;
 use crate::ir::{Constant, Item, ItemId, ItemKind, Ty, TyKind};
 use crate::naming::ident;
+use crate::shape::{custom, is_shared};
 
 /// How a constant is there for its users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,9 @@ enum Form {
 
 impl Emitter<'_> {
     fn form(&self, ty: &Ty) -> Form {
+        if custom(self.program.behind(ty)).is_some() {
+            return Form::Lazy;
+        }
         match &self.program.behind(ty).kind {
             TyKind::Base(BaseType::String) => Form::Str,
             TyKind::Base(BaseType::Binary) => Form::Bytes,
@@ -43,8 +47,8 @@ impl Emitter<'_> {
         // The same constant of the same form, under another name.
         let plain = match value {
             Constant::Ref(to) if form != Form::Lazy => Some(self.path(*to, &self.names.item(*to).name, id)),
-            Constant::String(text) => Some(quote! { #text }),
-            Constant::Binary(bytes) => {
+            Constant::String(text) if form == Form::Str => Some(quote! { #text }),
+            Constant::Binary(bytes) if form == Form::Bytes => {
                 let bytes = Literal::byte_string(bytes);
                 Some(quote! { #bytes })
             }
@@ -72,6 +76,12 @@ impl Emitter<'_> {
     pub(super) fn value(&self, value: &Constant, ty: &Ty, at: ItemId, position: Position) -> TokenStream {
         let rt = &self.rt;
         let behind = self.program.behind(ty);
+        if custom(behind).is_some() && !matches!(value, Constant::Ref(_)) {
+            let plain = Ty { annotations: Vec::new(), ..behind.clone() };
+            let value = self.value(value, &plain, at, position);
+            return quote! { ::core::convert::From::from(#value) };
+        }
+        let shared = is_shared(self.options, behind);
         match value {
             Constant::Bool(value) => quote! { #value },
             Constant::Int(number) => integer(*number),
@@ -82,6 +92,7 @@ impl Emitter<'_> {
                     Position::Key => quote! { #rt::OrderedFloat(#number) },
                 }
             }
+            Constant::String(text) if shared => quote! { #rt::FastStr::from_static_str(#text) },
             Constant::String(text) if text.is_empty() => quote! { ::std::string::String::new() },
             Constant::String(text) => quote! { ::std::string::String::from(#text) },
             Constant::Binary(bytes) => {
@@ -96,7 +107,7 @@ impl Emitter<'_> {
             Constant::List(elements) => match &behind.kind {
                 TyKind::Set(element) => {
                     let elements = elements.iter().map(|value| self.value(value, element, at, Position::Key));
-                    container(&quote! { ::std::collections::BTreeSet }, elements)
+                    container(&self.set_name(behind, position), elements)
                 }
                 TyKind::List(element) if !elements.is_empty() => {
                     let elements = elements.iter().map(|value| self.value(value, element, at, position));
@@ -113,13 +124,14 @@ impl Emitter<'_> {
                     let value = self.value(value, element, at, position);
                     quote! { (#name, #value) }
                 });
-                container(&quote! { ::std::collections::BTreeMap }, entries)
+                container(&self.map_name(behind, position), entries)
             }
             Constant::Struct(id, given) => self.struct_value(*id, given, at),
             Constant::Ref(id) => {
                 let path = self.path(*id, &self.names.item(*id).name, at);
                 match self.form(ty) {
                     Form::Const => path,
+                    Form::Str if shared => quote! { #rt::FastStr::from_static_str(#path) },
                     Form::Str => quote! { ::std::string::String::from(#path) },
                     Form::Bytes => quote! { #rt::Bytes::from_static(#path) },
                     Form::Lazy => quote! { ::core::clone::Clone::clone(&*#path) },

@@ -66,11 +66,15 @@ impl Emitter<'_> {
                 }
             }
         };
-        let derives = self.derives(&item.annotations);
+        let mut derives = self.derives(&item.annotations);
+        derives.extend(self.serde_derives());
+        let (attributes, serde) = (self.type_attributes(id), self.serde_enum());
         quote! {
             #doc
             #deprecated
             #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash #(, #derives)*)]
+            #serde
+            #attributes
             pub struct #name(pub i32);
 
             impl #name {

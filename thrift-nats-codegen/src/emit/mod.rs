@@ -1,5 +1,6 @@
 //! Rust's text for a program. `quote!` only; every decision has been made before.
 
+mod attributes;
 mod client;
 mod constant;
 mod docs;
@@ -17,6 +18,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use thrift_parser::syntax::StructKind;
 
+use crate::externs::Externs;
 use crate::ir::{Annotation, Item, ItemId, ItemKind, Program};
 use crate::naming::{Names, ident};
 use crate::options::Options;
@@ -27,6 +29,7 @@ pub(crate) struct Emitter<'a> {
     pub(crate) program: &'a Program,
     pub(crate) names: &'a Names,
     pub(crate) shapes: &'a Shapes,
+    pub(crate) externs: &'a Externs,
     pub(crate) options: &'a Options,
     /// The path to the runtime.
     rt: TokenStream,
@@ -46,10 +49,11 @@ impl<'a> Emitter<'a> {
         program: &'a Program,
         names: &'a Names,
         shapes: &'a Shapes,
+        externs: &'a Externs,
         options: &'a Options,
     ) -> Self {
         let rt = options.runtime.parse().expect("the path has been parsed before");
-        Self { program, names, shapes, options, rt }
+        Self { program, names, shapes, externs, options, rt }
     }
 }
 
@@ -58,6 +62,9 @@ impl Emitter<'_> {
     pub(crate) fn program(&self) -> TokenStream {
         let mut root = Module::default();
         for (index, file) in self.program.files.iter().enumerate() {
+            if !self.externs.is_here(index) {
+                continue;
+            }
             let mut module = &mut root;
             for name in self.names.module_of_file(index) {
                 module = module.modules.entry(name.clone()).or_default();

@@ -9,7 +9,7 @@ use super::constant::integer;
 use super::types::Position;
 use crate::ir::{Annotation, Field, Item, ItemId, Requiredness, Ty, TyKind};
 use crate::naming::ident;
-use crate::shape::{FieldShape, is_zero};
+use crate::shape::{FieldShape, custom, is_shared, is_zero};
 
 /// Fields that are read and written together.
 pub(super) struct Record<'a> {
@@ -49,13 +49,17 @@ impl Emitter<'_> {
         derives.extend(record.has_zero_default().then(|| quote! { Default }));
         derives.extend(self.comparisons(id));
         derives.extend(self.derives(&item.annotations));
+        derives.extend(self.serde_derives());
+        let (attributes, serde) = (self.type_attributes(id), self.serde_struct());
         let name = &record.name;
         let declared = record.fields.iter().map(|member| {
             let field = member.field;
+            let attributes = self.field_attributes(id, &field.name.text);
+            let serde = self.serde_field(member);
             let doc = self.doc(field.doc.as_ref(), &format!("Field {}, `{}`.", field.id, field.name.text));
             let deprecated = self.deprecated(&field.annotations);
             let (name, ty) = (&member.name, self.field_type(&field.ty, member.shape, id, record.position));
-            quote! { #doc #deprecated pub #name: #ty }
+            quote! { #doc #deprecated #serde #attributes pub #name: #ty }
         });
         let default = self.record_default(&record);
         let value = self.record_value(&record);
@@ -63,6 +67,8 @@ impl Emitter<'_> {
             #doc
             #deprecated
             #[derive(#(#derives),*)]
+            #serde
+            #attributes
             pub struct #name { #(#declared),* }
             #default
             #value
@@ -73,7 +79,10 @@ impl Emitter<'_> {
     pub(super) fn comparisons(&self, id: ItemId) -> Vec<TokenStream> {
         let mut derives = vec![quote! { PartialEq }];
         if self.shapes.has_total_equality(id) {
-            derives.extend([quote! { Eq }, quote! { Hash }]);
+            derives.push(quote! { Eq });
+        }
+        if self.shapes.has_hash(id) {
+            derives.push(quote! { Hash });
         }
         if self.program.keys.contains(&id) {
             derives.extend([quote! { PartialOrd }, quote! { Ord }]);
@@ -130,7 +139,12 @@ impl Emitter<'_> {
     /// What a type has where nothing is said.
     fn zero(&self, ty: &Ty, shape: FieldShape, record: &Record<'_>) -> TokenStream {
         let rt = &self.rt;
-        let value = match &self.program.behind(ty).kind {
+        let behind = self.program.behind(ty);
+        let value = match &behind.kind {
+            _ if custom(behind).is_some() || is_shared(self.options, behind) => {
+                let ty = self.ty(ty, record.at, record.position);
+                quote! { <#ty as ::core::default::Default>::default() }
+            }
             TyKind::Base(base) => match base {
                 BaseType::Bool => quote! { false },
                 BaseType::I8 | BaseType::I16 | BaseType::I32 | BaseType::I64 => quote! { 0 },
@@ -143,8 +157,14 @@ impl Emitter<'_> {
             },
             TyKind::Uuid => quote! { #rt::Uuid::nil() },
             TyKind::List(_) => quote! { ::std::vec::Vec::new() },
-            TyKind::Set(_) => quote! { ::std::collections::BTreeSet::new() },
-            TyKind::Map(..) => quote! { ::std::collections::BTreeMap::new() },
+            TyKind::Set(_) => {
+                let set = self.set_name(behind, record.position);
+                quote! { #set::new() }
+            }
+            TyKind::Map(..) => {
+                let map = self.map_name(behind, record.position);
+                quote! { #map::new() }
+            }
             TyKind::Item(_) | TyKind::Unknown => {
                 let ty = self.ty(ty, record.at, record.position);
                 quote! { <#ty as ::core::default::Default>::default() }

@@ -7,7 +7,7 @@ use thrift_parser::syntax::BaseType;
 use super::Emitter;
 use crate::ir::{Item, ItemId, ItemKind, Ty, TyKind};
 use crate::naming::ident;
-use crate::shape::{FieldShape, differs_in_key};
+use crate::shape::{FieldShape, custom, differs_in_key, is_hash, is_shared};
 
 /// Where a type or value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,11 @@ impl Emitter<'_> {
     /// A type, as it is written in the module of `at`.
     pub(super) fn ty(&self, ty: &Ty, at: ItemId, position: Position) -> TokenStream {
         let rt = &self.rt;
-        let expand = position == Position::Key && differs_in_key(self.program, ty);
+        let expand = position == Position::Key && differs_in_key(self.program, self.options, ty);
         let ty = if expand { self.program.behind(ty) } else { ty };
+        if let Some(path) = custom(ty) {
+            return path.parse().expect("the type has been parsed before");
+        }
         match &ty.kind {
             TyKind::Base(base) => match base {
                 BaseType::Bool => quote! { bool },
@@ -45,6 +48,7 @@ impl Emitter<'_> {
                 BaseType::I64 => quote! { i64 },
                 BaseType::Double if position == Position::Key => quote! { #rt::OrderedF64 },
                 BaseType::Double => quote! { f64 },
+                BaseType::String if is_shared(self.options, ty) => quote! { #rt::FastStr },
                 BaseType::String => quote! { ::std::string::String },
                 BaseType::Binary => quote! { #rt::Bytes },
             },
@@ -54,15 +58,34 @@ impl Emitter<'_> {
                 quote! { ::std::vec::Vec<#element> }
             }
             TyKind::Set(element) => {
-                let element = self.ty(element, at, Position::Key);
-                quote! { ::std::collections::BTreeSet<#element> }
+                let (set, element) = (self.set_name(ty, position), self.ty(element, at, Position::Key));
+                quote! { #set<#element> }
             }
             TyKind::Map(key, value) => {
                 let (key, value) = (self.ty(key, at, Position::Key), self.ty(value, at, position));
-                quote! { ::std::collections::BTreeMap<#key, #value> }
+                let map = self.map_name(ty, position);
+                quote! { #map<#key, #value> }
             }
             TyKind::Item(item) => self.path(*item, &self.names.item(*item).name, at),
             TyKind::Unknown => unreachable!("a program with an unknown type is not generated"),
+        }
+    }
+
+    /// The type of a set, without its element.
+    pub(super) fn set_name(&self, ty: &Ty, position: Position) -> TokenStream {
+        if position == Position::Plain && is_hash(self.options, ty) {
+            quote! { ::std::collections::HashSet }
+        } else {
+            quote! { ::std::collections::BTreeSet }
+        }
+    }
+
+    /// The type of a map, without key and value.
+    pub(super) fn map_name(&self, ty: &Ty, position: Position) -> TokenStream {
+        if position == Position::Plain && is_hash(self.options, ty) {
+            quote! { ::std::collections::HashMap }
+        } else {
+            quote! { ::std::collections::BTreeMap }
         }
     }
 
@@ -86,6 +109,10 @@ impl Emitter<'_> {
 
     /// The path to something that is generated beside `item`, from the module of `at`.
     pub(super) fn path(&self, item: ItemId, name: &str, at: ItemId) -> TokenStream {
+        let name_ident = ident(name);
+        if let Some(module) = self.externs.path(self.program.item(item).file.index()) {
+            return quote! { #module::#name_ident };
+        }
         let (to, from) = (self.names.module(self.program, item), self.names.module(self.program, at));
         let common = to.iter().zip(from).take_while(|(to, from)| to == from).count();
         let up = from[common..].iter().map(|_| quote! { super:: });
@@ -93,8 +120,7 @@ impl Emitter<'_> {
             let name = ident(name);
             quote! { #name:: }
         });
-        let name = ident(name);
-        quote! { #(#up)* #(#down)* #name }
+        quote! { #(#up)* #(#down)* #name_ident }
     }
 
     /// The type on the wire.

@@ -19,6 +19,8 @@ impl Emitter<'_> {
         let mut derives = vec![quote! { Clone }, quote! { Debug }];
         derives.extend(self.comparisons(id));
         derives.extend(self.derives(&item.annotations));
+        derives.extend(self.serde_derives());
+        let (attributes, serde) = (self.type_attributes(id), self.serde_enum());
         let members: Vec<_> = fields.iter().zip(names.members.iter().map(|member| ident(member))).collect();
         let boxed = |index: usize| self.shapes.field(id, index).boxed;
         let variants = members.iter().enumerate().map(|(index, (field, member))| {
@@ -30,7 +32,9 @@ impl Emitter<'_> {
             } else {
                 ty
             };
-            quote! { #doc #deprecated #member(#ty) }
+            let serde = self.serde_name(&member.to_string(), &field.name.text);
+            let attributes = self.field_attributes(id, &field.name.text);
+            quote! { #doc #deprecated #serde #attributes #member(#ty) }
         });
         let default = members.iter().enumerate().find_map(|(index, (field, member))| {
             let value = self.value(field.default.as_ref()?, &field.ty, id, position);
@@ -70,6 +74,8 @@ impl Emitter<'_> {
             #doc
             #deprecated
             #[derive(#(#derives),*)]
+            #serde
+            #attributes
             pub enum #name {
                 #(#variants,)*
                 #[doc = " A field that the IDL does not have, by its id; 0 if no field is set. Its value is not kept."]

@@ -624,9 +624,13 @@ impl Fitter<'_, '_> {
     }
 }
 
-/// Whether two types are one in every language.
+/// Whether two types are one, in Rust too.
 fn same(program: &Program, one: &Ty, other: &Ty) -> bool {
     let (one, other) = (program.behind(one), program.behind(other));
+    // Another type in Rust: the value has to be made anew.
+    if one.rust_type().map(|made| &made.value) != other.rust_type().map(|made| &made.value) {
+        return false;
+    }
     match (&one.kind, &other.kind) {
         (TyKind::Base(one), TyKind::Base(other)) => one == other,
         (TyKind::Uuid, TyKind::Uuid) => true,

@@ -101,8 +101,9 @@ impl Checker<'_> {
                 }
                 namespaces.push((scope.to_owned(), namespace.name.text.clone()));
             }
-            let stem = file.stem.clone();
-            self.program.files.push(ir::File { stem, namespaces, items: Vec::new() });
+            let (stem, includes) = (file.stem.clone(), file.includes.clone());
+            let path = self.scopes.path(*id).to_owned();
+            self.program.files.push(ir::File { stem, path, includes, namespaces, items: Vec::new() });
         }
     }
 
@@ -149,7 +150,7 @@ impl Checker<'_> {
             let file = declared.file;
             let (doc, annotations, kind) = match declared.definition {
                 Definition::Typedef(item) => {
-                    let ty = self.ty(file, &item.ty);
+                    let ty = self.annotated(file, &item.ty, &item.annotations);
                     (&item.doc, item.annotations.as_slice(), ItemKind::Typedef(ty))
                 }
                 Definition::Const(item) => {
@@ -178,6 +179,14 @@ impl Checker<'_> {
             self.program.items.push(item);
             self.program.files[file.index()].items.push(ItemId::new(index));
         }
+    }
+
+    /// The type of a field or typedef, whose `rust.type` is the type's own.
+    fn annotated(&mut self, file: SourceId, ty: &syntax::Type, annotations: &[syntax::Annotation]) -> Ty {
+        let mut ty = self.ty(file, ty);
+        let annotations = annotations_of(file, annotations);
+        ty.annotations.extend(annotations.into_iter().filter(|annotation| annotation.key == "rust.type"));
+        ty
     }
 
     /// A type where it is used.
@@ -344,7 +353,7 @@ impl Checker<'_> {
                 doc: field.doc.as_ref().map(|doc| doc.text.clone()),
                 annotations: annotations_of(file, &field.annotations),
                 requiredness,
-                ty: self.ty(file, &field.ty),
+                ty: self.annotated(file, &field.ty, &field.annotations),
                 reference: field.reference,
                 default: field.default.as_ref().map(|_| Constant::Unknown),
             });

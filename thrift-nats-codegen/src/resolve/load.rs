@@ -29,6 +29,8 @@ pub(super) struct File {
 pub(super) struct Files {
     /// By [`SourceId`].
     pub(super) files: Vec<File>,
+    /// How many of them were asked for; they are the first ones.
+    pub(super) roots: usize,
     /// Every file after those that it includes.
     pub(super) order: Vec<SourceId>,
 }
@@ -44,6 +46,7 @@ pub(super) fn load(
     for root in roots {
         loader.root(root);
     }
+    let roots = loader.files.len();
     // Files are met while this goes on; a file is looked at once, so circles do no harm.
     let mut next = 0;
     while next < loader.files.len() {
@@ -53,7 +56,7 @@ pub(super) fn load(
     let files = loader.files;
     report_circles(&files, sources, diagnostics);
     let order = post_order(&files);
-    Files { files: files.into_iter().map(|loaded| loaded.file).collect(), order }
+    Files { roots, files: files.into_iter().map(|loaded| loaded.file).collect(), order }
 }
 
 struct Loaded {

@@ -35,7 +35,8 @@ pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf]) -> Resolved 
     let files = load::load(roots, include_paths, &mut sources, &mut diagnostics);
     let ids: Vec<SourceId> = sources.ids().collect();
     let scopes = Scopes::new(&files.files, &sources, &ids);
-    let mut checker = Checker { scopes: &scopes, program: Program::default(), diagnostics };
+    let program = Program { roots: files.roots, ..Program::default() };
+    let mut checker = Checker { scopes: &scopes, program, diagnostics };
     checker.headers(&files.files, &ids);
     checker.duplicate_definitions(&files);
     checker.definitions();

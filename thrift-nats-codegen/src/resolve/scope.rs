@@ -99,6 +99,10 @@ impl<'a> Scopes<'a> {
         Self { files, sources, scopes, declared }
     }
 
+    pub(super) fn path(&self, file: SourceId) -> &'a std::path::Path {
+        &self.sources.get(file).path
+    }
+
     pub(super) fn declared(&self) -> &[Declared<'a>] {
         &self.declared
     }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
-use thrift_nats_codegen::{Error, Generated, Options};
+use clap::{Args, ValueEnum};
+use thrift_nats_codegen::{Containers, Error, Generated, Options, Strings};
 
 use crate::show;
 
@@ -31,6 +31,24 @@ pub(crate) struct Generate {
     /// Generate no service traits and servers
     #[arg(long)]
     no_server: bool,
+    /// What sets and maps become
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = ContainerKind::Btree)]
+    containers: ContainerKind,
+    /// What strings become: `String`, or `FastStr` with the runtime's feature `faststr`
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = StringKind::Owned)]
+    strings: StringKind,
+    /// Derive serde's traits; with the runtime's feature `serde`
+    #[arg(long)]
+    serde: bool,
+    /// An attribute for types, as in `orders.*=#[derive(Eq)]`; may be given several times
+    #[arg(long, value_name = "PATTERN=ATTRIBUTE", value_parser = pair)]
+    type_attribute: Vec<(String, String)>,
+    /// An attribute for fields, as in `Order.price=#[doc(hidden)]`; may be given several times
+    #[arg(long, value_name = "PATTERN=ATTRIBUTE", value_parser = pair)]
+    field_attribute: Vec<(String, String)>,
+    /// The code of an included file is elsewhere, as in `shared.thrift=::other_crate::shared`
+    #[arg(long = "extern", value_name = "FILE=PATH", value_parser = pair)]
+    externs: Vec<(String, String)>,
     /// Leave the IDL's comments out
     #[arg(long)]
     no_comments: bool,
@@ -42,14 +60,50 @@ pub(crate) struct Generate {
     runtime: String,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ContainerKind {
+    Btree,
+    Hash,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StringKind {
+    Owned,
+    Shared,
+}
+
+/// Two texts with a `=` between them.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (one, other) = text.split_once('=').ok_or("there is no `=` in it")?;
+    Ok((one.to_owned(), other.to_owned()))
+}
+
 impl Generate {
     fn options(&self) -> Result<Options, Error> {
-        let options = Options::new()
+        let mut options = Options::new()
             .client(!self.no_client)
             .server(!self.no_server)
             .comments(!self.no_comments)
             .deny_warnings(self.deny_warnings)
+            .containers(match self.containers {
+                ContainerKind::Btree => Containers::BTree,
+                ContainerKind::Hash => Containers::Hash,
+            })
+            .strings(match self.strings {
+                StringKind::Owned => Strings::Owned,
+                StringKind::Shared => Strings::Shared,
+            })
+            .serde(self.serde)
             .runtime(&self.runtime)?;
+        for (pattern, attribute) in &self.type_attribute {
+            options = options.type_attribute(pattern, attribute)?;
+        }
+        for (pattern, attribute) in &self.field_attribute {
+            options = options.field_attribute(pattern, attribute)?;
+        }
+        for (file, path) in &self.externs {
+            options = options.extern_file(file, path)?;
+        }
         Ok(self.include.iter().fold(options, Options::include))
     }
 }

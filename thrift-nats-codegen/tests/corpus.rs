@@ -1,0 +1,125 @@
+//! The checker against IDL files of public projects, which lie beside the project: `THRIFT_IDL_CORPUS`, or
+//! `../shared/idl-corpus` from the workspace. Without them these tests say so and pass.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use thrift_nats_codegen::{Options, Severity};
+
+/// What Apache's compiler takes and this one refuses on purpose: the end of the path, what the error says, and why.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("oddities/enum_dotted_value.thrift", "expected a name", "nothing can refer to an enum value with a dot"),
+    ("oddities/union_required.thrift", "a union cannot require", "no value could ever have two fields"),
+    ("oddities/oneway_non_void.thrift", "cannot return anything", "the result would go nowhere"),
+    (
+        "Thrift.Compile.Tests/optional_required_default.thrift",
+        "contains itself without a way out",
+        "no value of it could ever be complete",
+    ),
+    (
+        "fixtures/thrift/calculator.thrift",
+        "unknown type `shared.SHARED_INT`",
+        "a typedef of a constant: it is no type",
+    ),
+];
+
+/// Mistakes that are found a line or token beside the place that is noted for them.
+const ELSEWHERE: &[&str] = &["inc_broken_file/main.thrift"];
+
+fn corpus() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/idl-corpus");
+    let path = std::env::var_os("THRIFT_IDL_CORPUS").map_or(beside, PathBuf::from);
+    let found = path.canonicalize().ok().filter(|path| path.is_dir());
+    if found.is_none() {
+        println!("skipped: no IDL corpus at {} (set THRIFT_IDL_CORPUS)", path.display());
+    }
+    found
+}
+
+fn table(path: &Path) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+}
+
+/// The errors of a file, each with its place.
+fn errors(path: &Path) -> Vec<(String, String)> {
+    let report = Options::new().check([path]).unwrap();
+    let errors = report.iter().filter(|finding| finding.severity() == Severity::Error);
+    errors
+        .map(|finding| {
+            let at = finding.location().expect("every error has a place");
+            (format!("{}:{}:{}", at.path.display(), at.line, at.column), finding.message().to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn every_file_that_apache_accepts_is_accepted() {
+    let Some(corpus) = corpus() else { return };
+    let (mut files, mut failures, mut refused) = (0, Vec::new(), 0);
+    for (folder, columns) in [("real", [3, 5]), ("oddities", [1, 3])] {
+        for row in table(&corpus.join(folder).join("VERDICTS.tsv")) {
+            if !columns.iter().any(|column| matches!(row[*column].as_str(), "yes" | "accepts")) {
+                continue;
+            }
+            files += 1;
+            let path = corpus.join(folder).join(&row[0]);
+            let known = REFUSED.iter().find(|(end, ..)| path.ends_with(end));
+            let mut errors = errors(&path);
+            // Some include what the corpus does not have.
+            errors.retain(|(_, message)| !message.starts_with("cannot find `"));
+            match (errors.as_slice(), known) {
+                ([], None) => {}
+                ([], Some((end, ..))) => failures.push(format!("{end} is not refused any more")),
+                ([(_, message), ..], Some((end, said, _))) => {
+                    refused += 1;
+                    if !message.contains(said) {
+                        failures.push(format!("{end}: {message}"));
+                    }
+                }
+                ([(place, message), ..], None) => failures.push(format!("{place}: {message}")),
+            }
+        }
+    }
+    assert!(failures.is_empty(), "of {files} files:\n{}", failures.join("\n"));
+    println!("{files} files, {refused} refused on purpose");
+}
+
+#[test]
+fn every_mistake_is_found_at_its_place() {
+    let Some(corpus) = corpus() else { return };
+    let invalid = corpus.join("invalid");
+    let (mut files, mut failures) = (0, Vec::new());
+    for row in table(&invalid.join("EXPECTED.tsv")).into_iter().filter(|row| row[1] != "policy") {
+        files += 1;
+        let expected = invalid.join(&row[2]).display().to_string();
+        match errors(&invalid.join(&row[0])).first() {
+            None => failures.push(format!("{}: not refused", row[0])),
+            Some((place, _)) if *place == expected || ELSEWHERE.contains(&row[0].as_str()) => {}
+            Some((place, message)) => {
+                failures.push(format!("{}: {place}: {message}, not {expected}", row[0]))
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {files}:\n{}", failures.len(), failures.join("\n"));
+    assert!(ELSEWHERE.len() * 20 < files, "at least 95% are at their place");
+}
+
+/// What Apache takes in silence is an error or a warning here, at its place.
+#[test]
+fn what_apache_passes_over_is_said() {
+    let Some(corpus) = corpus() else { return };
+    let invalid = corpus.join("invalid");
+    for row in table(&invalid.join("EXPECTED.tsv")).into_iter().filter(|row| row[1] == "policy") {
+        let report = Options::new().check([invalid.join(&row[0])]).unwrap();
+        let places: Vec<String> = report
+            .iter()
+            .map(|finding| {
+                let at = finding.location().unwrap();
+                format!("{}:{}:{}", at.path.display(), at.line, at.column)
+            })
+            .collect();
+        assert!(places.contains(&invalid.join(&row[2]).display().to_string()), "{}: {places:?}", row[0]);
+    }
+}
