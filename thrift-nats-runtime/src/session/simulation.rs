@@ -5,6 +5,7 @@
 
 mod calls;
 mod ends;
+mod faults;
 mod heartbeats;
 mod opening;
 mod original;
@@ -538,6 +539,20 @@ impl Simulation {
 
     fn states(&self) -> Vec<CallState> {
         self.calls.iter().map(|call| call.state).collect()
+    }
+
+    /// Checks that every call has ended, and that none was run that is said not to have been.
+    fn check_outcomes(&self) {
+        for (id, call) in self.calls.iter().enumerate() {
+            match call.state {
+                CallState::Waiting => panic!("call {id} waits for ever"),
+                CallState::Ended(Outcome::NotRun) => assert!(!self.ran.contains(&id), "call {id} was run"),
+                CallState::Answered
+                | CallState::Sent
+                | CallState::GivenUp
+                | CallState::Ended(Outcome::Unknown) => {}
+            }
+        }
     }
 
     /// Why the client's session ended, and when.

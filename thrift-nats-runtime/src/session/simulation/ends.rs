@@ -33,19 +33,6 @@ fn in_the_middle(seed: u64) -> Simulation {
     simulation
 }
 
-impl Simulation {
-    /// Checks that every call has ended, and that none was run that is said not to have been.
-    fn check_outcomes(&self) {
-        for (id, call) in self.calls.iter().enumerate() {
-            match call.state {
-                CallState::Waiting => panic!("call {id} waits for ever"),
-                Ended(NotRun) => assert!(!self.ran.contains(&id), "call {id} was run"),
-                Answered | Ended(Unknown) | CallState::Sent | CallState::GivenUp => {}
-            }
-        }
-    }
-}
-
 // The client closes.
 
 #[test]
