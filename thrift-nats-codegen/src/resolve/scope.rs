@@ -137,8 +137,17 @@ impl<'a> Scopes<'a> {
         let error = Diagnostic::error(Place { source: file, span }, format!("unknown {what} `{name}`"));
         // A prefix may hold dots itself: the longest that is one counts.
         let dots = name.rmatch_indices('.').map(|(at, _)| (&name[..at], &name[at + 1..]));
+        let missing = &self.files[file.index()].missing;
+        let is_known = |prefix: &str| scope.includes.contains_key(prefix);
+        // It may be of a file that could not be found, perhaps since its name is wrong there.
+        if !missing.is_empty()
+            && dots.clone().next().is_some()
+            && !dots.clone().any(|(prefix, _)| is_known(prefix))
+        {
+            return None;
+        }
         for (prefix, rest) in dots.clone() {
-            if self.files[file.index()].missing.iter().any(|missing| missing == prefix) {
+            if missing.iter().any(|missing| missing == prefix) {
                 return None;
             }
             let Some(files) = scope.includes.get(prefix) else { continue };
