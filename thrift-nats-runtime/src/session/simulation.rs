@@ -291,12 +291,14 @@ impl Simulation {
     /// Lets happen what happens up to and including `end`.
     fn run_until(&mut self, end: Duration) {
         self.publish();
+        let mut at_once = 0;
         loop {
             let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
             let timer = self.next_timeout();
             let Some(next) = agenda.into_iter().chain(timer).min().filter(|next| *next <= end) else { break };
-            // A timer that lies in the past would be one that is asked for again and again.
-            assert!(next >= self.now, "a timer that was due at {next:?} is not done at {:?}", self.now);
+            // A timer that is still due when it was done would be done for ever.
+            at_once = if next == self.now { at_once + 1 } else { 0 };
+            assert!(next >= self.now && at_once < 100_000, "time stands still at {:?}", self.now);
             self.now = next;
             match self.agenda.first_entry().filter(|entry| entry.key().0 == next) {
                 Some(entry) => {

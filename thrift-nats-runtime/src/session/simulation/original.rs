@@ -69,10 +69,11 @@ fn a_call_given_up_keeps_an_original_server_busy_until_its_answer() {
     simulation.call(10);
     simulation.run_for(ms(5));
     simulation.give_up(first);
+    simulation.call(10);
     simulation.run_for(ms(1000));
     let left: Vec<_> = simulation.chunks(Party::Client).into_iter().map(|chunk| chunk.at).collect();
-    assert_eq!(left, [start, start + ms(12)]);
-    assert_eq!(simulation.states(), [GivenUp, Answered]);
+    assert_eq!(left, [start, start + ms(12), start + ms(24)]);
+    assert_eq!(simulation.states(), [GivenUp, Answered, Answered]);
     assert_eq!(simulation.client.late_replies(), 1);
     assert_eq!(simulation.client.in_flight(), 0);
 }
