@@ -491,7 +491,17 @@ impl BinaryReader<'_> {
     }
 }
 
-/// The sequence number of a whole message, without reading more of it than the header.
-pub(crate) fn peek_seqid(message: &Bytes) -> Option<i32> {
-    BinaryReader::new(message, Limits::DEFAULT).message_begin().ok().map(|header| header.seqid)
+/// The sequence number of a whole message. Looks at nothing else: what is wrong with the name is for whoever waits for the
+/// message to find.
+pub(crate) fn peek_seqid(message: &[u8]) -> Option<i32> {
+    let length = |position: usize| message.get(position..)?.first_chunk().copied().map(i32::from_be_bytes);
+    let first = length(0)?;
+    let position = match usize::try_from(first) {
+        Ok(name) => 4 + name + 1,
+        Err(_) => 8 + usize::try_from(length(4)?).ok()?,
+    };
+    length(position)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ mod binary;
 mod error;
 mod limits;
 mod message;
+#[cfg(test)]
+pub(crate) mod tree;
 mod ttype;
 mod value;
 
