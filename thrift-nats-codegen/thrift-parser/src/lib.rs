@@ -11,12 +11,14 @@
 //! assert_eq!(document.definitions[0].name().text, "Point");
 //! ```
 
-mod comments;
+mod doc;
 mod grammar;
+mod parse;
+mod surface;
 mod syntax_error;
 mod tree;
 
 pub mod syntax;
 
-pub use self::grammar::{MAX_NESTING, Parsed, parse};
+pub use self::parse::{MAX_NESTING, Parsed, parse};
 pub use self::syntax_error::SyntaxError;

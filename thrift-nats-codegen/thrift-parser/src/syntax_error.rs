@@ -2,8 +2,12 @@
 
 use pest::error::{Error, ErrorVariant};
 
-use crate::grammar::Rule;
+use crate::grammar::full::Rule;
+use crate::surface::Surface;
 use crate::syntax::Span;
+
+/// What is expected where an item could start.
+const A_DEFINITION: &str = "a definition";
 
 /// A mistake in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,15 +46,14 @@ pub(crate) fn token_at(source: &str, at: usize) -> Span {
             let line = rest.lines().next().unwrap_or(rest);
             line[1..].find(quote).map_or(line.len(), |len| len + 2)
         }
-        Some('/') if rest.starts_with("/*") => 2,
         Some(other) => other.len_utf8(),
     };
     Span::new(at as u32, (at + len) as u32)
 }
 
-/// The error that the grammar stopped with, at `at`.
-pub(crate) fn explain(source: &str, error: &Error<Rule>, at: usize) -> SyntaxError {
-    let span = token_at(source, at);
+/// The error that the grammar stopped with, at `at` in the code.
+pub(crate) fn explain(source: &str, surface: &Surface, error: &Error<Rule>, at: usize) -> SyntaxError {
+    let mut span = token_at(source, surface.source_offset(at) as usize);
     let token = &source[span.range()];
     if let Some(error) = lexical(token, span) {
         return error;
@@ -59,7 +62,13 @@ pub(crate) fn explain(source: &str, error: &Error<Rule>, at: usize) -> SyntaxErr
         ErrorVariant::ParsingError { positives, .. } => expectations(positives),
         ErrorVariant::CustomError { .. } => Vec::new(),
     };
-    let found = if token.is_empty() { "the end of the file".to_owned() } else { format!("`{token}`") };
+    let mut found = if token.is_empty() { "the end of the file".to_owned() } else { format!("`{token}`") };
+    let missing = matches!(*expected, [one] if one != A_DEFINITION) && matches!(token, "}" | ")" | "]" | ">");
+    if let (true, Some(line_end)) = (missing, line_end_before(source, surface, at)) {
+        // What is missing is missing there, whatever the next line closes.
+        span = line_end;
+        found = "the end of the line".to_owned();
+    }
     let wanted = match expected.as_slice() {
         [] => "something else".to_owned(),
         [one] => (*one).to_owned(),
@@ -67,10 +76,22 @@ pub(crate) fn explain(source: &str, error: &Error<Rule>, at: usize) -> SyntaxErr
     };
     let error =
         SyntaxError::new(format!("expected {wanted}, found {found}"), format!("expected {wanted}"), span);
-    match help(token, error.message.contains("a definition")) {
+    match help(token, expected.contains(&A_DEFINITION)) {
         Some(help) => error.with_help(help),
         None => error,
     }
+}
+
+/// Where the text of a line ends, or its comment starts, behind the last token before `at` in the code; `None` if what is
+/// at `at` stands on the same line.
+fn line_end_before(source: &str, surface: &Surface, at: usize) -> Option<Span> {
+    let last_token_end = surface.source_offset(at.checked_sub(1)?) as usize;
+    let between = &source[last_token_end..surface.source_offset(at) as usize];
+    if !between.contains('\n') {
+        return None;
+    }
+    let end = last_token_end + between.len() - between.trim_start_matches([' ', '\t']).len();
+    Some(Span::new(end as u32, end as u32))
 }
 
 /// Tokens that are wrong in themselves.
@@ -82,7 +103,6 @@ fn lexical(token: &str, span: Span) -> Option<SyntaxError> {
             format!("no `{first}` follows on this line"),
             span,
         ),
-        '/' if token == "/*" => SyntaxError::new("comment is not closed", "no `*/` follows", span),
         _ if !first.is_ascii() => SyntaxError::new(
             format!("`{first}` is no character of the IDL"),
             "only in literals and comments",
@@ -125,19 +145,19 @@ fn expectations(positives: &[Rule]) -> Vec<&'static str> {
 /// A rule in words, and its rank: 0 for what is needed, 1 for what closes, 2 for what may be left out.
 fn describe(rule: Rule) -> Option<(u8, &'static str)> {
     Some(match rule {
-        Rule::definition | Rule::header | Rule::item => (0, "a definition"),
+        Rule::definition | Rule::header | Rule::item => (0, A_DEFINITION),
         Rule::typedef | Rule::constant | Rule::enumeration | Rule::structure | Rule::service => {
-            (0, "a definition")
+            (0, A_DEFINITION)
         }
         Rule::kw_typedef | Rule::kw_const | Rule::kw_enum | Rule::kw_struct | Rule::kw_service => {
-            (0, "a definition")
+            (0, A_DEFINITION)
         }
-        Rule::include | Rule::cpp_include | Rule::namespace | Rule::kw_include => (0, "a definition"),
-        Rule::kw_cpp_include | Rule::kw_namespace | Rule::EOI => (0, "a definition"),
+        Rule::include | Rule::cpp_include | Rule::namespace | Rule::kw_include => (0, A_DEFINITION),
+        Rule::kw_cpp_include | Rule::kw_namespace => (0, A_DEFINITION),
         Rule::name => (0, "a name"),
         Rule::field_name => (0, "a field name"),
         Rule::path | Rule::key => (0, "a name"),
-        Rule::field_type | Rule::base | Rule::base_name | Rule::map | Rule::set | Rule::list => (0, "a type"),
+        Rule::field_type | Rule::base | Rule::map | Rule::set | Rule::list => (0, "a type"),
         Rule::kw_map | Rule::kw_set | Rule::kw_list => (0, "a type"),
         Rule::value | Rule::value_list | Rule::value_map => (0, "a value"),
         Rule::double | Rule::bare_sign => (0, "a value"),
@@ -159,19 +179,21 @@ fn describe(rule: Rule) -> Option<(u8, &'static str)> {
         Rule::comma => (0, "`,`"),
         Rule::colon => (0, "`:`"),
         Rule::equals => (0, "`=`"),
+        Rule::assign => (2, "`=`"),
         Rule::star => (0, "`*`"),
         Rule::kw_void => (0, "`void`"),
         Rule::kw_extends | Rule::extends => (2, "`extends`"),
         Rule::kw_throws | Rule::throws => (2, "`throws`"),
         Rule::separator => (2, "`,` or `;`"),
-        Rule::annotations => (2, "annotations"),
+        Rule::annotations | Rule::open_annotations => (2, "annotations"),
         Rule::open_bracket | Rule::ampersand | Rule::kw_oneway | Rule::requiredness => return None,
         Rule::kw_cpp_type | Rule::cpp_type | Rule::kw_xsd_all | Rule::kw_xsd_flag => return None,
         Rule::kw_xsd_attrs | Rule::xsd_attrs => return None,
         // Silent: never reported.
-        Rule::WHITESPACE | Rule::COMMENT | Rule::trivia | Rule::word_start | Rule::word_rest => return None,
-        Rule::word_end | Rule::word | Rule::dotted | Rule::keyword | Rule::sign | Rule::exponent => {
-            return None;
-        }
+        Rule::WHITESPACE | Rule::word_start | Rule::word_rest | Rule::word_end | Rule::word => return None,
+        Rule::dotted | Rule::dotted_rest | Rule::capital | Rule::field_rest => return None,
+        Rule::keyword | Rule::sign | Rule::exponent | Rule::any_separator => return None,
+        Rule::any_header | Rule::any_definition | Rule::any_type | Rule::any_value => return None,
+        Rule::map_head | Rule::set_head | Rule::list_head => return None,
     })
 }

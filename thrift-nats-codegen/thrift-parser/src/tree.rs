@@ -1,57 +1,60 @@
 //! From what the grammar matched to the syntax tree.
 
-use pest::iterators::Pair;
+use pest::iterators::{Pair, Pairs};
 
-use crate::comments::doc_before;
-use crate::grammar::{Item, Rule};
+use crate::doc::doc_before;
+use crate::grammar::quiet::Rule;
+use crate::surface::Surface;
 use crate::syntax::{
-    Annotation, BaseType, Comment, Const, Definition, Doc, Enum, EnumValue, Field, Function, Header, Include,
-    Integer, Literal, Name, Namespace, Requiredness, Service, Span, Struct, StructKind, Type, TypeKind,
-    Typedef, Value, ValueKind,
+    Annotation, BaseType, Const, Definition, Doc, Enum, EnumValue, Field, Function, Header, Include, Integer,
+    Literal, Name, Namespace, Requiredness, Service, Span, Struct, StructKind, Type, TypeKind, Typedef,
+    Value, ValueKind,
 };
 use crate::syntax_error::SyntaxError;
 
 type Node<'s> = Pair<'s, Rule>;
 
+/// What one match of the grammar is.
+pub(crate) enum Item {
+    Header(Header),
+    Definition(Definition),
+}
+
 /// Builds the nodes of one source text. What the grammar cannot see, as numbers out of range, it adds to `errors`.
 pub(crate) struct Builder<'s> {
     source: &'s str,
-    comments: &'s [Comment],
-    /// Where the text that is being matched starts in the source.
+    surface: &'s Surface,
+    /// Where the text that was matched starts in the code.
     base: usize,
     pub(crate) errors: Vec<SyntaxError>,
 }
 
 impl<'s> Builder<'s> {
-    pub(crate) const fn new(source: &'s str, comments: &'s [Comment]) -> Self {
-        Self { source, comments, base: 0, errors: Vec::new() }
+    pub(crate) const fn new(source: &'s str, surface: &'s Surface) -> Self {
+        Self { source, surface, base: 0, errors: Vec::new() }
     }
 
     /// The item that was matched at `base`.
     pub(crate) fn item(&mut self, item: Node<'_>, base: usize) -> Item {
         self.base = base;
-        let Some(node) = item.into_inner().find(|node| node.as_rule() != Rule::EOI) else { return Item::End };
-        let is_header = node.as_rule() == Rule::header;
-        let node = node.into_inner().next().expect("a header or definition is one of its kinds");
-        if is_header { Item::Header(self.header(node)) } else { Item::Definition(self.definition(node)) }
+        let node = item.into_inner().next().expect("an item is one of its kinds");
+        match node.as_rule() {
+            Rule::include | Rule::cpp_include | Rule::namespace => Item::Header(self.header(node)),
+            _ => Item::Definition(self.definition(node)),
+        }
     }
 
-    /// The span of a token.
+    /// The place of a node: what it matched may end in a blank before something optional that is not there, and the
+    /// separator behind it is not part of it.
     fn span(&self, node: &Node<'_>) -> Span {
-        let span = node.as_span();
-        Span::new((self.base + span.start()) as u32, (self.base + span.end()) as u32)
-    }
-
-    /// The span of a whole node: what it matched may end in white space before something optional that is not there, and
-    /// the separator behind it is not part of it.
-    fn extent(&self, node: &Node<'_>) -> Span {
-        let start = self.span(node).start;
-        let last = node.clone().into_inner().rev().find(|child| child.as_rule() != Rule::separator);
-        Span::new(start, last.map_or(self.span(node).end, |child| self.extent(&child).end))
+        let text = node.as_str().trim_ascii_end();
+        let text = text.strip_suffix([',', ';']).map_or(text, str::trim_ascii_end);
+        let start = self.base + node.as_span().start();
+        self.surface.span(start, start + text.len())
     }
 
     fn doc(&self, start: u32) -> Option<Doc> {
-        doc_before(self.source, self.comments, start)
+        doc_before(self.source, &self.surface.comments, start)
     }
 
     fn name(&self, node: &Node<'_>) -> Name {
@@ -59,7 +62,7 @@ impl<'s> Builder<'s> {
     }
 
     fn header(&mut self, node: Node<'_>) -> Header {
-        let span = self.extent(&node);
+        let span = self.span(&node);
         match node.as_rule() {
             Rule::namespace => {
                 let mut namespace = Namespace {
@@ -99,7 +102,7 @@ impl<'s> Builder<'s> {
     }
 
     fn typedef(&mut self, node: Node<'_>) -> Typedef {
-        let span = self.extent(&node);
+        let span = self.span(&node);
         let mut item = Typedef {
             doc: self.doc(span.start),
             ty: Type::default(),
@@ -109,17 +112,19 @@ impl<'s> Builder<'s> {
         };
         for child in node.into_inner() {
             match child.as_rule() {
-                Rule::field_type => item.ty = self.field_type(child),
                 Rule::name => item.name = self.name(&child),
+                Rule::annotations if item.name.text.is_empty() => {
+                    item.ty.annotations = self.annotations(child)
+                }
                 Rule::annotations => item.annotations = self.annotations(child),
-                _ => {}
+                _ => item.ty = self.field_type(child),
             }
         }
         item
     }
 
     fn constant(&mut self, node: Node<'_>) -> Const {
-        let span = self.extent(&node);
+        let span = self.span(&node);
         let mut item = Const {
             doc: self.doc(span.start),
             ty: Type::default(),
@@ -129,17 +134,17 @@ impl<'s> Builder<'s> {
         };
         for child in node.into_inner() {
             match child.as_rule() {
-                Rule::field_type => item.ty = self.field_type(child),
                 Rule::name => item.name = self.name(&child),
-                Rule::value => item.value = self.value(child),
-                _ => {}
+                Rule::annotations => item.ty.annotations = self.annotations(child),
+                _ if item.name.text.is_empty() => item.ty = self.field_type(child),
+                _ => item.value = self.value(child),
             }
         }
         item
     }
 
     fn enumeration(&mut self, node: Node<'_>) -> Enum {
-        let span = self.extent(&node);
+        let span = self.span(&node);
         let mut item = Enum {
             doc: self.doc(span.start),
             name: Name::default(),
@@ -159,7 +164,7 @@ impl<'s> Builder<'s> {
     }
 
     fn enum_value(&mut self, node: Node<'_>) -> EnumValue {
-        let span = self.extent(&node);
+        let span = self.span(&node);
         let mut item = EnumValue {
             doc: self.doc(span.start),
             name: Name::default(),
@@ -179,7 +184,7 @@ impl<'s> Builder<'s> {
     }
 
     fn structure(&mut self, node: Node<'_>) -> Struct {
-        let span = self.extent(&node);
+        let span = self.span(&node);
         let mut item = Struct {
             kind: StructKind::Struct,
             doc: self.doc(span.start),
@@ -207,7 +212,7 @@ impl<'s> Builder<'s> {
     }
 
     fn field(&mut self, node: Node<'_>) -> Field {
-        let span = self.extent(&node);
+        let span = self.span(&node);
         let mut item = Field {
             doc: self.doc(span.start),
             id: None,
@@ -221,7 +226,9 @@ impl<'s> Builder<'s> {
         };
         for child in node.into_inner() {
             match child.as_rule() {
-                Rule::integer | Rule::truth => item.id = Some(self.integer(&child)),
+                Rule::integer | Rule::truth if item.name.text.is_empty() => {
+                    item.id = Some(self.integer(&child))
+                }
                 Rule::requiredness => {
                     let requiredness = match child.as_str() {
                         "required" => Requiredness::Required,
@@ -229,19 +236,22 @@ impl<'s> Builder<'s> {
                     };
                     item.requiredness = Some((requiredness, self.span(&child)));
                 }
-                Rule::field_type => item.ty = self.field_type(child),
                 Rule::ampersand => item.reference = true,
                 Rule::field_name => item.name = self.name(&child),
-                Rule::value => item.default = Some(self.value(child)),
+                Rule::kw_xsd_flag | Rule::xsd_attrs => {}
+                Rule::annotations if item.name.text.is_empty() => {
+                    item.ty.annotations = self.annotations(child)
+                }
                 Rule::annotations => item.annotations = self.annotations(child),
-                _ => {}
+                _ if item.name.text.is_empty() => item.ty = self.field_type(child),
+                _ => item.default = Some(self.value(child)),
             }
         }
         item
     }
 
     fn service(&mut self, node: Node<'_>) -> Service {
-        let span = self.extent(&node);
+        let span = self.span(&node);
         let mut item = Service {
             doc: self.doc(span.start),
             name: Name::default(),
@@ -266,7 +276,7 @@ impl<'s> Builder<'s> {
     }
 
     fn function(&mut self, node: Node<'_>) -> Function {
-        let span = self.extent(&node);
+        let span = self.span(&node);
         let mut item = Function {
             doc: self.doc(span.start),
             oneway: None,
@@ -283,11 +293,6 @@ impl<'s> Builder<'s> {
             match child.as_rule() {
                 Rule::kw_oneway => item.oneway = Some(self.span(&child)),
                 Rule::kw_void => item.returns_span = self.span(&child),
-                Rule::field_type => {
-                    let returns = self.field_type(child);
-                    item.returns_span = returns.span;
-                    item.returns = Some(returns);
-                }
                 Rule::name => item.name = self.name(&child),
                 Rule::field => item.arguments.push(self.field(child)),
                 Rule::throws => {
@@ -299,36 +304,43 @@ impl<'s> Builder<'s> {
                         }
                     }
                 }
-                Rule::annotations => item.annotations = self.annotations(child),
-                _ => {}
-            }
-        }
-        item
-    }
-
-    fn field_type(&mut self, node: Node<'_>) -> Type {
-        let mut item = Type::default();
-        for child in node.into_inner() {
-            let span = self.extent(&child);
-            match child.as_rule() {
-                Rule::annotations => {
-                    item.annotations = self.annotations(child);
-                    continue;
+                Rule::annotations => match &mut item.returns {
+                    Some(returns) if item.name.text.is_empty() => {
+                        returns.annotations = self.annotations(child)
+                    }
+                    _ => item.annotations = self.annotations(child),
+                },
+                _ => {
+                    let returns = self.field_type(child);
+                    item.returns_span = returns.span;
+                    item.returns = Some(returns);
                 }
-                Rule::base => item.kind = TypeKind::Base(base_type(child.as_str().trim_end())),
-                Rule::path => item.kind = TypeKind::Named(child.as_str().to_owned()),
-                rule => item.kind = self.container(rule, child),
             }
-            item.span = span;
         }
         item
     }
 
-    fn container(&mut self, rule: Rule, node: Node<'_>) -> TypeKind {
-        let mut types = node
-            .into_inner()
-            .filter(|child| child.as_rule() == Rule::field_type)
-            .map(|child| Box::new(self.field_type(child)));
+    /// A type, without the annotations behind it.
+    fn field_type(&mut self, node: Node<'_>) -> Type {
+        let span = self.span(&node);
+        let kind = match node.as_rule() {
+            Rule::base => TypeKind::Base(base_type(node.as_str())),
+            Rule::path => TypeKind::Named(node.as_str().to_owned()),
+            rule => self.container(rule, node.into_inner()),
+        };
+        Type { kind, annotations: Vec::new(), span }
+    }
+
+    fn container(&mut self, rule: Rule, nodes: Pairs<'_, Rule>) -> TypeKind {
+        let mut types: Vec<Type> = Vec::with_capacity(2);
+        for node in nodes {
+            match (node.as_rule(), types.last_mut()) {
+                (Rule::kw_map | Rule::kw_set | Rule::kw_list | Rule::cpp_type, _) => {}
+                (Rule::annotations, Some(annotated)) => annotated.annotations = self.annotations(node),
+                _ => types.push(self.field_type(node)),
+            }
+        }
+        let mut types = types.into_iter().map(Box::new);
         let first = types.next().expect("every container has a type");
         match (rule, types.next()) {
             (Rule::set, _) => TypeKind::Set(first),
@@ -338,42 +350,32 @@ impl<'s> Builder<'s> {
     }
 
     fn value(&mut self, node: Node<'_>) -> Value {
-        let span = self.extent(&node);
-        let node = node.into_inner().next().expect("a value is one of its kinds");
+        let span = self.span(&node);
         let kind = match node.as_rule() {
             Rule::integer => ValueKind::Integer(self.integer(&node).value),
             // The grammar has checked the form; a value too large for a double is infinite, as in C.
             Rule::double => ValueKind::Double(node.as_str().parse().unwrap_or(f64::INFINITY)),
             Rule::bare_sign => ValueKind::Double(0.0),
             Rule::literal => ValueKind::Literal(self.literal(&node).value),
-            Rule::value_list => ValueKind::List(
-                node.into_inner()
-                    .filter(|child| child.as_rule() == Rule::value)
-                    .map(|child| self.value(child))
-                    .collect(),
-            ),
-            Rule::value_map => ValueKind::Map(
-                node.into_inner()
-                    .filter(|child| child.as_rule() == Rule::value_entry)
-                    .map(|child| self.value_entry(child))
-                    .collect(),
-            ),
+            Rule::value_list => ValueKind::List(node.into_inner().map(|child| self.value(child)).collect()),
+            Rule::value_map => {
+                ValueKind::Map(node.into_inner().map(|entry| self.value_entry(entry)).collect())
+            }
             _ => ValueKind::Name(node.as_str().to_owned()),
         };
         Value { kind, span }
     }
 
-    fn value_entry(&mut self, node: Node<'_>) -> (Value, Value) {
-        let mut values = node.into_inner().filter(|child| child.as_rule() == Rule::value);
+    fn value_entry(&mut self, entry: Node<'_>) -> (Value, Value) {
+        let mut values = entry.into_inner();
         let mut next = || self.value(values.next().expect("an entry has a key and a value"));
         (next(), next())
     }
 
     fn annotations(&mut self, node: Node<'_>) -> Vec<Annotation> {
         node.into_inner()
-            .filter(|child| child.as_rule() == Rule::annotation)
             .map(|child| {
-                let span = self.extent(&child);
+                let span = self.span(&child);
                 let mut item = Annotation { key: Name::default(), value: None, span };
                 for child in child.into_inner() {
                     match child.as_rule() {
