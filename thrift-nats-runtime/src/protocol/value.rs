@@ -249,3 +249,23 @@ map!(
     |len| HashMap::with_capacity_and_hasher(first_capacity::<(K, V)>(len), S::default()),
     [K: Value + Eq + Hash, V: Value, S: BuildHasher + Default]
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is reserved for elements that a peer claims, before one of them is there.
+    #[test]
+    fn first_room_is_bounded_in_bytes() {
+        fn bytes<T>(len: usize) -> usize {
+            first_capacity::<T>(len) * size_of::<T>()
+        }
+        assert!(bytes::<u8>(usize::MAX) <= FIRST_RESERVE + 1);
+        assert!(bytes::<String>(usize::MAX) <= FIRST_RESERVE + size_of::<String>());
+        assert!(bytes::<[u8; 1000]>(usize::MAX) <= FIRST_RESERVE + 1000);
+        assert_eq!(first_capacity::<[u8; 1_000_000]>(usize::MAX), 1, "one at least");
+        assert_eq!(first_capacity::<()>(1_000_000), 1_000_000, "they take no room");
+        assert_eq!(first_capacity::<String>(3), 3, "no more than there are");
+        assert_eq!(first_capacity::<String>(0), 0);
+    }
+}

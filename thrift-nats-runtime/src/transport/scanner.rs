@@ -52,14 +52,14 @@ impl Scanner {
     /// last time. Returns the length of the message once all of it is there, and is then ready for the next one.
     pub(crate) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
         while let Some(frame) = self.open.pop() {
-            if self.position > self.limits.message {
-                let (len, limit) = (self.position as u64, self.limits.message as u64);
-                return Err(DecodeErrorKind::TooLong { what: "message", len, limit }.into());
-            }
             let rest = bytes.get(self.position..).unwrap_or_default();
             if !self.step(frame, rest)? {
                 self.open.push(frame);
                 return Ok(None);
+            }
+            if self.position > self.limits.message {
+                let (len, limit) = (self.position as u64, self.limits.message as u64);
+                return Err(DecodeErrorKind::TooLong { what: "message", len, limit }.into());
             }
         }
         if self.position > bytes.len() {
@@ -226,7 +226,14 @@ fn element(number: u8, len: usize) -> Result<Option<TType>, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use allocation_counter::measure;
+    use bytes::Bytes;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::protocol::tree::{Mutation, any_message};
+    use crate::protocol::{BinaryReader, InputProtocol, MessageHeader};
 
     /// A strict call `f` with seqid 1 whose arguments are `arguments`.
     fn message(arguments: &[u8]) -> Vec<u8> {
@@ -297,5 +304,167 @@ mod tests {
         let limits = Limits::DEFAULT.with_message(1000);
         let error = Scanner::new(limits).scan(&bytes).expect_err("1,024 bytes");
         assert!(matches!(error.kind(), DecodeErrorKind::TooLong { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_limit_on_a_message_is_exact() {
+        let bytes = everything();
+        let scan = |limit: usize, step: usize| {
+            let mut scanner = Scanner::new(Limits::DEFAULT.with_message(limit));
+            let mut arrived = 0;
+            loop {
+                arrived = bytes.len().min(arrived + step);
+                let result = scanner.scan(&bytes[..arrived]);
+                if arrived == bytes.len() || result.is_err() {
+                    return result;
+                }
+            }
+        };
+        for step in [1, 7, bytes.len()] {
+            assert_eq!(scan(bytes.len(), step), Ok(Some(bytes.len())));
+            for limit in 0..bytes.len() {
+                let error = scan(limit, step).expect_err("above the limit");
+                assert!(matches!(error.kind(), DecodeErrorKind::TooLong { .. }), "{limit}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_limit_holds() {
+        let scan = |limits, bytes: &[u8]| {
+            Scanner::new(limits).scan(bytes).map_err(|error| error.kind().clone()).map(drop)
+        };
+        let too_long = |what| Err(DecodeErrorKind::TooLong { what, len: 4, limit: 3 });
+        let string = message(&[11, 0, 1, 0, 0, 0, 4, 1, 2, 3, 4, 0]);
+        assert_eq!(scan(Limits::DEFAULT.with_string(4), &string), Ok(()));
+        assert_eq!(scan(Limits::DEFAULT.with_string(3), &string), too_long("string"));
+        for (ttype, name) in [(15, "list"), (14, "set")] {
+            for element in [3, 12] {
+                let container = message(&[ttype, 0, 1, element, 0, 0, 0, 4, 0, 0, 0, 0, 0]);
+                assert_eq!(scan(Limits::DEFAULT.with_container(4), &container), Ok(()));
+                assert_eq!(scan(Limits::DEFAULT.with_container(3), &container), too_long(name));
+            }
+        }
+        let map = message(&[13, 0, 1, 3, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(scan(Limits::DEFAULT.with_container(4), &map), Ok(()));
+        assert_eq!(scan(Limits::DEFAULT.with_container(3), &map), too_long("map"));
+        let strict = [0x80, 1, 0, 1, 0, 0, 0, 4, b'n', b'a', b'm', b'e', 0, 0, 0, 1, 0];
+        assert_eq!(scan(Limits::DEFAULT.with_name(4), &strict), Ok(()));
+        assert_eq!(scan(Limits::DEFAULT.with_name(3), &strict), too_long("message name"));
+        let old = [0, 0, 0, 4, b'n', b'a', b'm', b'e', 1, 0, 0, 0, 1, 0];
+        assert_eq!(scan(Limits::DEFAULT.with_name(4), &old), Ok(()));
+        assert_eq!(scan(Limits::DEFAULT.with_name(3), &old), Err(DecodeErrorKind::NotAMessage(0)));
+        for ttype in [12, 15, 14, 13] {
+            let level = match ttype {
+                12 => &[12, 0, 1][..],
+                13 => &[3, 13, 0, 0, 0, 1, 0],
+                _ => &[ttype, 0, 0, 0, 1],
+            };
+            let bomb = message(&[&[ttype, 0, 1], &level.repeat(1_000_000)[..]].concat());
+            let info = measure(|| {
+                let error = Scanner::new(Limits::DEFAULT).scan(&bomb).map_err(|error| error.kind().clone());
+                assert_eq!(error, Err(DecodeErrorKind::TooDeep { limit: 64 }));
+            });
+            assert!(info.bytes_max < 100_000, "{} bytes", info.bytes_max);
+        }
+    }
+
+    #[test]
+    fn negative_lengths_and_numbers_of_no_type_are_refused() {
+        let scan =
+            |bytes: &[u8]| Scanner::new(Limits::DEFAULT).scan(bytes).map_err(|error| error.kind().clone());
+        let negative = |what| Err(DecodeErrorKind::NegativeLength { what, len: -1 });
+        assert_eq!(scan(&[0x80, 1, 0, 1, 255, 255, 255, 255]), negative("message name"));
+        assert_eq!(scan(&message(&[11, 0, 1, 255, 255, 255, 255])), negative("string"));
+        assert_eq!(scan(&message(&[15, 0, 1, 3, 255, 255, 255, 255])), negative("list"));
+        assert_eq!(scan(&message(&[14, 0, 1, 3, 255, 255, 255, 255])), negative("set"));
+        assert_eq!(scan(&message(&[13, 0, 1, 3, 3, 255, 255, 255, 255])), negative("map"));
+        assert_eq!(scan(&message(&[1, 0, 1])), Err(DecodeErrorKind::UnknownType(1)));
+        assert_eq!(scan(&message(&[15, 0, 1, 5, 0, 0, 0, 1])), Err(DecodeErrorKind::UnknownType(5)));
+        assert_eq!(scan(&message(&[13, 0, 1, 3, 0, 0, 0, 0, 1])), Err(DecodeErrorKind::UnknownType(0)));
+        assert_eq!(scan(&[0x80, 1, 0, 0]), Err(DecodeErrorKind::UnknownMessageType(0)));
+        assert_eq!(scan(&[0, 0, 0, 0, 5]), Err(DecodeErrorKind::UnknownMessageType(5)));
+    }
+
+    /// The message with the header of the old form.
+    fn old_form(header: &MessageHeader<'_>, strict: &[u8]) -> Vec<u8> {
+        let name = header.name.as_bytes();
+        let body = &strict[12 + name.len()..];
+        let (len, seqid) = ((name.len() as u32).to_be_bytes(), header.seqid.to_be_bytes());
+        [&len, name, &[header.kind as u8], &seqid, body].concat()
+    }
+
+    /// The length of the message at the start of these bytes, found by reading it.
+    fn read_len(bytes: &Bytes) -> Result<usize, DecodeErrorKind> {
+        let mut reader = BinaryReader::new(bytes, Limits::DEFAULT);
+        let read = reader.message_begin().map(drop).and_then(|()| reader.skip(TType::Struct));
+        read.map(|()| bytes.len() - reader.rest().len()).map_err(|error| error.kind().clone())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_exact_end_of_any_message_is_found(
+            (strict, header, _) in any_message(),
+            old in any::<bool>(),
+            behind in vec(any::<u8>(), 0..9),
+            steps in vec(1_usize..40, 1..20),
+        ) {
+            let whole = if old { old_form(&header, &strict) } else { strict.to_vec() };
+            let bytes = [&whole[..], &behind].concat();
+            for len in 0..whole.len() {
+                prop_assert_eq!(Scanner::new(Limits::DEFAULT).scan(&bytes[..len]), Ok(None), "{} bytes", len);
+            }
+            let mut scanner = Scanner::new(Limits::DEFAULT);
+            let mut arrived = 0;
+            for step in steps.iter().cycle() {
+                arrived = bytes.len().min(arrived + step);
+                let end = scanner.scan(&bytes[..arrived]);
+                if arrived >= whole.len() {
+                    prop_assert_eq!(end, Ok(Some(whole.len())));
+                    break;
+                }
+                prop_assert_eq!(end, Ok(None));
+            }
+        }
+
+        #[test]
+        fn the_scanner_finds_the_end_where_the_reader_does(
+            (bytes, _, _) in any_message(),
+            mutations in vec(Mutation::any(), 0..4),
+            step in 1_usize..50,
+        ) {
+            let mut bytes = Vec::from(bytes);
+            mutations.into_iter().for_each(|mutation| mutation.apply(&mut bytes));
+            let bytes = Bytes::from(bytes);
+            let mut scanner = Scanner::new(Limits::DEFAULT);
+            let found = scanner.scan(&bytes);
+            match (&found, read_len(&bytes)) {
+                // The scanner does not look into names.
+                (Ok(_), Err(DecodeErrorKind::InvalidUtf8)) => {}
+                (Ok(Some(found)), read) => prop_assert_eq!(Ok(*found), read),
+                // More is to come, or it is wrong.
+                (Ok(None) | Err(_), read) => prop_assert!(read.is_err(), "{:?}, {:?}", found, read),
+            }
+            // In pieces it is found where it is found at once.
+            let mut scanner = Scanner::new(Limits::DEFAULT);
+            let mut arrived = 0;
+            let in_pieces = loop {
+                arrived = bytes.len().min(arrived + step);
+                match scanner.scan(&bytes[..arrived]) {
+                    Ok(None) if arrived < bytes.len() => {}
+                    end => break end,
+                }
+            };
+            prop_assert_eq!(in_pieces, found);
+        }
+
+        #[test]
+        fn any_bytes_are_a_message_or_refused(bytes in vec(any::<u8>(), 0..200), strict in any::<bool>()) {
+            let bytes = if strict { message(&bytes) } else { bytes };
+            let info = measure(|| drop(Scanner::new(Limits::DEFAULT).scan(&bytes)));
+            prop_assert!(info.bytes_max < 10_000, "{} bytes", info.bytes_max);
+        }
     }
 }
