@@ -7,23 +7,23 @@ mod calls;
 mod ends;
 mod faults;
 mod heartbeats;
+mod messages;
 mod opening;
 mod original;
+mod setup;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 
+use self::messages::{message, parse, payload, transform};
+use self::setup::{Network, Random, Setup, nothing};
 use super::outbound::Outbound;
 use super::subject::chunk_number;
 use super::*;
-use crate::method::{Message, write_message};
-use crate::protocol::{
-    BinaryReader, BinaryWriter, InputProtocol, Limits, MessageType, OutputProtocol, TType, Value,
-};
+use crate::protocol::MessageType;
 
 /// The subject that the server listens on.
 const SERVICE: &str = "service";
@@ -34,94 +34,6 @@ const HANDSHAKE_TIMEOUT: Duration = ms(1000);
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
-}
-
-/// Splitmix64: small, and the same everywhere.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
-        range.start() + self.next() % (range.end() - range.start() + 1)
-    }
-
-    fn one_of(&mut self, values: &[u64]) -> u64 {
-        values[self.within(0..=values.len() as u64 - 1) as usize]
-    }
-
-    fn time(&mut self, range: &RangeInclusive<Duration>) -> Duration {
-        let micros = |duration: &Duration| duration.as_micros() as u64;
-        Duration::from_micros(self.within(micros(range.start())..=micros(range.end())))
-    }
-
-    /// Whether a thing happens that happens this many times in a thousand.
-    fn chance(&mut self, per_mille: u64) -> bool {
-        per_mille > 0 && self.within(0..=999) < per_mille
-    }
-}
-
-/// How the simulated NATS treats messages.
-#[derive(Clone, Debug)]
-struct Network {
-    delay: RangeInclusive<Duration>,
-    /// How many of a thousand messages are lost.
-    lost: u64,
-    /// How many of a thousand messages come twice.
-    twice: u64,
-    /// How many of a thousand messages may overtake others and be overtaken.
-    unordered: u64,
-    /// What else is lost.
-    loses: fn(&Carried) -> bool,
-}
-
-const fn nothing(_: &Carried) -> bool {
-    false
-}
-
-impl Network {
-    /// As NATS is while a connection lasts: nothing is lost, and everything is in order.
-    const fn sound(delay: RangeInclusive<Duration>) -> Self {
-        Self { delay, lost: 0, twice: 0, unordered: 0, loses: nothing }
-    }
-}
-
-/// What a simulation starts from.
-#[derive(Clone, Debug)]
-struct Setup {
-    seed: u64,
-    network: Network,
-    chunk_limit: usize,
-    /// How long the server waits for each heartbeat.
-    deadline: Option<Duration>,
-    /// How long a handler takes.
-    handler: RangeInclusive<Duration>,
-    /// The server and the network are such that the client takes the server for an original one, and the other way round.
-    original: bool,
-}
-
-impl Setup {
-    const fn new() -> Self {
-        Self {
-            seed: 0,
-            network: Network::sound(ms(1)..=ms(1)),
-            chunk_limit: 1000,
-            deadline: None,
-            handler: ms(0)..=ms(0),
-            original: false,
-        }
-    }
-
-    const fn config(&self) -> SessionConfig {
-        SessionConfig { chunk_limit: self.chunk_limit, limits: Limits::DEFAULT }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -693,48 +605,6 @@ impl Simulation {
         };
         self.published.iter().filter(|message| message.by == by).filter(numbered).collect()
     }
-}
-
-/// The payload of a call: so many bytes, which no other call has.
-fn payload(id: usize, len: usize) -> Vec<u8> {
-    let mut random = Random(id as u64);
-    (0..len.div_ceil(8)).flat_map(|_| random.next().to_be_bytes()).take(len).collect()
-}
-
-/// What the handler does with a payload: an answer is no echo.
-fn transform(payload: &mut [u8]) {
-    payload.reverse();
-    payload.iter_mut().for_each(|byte| *byte = !*byte);
-}
-
-/// A message whose body is `{1: i32 id, 2: binary payload}`.
-fn message(kind: MessageType, seqid: i32, id: usize, payload: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    let mut writer = BinaryWriter::new(&mut body, Limits::DEFAULT);
-    writer.struct_begin().expect("it is within the limits");
-    (id as i32).write_field(&mut writer, 1).expect("it is within the limits");
-    Bytes::copy_from_slice(payload).write_field(&mut writer, 2).expect("it is within the limits");
-    writer.struct_end();
-    let mut message = Vec::new();
-    write_message(&mut message, "f", kind, seqid, &body).expect("it is within the limits");
-    message
-}
-
-/// Kind, seqid, id and payload of a [`message`].
-fn parse(message: &Bytes) -> (MessageType, i32, usize, Vec<u8>) {
-    let message = Message::parse(message, Limits::DEFAULT).expect("whole messages are delivered");
-    let mut reader = BinaryReader::new(&message.body, Limits::DEFAULT);
-    reader.struct_begin().expect("a struct");
-    let field = reader.field_begin().expect("a field").expect("a field");
-    assert_eq!((field.ttype, field.id), (TType::I32, 1));
-    let id = reader.i32().expect("an i32") as usize;
-    let field = reader.field_begin().expect("a field").expect("a field");
-    assert_eq!((field.ttype, field.id), (TType::String, 2));
-    let payload = reader.binary().expect("a binary").to_vec();
-    assert_eq!(reader.field_begin().expect("the end"), None);
-    reader.struct_end();
-    reader.message_end().expect("the end");
-    (message.kind, message.seqid, id, payload)
 }
 
 /// A session of a server that has just accepted a client.

@@ -1,0 +1,96 @@
+//! What a simulation starts from: its random choices, its network, and the options of both sides.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{Carried, ms};
+use crate::protocol::Limits;
+use crate::session::SessionConfig;
+
+/// Splitmix64: small, and the same everywhere.
+#[derive(Debug)]
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
+        range.start() + self.next() % (range.end() - range.start() + 1)
+    }
+
+    pub(super) fn one_of(&mut self, values: &[u64]) -> u64 {
+        values[self.within(0..=values.len() as u64 - 1) as usize]
+    }
+
+    pub(super) fn time(&mut self, range: &RangeInclusive<Duration>) -> Duration {
+        let micros = |duration: &Duration| duration.as_micros() as u64;
+        Duration::from_micros(self.within(micros(range.start())..=micros(range.end())))
+    }
+
+    /// Whether a thing happens that happens this many times in a thousand.
+    pub(super) fn chance(&mut self, per_mille: u64) -> bool {
+        per_mille > 0 && self.within(0..=999) < per_mille
+    }
+}
+
+/// How the simulated NATS treats messages.
+#[derive(Clone, Debug)]
+pub(super) struct Network {
+    pub(super) delay: RangeInclusive<Duration>,
+    /// How many of a thousand messages are lost.
+    pub(super) lost: u64,
+    /// How many of a thousand messages come twice.
+    pub(super) twice: u64,
+    /// How many of a thousand messages may overtake others and be overtaken.
+    pub(super) unordered: u64,
+    /// What else is lost.
+    pub(super) loses: fn(&Carried) -> bool,
+}
+
+pub(super) const fn nothing(_: &Carried) -> bool {
+    false
+}
+
+impl Network {
+    /// As NATS is while a connection lasts: nothing is lost, and everything is in order.
+    pub(super) const fn sound(delay: RangeInclusive<Duration>) -> Self {
+        Self { delay, lost: 0, twice: 0, unordered: 0, loses: nothing }
+    }
+}
+
+/// What a simulation starts from.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) seed: u64,
+    pub(super) network: Network,
+    pub(super) chunk_limit: usize,
+    /// How long the server waits for each heartbeat.
+    pub(super) deadline: Option<Duration>,
+    /// How long a handler takes.
+    pub(super) handler: RangeInclusive<Duration>,
+    /// The server and the network are such that the client takes the server for an original one, and the other way round.
+    pub(super) original: bool,
+}
+
+impl Setup {
+    pub(super) const fn new() -> Self {
+        Self {
+            seed: 0,
+            network: Network::sound(ms(1)..=ms(1)),
+            chunk_limit: 1000,
+            deadline: None,
+            handler: ms(0)..=ms(0),
+            original: false,
+        }
+    }
+
+    pub(super) const fn config(&self) -> SessionConfig {
+        SessionConfig { chunk_limit: self.chunk_limit, limits: Limits::DEFAULT }
+    }
+}
