@@ -229,10 +229,17 @@ fn nesting_is_bounded_for_what_is_read_skipped_and_written() {
 #[test]
 fn depth_counts_what_is_open_not_what_there_was() {
     let limits = Limits::DEFAULT.with_depth(2);
-    let struct_ = Tree::Struct(vec![]);
-    let list = |ttype| Tree::List(ttype, vec![]);
-    let tree =
-        Tree::Struct(vec![(1, struct_.clone()), (2, list(TType::I8)), (3, list(TType::Map)), (4, struct_)]);
+    let i8 = TType::I8;
+    let siblings = [
+        Tree::Struct(vec![]),
+        Tree::List(i8, vec![]),
+        Tree::Set(i8, vec![]),
+        Tree::Map(i8, i8, vec![]),
+        Tree::List(TType::Struct, vec![]),
+    ];
+    // Twice each: whatever forgets to leave the first has no room for the second.
+    let fields = siblings.iter().chain(&siblings).cloned().map(|sibling| (1, sibling)).collect();
+    let tree = Tree::Struct(fields);
     let mut bytes = Vec::new();
     tree.write(&mut BinaryWriter::new(&mut bytes, limits)).unwrap();
     let bytes = Bytes::from(bytes);
@@ -293,6 +300,11 @@ fn a_container_that_claims_more_than_is_there_is_refused_at_once() {
             assert_eq!(skip(&bytes, ttype).0, Err(read), "{ttype} of {element}");
         }
     }
+    // There is room for as many keys, or as many values, but not for both.
+    let map = Bytes::from([[10, 3, 0, 0, 0, 3].as_slice(), &[0; 3 * 9 - 1]].concat());
+    let error = read(&map, TType::Map).0.expect_err("too few");
+    assert_eq!(*error.kind(), LengthBeyondEnd { what: "map", len: 3 });
+    assert_eq!(skip(&map, TType::Map).0, Err(error));
     let more = [[0, 0, 0, 9].as_slice(), b"abc"].concat();
     assert_eq!(kind::<String>(more), LengthBeyondEnd { what: "string", len: 9 });
 }
