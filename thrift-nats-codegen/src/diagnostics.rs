@@ -67,6 +67,13 @@ impl Diagnostic {
         self.severity
     }
 
+    /// The same at other places: those of the same files among others, say.
+    pub(crate) fn moved(mut self, to: impl Fn(Place) -> Place) -> Self {
+        self.place = self.place.map(&to);
+        self.notes.iter_mut().for_each(|(place, _)| *place = to(*place));
+        self
+    }
+
     pub(crate) fn maybe_help(self, help: Option<impl Into<String>>) -> Self {
         match help {
             Some(help) => self.help(help),

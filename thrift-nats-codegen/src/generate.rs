@@ -39,6 +39,11 @@ impl Error {
         &self.1
     }
 
+    /// What is wrong, and the files that were read.
+    pub(crate) fn new(report: Report, sources: Vec<PathBuf>) -> Self {
+        Self(Box::new(report), sources)
+    }
+
     pub(crate) fn message(text: impl Into<String>) -> Self {
         Self(Box::new(Report::new(Sources::default(), vec![Diagnostic::without_place(text)])), Vec::new())
     }

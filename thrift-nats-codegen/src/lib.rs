@@ -15,6 +15,7 @@
 //! that knows no Rust (`ir`); names (`naming`) and layout (`shape`) are decided; then code is written (`emit`).
 
 mod attributes;
+mod audit;
 mod diagnostics;
 mod emit;
 mod externs;
@@ -29,6 +30,7 @@ mod sources;
 
 use std::path::Path;
 
+pub use self::audit::{Version, audit};
 pub use self::diagnostics::{Finding, Location, Report, Severity};
 pub use self::generate::{Error, Generated};
 pub use self::options::{Containers, Options, Strings};

@@ -26,7 +26,7 @@ pub(crate) struct Check {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     Text,
     Json,
 }
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Check) -> Result<ExitCode, Error> {
 }
 
 /// Lines and columns count from 1, columns in characters; `end` is behind the last character.
-fn as_json(finding: Finding<'_>) -> Value {
+pub(crate) fn as_json(finding: Finding<'_>) -> Value {
     let place = |place: thrift_nats_codegen::Location<'_>| {
         json!({
             "file": place.path.to_string_lossy(),

@@ -1,5 +1,6 @@
 //! The command `thrift-nats-gen`: generated code to be checked in, and what else one does with IDL files.
 
+mod audit;
 mod check;
 mod generate;
 mod show;
@@ -25,6 +26,8 @@ enum Command {
     Generate(generate::Generate),
     /// Say what is wrong with files, and generate nothing
     Check(check::Check),
+    /// Say what breaks between two versions of an IDL
+    Audit(audit::Audit),
     /// Write completions for a shell to the standard output
     Completions {
         /// The shell
@@ -38,10 +41,11 @@ Examples:
   thrift-nats-gen idl/tutorial.thrift --out src/api --check  fail if it is out of date
   thrift-nats-gen -I idl/common idl/orders.thrift            show what would be written
   thrift-nats-gen check idl/*.thrift                         show every mistake
+  thrift-nats-gen audit v1/orders.thrift v2/orders.thrift    show what breaks from v1 to v2
 
 Exit codes:
   0  all went well
-  1  the IDL has errors, the file is out of date (--check), or cannot be written
+  1  the IDL has errors, a change breaks peers (audit), the file is out of date (--check), or cannot be written
   2  the command line is wrong";
 
 fn main() -> ExitCode {
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         None => generate::run(&generate),
         Some(Command::Generate(arguments)) => generate::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Audit(arguments)) => audit::run(&arguments),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "thrift-nats-gen", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -1,0 +1,191 @@
+//! Breaking changes between two versions of an IDL.
+//!
+//! Both versions are resolved on their own; then what was defined is matched with what is, and each pair is compared. An
+//! error is a change that parts old peers from new ones on the wire; a warning is one that breaks source code or changes
+//! what a value means. `docs/audit.md` has the table of rules. Nothing of the way to Rust is used here.
+
+mod definitions;
+mod fields;
+mod matching;
+mod services;
+mod types;
+mod values;
+mod version;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use self::matching::Matches;
+use self::types::Change;
+use self::version::Side;
+use crate::diagnostics::{Diagnostic, Report, Severity};
+use crate::generate::Error;
+use crate::ir::{Item, ItemId};
+use crate::resolve::{Resolved, resolve};
+use crate::sources::{Place, SourceId, Sources};
+
+/// One version of an IDL, for [`audit`]: its files, and where what they include is found.
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing until it is audited"]
+pub struct Version {
+    files: Vec<PathBuf>,
+    include_paths: Vec<PathBuf>,
+}
+
+impl Version {
+    /// The version that these files are, with all that they include.
+    pub fn new(files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self { files: files.into_iter().map(Into::into).collect(), include_paths: Vec::new() }
+    }
+
+    /// A folder to search for included files, after the including file's own; may be given several times.
+    pub fn include(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.include_paths.push(folder.into());
+        self
+    }
+}
+
+/// Says what breaks between two versions of an IDL: errors are breaks on the wire, warnings are breaks in source code or
+/// in the meaning of values. Each names its place in both versions.
+///
+/// ```no_run
+/// use thrift_nats_codegen::{Version, audit};
+/// let report = audit(&Version::new(["v1/orders.thrift"]), &Version::new(["v2/orders.thrift"]))?;
+/// print!("{report}");
+/// # Ok::<(), thrift_nats_codegen::Error>(())
+/// ```
+///
+/// # Errors
+/// If a version has no files, or its IDL has errors of its own.
+pub fn audit(old: &Version, new: &Version) -> Result<Report, Error> {
+    if old.files.is_empty() || new.files.is_empty() {
+        return Err(Error::message("no file is given"));
+    }
+    let old_resolved = resolve(&old.files, &old.include_paths);
+    let new_resolved = resolve(&new.files, &new.include_paths);
+    // The new version's files keep their numbers; the old one's come behind them.
+    let mut sources = new_resolved.sources.clone();
+    let old_ids: Vec<SourceId> =
+        old_resolved.sources.ids().map(|id| sources.add(old_resolved.sources.get(id).clone())).collect();
+    let new_ids: Vec<SourceId> = new_resolved.sources.ids().collect();
+    let findings = match (&old_resolved.program, &new_resolved.program) {
+        (Some(old_program), Some(new_program)) => {
+            let old_side = Side::new(old_program, &sources, old_ids);
+            let new_side = Side::new(new_program, &sources, new_ids);
+            Audit::new(old_side, new_side).run()
+        }
+        _ => return Err(errors(old_resolved, &old_ids, new_resolved, sources)),
+    };
+    Ok(Report::new(sources, findings))
+}
+
+/// What is wrong with either version in itself.
+fn errors(old: Resolved, old_ids: &[SourceId], new: Resolved, sources: Sources) -> Error {
+    let moved = |place: Place| Place { source: old_ids[place.source.index()], span: place.span };
+    let old_diagnostics = old.diagnostics.into_iter().map(|diagnostic| diagnostic.moved(moved));
+    let all = new.diagnostics.into_iter().chain(old_diagnostics);
+    let errors = all.filter(|diagnostic| diagnostic.severity() == Severity::Error).collect();
+    let read = sources.paths().map(PathBuf::from).collect();
+    Error::new(Report::new(sources, errors), read)
+}
+
+/// Two versions, what is known to belong together, and what was found.
+struct Audit<'a> {
+    old: Side<'a>,
+    new: Side<'a>,
+    matches: Matches,
+    /// Definitions that are yet to be compared.
+    queue: Vec<(ItemId, ItemId)>,
+    queued: HashSet<(ItemId, ItemId)>,
+    /// Functions that were compared: the service and the position in it, old and new.
+    functions: HashSet<((ItemId, usize), (ItemId, usize))>,
+    /// Old types that another type stands for now, which is the same on the wire.
+    replaced: HashSet<ItemId>,
+    /// How what two names stand for differs.
+    changes: HashMap<(ItemId, ItemId), Change>,
+    /// Whether two constants of different names have one value.
+    equal: HashMap<(ItemId, ItemId), bool>,
+    findings: Vec<Diagnostic>,
+}
+
+impl<'a> Audit<'a> {
+    fn new(old: Side<'a>, new: Side<'a>) -> Self {
+        let matches = Matches::new(&old, &new);
+        Self {
+            old,
+            new,
+            matches,
+            queue: Vec::new(),
+            queued: HashSet::new(),
+            functions: HashSet::new(),
+            replaced: HashSet::new(),
+            changes: HashMap::new(),
+            equal: HashMap::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> Vec<Diagnostic> {
+        self.namespaces();
+        self.moved();
+        for (old, new) in self.matches.pairs() {
+            self.enqueue(old, new);
+        }
+        while let Some((old, new)) = self.queue.pop() {
+            self.definition(old, new);
+        }
+        // What is gone may have found another name in the meantime.
+        self.removed();
+        self.findings
+    }
+
+    /// Has two definitions compared, once.
+    fn enqueue(&mut self, old: ItemId, new: ItemId) {
+        if self.queued.insert((old, new)) {
+            self.queue.push((old, new));
+        }
+    }
+
+    fn old_item(&self, id: ItemId) -> &'a Item {
+        self.old.program.item(id)
+    }
+
+    fn new_item(&self, id: ItemId) -> &'a Item {
+        self.new.program.item(id)
+    }
+
+    /// A finding at a place of each version.
+    fn find(&mut self, severity: Severity, message: String, (new, label): At<'_>, (old, note): At<'_>) {
+        self.add(severity, message, (new, label), (old, note), None);
+    }
+
+    /// The same, with what to do about it.
+    fn find_with_help(
+        &mut self,
+        severity: Severity,
+        message: String,
+        new: At<'_>,
+        old: At<'_>,
+        help: impl Into<String>,
+    ) {
+        self.add(severity, message, new, old, Some(help.into()));
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        message: String,
+        (new, label): At<'_>,
+        (old, note): At<'_>,
+        help: Option<String>,
+    ) {
+        let finding = match severity {
+            Severity::Error => Diagnostic::error(new, message),
+            Severity::Warning => Diagnostic::warning(new, message),
+        };
+        self.findings.push(finding.label(label).note(old, note).maybe_help(help));
+    }
+}
+
+/// A place, and a few words to stand under it.
+type At<'t> = (Place, &'t str);

@@ -1,0 +1,201 @@
+//! One of the two versions: its program, and where in its texts things stand.
+
+use thrift_parser::syntax::{self, Definition, Document, Header, Span};
+
+use crate::ir::{Function, Item, ItemId, ItemKind, Program};
+use crate::sources::{Place, SourceId, Sources};
+
+/// A version. Its places are those of its own run; what leaves this module as a place is of the sources of both.
+pub(super) struct Side<'a> {
+    pub(super) program: &'a Program,
+    /// By the numbers that files have in the program: those that they have among the sources of both versions.
+    ids: Vec<SourceId>,
+    /// The syntax trees: the program does not know where an id, a number or a word stands.
+    documents: Vec<Document>,
+    sources: &'a Sources,
+}
+
+/// One of the lists of fields of a definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    Fields(ItemId),
+    /// Of the function at this position.
+    Arguments(ItemId, usize),
+    Throws(ItemId, usize),
+}
+
+impl<'a> Side<'a> {
+    pub(super) fn new(program: &'a Program, sources: &'a Sources, ids: Vec<SourceId>) -> Self {
+        let documents = ids.iter().map(|id| thrift_parser::parse(&sources.get(*id).text).document).collect();
+        Self { program, ids, documents, sources }
+    }
+
+    /// A place of the program's, among the sources of both versions.
+    pub(super) fn place(&self, place: Place) -> Place {
+        self.at(place.source, place.span)
+    }
+
+    fn at(&self, file: SourceId, span: Span) -> Place {
+        Place { source: self.ids[file.index()], span }
+    }
+
+    pub(super) fn name(&self, id: ItemId) -> Place {
+        self.place(self.program.item(id).name.place)
+    }
+
+    /// The path of one of the program's files.
+    pub(super) fn path(&self, file: usize) -> &'a std::path::Path {
+        &self.sources.get(self.ids[file]).path
+    }
+
+    /// The text at a place, in one line.
+    pub(super) fn text(&self, place: Place) -> String {
+        let text = &self.sources.get(self.ids[place.source.index()]).text[place.span.range()];
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// A namespace of a file, where it is written.
+    pub(super) fn namespace(&self, file: usize, scope: &str) -> Option<Place> {
+        let written = self.documents[file].headers.iter().rev().find_map(|header| match header {
+            Header::Namespace(namespace) if namespace.scope.text == scope => Some(namespace.name.span),
+            Header::Namespace(_) | Header::Include(_) | Header::CppInclude(_) => None,
+        });
+        written.map(|span| Place { source: self.ids[file], span })
+    }
+
+    /// The beginning of a file: its first definition or header.
+    pub(super) fn beginning(&self, file: usize) -> Option<Place> {
+        let document = &self.documents[file];
+        let header = document.headers.first().map(|header| match header {
+            Header::Include(include) | Header::CppInclude(include) => include.span,
+            Header::Namespace(namespace) => namespace.span,
+        });
+        let span = header.or_else(|| document.definitions.first().map(|item| item.name().span))?;
+        Some(Place { source: self.ids[file], span })
+    }
+
+    /// Items are numbered file after file, each in source order.
+    fn definition(&self, id: ItemId) -> &Definition {
+        let file = self.program.item(id).file.index();
+        let first = self.program.files[file].items[0];
+        &self.documents[file].definitions[id.index() - first.index()]
+    }
+
+    fn written_function(&self, service: ItemId, function: usize) -> Option<&syntax::Function> {
+        match self.definition(service) {
+            Definition::Service(service) => service.functions.get(function),
+            Definition::Typedef(_) | Definition::Const(_) | Definition::Enum(_) | Definition::Struct(_) => {
+                None
+            }
+        }
+    }
+
+    fn field(&self, list: List, index: usize) -> Option<(ItemId, &syntax::Field)> {
+        let (id, fields) = match list {
+            List::Fields(id) => match self.definition(id) {
+                Definition::Struct(item) => (id, &item.fields),
+                Definition::Typedef(_)
+                | Definition::Const(_)
+                | Definition::Enum(_)
+                | Definition::Service(_) => return None,
+            },
+            List::Arguments(id, function) => (id, &self.written_function(id, function)?.arguments),
+            List::Throws(id, function) => (id, &self.written_function(id, function)?.throws),
+        };
+        fields.get(index).map(|field| (id, field))
+    }
+
+    fn of_field(
+        &self,
+        list: List,
+        index: usize,
+        part: impl FnOnce(&syntax::Field) -> Option<Span>,
+    ) -> Option<Place> {
+        let (id, field) = self.field(list, index)?;
+        Some(self.at(self.program.item(id).file, part(field)?))
+    }
+
+    /// Where the id of a field is written, if it is.
+    pub(super) fn field_id(&self, list: List, index: usize) -> Option<Place> {
+        self.of_field(list, index, |field| field.id.map(|id| id.span))
+    }
+
+    /// Where `required` or `optional` is written.
+    pub(super) fn requiredness(&self, list: List, index: usize) -> Option<Place> {
+        self.of_field(list, index, |field| field.requiredness.map(|(_, span)| span))
+    }
+
+    /// Where the default of a field is written.
+    pub(super) fn default(&self, list: List, index: usize) -> Option<Place> {
+        self.of_field(list, index, |field| field.default.as_ref().map(|value| value.span))
+    }
+
+    /// Where the number of an enum's value is written.
+    pub(super) fn number(&self, id: ItemId, index: usize) -> Option<Place> {
+        let Definition::Enum(item) = self.definition(id) else { return None };
+        let span = item.values.get(index)?.number?.span;
+        Some(self.at(self.program.item(id).file, span))
+    }
+
+    /// Where the value of a constant is written.
+    pub(super) fn value(&self, id: ItemId) -> Option<Place> {
+        let Definition::Const(item) = self.definition(id) else { return None };
+        Some(self.at(self.program.item(id).file, item.value.span))
+    }
+
+    /// Where a service names its parent.
+    pub(super) fn parent(&self, id: ItemId) -> Option<Place> {
+        let Definition::Service(item) = self.definition(id) else { return None };
+        let span = item.extends.as_ref()?.span;
+        Some(self.at(self.program.item(id).file, span))
+    }
+
+    /// Where a function says what it returns.
+    pub(super) fn returns(&self, service: ItemId, function: usize) -> Option<Place> {
+        let span = self.written_function(service, function)?.returns_span;
+        Some(self.at(self.program.item(service).file, span))
+    }
+
+    /// Where `oneway` is written.
+    pub(super) fn oneway(&self, service: ItemId, function: usize) -> Option<Place> {
+        let span = self.written_function(service, function)?.oneway?;
+        Some(self.at(self.program.item(service).file, span))
+    }
+
+    /// The functions of a service, its own and then the inherited ones: in which service, and where there.
+    pub(super) fn functions(&self, service: ItemId) -> Vec<(ItemId, usize)> {
+        let mut found = Vec::new();
+        let mut at = Some(service);
+        // Parents do not go round in circles here.
+        while let Some(id) = at {
+            let ItemKind::Service { extends, functions } = &self.program.item(id).kind else { break };
+            found.extend((0..functions.len()).map(|index| (id, index)));
+            at = *extends;
+        }
+        found
+    }
+
+    /// The function at a position of a service.
+    pub(super) fn function(&self, (service, index): (ItemId, usize)) -> Option<&'a Function> {
+        match &self.program.item(service).kind {
+            ItemKind::Service { functions, .. } => functions.get(index),
+            ItemKind::Typedef(_) | ItemKind::Const { .. } | ItemKind::Enum(_) | ItemKind::Struct { .. } => {
+                None
+            }
+        }
+    }
+}
+
+/// What an item is, in Thrift's word for it.
+pub(super) fn word(item: &Item) -> &'static str {
+    use thrift_parser::syntax::StructKind;
+    match &item.kind {
+        ItemKind::Typedef(_) => "typedef",
+        ItemKind::Const { .. } => "constant",
+        ItemKind::Enum(_) => "enum",
+        ItemKind::Struct { kind: StructKind::Struct, .. } => "struct",
+        ItemKind::Struct { kind: StructKind::Union, .. } => "union",
+        ItemKind::Struct { kind: StructKind::Exception, .. } => "exception",
+        ItemKind::Service { .. } => "service",
+    }
+}
