@@ -1,5 +1,4 @@
 //! `docs/mistakes.md`: each mistake in it is made, and what is said of it is what stands there. `BLESS=1` writes it anew.
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::fs;
 use std::path::Path;

@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value};
 pub use crate::session::{AcceptError, CloseReason, Outcome, PeerReason};
 
+/// What a call or an operation of the runtime comes to.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
 /// Everything that is not in the IDL and can go wrong with a call, a client or a server.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]

@@ -16,10 +16,12 @@
 //! | `macros` | yes | the attribute macro |
 //! | `serde` | no | what code needs that is generated with the option `serde` |
 
+mod arguments;
 mod client;
 mod context;
 mod error;
 mod link;
+mod macros;
 mod method;
 pub mod protocol;
 pub mod server;
@@ -36,13 +38,15 @@ pub use serde;
 pub use thrift_nats_macros::thrift;
 pub use uuid::Uuid;
 
+#[doc(hidden)]
+pub use self::arguments::{Arguments, Many, ManyParameters, Parameter, Parameters};
 pub use self::client::{Call, Client, ClientBuilder};
 pub use self::context::Context;
 pub use self::error::{
     AcceptError, ApplicationException, ApplicationExceptionKind, CloseReason, Error, Outcome, PeerReason,
-    SharedError, UnknownEnumValue,
+    Result, SharedError, UnknownEnumValue,
 };
-pub use self::method::{MethodError, NoArguments, Success};
+pub use self::method::{MethodError, Success};
 pub use self::server::{RunningServer, Server};
 
 /// A `double` that can be ordered: in sets, and as the key of a map.

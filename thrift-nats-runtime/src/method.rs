@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::arguments::{Arguments, Parameters};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 use crate::protocol::{
     BinaryReader, BinaryWriter, DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol,
-    Limits, MessageHeader, MessageType, OutputProtocol, TType, Value,
+    Limits, MessageHeader, MessageType, OutputProtocol, Value,
 };
 
 /// The error of a function: its declared exceptions, and [`Error`] for all else. Generated for functions that throw.
@@ -101,25 +102,6 @@ impl<T: Value + Send + 'static> Success for T {
     }
 }
 
-/// The arguments of a function that has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NoArguments;
-
-impl Value for NoArguments {
-    const TTYPE: TType = TType::Struct;
-
-    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
-        output.struct_begin()?;
-        output.struct_end();
-        Ok(())
-    }
-
-    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
-        input.skip(TType::Struct)?;
-        Ok(Self)
-    }
-}
-
 /// A message that was received, whole.
 #[derive(Debug)]
 pub(crate) struct Message {
@@ -155,6 +137,14 @@ pub(crate) fn write_message(
 }
 
 /// Encodes the arguments of a call.
+pub(crate) fn encode_arguments(arguments: &impl Arguments, limits: Limits) -> Result<Bytes, EncodeError> {
+    let mut buffer = Vec::with_capacity(64);
+    arguments.write(&mut BinaryWriter::new(&mut buffer, limits))?;
+    check_size(buffer.len(), limits)?;
+    Ok(buffer.into())
+}
+
+/// Encodes what stands behind the header of a message.
 pub(crate) fn encode_body<T: Value>(value: &T, limits: Limits) -> Result<Bytes, EncodeError> {
     let mut buffer = Vec::with_capacity(64);
     value.write(&mut BinaryWriter::new(&mut buffer, limits))?;
@@ -170,6 +160,18 @@ fn check_size(len: usize, limits: Limits) -> Result<(), EncodeError> {
 }
 
 /// Decodes the arguments of a call; nothing may be left over.
+pub(crate) fn decode_arguments<T>(
+    body: &Bytes,
+    parameters: impl Parameters<T>,
+    limits: Limits,
+) -> Result<T, DecodeError> {
+    let mut reader = BinaryReader::new(body, limits);
+    let arguments = parameters.read(&mut reader)?;
+    reader.message_end()?;
+    Ok(arguments)
+}
+
+/// Decodes what stands behind the header of a message; nothing may be left over.
 pub(crate) fn decode_body<T: Value>(body: &Bytes, limits: Limits) -> Result<T, DecodeError> {
     let mut reader = BinaryReader::new(body, limits);
     let value = T::read(&mut reader)?;

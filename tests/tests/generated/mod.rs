@@ -49,30 +49,23 @@ pub mod shared {
         fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
             &self,
             output: &mut O,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::protocol::EncodeError> {
+        ) -> ::thrift_nats_runtime::protocol::EncodeResult {
             output.struct_begin()?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.key, output, 1)?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.value, output, 2)?;
+            output.field(1, &self.key)?;
+            output.field(2, &self.value)?;
             output.struct_end();
             Ok(())
         }
         fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
             input: &mut I,
-        ) -> ::core::result::Result<Self, ::thrift_nats_runtime::protocol::DecodeError> {
+        ) -> ::thrift_nats_runtime::protocol::DecodeResult<Self> {
             let mut value = Self::default();
-            input.struct_begin()?;
-            while let Some(field) = input.field_begin()? {
-                match (field.id, field.ttype) {
-                    (1, ::thrift_nats_runtime::protocol::TType::I32) => {
-                        value.key = input.read_field("key")?;
-                    }
-                    (2, ::thrift_nats_runtime::protocol::TType::String) => {
-                        value.value = input.read_field("value")?;
-                    }
-                    _ => input.skip(field.ttype)?,
-                }
-            }
-            input.struct_end();
+            input
+                .read_struct(|field| match field.id {
+                    1 => field.read("key", &mut value.key),
+                    2 => field.read("value", &mut value.value),
+                    _ => field.skip(),
+                })?;
             Ok(value)
         }
     }
@@ -87,7 +80,7 @@ pub mod shared {
             cx: &::thrift_nats_runtime::Context,
             key: i32,
         ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<SharedStruct, ::thrift_nats_runtime::Error>,
+            Output = ::thrift_nats_runtime::Result<SharedStruct>,
         > + ::core::marker::Send;
     }
     /// Serves `SharedService` with a handler.
@@ -106,19 +99,16 @@ pub mod shared {
         pub async fn dispatch(
             handler: &H,
             request: &::thrift_nats_runtime::server::Request,
-        ) -> ::core::result::Result<
-            ::thrift_nats_runtime::server::Reply,
-            ::thrift_nats_runtime::Error,
-        > {
+        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::server::Reply> {
             match request.method() {
                 "getStruct" => {
-                    let arguments: SharedServiceGetStructArgs = request.arguments()?;
+                    let arguments = request.arguments(((1, "key"),))?;
                     request
                         .reply(
                             SharedService::get_struct(
                                     handler,
                                     request.context(),
-                                    arguments.key,
+                                    arguments.0,
                                 )
                                 .await,
                         )
@@ -127,38 +117,7 @@ pub mod shared {
             }
         }
     }
-    impl<H> ::core::clone::Clone for SharedServiceServer<H> {
-        fn clone(&self) -> Self {
-            Self {
-                handler: ::std::sync::Arc::clone(&self.handler),
-            }
-        }
-    }
-    impl<H> ::core::fmt::Debug for SharedServiceServer<H> {
-        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-            f.write_str(::core::stringify!(SharedServiceServer))
-        }
-    }
-    impl<H> ::core::convert::From<::std::sync::Arc<H>> for SharedServiceServer<H> {
-        fn from(handler: ::std::sync::Arc<H>) -> Self {
-            Self { handler }
-        }
-    }
-    impl<H: SharedService> ::thrift_nats_runtime::server::Service
-    for SharedServiceServer<H> {
-        fn name(&self) -> &'static str {
-            "SharedService"
-        }
-        fn call(
-            &self,
-            request: ::thrift_nats_runtime::server::Request,
-        ) -> ::thrift_nats_runtime::server::ReplyFuture {
-            let handler = ::std::sync::Arc::clone(&self.handler);
-            ::std::boxed::Box::pin(async move {
-                Self::dispatch(&handler, &request).await
-            })
-        }
-    }
+    ::thrift_nats_runtime::service!(SharedServiceServer, SharedService, "SharedService");
     /// Calls `SharedService`. Cheap to clone; all clones share the session.
     #[derive(Clone, Debug)]
     pub struct SharedServiceClient {
@@ -172,7 +131,7 @@ pub mod shared {
         pub async fn connect(
             nats: &::thrift_nats_runtime::async_nats::Client,
             subject: impl ::core::convert::Into<::std::string::String>,
-        ) -> ::core::result::Result<Self, ::thrift_nats_runtime::Error> {
+        ) -> ::thrift_nats_runtime::Result<Self> {
             ::thrift_nats_runtime::Client::connect(nats, subject).await.map(Self::new)
         }
         /// A client with options of its own: see `Client::builder` of the runtime.
@@ -192,47 +151,12 @@ pub mod shared {
         ///
         /// # Errors
         /// If the connection to NATS is gone.
-        pub async fn close(
-            &self,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::Error> {
+        pub async fn close(&self) -> ::thrift_nats_runtime::Result<()> {
             self.client.close().await
         }
         /// Gives what is kept under a key.
         pub fn get_struct(&self, key: i32) -> ::thrift_nats_runtime::Call<SharedStruct> {
-            self.client.call("getStruct", &SharedServiceGetStructArgs { key })
-        }
-    }
-    #[doc(hidden)]
-    #[derive(Debug, Default)]
-    pub struct SharedServiceGetStructArgs {
-        pub key: i32,
-    }
-    impl ::thrift_nats_runtime::protocol::Value for SharedServiceGetStructArgs {
-        const TTYPE: ::thrift_nats_runtime::protocol::TType = ::thrift_nats_runtime::protocol::TType::Struct;
-        fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
-            &self,
-            output: &mut O,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::protocol::EncodeError> {
-            output.struct_begin()?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.key, output, 1)?;
-            output.struct_end();
-            Ok(())
-        }
-        fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
-            input: &mut I,
-        ) -> ::core::result::Result<Self, ::thrift_nats_runtime::protocol::DecodeError> {
-            let mut value = Self::default();
-            input.struct_begin()?;
-            while let Some(field) = input.field_begin()? {
-                match (field.id, field.ttype) {
-                    (1, ::thrift_nats_runtime::protocol::TType::I32) => {
-                        value.key = input.read_field("key")?;
-                    }
-                    _ => input.skip(field.ttype)?,
-                }
-            }
-            input.struct_end();
-            Ok(value)
+            self.client.call("getStruct", &((1, key),))
         }
     }
 }
@@ -314,56 +238,7 @@ pub mod tutorial {
             }
         }
     }
-    /// The name of the value, or its number.
-    impl ::core::fmt::Display for Operation {
-        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-            match self.name() {
-                Some(name) => f.pad(name),
-                None => ::core::fmt::Display::fmt(&self.0, f),
-            }
-        }
-    }
-    /// From the name of a value, or from any number.
-    impl ::core::str::FromStr for Operation {
-        type Err = ::thrift_nats_runtime::UnknownEnumValue;
-        fn from_str(text: &str) -> ::core::result::Result<Self, Self::Err> {
-            match text {
-                "ADD" => Ok(Self::ADD),
-                "SUBTRACT" => Ok(Self::SUBTRACT),
-                "MULTIPLY" => Ok(Self::MULTIPLY),
-                "DIVIDE" => Ok(Self::DIVIDE),
-                _ => {
-                    ::thrift_nats_runtime::UnknownEnumValue::number("Operation", text)
-                        .map(Self)
-                }
-            }
-        }
-    }
-    impl ::core::convert::From<i32> for Operation {
-        fn from(number: i32) -> Self {
-            Self(number)
-        }
-    }
-    impl ::core::convert::From<Operation> for i32 {
-        fn from(value: Operation) -> Self {
-            value.0
-        }
-    }
-    impl ::thrift_nats_runtime::protocol::Value for Operation {
-        const TTYPE: ::thrift_nats_runtime::protocol::TType = ::thrift_nats_runtime::protocol::TType::I32;
-        fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
-            &self,
-            output: &mut O,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::protocol::EncodeError> {
-            output.i32(self.0);
-            Ok(())
-        }
-        fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
-            input: &mut I,
-        ) -> ::core::result::Result<Self, ::thrift_nats_runtime::protocol::DecodeError> {
-            input.i32().map(Self)
-        }
-    }
+    ::thrift_nats_runtime::open_enum!(Operation, "Operation");
     /// A task for the calculator.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Work {
@@ -381,40 +256,27 @@ pub mod tutorial {
         fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
             &self,
             output: &mut O,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::protocol::EncodeError> {
+        ) -> ::thrift_nats_runtime::protocol::EncodeResult {
             output.struct_begin()?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.num1, output, 1)?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.num2, output, 2)?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.op, output, 3)?;
-            if let Some(value) = &self.comment {
-                ::thrift_nats_runtime::protocol::Value::write_field(value, output, 4)?;
-            }
+            output.field(1, &self.num1)?;
+            output.field(2, &self.num2)?;
+            output.field(3, &self.op)?;
+            output.optional_field(4, &self.comment)?;
             output.struct_end();
             Ok(())
         }
         fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
             input: &mut I,
-        ) -> ::core::result::Result<Self, ::thrift_nats_runtime::protocol::DecodeError> {
+        ) -> ::thrift_nats_runtime::protocol::DecodeResult<Self> {
             let mut value = Self::default();
-            input.struct_begin()?;
-            while let Some(field) = input.field_begin()? {
-                match (field.id, field.ttype) {
-                    (1, ::thrift_nats_runtime::protocol::TType::I32) => {
-                        value.num1 = input.read_field("num1")?;
-                    }
-                    (2, ::thrift_nats_runtime::protocol::TType::I32) => {
-                        value.num2 = input.read_field("num2")?;
-                    }
-                    (3, ::thrift_nats_runtime::protocol::TType::I32) => {
-                        value.op = input.read_field("op")?;
-                    }
-                    (4, ::thrift_nats_runtime::protocol::TType::String) => {
-                        value.comment = Some(input.read_field("comment")?);
-                    }
-                    _ => input.skip(field.ttype)?,
-                }
-            }
-            input.struct_end();
+            input
+                .read_struct(|field| match field.id {
+                    1 => field.read("num1", &mut value.num1),
+                    2 => field.read("num2", &mut value.num2),
+                    3 => field.read("op", &mut value.op),
+                    4 => field.read_optional("comment", &mut value.comment),
+                    _ => field.skip(),
+                })?;
             Ok(value)
         }
     }
@@ -431,34 +293,23 @@ pub mod tutorial {
         fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
             &self,
             output: &mut O,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::protocol::EncodeError> {
+        ) -> ::thrift_nats_runtime::protocol::EncodeResult {
             output.struct_begin()?;
-            ::thrift_nats_runtime::protocol::Value::write_field(
-                &self.what_op,
-                output,
-                1,
-            )?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.why, output, 2)?;
+            output.field(1, &self.what_op)?;
+            output.field(2, &self.why)?;
             output.struct_end();
             Ok(())
         }
         fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
             input: &mut I,
-        ) -> ::core::result::Result<Self, ::thrift_nats_runtime::protocol::DecodeError> {
+        ) -> ::thrift_nats_runtime::protocol::DecodeResult<Self> {
             let mut value = Self::default();
-            input.struct_begin()?;
-            while let Some(field) = input.field_begin()? {
-                match (field.id, field.ttype) {
-                    (1, ::thrift_nats_runtime::protocol::TType::I32) => {
-                        value.what_op = input.read_field("whatOp")?;
-                    }
-                    (2, ::thrift_nats_runtime::protocol::TType::String) => {
-                        value.why = input.read_field("why")?;
-                    }
-                    _ => input.skip(field.ttype)?,
-                }
-            }
-            input.struct_end();
+            input
+                .read_struct(|field| match field.id {
+                    1 => field.read("whatOp", &mut value.what_op),
+                    2 => field.read("why", &mut value.why),
+                    _ => field.skip(),
+                })?;
             Ok(value)
         }
     }
@@ -478,7 +329,7 @@ pub mod tutorial {
             &self,
             cx: &::thrift_nats_runtime::Context,
         ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<(), ::thrift_nats_runtime::Error>,
+            Output = ::thrift_nats_runtime::Result<()>,
         > + ::core::marker::Send;
         /// Adds two numbers.
         ///
@@ -490,7 +341,7 @@ pub mod tutorial {
             num1: i32,
             num2: i32,
         ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<i32, ::thrift_nats_runtime::Error>,
+            Output = ::thrift_nats_runtime::Result<i32>,
         > + ::core::marker::Send;
         /// Does a piece of work, and keeps the result in the log under `logid`.
         ///
@@ -502,7 +353,7 @@ pub mod tutorial {
             logid: i32,
             w: Work,
         ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<i32, CalculatorCalculateError>,
+            Output = ::thrift_nats_runtime::Result<i32, CalculatorCalculateError>,
         > + ::core::marker::Send;
         /// Does something that nobody waits for.
         ///
@@ -512,7 +363,7 @@ pub mod tutorial {
             &self,
             cx: &::thrift_nats_runtime::Context,
         ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<(), ::thrift_nats_runtime::Error>,
+            Output = ::thrift_nats_runtime::Result<()>,
         > + ::core::marker::Send;
     }
     /// Serves `Calculator` with a handler.
@@ -531,43 +382,40 @@ pub mod tutorial {
         pub async fn dispatch(
             handler: &H,
             request: &::thrift_nats_runtime::server::Request,
-        ) -> ::core::result::Result<
-            ::thrift_nats_runtime::server::Reply,
-            ::thrift_nats_runtime::Error,
-        > {
+        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::server::Reply> {
             match request.method() {
                 "ping" => {
-                    request.arguments::<::thrift_nats_runtime::NoArguments>()?;
+                    let () = request.arguments(())?;
                     request.reply(Calculator::ping(handler, request.context()).await)
                 }
                 "add" => {
-                    let arguments: CalculatorAddArgs = request.arguments()?;
+                    let arguments = request.arguments(((1, "num1"), (2, "num2")))?;
                     request
                         .reply(
                             Calculator::add(
                                     handler,
                                     request.context(),
-                                    arguments.num1,
-                                    arguments.num2,
+                                    arguments.0,
+                                    arguments.1,
                                 )
                                 .await,
                         )
                 }
                 "calculate" => {
-                    let arguments: CalculatorCalculateArgs = request.arguments()?;
+                    let arguments = request.arguments(((1, "logid"), (2, "w")))?;
                     request
                         .reply(
                             Calculator::calculate(
                                     handler,
                                     request.context(),
-                                    arguments.logid,
-                                    arguments.w,
+                                    arguments.0,
+                                    arguments.1,
                                 )
                                 .await,
                         )
                 }
                 "zip" => {
-                    request.arguments::<::thrift_nats_runtime::NoArguments>()?;
+                    let () = request.arguments(())?;
                     request.no_reply(Calculator::zip(handler, request.context()).await)
                 }
                 _ => {
@@ -577,37 +425,7 @@ pub mod tutorial {
             }
         }
     }
-    impl<H> ::core::clone::Clone for CalculatorServer<H> {
-        fn clone(&self) -> Self {
-            Self {
-                handler: ::std::sync::Arc::clone(&self.handler),
-            }
-        }
-    }
-    impl<H> ::core::fmt::Debug for CalculatorServer<H> {
-        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-            f.write_str(::core::stringify!(CalculatorServer))
-        }
-    }
-    impl<H> ::core::convert::From<::std::sync::Arc<H>> for CalculatorServer<H> {
-        fn from(handler: ::std::sync::Arc<H>) -> Self {
-            Self { handler }
-        }
-    }
-    impl<H: Calculator> ::thrift_nats_runtime::server::Service for CalculatorServer<H> {
-        fn name(&self) -> &'static str {
-            "Calculator"
-        }
-        fn call(
-            &self,
-            request: ::thrift_nats_runtime::server::Request,
-        ) -> ::thrift_nats_runtime::server::ReplyFuture {
-            let handler = ::std::sync::Arc::clone(&self.handler);
-            ::std::boxed::Box::pin(async move {
-                Self::dispatch(&handler, &request).await
-            })
-        }
-    }
+    ::thrift_nats_runtime::service!(CalculatorServer, Calculator, "Calculator");
     /// Calls `Calculator`. Cheap to clone; all clones share the session.
     #[derive(Clone, Debug)]
     pub struct CalculatorClient {
@@ -621,7 +439,7 @@ pub mod tutorial {
         pub async fn connect(
             nats: &::thrift_nats_runtime::async_nats::Client,
             subject: impl ::core::convert::Into<::std::string::String>,
-        ) -> ::core::result::Result<Self, ::thrift_nats_runtime::Error> {
+        ) -> ::thrift_nats_runtime::Result<Self> {
             ::thrift_nats_runtime::Client::connect(nats, subject).await.map(Self::new)
         }
         /// A client with options of its own: see `Client::builder` of the runtime.
@@ -639,18 +457,16 @@ pub mod tutorial {
         ///
         /// # Errors
         /// If the connection to NATS is gone.
-        pub async fn close(
-            &self,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::Error> {
+        pub async fn close(&self) -> ::thrift_nats_runtime::Result<()> {
             self.client.close().await
         }
         /// Does nothing, and says when it is done.
         pub fn ping(&self) -> ::thrift_nats_runtime::Call<()> {
-            self.client.call("ping", &::thrift_nats_runtime::NoArguments)
+            self.client.call("ping", &())
         }
         /// Adds two numbers.
         pub fn add(&self, num1: i32, num2: i32) -> ::thrift_nats_runtime::Call<i32> {
-            self.client.call("add", &CalculatorAddArgs { num1, num2 })
+            self.client.call("add", &((1, num1), (2, num2)))
         }
         /// Does a piece of work, and keeps the result in the log under `logid`.
         pub fn calculate(
@@ -658,69 +474,18 @@ pub mod tutorial {
             logid: i32,
             w: Work,
         ) -> ::thrift_nats_runtime::Call<i32, CalculatorCalculateError> {
-            self.client
-                .call(
-                    "calculate",
-                    &CalculatorCalculateArgs {
-                        logid,
-                        w,
-                    },
-                )
+            self.client.call("calculate", &((1, logid), (2, w)))
         }
         /// Does something that nobody waits for.
         pub fn zip(&self) -> ::thrift_nats_runtime::Call<()> {
-            self.client.oneway("zip", &::thrift_nats_runtime::NoArguments)
+            self.client.oneway("zip", &())
         }
         /// Gives what is kept under a key.
         pub fn get_struct(
             &self,
             key: i32,
         ) -> ::thrift_nats_runtime::Call<super::shared::SharedStruct> {
-            self.client
-                .call(
-                    "getStruct",
-                    &super::shared::SharedServiceGetStructArgs {
-                        key,
-                    },
-                )
-        }
-    }
-    #[doc(hidden)]
-    #[derive(Debug, Default)]
-    pub struct CalculatorAddArgs {
-        pub num1: i32,
-        pub num2: i32,
-    }
-    impl ::thrift_nats_runtime::protocol::Value for CalculatorAddArgs {
-        const TTYPE: ::thrift_nats_runtime::protocol::TType = ::thrift_nats_runtime::protocol::TType::Struct;
-        fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
-            &self,
-            output: &mut O,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::protocol::EncodeError> {
-            output.struct_begin()?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.num1, output, 1)?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.num2, output, 2)?;
-            output.struct_end();
-            Ok(())
-        }
-        fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
-            input: &mut I,
-        ) -> ::core::result::Result<Self, ::thrift_nats_runtime::protocol::DecodeError> {
-            let mut value = Self::default();
-            input.struct_begin()?;
-            while let Some(field) = input.field_begin()? {
-                match (field.id, field.ttype) {
-                    (1, ::thrift_nats_runtime::protocol::TType::I32) => {
-                        value.num1 = input.read_field("num1")?;
-                    }
-                    (2, ::thrift_nats_runtime::protocol::TType::I32) => {
-                        value.num2 = input.read_field("num2")?;
-                    }
-                    _ => input.skip(field.ttype)?,
-                }
-            }
-            input.struct_end();
-            Ok(value)
+            self.client.call("getStruct", &((1, key),))
         }
     }
     /// What `calculate` can fail with.
@@ -731,108 +496,7 @@ pub mod tutorial {
         /// Everything that is not in the IDL.
         Rpc(::thrift_nats_runtime::Error),
     }
-    impl ::core::convert::From<InvalidOperation> for CalculatorCalculateError {
-        fn from(exception: InvalidOperation) -> Self {
-            Self::Ouch(exception)
-        }
-    }
-    impl ::core::convert::From<::thrift_nats_runtime::Error>
-    for CalculatorCalculateError {
-        fn from(error: ::thrift_nats_runtime::Error) -> Self {
-            Self::Rpc(error)
-        }
-    }
-    impl ::core::fmt::Display for CalculatorCalculateError {
-        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-            match self {
-                Self::Ouch(exception) => ::core::fmt::Display::fmt(exception, f),
-                Self::Rpc(error) => ::core::fmt::Display::fmt(error, f),
-            }
-        }
-    }
-    impl ::core::error::Error for CalculatorCalculateError {
-        fn source(
-            &self,
-        ) -> ::core::option::Option<&(dyn ::core::error::Error + 'static)> {
-            match self {
-                Self::Ouch(exception) => ::core::error::Error::source(exception),
-                Self::Rpc(error) => ::core::error::Error::source(error),
-            }
-        }
-    }
-    impl ::thrift_nats_runtime::MethodError for CalculatorCalculateError {
-        fn undeclared(&self) -> ::core::option::Option<&::thrift_nats_runtime::Error> {
-            match self {
-                Self::Rpc(error) => Some(error),
-                Self::Ouch(_) => None,
-            }
-        }
-        fn write_declared<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
-            &self,
-            output: &mut O,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::protocol::EncodeError> {
-            match self {
-                Self::Ouch(exception) => {
-                    ::thrift_nats_runtime::protocol::Value::write_field(
-                        exception,
-                        output,
-                        1,
-                    )
-                }
-                Self::Rpc(_) => Ok(()),
-            }
-        }
-        fn read_declared<I: ::thrift_nats_runtime::protocol::InputProtocol>(
-            input: &mut I,
-            field: ::thrift_nats_runtime::protocol::FieldHeader,
-        ) -> ::core::result::Result<
-            ::core::option::Option<Self>,
-            ::thrift_nats_runtime::protocol::DecodeError,
-        > {
-            match (field.id, field.ttype) {
-                (1, ::thrift_nats_runtime::protocol::TType::Struct) => {
-                    input.read_field("ouch").map(Self::Ouch).map(Some)
-                }
-                _ => Ok(None),
-            }
-        }
-    }
-    #[doc(hidden)]
-    #[derive(Debug, Default)]
-    pub struct CalculatorCalculateArgs {
-        pub logid: i32,
-        pub w: Work,
-    }
-    impl ::thrift_nats_runtime::protocol::Value for CalculatorCalculateArgs {
-        const TTYPE: ::thrift_nats_runtime::protocol::TType = ::thrift_nats_runtime::protocol::TType::Struct;
-        fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
-            &self,
-            output: &mut O,
-        ) -> ::core::result::Result<(), ::thrift_nats_runtime::protocol::EncodeError> {
-            output.struct_begin()?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.logid, output, 1)?;
-            ::thrift_nats_runtime::protocol::Value::write_field(&self.w, output, 2)?;
-            output.struct_end();
-            Ok(())
-        }
-        fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
-            input: &mut I,
-        ) -> ::core::result::Result<Self, ::thrift_nats_runtime::protocol::DecodeError> {
-            let mut value = Self::default();
-            input.struct_begin()?;
-            while let Some(field) = input.field_begin()? {
-                match (field.id, field.ttype) {
-                    (1, ::thrift_nats_runtime::protocol::TType::I32) => {
-                        value.logid = input.read_field("logid")?;
-                    }
-                    (2, ::thrift_nats_runtime::protocol::TType::Struct) => {
-                        value.w = input.read_field("w")?;
-                    }
-                    _ => input.skip(field.ttype)?,
-                }
-            }
-            input.struct_end();
-            Ok(value)
-        }
-    }
+    ::thrift_nats_runtime::method_error!(
+        CalculatorCalculateError { 1 => Ouch("ouch") } from Ouch(InvalidOperation)
+    );
 }

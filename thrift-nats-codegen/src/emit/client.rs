@@ -4,6 +4,8 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::Emitter;
+use super::constant::integer;
+use super::function::has_struct;
 use super::types::Position;
 use crate::ir::{Function, Item, ItemId, ItemKind};
 use crate::naming::{FunctionNames, ident};
@@ -59,7 +61,7 @@ impl Emitter<'_> {
                 pub async fn connect(
                     nats: &#rt::async_nats::Client,
                     subject: impl ::core::convert::Into<::std::string::String>,
-                ) -> ::core::result::Result<Self, #rt::Error> {
+                ) -> #rt::Result<Self> {
                     #rt::Client::connect(nats, subject).await.map(Self::new)
                 }
 
@@ -75,7 +77,7 @@ impl Emitter<'_> {
                 #[doc = ""]
                 #[doc = " # Errors"]
                 #[doc = " If the connection to NATS is gone."]
-                pub async fn close(&self) -> ::core::result::Result<(), #rt::Error> {
+                pub async fn close(&self) -> #rt::Result<()> {
                     self.client.close().await
                 }
 
@@ -96,13 +98,18 @@ impl Emitter<'_> {
             let ty = self.ty(&argument.ty, at, Position::Plain);
             quote! { #name: #ty }
         });
-        let (success, error) = self.result_types(service, function, names, at);
-        let error = (!function.throws.is_empty()).then(|| quote! { , #error });
+        let result = self.result_type(service, function, names, at);
         let arguments = if function.arguments.is_empty() {
-            quote! { #rt::NoArguments }
-        } else {
+            quote! { () }
+        } else if has_struct(function) {
             let arguments = self.path(service, &names.arguments, at);
-            quote! { #arguments { #(#parameters),* } }
+            quote! { #rt::Many(#arguments { #(#parameters),* }) }
+        } else {
+            let pairs = function.arguments.iter().zip(&parameters).map(|(argument, name)| {
+                let id = integer(argument.id.into());
+                quote! { (#id, #name), }
+            });
+            quote! { (#(#pairs)*) }
         };
         let kind = if function.oneway {
             quote! { oneway }
@@ -116,7 +123,7 @@ impl Emitter<'_> {
         quote! {
             #doc
             #deprecated
-            pub fn #method(&self #(, #declared)*) -> #rt::Call<#success #error> {
+            pub fn #method(&self #(, #declared)*) -> #rt::Call<#result> {
                 self.client.#kind(#text, &#arguments) #idempotent
             }
         }

@@ -51,21 +51,15 @@ impl Emitter<'_> {
                 }
             }
         };
-        let parsed = values.iter().zip(&members).map(|(value, member)| {
+        // `VALUES` has only one of several names for a number.
+        let aliases = values
+            .iter()
+            .zip(&members)
+            .filter(|(value, _)| !distinct.iter().any(|(shown, _)| shown.name.text == value.name.text));
+        let aliases = aliases.map(|(value, member)| {
             let text = &value.name.text;
-            quote! { #text => Ok(Self::#member) }
+            quote! { , #text => #member }
         });
-        let number = quote! { #rt::UnknownEnumValue::number(#written, text).map(Self) };
-        let parse = if values.is_empty() {
-            number
-        } else {
-            quote! {
-                match text {
-                    #(#parsed,)*
-                    _ => #number,
-                }
-            }
-        };
         let mut derives = self.derives(&item.annotations);
         derives.extend(self.serde_derives());
         let (attributes, serde) = (self.type_attributes(id), self.serde_enum());
@@ -86,50 +80,7 @@ impl Emitter<'_> {
                 #name_fn
             }
 
-            #[doc = " The name of the value, or its number."]
-            impl ::core::fmt::Display for #name {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    match self.name() {
-                        Some(name) => f.pad(name),
-                        None => ::core::fmt::Display::fmt(&self.0, f),
-                    }
-                }
-            }
-
-            #[doc = " From the name of a value, or from any number."]
-            impl ::core::str::FromStr for #name {
-                type Err = #rt::UnknownEnumValue;
-
-                fn from_str(text: &str) -> ::core::result::Result<Self, Self::Err> {
-                    #parse
-                }
-            }
-
-            impl ::core::convert::From<i32> for #name {
-                fn from(number: i32) -> Self { Self(number) }
-            }
-
-            impl ::core::convert::From<#name> for i32 {
-                fn from(value: #name) -> Self { value.0 }
-            }
-
-            impl #rt::protocol::Value for #name {
-                const TTYPE: #rt::protocol::TType = #rt::protocol::TType::I32;
-
-                fn write<O: #rt::protocol::OutputProtocol>(
-                    &self,
-                    output: &mut O,
-                ) -> ::core::result::Result<(), #rt::protocol::EncodeError> {
-                    output.i32(self.0);
-                    Ok(())
-                }
-
-                fn read<I: #rt::protocol::InputProtocol>(
-                    input: &mut I,
-                ) -> ::core::result::Result<Self, #rt::protocol::DecodeError> {
-                    input.i32().map(Self)
-                }
-            }
+            #rt::open_enum!(#name, #written #(#aliases)*);
         }
     }
 }

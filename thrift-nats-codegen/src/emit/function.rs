@@ -13,6 +13,14 @@ use crate::ir::{Function, ItemId, TyKind};
 use crate::naming::{FunctionNames, ident};
 use crate::shape::FieldShape;
 
+/// How many arguments a tuple can have.
+const MOST_IN_A_TUPLE: usize = 12;
+
+/// Whether the arguments of a function have a struct of their own; a tuple is enough for most.
+pub(super) fn has_struct(function: &Function) -> bool {
+    function.arguments.len() > MOST_IN_A_TUPLE
+}
+
 impl Emitter<'_> {
     /// The names of the functions of a service.
     pub(super) fn function_names(&self, service: ItemId) -> &[FunctionNames] {
@@ -25,8 +33,7 @@ impl Emitter<'_> {
         let functions = functions.iter().zip(self.function_names(service));
         functions
             .map(|(function, names)| {
-                let arguments =
-                    (!function.arguments.is_empty()).then(|| self.arguments(service, function, names));
+                let arguments = has_struct(function).then(|| self.arguments(service, function, names));
                 let error = (!function.throws.is_empty()).then(|| self.error(service, function, names));
                 quote! { #error #arguments }
             })
@@ -75,16 +82,6 @@ impl Emitter<'_> {
                 let doc = self.doc(thrown.doc.as_ref(), &format!("The exception `{}`.", thrown.name.text));
                 quote! { #doc #variant(#ty) }
             });
-        let writes = function.throws.iter().zip(&variants).map(|(thrown, variant)| {
-            let id = integer(thrown.id.into());
-            quote! { Self::#variant(exception) => #rt::protocol::Value::write_field(exception, output, #id), }
-        });
-        let reads = function.throws.iter().zip(&variants).map(|(thrown, variant)| {
-            let (id, text) = (integer(thrown.id.into()), &thrown.name.text);
-            quote! {
-                (#id, #rt::protocol::TType::Struct) => input.read_field(#text).map(Self::#variant).map(Some),
-            }
-        });
         // Where one exception stands twice, the first of them is meant.
         let mut seen = HashSet::new();
         let distinct =
@@ -94,12 +91,10 @@ impl Emitter<'_> {
                     _ => false,
                 }
             });
-        let from = distinct.map(|(_, (variant, ty))| {
-            quote! {
-                impl ::core::convert::From<#ty> for #name {
-                    fn from(exception: #ty) -> Self { Self::#variant(exception) }
-                }
-            }
+        let from = distinct.map(|(_, (variant, ty))| quote! { from #variant(#ty) });
+        let entries = function.throws.iter().zip(&variants).map(|(thrown, variant)| {
+            let (id, text) = (integer(thrown.id.into()), &thrown.name.text);
+            quote! { #id => #variant(#text) }
         });
         quote! {
             #[doc = #doc]
@@ -110,80 +105,28 @@ impl Emitter<'_> {
                 Rpc(#rt::Error),
             }
 
-            #(#from)*
-
-            impl ::core::convert::From<#rt::Error> for #name {
-                fn from(error: #rt::Error) -> Self { Self::Rpc(error) }
-            }
-
-            impl ::core::fmt::Display for #name {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    match self {
-                        #(Self::#variants(exception) => ::core::fmt::Display::fmt(exception, f),)*
-                        Self::Rpc(error) => ::core::fmt::Display::fmt(error, f),
-                    }
-                }
-            }
-
-            impl ::core::error::Error for #name {
-                fn source(&self) -> ::core::option::Option<&(dyn ::core::error::Error + 'static)> {
-                    match self {
-                        #(Self::#variants(exception) => ::core::error::Error::source(exception),)*
-                        Self::Rpc(error) => ::core::error::Error::source(error),
-                    }
-                }
-            }
-
-            impl #rt::MethodError for #name {
-                fn undeclared(&self) -> ::core::option::Option<&#rt::Error> {
-                    match self {
-                        Self::Rpc(error) => Some(error),
-                        #(Self::#variants(_))|* => None,
-                    }
-                }
-
-                fn write_declared<O: #rt::protocol::OutputProtocol>(
-                    &self,
-                    output: &mut O,
-                ) -> ::core::result::Result<(), #rt::protocol::EncodeError> {
-                    match self {
-                        #(#writes)*
-                        Self::Rpc(_) => Ok(()),
-                    }
-                }
-
-                fn read_declared<I: #rt::protocol::InputProtocol>(
-                    input: &mut I,
-                    field: #rt::protocol::FieldHeader,
-                ) -> ::core::result::Result<::core::option::Option<Self>, #rt::protocol::DecodeError> {
-                    match (field.id, field.ttype) {
-                        #(#reads)*
-                        _ => Ok(None),
-                    }
-                }
-            }
+            #rt::method_error!(#name { #(#entries),* } #(#from)*);
         }
     }
 
-    /// What a function returns, and the error beside it, as types in the module of `at`.
-    pub(super) fn result_types(
+    /// What a function returns, and behind a comma the error, if it is one of its own: the arguments of `Result` and `Call` in
+    /// the module of `at`.
+    pub(super) fn result_type(
         &self,
         service: ItemId,
         function: &Function,
         names: &FunctionNames,
         at: ItemId,
-    ) -> (TokenStream, TokenStream) {
-        let rt = &self.rt;
+    ) -> TokenStream {
         let success = match &function.returns {
             Some(ty) => self.ty(ty, at, Position::Plain),
             None => quote! { () },
         };
-        let error = if function.throws.is_empty() {
-            quote! { #rt::Error }
-        } else {
-            self.path(service, &names.error, at)
-        };
-        (success, error)
+        if function.throws.is_empty() {
+            return success;
+        }
+        let error = self.path(service, &names.error, at);
+        quote! { #success, #error }
     }
 
     /// What rustdoc says of errors.

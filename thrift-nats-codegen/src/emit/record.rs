@@ -1,4 +1,4 @@
-//! Structs, exceptions, and the arguments of functions.
+//! Structs, exceptions, and the arguments of functions that have many.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -184,13 +184,9 @@ impl Emitter<'_> {
         let writes = record.fields.iter().map(|member| {
             let (name, id) = (&member.name, integer(member.field.id.into()));
             if member.shape.optional {
-                quote! {
-                    if let Some(value) = &self.#name {
-                        #rt::protocol::Value::write_field(value, output, #id)?;
-                    }
-                }
+                quote! { output.optional_field(#id, &self.#name)?; }
             } else {
-                quote! { #rt::protocol::Value::write_field(&self.#name, output, #id)?; }
+                quote! { output.field(#id, &self.#name)?; }
             }
         });
         let required =
@@ -210,24 +206,14 @@ impl Emitter<'_> {
             }
         });
         let arms = record.fields.iter().map(|member| {
-            let (name, id) = (&member.name, integer(member.field.id.into()));
-            let (ttype, text) = (self.ttype(&member.field.ty), &member.field.name.text);
-            let read = quote! { input.read_field(#text)? };
-            let read = if member.shape.optional {
-                quote! { Some(#read) }
-            } else {
-                read
-            };
+            let (name, id, text) = (&member.name, integer(member.field.id.into()), &member.field.name.text);
             if member.field.requiredness == Requiredness::Required {
                 let seen = seen(member);
-                quote! {
-                    (#id, #ttype) => {
-                        value.#name = #read;
-                        #seen = true;
-                    }
-                }
+                quote! { #id => field.read_required(#text, &mut value.#name, &mut #seen) }
+            } else if member.shape.optional {
+                quote! { #id => field.read_optional(#text, &mut value.#name) }
             } else {
-                quote! { (#id, #ttype) => value.#name = #read, }
+                quote! { #id => field.read(#text, &mut value.#name) }
             }
         });
         let body = if record.fields.is_empty() {
@@ -239,36 +225,38 @@ impl Emitter<'_> {
             quote! {
                 let mut value = Self::default();
                 #(#declared)*
-                input.struct_begin()?;
-                while let Some(field) = input.field_begin()? {
-                    match (field.id, field.ttype) {
-                        #(#arms)*
-                        _ => input.skip(field.ttype)?,
-                    }
-                }
-                input.struct_end();
+                input.read_struct(|field| match field.id {
+                    #(#arms,)*
+                    _ => field.skip(),
+                })?;
                 #(#missing)*
                 Ok(value)
             }
         };
+        self.struct_value_impl(name, &quote! { #(#writes)* }, &body)
+    }
+
+    /// How a type that is a struct on the wire is written and read.
+    pub(super) fn struct_value_impl(
+        &self,
+        name: &Ident,
+        writes: &TokenStream,
+        read: &TokenStream,
+    ) -> TokenStream {
+        let rt = &self.rt;
         quote! {
             impl #rt::protocol::Value for #name {
                 const TTYPE: #rt::protocol::TType = #rt::protocol::TType::Struct;
 
-                fn write<O: #rt::protocol::OutputProtocol>(
-                    &self,
-                    output: &mut O,
-                ) -> ::core::result::Result<(), #rt::protocol::EncodeError> {
+                fn write<O: #rt::protocol::OutputProtocol>(&self, output: &mut O) -> #rt::protocol::EncodeResult {
                     output.struct_begin()?;
-                    #(#writes)*
+                    #writes
                     output.struct_end();
                     Ok(())
                 }
 
-                fn read<I: #rt::protocol::InputProtocol>(
-                    input: &mut I,
-                ) -> ::core::result::Result<Self, #rt::protocol::DecodeError> {
-                    #body
+                fn read<I: #rt::protocol::InputProtocol>(input: &mut I) -> #rt::protocol::DecodeResult<Self> {
+                    #read
                 }
             }
         }

@@ -4,6 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::Emitter;
+use super::constant::integer;
+use super::function::has_struct;
 use super::types::Position;
 use crate::ir::{Function, Item, ItemId};
 use crate::naming::ident;
@@ -17,6 +19,7 @@ impl Emitter<'_> {
         functions: &[Function],
     ) -> TokenStream {
         let rt = &self.rt;
+        let id_of_service = id;
         let names = self.names.item(id);
         let service = names.service.as_ref().expect("every service has been named");
         let (name, written, server) = (ident(&names.name), &item.name.text, ident(&service.server));
@@ -38,7 +41,7 @@ impl Emitter<'_> {
                     let (name, ty) = (ident(name), self.ty(&argument.ty, id, Position::Plain));
                     quote! { #name: #ty }
                 });
-                let (success, error) = self.result_types(id, function, names, id);
+                let result = self.result_type(id, function, names, id);
                 quote! {
                     #doc
                     #errors
@@ -48,7 +51,7 @@ impl Emitter<'_> {
                         cx: &#rt::Context
                         #(, #parameters)*
                     ) -> impl ::core::future::Future<
-                        Output = ::core::result::Result<#success, #error>
+                        Output = #rt::Result<#result>
                     > + ::core::marker::Send;
                 }
             },
@@ -56,15 +59,29 @@ impl Emitter<'_> {
         let arms = functions.iter().zip(names.members.iter().zip(&service.functions)).map(
             |(function, (method, names))| {
                 let (text, method) = (&function.name.text, ident(method));
-                let (read, given) = if function.arguments.is_empty() {
-                    (quote! { request.arguments::<#rt::NoArguments>()?; }, Vec::new())
-                } else {
+                let fields: Vec<_> = names.fields.iter().map(|field| ident(field)).collect();
+                let (read, given): (_, Vec<_>) = if function.arguments.is_empty() {
+                    (quote! { let () = request.arguments(())?; }, Vec::new())
+                } else if has_struct(function) {
                     let arguments = ident(&names.arguments);
-                    let fields = names.fields.iter().map(|field| ident(field));
                     (
-                        quote! { let arguments: #arguments = request.arguments()?; },
-                        fields.map(|field| quote! { , arguments.#field }).collect(),
+                        quote! { let arguments: #arguments = request.arguments(#rt::ManyParameters)?; },
+                        fields.iter().map(|field| quote! { , arguments.#field }).collect(),
                     )
+                } else {
+                    let parameters = function.arguments.iter().map(|argument| {
+                        let (id, text) = (integer(argument.id.into()), &argument.name.text);
+                        let default = argument.default.as_ref().map(|default| {
+                            let default = self.value(default, &argument.ty, id_of_service, Position::Plain);
+                            quote! { , #default }
+                        });
+                        quote! { (#id, #text #default), }
+                    });
+                    let positions = (0..fields.len()).map(|index| {
+                        let index = proc_macro2::Literal::usize_unsuffixed(index);
+                        quote! { , arguments.#index }
+                    });
+                    (quote! { let arguments = request.arguments((#(#parameters)*))?; }, positions.collect())
                 };
                 let reply = if function.oneway {
                     quote! { no_reply }
@@ -128,36 +145,13 @@ impl Emitter<'_> {
                 pub async fn dispatch(
                     handler: &#handler,
                     request: &#rt::server::Request,
-                ) -> ::core::result::Result<#rt::server::Reply, #rt::Error> {
+                ) -> #rt::Result<#rt::server::Reply> {
                     #unused
                     #body
                 }
             }
 
-            impl<#handler> ::core::clone::Clone for #server<#handler> {
-                fn clone(&self) -> Self {
-                    Self { handler: ::std::sync::Arc::clone(&self.handler) }
-                }
-            }
-
-            impl<#handler> ::core::fmt::Debug for #server<#handler> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    f.write_str(::core::stringify!(#server))
-                }
-            }
-
-            impl<#handler> ::core::convert::From<::std::sync::Arc<#handler>> for #server<#handler> {
-                fn from(handler: ::std::sync::Arc<#handler>) -> Self { Self { handler } }
-            }
-
-            impl<#handler: #name> #rt::server::Service for #server<#handler> {
-                fn name(&self) -> &'static str { #written }
-
-                fn call(&self, request: #rt::server::Request) -> #rt::server::ReplyFuture {
-                    let handler = ::std::sync::Arc::clone(&self.handler);
-                    ::std::boxed::Box::pin(async move { Self::dispatch(&handler, &request).await })
-                }
-            }
+            #rt::service!(#server, #name, #written);
         }
     }
 }

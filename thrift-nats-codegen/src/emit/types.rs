@@ -5,7 +5,7 @@ use quote::quote;
 use thrift_parser::syntax::BaseType;
 
 use super::Emitter;
-use crate::ir::{Item, ItemId, ItemKind, Ty, TyKind};
+use crate::ir::{Item, ItemId, Ty, TyKind};
 use crate::naming::ident;
 use crate::shape::{FieldShape, custom, differs_in_key, is_hash, is_shared};
 
@@ -121,32 +121,5 @@ impl Emitter<'_> {
             quote! { #name:: }
         });
         quote! { #(#up)* #(#down)* #name_ident }
-    }
-
-    /// The type on the wire.
-    pub(super) fn ttype(&self, ty: &Ty) -> TokenStream {
-        let rt = &self.rt;
-        let name = match &self.program.behind(ty).kind {
-            TyKind::Base(base) => match base {
-                BaseType::Bool => "Bool",
-                BaseType::I8 => "I8",
-                BaseType::I16 => "I16",
-                BaseType::I32 => "I32",
-                BaseType::I64 => "I64",
-                BaseType::Double => "Double",
-                BaseType::String | BaseType::Binary => "String",
-            },
-            TyKind::Uuid => "Uuid",
-            TyKind::List(_) => "List",
-            TyKind::Set(_) => "Set",
-            TyKind::Map(..) => "Map",
-            TyKind::Item(id) => match self.program.item(*id).kind {
-                ItemKind::Enum(_) => "I32",
-                _ => "Struct",
-            },
-            TyKind::Unknown => unreachable!("a program with an unknown type is not generated"),
-        };
-        let name = ident(name);
-        quote! { #rt::protocol::TType::#name }
     }
 }

@@ -48,28 +48,45 @@ impl Emitter<'_> {
         let default = default.unwrap_or_else(|| quote! { Self::Unknown(0) });
         let writes = members.iter().map(|(field, member)| {
             let id = integer(field.id.into());
-            quote! { Self::#member(value) => { #rt::protocol::Value::write_field(value, output, #id)?; } }
+            quote! { Self::#member(value) => output.field(#id, value)?, }
         });
         let reads = members.iter().map(|(field, member)| {
-            let (id, ttype, text) = (integer(field.id.into()), self.ttype(&field.ty), &field.name.text);
-            quote! { (#id, #ttype) => Self::#member(input.read_field(#text)?), }
+            let (id, text) = (integer(field.id.into()), &field.name.text);
+            quote! { #id => field.read_variant(#text, Self::#member, Self::Unknown)?, }
         });
         let read = if fields.is_empty() {
-            quote! {
-                input.skip(field.ttype)?;
-                value = Self::Unknown(field.id);
-            }
+            quote! { field.skip_variant(Self::Unknown)? }
         } else {
             quote! {
-                value = match (field.id, field.ttype) {
+                match field.id {
                     #(#reads)*
-                    _ => {
-                        input.skip(field.ttype)?;
-                        Self::Unknown(field.id)
-                    }
-                };
+                    _ => field.skip_variant(Self::Unknown)?,
+                }
             }
         };
+        let value = self.struct_value_impl(
+            &name,
+            &quote! {
+                match self {
+                    #(#writes)*
+                    Self::Unknown(0) => {}
+                    Self::Unknown(id) => {
+                        return Err(#rt::protocol::EncodeError::unknown_union_field(#written, *id));
+                    }
+                }
+            },
+            &quote! {
+                let mut value = Self::Unknown(0);
+                input.read_struct(|field| {
+                    if value != Self::Unknown(0) {
+                        return Err(#rt::protocol::DecodeError::second_union_field(#written, field.id));
+                    }
+                    value = #read;
+                    Ok(())
+                })?;
+                Ok(value)
+            },
+        );
         quote! {
             #doc
             #deprecated
@@ -86,40 +103,7 @@ impl Emitter<'_> {
                 fn default() -> Self { #default }
             }
 
-            impl #rt::protocol::Value for #name {
-                const TTYPE: #rt::protocol::TType = #rt::protocol::TType::Struct;
-
-                fn write<O: #rt::protocol::OutputProtocol>(
-                    &self,
-                    output: &mut O,
-                ) -> ::core::result::Result<(), #rt::protocol::EncodeError> {
-                    output.struct_begin()?;
-                    match self {
-                        #(#writes)*
-                        Self::Unknown(0) => {}
-                        Self::Unknown(id) => {
-                            return Err(#rt::protocol::EncodeError::unknown_union_field(#written, *id));
-                        }
-                    }
-                    output.struct_end();
-                    Ok(())
-                }
-
-                fn read<I: #rt::protocol::InputProtocol>(
-                    input: &mut I,
-                ) -> ::core::result::Result<Self, #rt::protocol::DecodeError> {
-                    let mut value = Self::Unknown(0);
-                    input.struct_begin()?;
-                    while let Some(field) = input.field_begin()? {
-                        if value != Self::Unknown(0) {
-                            return Err(#rt::protocol::DecodeError::second_union_field(#written, field.id));
-                        }
-                        #read
-                    }
-                    input.struct_end();
-                    Ok(value)
-                }
-            }
+            #value
         }
     }
 }

@@ -14,10 +14,11 @@ use tokio::time::Instant;
 pub use self::call::Call;
 use self::hub::Hub;
 use self::session::Session;
+use crate::arguments::Arguments;
 use crate::error::Error;
 use crate::link::lock;
-use crate::method::encode_body;
-use crate::protocol::{Limits, MessageType, Value};
+use crate::method::encode_arguments;
+use crate::protocol::{Limits, MessageType};
 use crate::server::Service;
 use crate::session::CloseReason;
 
@@ -147,18 +148,23 @@ impl Client {
     }
 
     /// A call of `method` that is answered. For generated code.
-    pub fn call<T, E>(&self, method: &'static str, arguments: &impl Value) -> Call<T, E> {
+    pub fn call<T, E>(&self, method: &'static str, arguments: &impl Arguments) -> Call<T, E> {
         self.request(MessageType::Call, method, arguments)
     }
 
     /// A call of `method` that is never answered: done once it is handed to NATS. For generated code.
-    pub fn oneway<T, E>(&self, method: &'static str, arguments: &impl Value) -> Call<T, E> {
+    pub fn oneway<T, E>(&self, method: &'static str, arguments: &impl Arguments) -> Call<T, E> {
         self.request(MessageType::Oneway, method, arguments)
     }
 
-    fn request<T, E>(&self, kind: MessageType, method: &'static str, arguments: &impl Value) -> Call<T, E> {
+    fn request<T, E>(
+        &self,
+        kind: MessageType,
+        method: &'static str,
+        arguments: &impl Arguments,
+    ) -> Call<T, E> {
         let options = self.options();
-        let body = encode_body(arguments, options.limits);
+        let body = encode_arguments(arguments, options.limits);
         Call::new(self.clone(), kind, method, body, options.timeout)
     }
 

@@ -8,6 +8,7 @@
 
 mod binary;
 mod error;
+mod field;
 mod limits;
 mod message;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod value;
 pub use self::binary::{BinaryReader, BinaryWriter};
 pub(crate) use self::binary::{fixed_size, peek_seqid};
 pub use self::error::{DecodeError, DecodeErrorKind, EncodeError, PathSegment};
+pub use self::field::Field;
 pub use self::limits::Limits;
 pub use self::message::{MessageHeader, MessageType};
 pub use self::ttype::TType;
@@ -27,6 +29,12 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use uuid::Uuid;
+
+/// What writing comes to.
+pub type EncodeResult = Result<(), EncodeError>;
+
+/// What reading comes to.
+pub type DecodeResult<T> = Result<T, DecodeError>;
 
 /// What stands before the value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +134,20 @@ pub trait InputProtocol: Sized {
     /// Reads a value of the wire type `ttype` and drops it.
     fn skip(&mut self, ttype: TType) -> Result<(), DecodeError>;
 
+    /// Reads a struct, union or exception, field by field.
+    #[inline]
+    fn read_struct(
+        &mut self,
+        mut read: impl FnMut(Field<'_, Self>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        self.struct_begin()?;
+        while let Some(header) = self.field_begin()? {
+            read(Field::new(header, self))?;
+        }
+        self.struct_end();
+        Ok(())
+    }
+
     /// Reads the value of the field `name`, which goes into the path of an error.
     #[inline]
     fn read_field<T: Value>(&mut self, name: &'static str) -> Result<T, DecodeError> {
@@ -150,6 +172,21 @@ pub trait OutputProtocol: Sized {
 
     /// Writes what ends a struct, and leaves it.
     fn struct_end(&mut self);
+
+    /// Writes the field `id` of a struct.
+    #[inline]
+    fn field<T: Value>(&mut self, id: i16, value: &T) -> Result<(), EncodeError> {
+        value.write_field(self, id)
+    }
+
+    /// Writes the field `id` of a struct, if it is there.
+    #[inline]
+    fn optional_field<T: Value>(&mut self, id: i16, value: &Option<T>) -> Result<(), EncodeError> {
+        match value {
+            Some(value) => value.write_field(self, id),
+            None => Ok(()),
+        }
+    }
 
     /// Writes the header of a field; its value must follow, then [`field_end`](Self::field_end).
     fn field_begin(&mut self, ttype: TType, id: i16);

@@ -7,10 +7,13 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::ReplyFuture;
+use crate::arguments::Parameters;
 use crate::context::Context;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
-use crate::method::{Message, MethodError, Success, decode_body, encode_body, encode_result, write_message};
-use crate::protocol::{Limits, MessageType, Value};
+use crate::method::{
+    Message, MethodError, Success, decode_arguments, encode_body, encode_result, write_message,
+};
+use crate::protocol::{Limits, MessageType};
 
 /// A request to a service.
 #[derive(Debug)]
@@ -52,12 +55,13 @@ impl Request {
         &self.context
     }
 
-    /// The arguments.
+    /// The arguments: a tuple of their values.
     ///
     /// # Errors
     /// [`Error::Decode`] where they are not what the function takes.
-    pub fn arguments<T: Value>(&self) -> Result<T, Error> {
-        decode_body(&self.body, self.limits).map_err(|error| Error::Decode(error.in_root("arguments")))
+    pub fn arguments<T>(&self, parameters: impl Parameters<T>) -> Result<T, Error> {
+        decode_arguments(&self.body, parameters, self.limits)
+            .map_err(|error| Error::Decode(error.in_root("arguments")))
     }
 
     /// The reply with this result.
