@@ -62,10 +62,7 @@ impl Scanner {
                 return Err(DecodeErrorKind::TooLong { what: "message", len, limit }.into());
             }
         }
-        if self.position > bytes.len() {
-            // The last value reaches beyond what is there; nothing is left to look at but its length.
-            return Ok(None);
-        }
+        // All of it is there: what ends a message is the end of its body, a byte that was looked at.
         let len = self.position;
         self.restart();
         Ok(Some(len))
@@ -367,6 +364,27 @@ mod tests {
             });
             assert!(info.bytes_max < 100_000, "{} bytes", info.bytes_max);
         }
+    }
+
+    #[test]
+    fn the_limit_on_nesting_is_that_of_the_reader() {
+        let limits = Limits::DEFAULT.with_depth(10);
+        let list = |inner: Vec<u8>| [&[15, 0, 1, 12, 0, 0, 0, 1], &inner[..], &[0]].concat();
+        let map = |inner: Vec<u8>| [&[13, 0, 1, 3, 12, 0, 0, 0, 1, 7], &inner[..], &[0]].concat();
+        let structure = |inner: Vec<u8>| [&[12, 0, 1], &inner[..], &[0]].concat();
+        // The arguments are the first level; a container in a struct is two.
+        let fits = |inner: &dyn Fn(Vec<u8>) -> Vec<u8>, times: usize| {
+            let bytes = message(&(0..times).fold(vec![0], |body, _| inner(body)));
+            let scanned = Scanner::new(limits).scan(&bytes).map(|end| assert_eq!(end, Some(bytes.len())));
+            let bytes = Bytes::from(bytes);
+            let mut reader = BinaryReader::new(&bytes, limits);
+            reader.message_begin().unwrap();
+            assert_eq!(scanned, reader.skip(TType::Struct));
+            scanned.is_ok()
+        };
+        assert_eq!((fits(&structure, 9), fits(&structure, 10)), (true, false));
+        assert_eq!((fits(&list, 4), fits(&list, 5)), (true, false));
+        assert_eq!((fits(&map, 4), fits(&map, 5)), (true, false));
     }
 
     #[test]
