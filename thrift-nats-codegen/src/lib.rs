@@ -24,6 +24,7 @@ mod graph;
 mod ir;
 mod naming;
 mod options;
+mod parsed;
 mod resolve;
 mod shape;
 mod sources;
@@ -34,6 +35,7 @@ pub use self::audit::{Version, audit};
 pub use self::diagnostics::{Finding, Location, Report, Severity};
 pub use self::generate::{Error, Generated};
 pub use self::options::{Containers, Options, Strings};
+pub use self::parsed::ParsedFile;
 
 /// For build scripts: generates from `files` and all they include, with all options at their defaults.
 ///

@@ -1,5 +1,6 @@
 //! The command `thrift-nats-gen`: generated code to be checked in, and what else one does with IDL files.
 
+mod ast;
 mod audit;
 mod check;
 mod generate;
@@ -28,6 +29,8 @@ enum Command {
     Check(check::Check),
     /// Say what breaks between two versions of an IDL
     Audit(audit::Audit),
+    /// Write the syntax tree of a file to the standard output
+    Ast(ast::Ast),
     /// Write completions for a shell to the standard output
     Completions {
         /// The shell
@@ -42,6 +45,7 @@ Examples:
   thrift-nats-gen -I idl/common idl/orders.thrift            show what would be written
   thrift-nats-gen check idl/*.thrift                         show every mistake
   thrift-nats-gen audit v1/orders.thrift v2/orders.thrift    show what breaks from v1 to v2
+  thrift-nats-gen ast idl/tutorial.thrift                    show the syntax tree, as JSON
 
 Exit codes:
   0  all went well
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Some(Command::Generate(arguments)) => generate::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Audit(arguments)) => audit::run(&arguments),
+        Some(Command::Ast(arguments)) => ast::run(&arguments),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "thrift-nats-gen", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
