@@ -14,6 +14,7 @@
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `macros` | yes | the attribute macro |
+//! | `faststr` | no | `FastStr`, which strings are that are generated as shared ones |
 //! | `serde` | no | what code needs that is generated with the option `serde` |
 
 mod arguments;
@@ -30,6 +31,8 @@ mod transport;
 
 pub use async_nats;
 pub use bytes::Bytes;
+#[cfg(feature = "faststr")]
+pub use faststr::FastStr;
 pub use ordered_float::OrderedFloat;
 #[cfg(feature = "serde")]
 #[doc(hidden)]

@@ -439,6 +439,13 @@ impl InputProtocol for BinaryReader<'_> {
     }
 
     #[inline]
+    fn string_bytes(&mut self) -> Result<Bytes, DecodeError> {
+        let bytes = self.take_slice("string", self.limits.string)?;
+        str::from_utf8(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8)?;
+        Ok(self.message.slice_ref(bytes))
+    }
+
+    #[inline]
     fn uuid(&mut self) -> Result<Uuid, DecodeError> {
         self.take().map(Uuid::from_bytes)
     }

@@ -125,6 +125,11 @@ pub trait InputProtocol: Sized {
     /// Reads a `string`: UTF-8, checked.
     fn string(&mut self) -> Result<Cow<'_, str>, DecodeError>;
 
+    /// Reads a `string` as its bytes: UTF-8, checked, and a slice of the message where the protocol allows it.
+    fn string_bytes(&mut self) -> Result<Bytes, DecodeError> {
+        self.string().map(|text| Bytes::copy_from_slice(text.as_bytes()))
+    }
+
     /// Reads a `binary`, as a slice of the message where the protocol allows it.
     fn binary(&mut self) -> Result<Bytes, DecodeError>;
 

@@ -97,6 +97,22 @@ impl Value for String {
     }
 }
 
+/// A short text is kept inline, a long one is a slice of the message.
+#[cfg(feature = "faststr")]
+impl Value for faststr::FastStr {
+    const TTYPE: TType = TType::String;
+
+    #[inline]
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        output.string(self)
+    }
+
+    #[inline]
+    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+        Self::from_bytes(input.string_bytes()?).map_err(|_| DecodeErrorKind::InvalidUtf8.into())
+    }
+}
+
 impl Value for Bytes {
     const TTYPE: TType = TType::String;
 
