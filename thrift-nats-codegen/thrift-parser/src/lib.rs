@@ -12,6 +12,7 @@
 //! ```
 
 mod doc;
+mod format;
 mod grammar;
 mod parse;
 mod surface;
@@ -20,5 +21,6 @@ mod tree;
 
 pub mod syntax;
 
+pub use self::format::format;
 pub use self::parse::{MAX_NESTING, Parsed, parse};
 pub use self::syntax_error::SyntaxError;

@@ -1,7 +1,11 @@
 //! The parser against IDL files of public projects, which lie beside the project: `THRIFT_IDL_CORPUS`, or
 //! `../shared/idl-corpus` from the workspace. Without them these tests say so and pass.
 
+mod support;
+
 use std::path::{Path, PathBuf};
+
+use support::{check_format, corpus, read};
 
 /// What Apache accepts and this parser refuses on purpose.
 const REFUSED: &[(&str, &str)] = &[(
@@ -12,16 +16,6 @@ const REFUSED: &[(&str, &str)] = &[(
 /// Mistakes that are none of the grammar: the checker of the generator finds them.
 const NOT_SYNTAX: &[&str] = &["leg_slist.thrift"];
 
-fn corpus() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/idl-corpus");
-    let path = std::env::var_os("THRIFT_IDL_CORPUS").map_or(beside, PathBuf::from);
-    if !path.is_dir() {
-        println!("skipped: no IDL corpus at {} (set THRIFT_IDL_CORPUS)", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 fn line_and_column(source: &str, offset: u32) -> (usize, usize) {
     let before = &source[..offset as usize];
     let line = before.matches('\n').count() + 1;
@@ -29,40 +23,52 @@ fn line_and_column(source: &str, offset: u32) -> (usize, usize) {
     (line, column)
 }
 
-fn read(path: &Path) -> String {
-    String::from_utf8(std::fs::read(path).expect("a corpus file is readable")).unwrap_or_else(|error| {
-        // Comments in old encodings: what a caller does is up to it.
-        error.into_bytes().iter().map(|byte| char::from(*byte)).collect()
-    })
-}
-
 fn table(path: &Path) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(path).expect("a corpus table is UTF-8");
     text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
-#[test]
-fn every_file_that_apache_accepts_parses() {
-    let Some(corpus) = corpus() else { return };
-    let mut failures = Vec::new();
-    let mut files = 0;
+/// Every file that Apache accepts and this parser does not refuse on purpose.
+fn accepted_files(corpus: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
     for (folder, columns) in [("real", [3, 5]), ("oddities", [1, 3])] {
         for row in table(&corpus.join(folder).join("VERDICTS.tsv")) {
-            if !columns.iter().any(|column| matches!(row[*column].as_str(), "yes" | "accepts")) {
-                continue;
-            }
-            if REFUSED.iter().any(|(file, _)| folder == "oddities" && *file == row[0]) {
-                continue;
-            }
-            files += 1;
-            let source = read(&corpus.join(folder).join(&row[0]));
-            if let Some(error) = thrift_parser::parse(&source).errors.first() {
-                let (line, column) = line_and_column(&source, error.span.start);
-                failures.push(format!("{}:{line}:{column}: {}", row[0], error.message));
+            let is_accepted = columns.iter().any(|column| matches!(row[*column].as_str(), "yes" | "accepts"));
+            let is_refused = REFUSED.iter().any(|(file, _)| folder == "oddities" && *file == row[0]);
+            if is_accepted && !is_refused {
+                files.push(corpus.join(folder).join(&row[0]));
             }
         }
     }
-    assert!(failures.is_empty(), "{} of {files} refused:\n{}", failures.len(), failures.join("\n"));
+    files
+}
+
+#[test]
+fn every_file_that_apache_accepts_parses() {
+    let Some(corpus) = corpus() else { return };
+    let files = accepted_files(&corpus);
+    let mut failures = Vec::new();
+    for file in &files {
+        let source = read(file);
+        if let Some(error) = thrift_parser::parse(&source).errors.first() {
+            let (line, column) = line_and_column(&source, error.span.start);
+            failures.push(format!("{}:{line}:{column}: {}", file.display(), error.message));
+        }
+    }
+    assert!(failures.is_empty(), "{} of {} refused:\n{}", failures.len(), files.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_file_that_apache_accepts_means_the_same_when_formatted() {
+    let Some(corpus) = corpus() else { return };
+    let files = accepted_files(&corpus);
+    let mut failures = Vec::new();
+    for file in &files {
+        if let Err(what) = check_format(&read(file)) {
+            failures.push(format!("{}: {what}", file.display()));
+        }
+    }
+    assert!(failures.is_empty(), "{} of {} fail:\n{}", failures.len(), files.len(), failures.join("\n"));
 }
 
 #[test]

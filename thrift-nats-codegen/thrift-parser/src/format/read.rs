@@ -1,0 +1,299 @@
+//! From what the grammar matched to the layout: which tokens belong together, and which comment stands at what.
+
+use pest::Parser;
+use pest::iterators::{Pair, Pairs};
+
+use crate::format::layout::{Entry, Group, GroupKind, Piece, PieceKind, Remark};
+use crate::grammar::full::{Grammar, Rule};
+use crate::surface::Surface;
+use crate::syntax::{Comment, CommentKind};
+
+/// A document: its headers and definitions, and the comments behind the last.
+#[derive(Debug, Default)]
+pub(crate) struct Layout<'s> {
+    pub(crate) items: Vec<Item<'s>>,
+    pub(crate) at_end: Vec<Remark<'s>>,
+}
+
+/// A header or definition.
+#[derive(Debug)]
+pub(crate) struct Item<'s> {
+    pub(crate) is_header: bool,
+    pub(crate) entry: Entry<'s>,
+}
+
+/// The layout of a document without mistakes.
+pub(crate) fn read<'s>(source: &'s str, surface: &'s Surface) -> Layout<'s> {
+    let mut reader = Reader {
+        source,
+        surface,
+        comments: &surface.comments,
+        base: 0,
+        last_end: 0,
+        previous: None,
+        angles: 0,
+        before_separator: Vec::new(),
+    };
+    let mut layout = Layout::default();
+    let mut spilled = Vec::new();
+    for (base, item) in items(&surface.code) {
+        reader.base = base;
+        let (behind, above, is_apart) = reader.boundary(reader.start(&item), false);
+        let above = match layout.items.last_mut() {
+            Some(Item { entry, .. }) => put_behind(&mut entry.behind, behind, above),
+            // Nothing is before the first, on whatever line it stands.
+            None => behind.into_iter().chain(above).collect(),
+        };
+        let is_header = item.clone().into_inner().any(|node| node.as_rule() == Rule::header);
+        let mut entry = reader.entry(item, None);
+        (entry.above, entry.is_apart) = (above, is_apart);
+        layout.items.push(Item { is_header, entry });
+    }
+    let (behind, above, _) = reader.boundary(source.len(), true);
+    match layout.items.last_mut() {
+        Some(Item { entry, .. }) => spilled = put_behind(&mut entry.behind, behind, above),
+        None => spilled.extend(behind.into_iter().chain(above)),
+    }
+    layout.at_end = spilled;
+    layout
+}
+
+/// The items of a code without mistakes, and where they start.
+fn items(code: &str) -> impl Iterator<Item = (usize, Pair<'_, Rule>)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        at += code[at..].bytes().take_while(u8::is_ascii_whitespace).count();
+        if at == code.len() {
+            return None;
+        }
+        let base = at;
+        let mut pairs = Grammar::parse(Rule::item, &code[base..]).ok()?;
+        let item = pairs.next()?;
+        at = base + item.as_span().end();
+        Some((base, item))
+    })
+}
+
+struct Reader<'s> {
+    source: &'s str,
+    surface: &'s Surface,
+    /// Those that are not placed yet.
+    comments: &'s [Comment],
+    /// Where the text that was matched starts in the code.
+    base: usize,
+    /// Where the last token or comment ended.
+    last_end: usize,
+    /// The last token of the entry; `None` at its start and behind a comment.
+    previous: Option<Rule>,
+    /// How many angle brackets are open.
+    angles: usize,
+    /// Line comments before the separator of the entry that is being read: they go behind it.
+    before_separator: Vec<Remark<'s>>,
+}
+
+type Node<'n> = Pair<'n, Rule>;
+
+impl<'s> Reader<'s> {
+    fn start(&self, node: &Node<'_>) -> usize {
+        self.surface.source_offset(self.base + node.as_span().start()) as usize
+    }
+
+    /// The comments up to `until`, and how many lines end behind the last.
+    fn remarks(&mut self, until: usize) -> (Vec<Remark<'s>>, usize) {
+        let count = self.comments.iter().take_while(|comment| (comment.span.start as usize) < until).count();
+        let (here, rest) = self.comments.split_at(count);
+        self.comments = rest;
+        let mut remarks: Vec<Remark<'s>> = Vec::with_capacity(count);
+        for comment in here {
+            let before = &self.source[self.last_end..comment.span.start as usize];
+            let breaks_before = before.matches('\n').count();
+            if let Some(last) = remarks.last_mut() {
+                last.breaks_behind = breaks_before > 0;
+            }
+            let indent = before.rsplit_once('\n').map(|(_, indent)| indent);
+            remarks.push(Remark {
+                text: &self.source[comment.span.range()],
+                is_line: comment.kind == CommentKind::Line,
+                breaks_before,
+                breaks_behind: false,
+                indent: indent.filter(|indent| indent.bytes().all(|byte| byte == b' ')).map(str::len),
+            });
+            self.last_end = comment.span.end as usize;
+        }
+        let breaks = self.source[self.last_end..until].matches('\n').count();
+        if let Some(last) = remarks.last_mut() {
+            last.breaks_behind = breaks > 0 || until == self.source.len();
+        }
+        self.last_end = until;
+        (remarks, breaks)
+    }
+
+    /// The comments between two entries: those behind the first on its line, those before the second, which starts at
+    /// `until`, and whether an empty line is before that. `closes` tells that it is no entry, but a bracket or the end.
+    fn boundary(&mut self, until: usize, closes: bool) -> (Vec<Remark<'s>>, Vec<Remark<'s>>, bool) {
+        let (mut remarks, breaks) = self.remarks(until);
+        let mut behind = remarks.iter().take_while(|remark| remark.breaks_before == 0).count();
+        if behind == remarks.len() && breaks == 0 && !closes {
+            // All on one line: they belong to what follows.
+            behind = 0;
+        }
+        let above = remarks.split_off(behind);
+        (remarks, above, breaks > 1)
+    }
+
+    /// Reads an entry, without the comments around it. A separator may follow it in `siblings`.
+    fn entry(&mut self, node: Node<'_>, siblings: Option<&mut Pairs<'_, Rule>>) -> Entry<'s> {
+        let mut entry = Entry::default();
+        self.previous = None;
+        self.node(node, &mut entry);
+        if let Some(siblings) = siblings
+            && siblings.peek().is_some_and(|sibling| sibling.as_rule() == Rule::separator)
+            && let Some(separator) = siblings.next()
+        {
+            self.separator(&separator, &mut entry);
+        }
+        entry.behind = std::mem::take(&mut self.before_separator);
+        entry
+    }
+
+    fn node(&mut self, node: Node<'_>, entry: &mut Entry<'s>) {
+        let rule = node.as_rule();
+        let mut children = node.into_inner();
+        while let Some(child) = children.next() {
+            match child.as_rule() {
+                Rule::open_brace | Rule::open_paren | Rule::open_bracket | Rule::open_annotations => {
+                    self.group(rule, &child, &mut children, entry);
+                }
+                Rule::separator => self.separator(&child, entry),
+                _ if child.clone().into_inner().next().is_none() => self.token(&child, entry),
+                _ => self.node(child, entry),
+            }
+        }
+    }
+
+    /// Puts a token behind the others, and the comments before it where they are.
+    fn token(&mut self, node: &Node<'_>, entry: &mut Entry<'s>) {
+        let (remarks, _) = self.remarks(self.start(node));
+        self.put_remarks(remarks, entry);
+        let token = self.take(node);
+        match node.as_rule() {
+            Rule::open_angle => self.angles += 1,
+            Rule::close_angle => self.angles -= 1,
+            _ => {}
+        }
+        let tight = match node.as_rule() {
+            Rule::comma | Rule::colon | Rule::close_angle => true,
+            _ if self.previous == Some(Rule::open_angle) => true,
+            // Behind the literal of a `cpp_type` stands a blank.
+            Rule::open_angle => self.previous != Some(Rule::literal),
+            _ => false,
+        };
+        let spaced = !entry.pieces.is_empty() && !tight;
+        self.previous = Some(node.as_rule());
+        entry.pieces.push(Piece { spaced, kind: PieceKind::Token(token) });
+    }
+
+    /// The text of a token, which is gone past.
+    fn take(&mut self, node: &Node<'_>) -> &'s str {
+        let start = self.start(node);
+        let end = start + node.as_str().len();
+        self.last_end = end;
+        &self.source[start..end]
+    }
+
+    fn put_remarks(&mut self, remarks: Vec<Remark<'s>>, entry: &mut Entry<'s>) {
+        for remark in remarks {
+            let spaced = !entry.pieces.is_empty() && self.previous != Some(Rule::open_angle);
+            self.previous = None;
+            entry.pieces.push(Piece { spaced, kind: PieceKind::Remark(remark) });
+        }
+    }
+
+    /// Puts the comments before a token where they are, but gives back the line comments directly before it: they can go
+    /// behind it.
+    fn put_remarks_but_last_lines(&mut self, node: &Node<'_>, entry: &mut Entry<'s>) -> Vec<Remark<'s>> {
+        let (mut remarks, _) = self.remarks(self.start(node));
+        let lines = remarks.iter().rev().take_while(|remark| remark.is_line).count();
+        let lines = remarks.split_off(remarks.len() - lines);
+        self.put_remarks(remarks, entry);
+        lines
+    }
+
+    fn separator(&mut self, node: &Node<'_>, entry: &mut Entry<'s>) {
+        let pieces = entry.pieces.len();
+        self.before_separator = self.put_remarks_but_last_lines(node, entry);
+        entry.keeps_separator = entry.pieces.len() > pieces;
+        self.take(node);
+    }
+
+    /// Reads what `open` opens, up to the closing bracket in `children`.
+    fn group(&mut self, rule: Rule, open: &Node<'_>, children: &mut Pairs<'_, Rule>, entry: &mut Entry<'s>) {
+        let kind = match rule {
+            Rule::structure | Rule::service => GroupKind::Body,
+            Rule::enumeration => GroupKind::Enum,
+            Rule::value_list | Rule::value_map => GroupKind::Value,
+            Rule::xsd_attrs => GroupKind::XsdAttrs,
+            _ => GroupKind::Round,
+        };
+        let before_open = self.put_remarks_but_last_lines(open, entry);
+        // Arguments stand directly behind the function's name.
+        let spaced = !entry.pieces.is_empty() && (rule != Rule::function || self.previous.is_none());
+        let mut group = Group {
+            kind,
+            open: self.take(open),
+            close: "",
+            behind_open: before_open,
+            entries: Vec::new(),
+            before_close: Vec::new(),
+            width: None,
+            is_in_type: self.angles > 0,
+        };
+        let mut breaks = false;
+        while let Some(child) = children.next() {
+            let start = self.start(&child);
+            let closes =
+                matches!(child.as_rule(), Rule::close_brace | Rule::close_paren | Rule::close_bracket);
+            breaks |= group.entries.is_empty() && self.source[self.last_end..start].contains('\n');
+            let (mut behind, mut above, is_apart) = self.boundary(start, closes);
+            above = match group.entries.last_mut() {
+                Some(last) => put_behind(&mut last.behind, behind, above),
+                None => {
+                    if closes && above.is_empty() && !breaks {
+                        // All on one line.
+                        std::mem::swap(&mut behind, &mut above);
+                    }
+                    put_behind(&mut group.behind_open, behind, above)
+                }
+            };
+            if closes {
+                group.close = self.take(&child);
+                group.before_close = above;
+                self.previous = Some(child.as_rule());
+                break;
+            }
+            let mut inner = self.entry(child, Some(children));
+            (inner.above, inner.is_apart) = (above, is_apart);
+            group.entries.push(inner);
+        }
+        group.width = group.one_line_width(breaks);
+        entry.pieces.push(Piece { spaced, kind: PieceKind::Group(group) });
+    }
+}
+
+/// Adds comments to those behind an entry. What stands behind a line comment goes before what comes next: it is given back,
+/// with those that are `above` that already.
+fn put_behind<'s>(
+    behind: &mut Vec<Remark<'s>>,
+    more: Vec<Remark<'s>>,
+    above: Vec<Remark<'s>>,
+) -> Vec<Remark<'s>> {
+    behind.extend(more);
+    let Some(line) = behind.iter().position(|remark| remark.is_line) else { return above };
+    let mut spilled = behind.split_off(line + 1);
+    for remark in &mut spilled {
+        // Each on a line of its own.
+        (remark.breaks_before, remark.breaks_behind, remark.indent) = (1, true, None);
+    }
+    spilled.extend(above);
+    spilled
+}

@@ -1,0 +1,77 @@
+//! What more than one test needs.
+
+use std::path::{Path, PathBuf};
+
+use thrift_parser::format;
+use thrift_parser::syntax::Document;
+
+/// The IDL files of public projects, if they are there.
+pub(crate) fn corpus() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/idl-corpus");
+    let path = std::env::var_os("THRIFT_IDL_CORPUS").map_or(beside, PathBuf::from);
+    if !path.is_dir() {
+        println!("skipped: no IDL corpus at {} (set THRIFT_IDL_CORPUS)", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// The text of a file, whatever its encoding.
+pub(crate) fn read(path: &Path) -> String {
+    String::from_utf8(std::fs::read(path).expect("a corpus file is readable")).unwrap_or_else(|error| {
+        // Comments in old encodings: what a caller does is up to it.
+        error.into_bytes().iter().map(|byte| char::from(*byte)).collect()
+    })
+}
+
+/// The tree as text, without places.
+pub(crate) fn without_spans(document: &Document) -> String {
+    let text = format!("{document:#?}");
+    let mut lines = Vec::new();
+    let mut all = text.lines();
+    while let Some(line) = all.next() {
+        if line.ends_with("Span {") {
+            // Two fields and the brace.
+            all.by_ref().take(3).for_each(drop);
+        } else {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
+/// The comments, without what they are indented with and what is not seen.
+pub(crate) fn comments(source: &str, document: &Document) -> Vec<String> {
+    let text = |line: &str| line.trim_matches([' ', '\t', '\r']).to_owned();
+    let one = |comment: &str| comment.split('\n').map(text).collect::<Vec<_>>().join("\n");
+    document.comments.iter().map(|comment| one(&source[comment.span.range()])).collect()
+}
+
+/// Formats a source without mistakes, and tells what is wrong with the result.
+pub(crate) fn check_format(source: &str) -> Result<String, String> {
+    let document = thrift_parser::parse(source).document;
+    let output = format(source).map_err(|errors| format!("refused: {errors:?}"))?;
+    let parsed = thrift_parser::parse(&output);
+    if let Some(error) = parsed.errors.first() {
+        return Err(format!("the output is wrong: {error:?}"));
+    }
+    if without_spans(&document) != without_spans(&parsed.document) {
+        return Err("the output means something else".to_owned());
+    }
+    if comments(source, &document) != comments(&output, &parsed.document) {
+        return Err("the output has other comments".to_owned());
+    }
+    if format(&output).as_ref() != Ok(&output) {
+        return Err("the output is formatted to something else".to_owned());
+    }
+    if output.contains("\r\n") || output.starts_with('\u{feff}') {
+        return Err("the output has lines of Windows".to_owned());
+    }
+    if !(output.is_empty() || output.ends_with('\n')) || output.ends_with("\n\n") {
+        return Err("the output does not end with one newline".to_owned());
+    }
+    if output.lines().any(|line| line.ends_with([' ', '\t'])) {
+        return Err("the output has blanks at the end of a line".to_owned());
+    }
+    Ok(output)
+}
