@@ -38,9 +38,9 @@ struct Shape {
     is_line: bool,
 }
 
-/// Whether an empty line must stand between the two.
+/// Whether an empty line must stand between the two: between definitions of a single line, and between headers, it may.
 const fn are_apart(first: Shape, second: Shape) -> bool {
-    first.is_header != second.is_header || !(first.is_line && second.is_line)
+    first.is_header != second.is_header || !(first.is_header || first.is_line && second.is_line)
 }
 
 /// The empty line before something.

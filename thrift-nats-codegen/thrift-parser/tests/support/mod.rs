@@ -1,28 +1,7 @@
 //! What more than one test needs.
 
-use std::path::{Path, PathBuf};
-
 use thrift_parser::format;
 use thrift_parser::syntax::Document;
-
-/// The IDL files of public projects, if they are there.
-pub(crate) fn corpus() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/idl-corpus");
-    let path = std::env::var_os("THRIFT_IDL_CORPUS").map_or(beside, PathBuf::from);
-    if !path.is_dir() {
-        println!("skipped: no IDL corpus at {} (set THRIFT_IDL_CORPUS)", path.display());
-        return None;
-    }
-    Some(path)
-}
-
-/// The text of a file, whatever its encoding.
-pub(crate) fn read(path: &Path) -> String {
-    String::from_utf8(std::fs::read(path).expect("a corpus file is readable")).unwrap_or_else(|error| {
-        // Comments in old encodings: what a caller does is up to it.
-        error.into_bytes().iter().map(|byte| char::from(*byte)).collect()
-    })
-}
 
 /// The tree as text, without places.
 pub(crate) fn without_spans(document: &Document) -> String {
