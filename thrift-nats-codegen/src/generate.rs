@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostics::{Diagnostic, Report, Severity};
 use crate::emit::Emitter;
 use crate::externs::Externs;
+use crate::html::Documentation;
 use crate::naming::Names;
 use crate::options::Options;
 use crate::resolve::resolve;
@@ -117,6 +118,13 @@ pub(crate) fn generate(
     Ok(Generated { code: header + &prettyplease::unparse(&file), sources: read, warnings: report })
 }
 
+pub(crate) fn document(
+    options: &Options,
+    files: impl IntoIterator<Item = impl AsRef<Path>>,
+) -> Result<Documentation, Error> {
+    crate::html::document(options, &roots(files)?)
+}
+
 pub(crate) fn compile(
     options: &Options,
     files: impl IntoIterator<Item = impl AsRef<Path>>,
@@ -155,7 +163,7 @@ impl Generated {
     }
 }
 
-fn write_if_changed(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn write_if_changed(path: &Path, text: &str) -> std::io::Result<()> {
     if std::fs::read(path).is_ok_and(|present| present == text.as_bytes()) {
         return Ok(());
     }

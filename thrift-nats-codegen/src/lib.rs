@@ -21,6 +21,7 @@ mod emit;
 mod externs;
 mod generate;
 mod graph;
+mod html;
 mod ir;
 mod naming;
 mod options;
@@ -34,6 +35,7 @@ use std::path::Path;
 pub use self::audit::{Version, audit};
 pub use self::diagnostics::{Finding, Location, Report, Severity};
 pub use self::generate::{Error, Generated};
+pub use self::html::Documentation;
 pub use self::options::{Containers, Options, Strings};
 pub use self::parsed::ParsedFile;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::attributes::{Rule, Rules};
 use crate::diagnostics::Report;
 use crate::generate::{Error, Generated};
+use crate::html::Documentation;
 
 /// How code is generated. Build scripts, the attribute macro and the command share these options.
 ///
@@ -232,5 +233,14 @@ impl Options {
     /// If no file is given. What is wrong with the files is in the report.
     pub fn check(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Report, Error> {
         crate::generate::check(self, files)
+    }
+
+    /// Documents `files` and all they include as static pages, and writes nothing. Of the options it takes
+    /// [`include`](Self::include), [`comments`](Self::comments) and [`deny_warnings`](Self::deny_warnings).
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn document(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Documentation, Error> {
+        crate::generate::document(self, files)
     }
 }

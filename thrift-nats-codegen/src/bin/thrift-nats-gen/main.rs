@@ -3,6 +3,7 @@
 mod ast;
 mod audit;
 mod check;
+mod docs;
 mod generate;
 mod show;
 
@@ -31,6 +32,8 @@ enum Command {
     Audit(audit::Audit),
     /// Write the syntax tree of a file to the standard output
     Ast(ast::Ast),
+    /// Write documentation as HTML: a page for each file, and an index
+    Docs(docs::Docs),
     /// Write completions for a shell to the standard output
     Completions {
         /// The shell
@@ -46,6 +49,7 @@ Examples:
   thrift-nats-gen check idl/*.thrift                         show every mistake
   thrift-nats-gen audit v1/orders.thrift v2/orders.thrift    show what breaks from v1 to v2
   thrift-nats-gen ast idl/tutorial.thrift                    show the syntax tree, as JSON
+  thrift-nats-gen docs idl/*.thrift --out target/idl-docs    write target/idl-docs/index.html
 
 Exit codes:
   0  all went well
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Audit(arguments)) => audit::run(&arguments),
         Some(Command::Ast(arguments)) => ast::run(&arguments),
+        Some(Command::Docs(arguments)) => docs::run(&arguments),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "thrift-nats-gen", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
