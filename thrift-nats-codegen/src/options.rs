@@ -240,7 +240,10 @@ impl Options {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn document(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Documentation, Error> {
+    pub fn document(
+        &self,
+        files: impl IntoIterator<Item = impl AsRef<Path>>,
+    ) -> Result<Documentation, Error> {
         crate::generate::document(self, files)
     }
 }
