@@ -23,6 +23,7 @@ mod generate;
 mod graph;
 mod html;
 mod ir;
+mod layout;
 mod naming;
 mod options;
 mod parsed;

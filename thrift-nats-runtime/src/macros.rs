@@ -76,7 +76,7 @@ macro_rules! open_enum {
 #[macro_export]
 #[doc(hidden)]
 macro_rules! method_error {
-    ($name:ident { $($id:literal => $variant:ident($text:literal)),* $(,)? } $(from $source:ident($exception:ty))*) => {
+    ($name:ident { $($id:literal => $variant:ident($text:literal $(,)?)),* $(,)? } $(from $source:ident($exception:ty $(,)?))* $(,)?) => {
         $(
             impl ::core::convert::From<$exception> for $name {
                 fn from(exception: $exception) -> Self {
@@ -146,7 +146,7 @@ macro_rules! method_error {
 #[macro_export]
 #[doc(hidden)]
 macro_rules! service {
-    ($server:ident, $service:ident, $written:literal) => {
+    ($server:ident, $service:ident, $written:literal $(,)?) => {
         impl<__H> ::core::clone::Clone for $server<__H> {
             fn clone(&self) -> Self {
                 Self { handler: ::std::sync::Arc::clone(&self.handler) }

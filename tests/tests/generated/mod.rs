@@ -32,7 +32,7 @@
     deprecated,
     unreachable_pub,
     unused_qualifications,
-    reason = "names, sizes, values and comments are the IDL's"
+    reason = "names, sizes, values and comments are the IDL's",
 )]
 #[rustfmt::skip]
 pub mod shared {
@@ -44,8 +44,11 @@ pub mod shared {
         /// What is kept there.
         pub value: ::std::string::String,
     }
+
     impl ::thrift_nats_runtime::protocol::Value for SharedStruct {
-        const TTYPE: ::thrift_nats_runtime::protocol::TType = ::thrift_nats_runtime::protocol::TType::Struct;
+        const TTYPE: ::thrift_nats_runtime::protocol::TType =
+            ::thrift_nats_runtime::protocol::TType::Struct;
+
         fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
             &self,
             output: &mut O,
@@ -56,19 +59,20 @@ pub mod shared {
             output.struct_end();
             Ok(())
         }
+
         fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
             input: &mut I,
         ) -> ::thrift_nats_runtime::protocol::DecodeResult<Self> {
             let mut value = Self::default();
-            input
-                .read_struct(|field| match field.id {
-                    1 => field.read("key", &mut value.key),
-                    2 => field.read("value", &mut value.value),
-                    _ => field.skip(),
-                })?;
+            input.read_struct(|field| match field.id {
+                1 => field.read("key", &mut value.key),
+                2 => field.read("value", &mut value.value),
+                _ => field.skip(),
+            })?;
             Ok(value)
         }
     }
+
     /// A service that others extend.
     pub trait SharedService: ::core::marker::Send + ::core::marker::Sync + 'static {
         /// Gives what is kept under a key.
@@ -79,22 +83,22 @@ pub mod shared {
             &self,
             cx: &::thrift_nats_runtime::Context,
             key: i32,
-        ) -> impl ::core::future::Future<
-            Output = ::thrift_nats_runtime::Result<SharedStruct>,
-        > + ::core::marker::Send;
+        ) -> impl ::core::future::Future<Output = ::thrift_nats_runtime::Result<SharedStruct>>
+            + ::core::marker::Send;
     }
+
     /// Serves `SharedService` with a handler.
     pub struct SharedServiceServer<H> {
         handler: ::std::sync::Arc<H>,
     }
+
     impl<H: SharedService> SharedServiceServer<H> {
         /// The service, run by `handler`.
         #[must_use]
         pub fn new(handler: H) -> Self {
-            Self {
-                handler: ::std::sync::Arc::new(handler),
-            }
+            Self { handler: ::std::sync::Arc::new(handler) }
         }
+
         #[doc(hidden)]
         pub async fn dispatch(
             handler: &H,
@@ -103,26 +107,23 @@ pub mod shared {
             match request.method() {
                 "getStruct" => {
                     let arguments = request.arguments(((1, "key"),))?;
-                    request
-                        .reply(
-                            SharedService::get_struct(
-                                    handler,
-                                    request.context(),
-                                    arguments.0,
-                                )
-                                .await,
-                        )
+                    request.reply(
+                        SharedService::get_struct(handler, request.context(), arguments.0).await,
+                    )
                 }
                 _ => Err(request.unknown_method()),
             }
         }
     }
+
     ::thrift_nats_runtime::service!(SharedServiceServer, SharedService, "SharedService");
+
     /// Calls `SharedService`. Cheap to clone; all clones share the session.
     #[derive(Clone, Debug)]
     pub struct SharedServiceClient {
         client: ::thrift_nats_runtime::Client,
     }
+
     impl SharedServiceClient {
         /// Opens a session with the service that listens on `subject`, with all options at their defaults.
         ///
@@ -134,19 +135,18 @@ pub mod shared {
         ) -> ::thrift_nats_runtime::Result<Self> {
             ::thrift_nats_runtime::Client::connect(nats, subject).await.map(Self::new)
         }
+
         /// A client with options of its own: see `Client::builder` of the runtime.
         #[must_use]
         pub const fn new(client: ::thrift_nats_runtime::Client) -> Self {
             Self { client }
         }
+
         /// A client of `handler` in this process: the same encoding and dispatch, without NATS.
         pub fn in_process(handler: impl SharedService) -> Self {
-            Self::new(
-                ::thrift_nats_runtime::Client::in_process(
-                    SharedServiceServer::new(handler),
-                ),
-            )
+            Self::new(::thrift_nats_runtime::Client::in_process(SharedServiceServer::new(handler)))
         }
+
         /// Closes the session of all clones; calls in flight fail.
         ///
         /// # Errors
@@ -154,12 +154,14 @@ pub mod shared {
         pub async fn close(&self) -> ::thrift_nats_runtime::Result<()> {
             self.client.close().await
         }
+
         /// Gives what is kept under a key.
         pub fn get_struct(&self, key: i32) -> ::thrift_nats_runtime::Call<SharedStruct> {
             self.client.call("getStruct", &((1, key),))
         }
     }
 }
+
 /// Generated from `tutorial.thrift`.
 #[allow(
     clippy::allow_attributes,
@@ -192,7 +194,7 @@ pub mod shared {
     deprecated,
     unreachable_pub,
     unused_qualifications,
-    reason = "names, sizes, values and comments are the IDL's"
+    reason = "names, sizes, values and comments are the IDL's",
 )]
 #[rustfmt::skip]
 pub mod tutorial {
@@ -201,15 +203,15 @@ pub mod tutorial {
     /// A number that clients and servers share.
     pub const INT32CONSTANT: i32 = 9853;
     /// What to say, and to whom.
-    pub static MAPCONSTANT: ::std::sync::LazyLock<
-        ::std::collections::BTreeMap<::std::string::String, ::std::string::String>,
-    > = ::std::sync::LazyLock::new(|| ::std::collections::BTreeMap::from([
-        (::std::string::String::from("hello"), ::std::string::String::from("world")),
-        (::std::string::String::from("goodnight"), ::std::string::String::from("moon")),
-    ]));
+    pub static MAPCONSTANT: ::std::sync::LazyLock<::std::collections::BTreeMap<::std::string::String, ::std::string::String>> =
+        ::std::sync::LazyLock::new(|| ::std::collections::BTreeMap::from([
+            (::std::string::String::from("hello"), ::std::string::String::from("world")),
+            (::std::string::String::from("goodnight"), ::std::string::String::from("moon")),
+        ]));
     /// What to do with two numbers.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Operation(pub i32);
+
     impl Operation {
         /// `num1 + num2`
         pub const ADD: Self = Self(1);
@@ -226,6 +228,7 @@ pub mod tutorial {
             Self::MULTIPLY,
             Self::DIVIDE,
         ];
+
         /// The name of the value in the IDL; `None` for a number that has none.
         #[must_use]
         pub const fn name(self) -> ::core::option::Option<&'static str> {
@@ -238,7 +241,9 @@ pub mod tutorial {
             }
         }
     }
+
     ::thrift_nats_runtime::open_enum!(Operation, "Operation");
+
     /// A task for the calculator.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Work {
@@ -251,8 +256,11 @@ pub mod tutorial {
         /// What the client thinks of it.
         pub comment: ::core::option::Option<::std::string::String>,
     }
+
     impl ::thrift_nats_runtime::protocol::Value for Work {
-        const TTYPE: ::thrift_nats_runtime::protocol::TType = ::thrift_nats_runtime::protocol::TType::Struct;
+        const TTYPE: ::thrift_nats_runtime::protocol::TType =
+            ::thrift_nats_runtime::protocol::TType::Struct;
+
         fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
             &self,
             output: &mut O,
@@ -265,21 +273,22 @@ pub mod tutorial {
             output.struct_end();
             Ok(())
         }
+
         fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
             input: &mut I,
         ) -> ::thrift_nats_runtime::protocol::DecodeResult<Self> {
             let mut value = Self::default();
-            input
-                .read_struct(|field| match field.id {
-                    1 => field.read("num1", &mut value.num1),
-                    2 => field.read("num2", &mut value.num2),
-                    3 => field.read("op", &mut value.op),
-                    4 => field.read_optional("comment", &mut value.comment),
-                    _ => field.skip(),
-                })?;
+            input.read_struct(|field| match field.id {
+                1 => field.read("num1", &mut value.num1),
+                2 => field.read("num2", &mut value.num2),
+                3 => field.read("op", &mut value.op),
+                4 => field.read_optional("comment", &mut value.comment),
+                _ => field.skip(),
+            })?;
             Ok(value)
         }
     }
+
     /// What cannot be calculated, and why.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
     pub struct InvalidOperation {
@@ -288,8 +297,11 @@ pub mod tutorial {
         /// For a person to read.
         pub why: ::std::string::String,
     }
+
     impl ::thrift_nats_runtime::protocol::Value for InvalidOperation {
-        const TTYPE: ::thrift_nats_runtime::protocol::TType = ::thrift_nats_runtime::protocol::TType::Struct;
+        const TTYPE: ::thrift_nats_runtime::protocol::TType =
+            ::thrift_nats_runtime::protocol::TType::Struct;
+
         fn write<O: ::thrift_nats_runtime::protocol::OutputProtocol>(
             &self,
             output: &mut O,
@@ -300,25 +312,28 @@ pub mod tutorial {
             output.struct_end();
             Ok(())
         }
+
         fn read<I: ::thrift_nats_runtime::protocol::InputProtocol>(
             input: &mut I,
         ) -> ::thrift_nats_runtime::protocol::DecodeResult<Self> {
             let mut value = Self::default();
-            input
-                .read_struct(|field| match field.id {
-                    1 => field.read("whatOp", &mut value.what_op),
-                    2 => field.read("why", &mut value.why),
-                    _ => field.skip(),
-                })?;
+            input.read_struct(|field| match field.id {
+                1 => field.read("whatOp", &mut value.what_op),
+                2 => field.read("why", &mut value.why),
+                _ => field.skip(),
+            })?;
             Ok(value)
         }
     }
+
     impl ::core::fmt::Display for InvalidOperation {
         fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
             ::core::fmt::Debug::fmt(self, f)
         }
     }
+
     impl ::core::error::Error for InvalidOperation {}
+
     /// Calculates, and keeps a log of it.
     pub trait Calculator: super::shared::SharedService {
         /// Does nothing, and says when it is done.
@@ -328,9 +343,9 @@ pub mod tutorial {
         fn ping(
             &self,
             cx: &::thrift_nats_runtime::Context,
-        ) -> impl ::core::future::Future<
-            Output = ::thrift_nats_runtime::Result<()>,
-        > + ::core::marker::Send;
+        ) -> impl ::core::future::Future<Output = ::thrift_nats_runtime::Result<()>>
+            + ::core::marker::Send;
+
         /// Adds two numbers.
         ///
         /// # Errors
@@ -340,9 +355,9 @@ pub mod tutorial {
             cx: &::thrift_nats_runtime::Context,
             num1: i32,
             num2: i32,
-        ) -> impl ::core::future::Future<
-            Output = ::thrift_nats_runtime::Result<i32>,
-        > + ::core::marker::Send;
+        ) -> impl ::core::future::Future<Output = ::thrift_nats_runtime::Result<i32>>
+            + ::core::marker::Send;
+
         /// Does a piece of work, and keeps the result in the log under `logid`.
         ///
         /// # Errors
@@ -352,9 +367,9 @@ pub mod tutorial {
             cx: &::thrift_nats_runtime::Context,
             logid: i32,
             w: Work,
-        ) -> impl ::core::future::Future<
-            Output = ::thrift_nats_runtime::Result<i32, CalculatorCalculateError>,
-        > + ::core::marker::Send;
+        ) -> impl ::core::future::Future<Output = ::thrift_nats_runtime::Result<i32, CalculatorCalculateError>>
+            + ::core::marker::Send;
+
         /// Does something that nobody waits for.
         ///
         /// # Errors
@@ -362,22 +377,22 @@ pub mod tutorial {
         fn zip(
             &self,
             cx: &::thrift_nats_runtime::Context,
-        ) -> impl ::core::future::Future<
-            Output = ::thrift_nats_runtime::Result<()>,
-        > + ::core::marker::Send;
+        ) -> impl ::core::future::Future<Output = ::thrift_nats_runtime::Result<()>>
+            + ::core::marker::Send;
     }
+
     /// Serves `Calculator` with a handler.
     pub struct CalculatorServer<H> {
         handler: ::std::sync::Arc<H>,
     }
+
     impl<H: Calculator> CalculatorServer<H> {
         /// The service, run by `handler`.
         #[must_use]
         pub fn new(handler: H) -> Self {
-            Self {
-                handler: ::std::sync::Arc::new(handler),
-            }
+            Self { handler: ::std::sync::Arc::new(handler) }
         }
+
         #[doc(hidden)]
         pub async fn dispatch(
             handler: &H,
@@ -390,47 +405,38 @@ pub mod tutorial {
                 }
                 "add" => {
                     let arguments = request.arguments(((1, "num1"), (2, "num2")))?;
-                    request
-                        .reply(
-                            Calculator::add(
-                                    handler,
-                                    request.context(),
-                                    arguments.0,
-                                    arguments.1,
-                                )
-                                .await,
-                        )
+                    request.reply(
+                        Calculator::add(handler, request.context(), arguments.0, arguments.1).await,
+                    )
                 }
                 "calculate" => {
                     let arguments = request.arguments(((1, "logid"), (2, "w")))?;
-                    request
-                        .reply(
-                            Calculator::calculate(
-                                    handler,
-                                    request.context(),
-                                    arguments.0,
-                                    arguments.1,
-                                )
-                                .await,
-                        )
+                    request.reply(
+                        Calculator::calculate(
+                            handler,
+                            request.context(),
+                            arguments.0,
+                            arguments.1,
+                        ).await,
+                    )
                 }
                 "zip" => {
                     let () = request.arguments(())?;
                     request.no_reply(Calculator::zip(handler, request.context()).await)
                 }
-                _ => {
-                    super::shared::SharedServiceServer::<H>::dispatch(handler, request)
-                        .await
-                }
+                _ => super::shared::SharedServiceServer::<H>::dispatch(handler, request).await,
             }
         }
     }
+
     ::thrift_nats_runtime::service!(CalculatorServer, Calculator, "Calculator");
+
     /// Calls `Calculator`. Cheap to clone; all clones share the session.
     #[derive(Clone, Debug)]
     pub struct CalculatorClient {
         client: ::thrift_nats_runtime::Client,
     }
+
     impl CalculatorClient {
         /// Opens a session with the service that listens on `subject`, with all options at their defaults.
         ///
@@ -442,17 +448,18 @@ pub mod tutorial {
         ) -> ::thrift_nats_runtime::Result<Self> {
             ::thrift_nats_runtime::Client::connect(nats, subject).await.map(Self::new)
         }
+
         /// A client with options of its own: see `Client::builder` of the runtime.
         #[must_use]
         pub const fn new(client: ::thrift_nats_runtime::Client) -> Self {
             Self { client }
         }
+
         /// A client of `handler` in this process: the same encoding and dispatch, without NATS.
         pub fn in_process(handler: impl Calculator) -> Self {
-            Self::new(
-                ::thrift_nats_runtime::Client::in_process(CalculatorServer::new(handler)),
-            )
+            Self::new(::thrift_nats_runtime::Client::in_process(CalculatorServer::new(handler)))
         }
+
         /// Closes the session of all clones; calls in flight fail.
         ///
         /// # Errors
@@ -460,14 +467,17 @@ pub mod tutorial {
         pub async fn close(&self) -> ::thrift_nats_runtime::Result<()> {
             self.client.close().await
         }
+
         /// Does nothing, and says when it is done.
         pub fn ping(&self) -> ::thrift_nats_runtime::Call<()> {
             self.client.call("ping", &())
         }
+
         /// Adds two numbers.
         pub fn add(&self, num1: i32, num2: i32) -> ::thrift_nats_runtime::Call<i32> {
             self.client.call("add", &((1, num1), (2, num2)))
         }
+
         /// Does a piece of work, and keeps the result in the log under `logid`.
         pub fn calculate(
             &self,
@@ -476,10 +486,12 @@ pub mod tutorial {
         ) -> ::thrift_nats_runtime::Call<i32, CalculatorCalculateError> {
             self.client.call("calculate", &((1, logid), (2, w)))
         }
+
         /// Does something that nobody waits for.
         pub fn zip(&self) -> ::thrift_nats_runtime::Call<()> {
             self.client.oneway("zip", &())
         }
+
         /// Gives what is kept under a key.
         pub fn get_struct(
             &self,
@@ -488,6 +500,7 @@ pub mod tutorial {
             self.client.call("getStruct", &((1, key),))
         }
     }
+
     /// What `calculate` can fail with.
     #[derive(Clone, Debug, PartialEq)]
     pub enum CalculatorCalculateError {
@@ -496,7 +509,8 @@ pub mod tutorial {
         /// Everything that is not in the IDL.
         Rpc(::thrift_nats_runtime::Error),
     }
+
     ::thrift_nats_runtime::method_error!(
-        CalculatorCalculateError { 1 => Ouch("ouch") } from Ouch(InvalidOperation)
+        CalculatorCalculateError { 1 => Ouch("ouch") } from Ouch(InvalidOperation),
     );
 }
