@@ -147,9 +147,13 @@ fn service_names(
     // What was put behind it to tell it from another name would be in the middle.
     let name = items[id.index()].name.trim_end_matches('_');
     let mut room = Room::new(&[]);
+    // Of the client, which has all functions and some of its own.
+    let mut client_methods = Room::new(&CLIENT_RESERVED).into_taken();
     let mut ancestor = *extends;
     while let Some(parent) = ancestor {
         room.taken.extend(items[parent.index()].members.iter().cloned());
+        let inherited = items[parent.index()].service.iter().flat_map(|names| &names.functions);
+        client_methods.extend(inherited.map(|names| names.client_method.clone()));
         let ItemKind::Service { extends, .. } = &program.item(parent).kind else { break };
         ancestor = *extends;
     }
@@ -168,10 +172,10 @@ fn service_names(
             fields.iter().map(|field| Wanted::of(&field.name, &field.annotations, case)).collect::<Vec<_>>()
         };
         FunctionNames {
-            client_method: if CLIENT_RESERVED.contains(&method.as_str()) {
-                format!("{method}_")
-            } else {
-                method.clone()
+            client_method: {
+                let name = free(method.clone(), &client_methods);
+                client_methods.insert(name.clone());
+                name
             },
             parameters: Room::new(&["cx"]).name(&wanted(snake, &function.arguments), &mut Vec::new()),
             fields: Room::new(&[]).name(&wanted(snake, &function.arguments), diagnostics),
@@ -225,8 +229,10 @@ fn modules(program: &Program) -> Vec<ModulePath> {
     modules.into_iter().flatten().collect()
 }
 
+/// The types that generated code names without a path.
+const PRIMITIVE: [&str; 7] = ["bool", "i8", "i16", "i32", "i64", "f64", "str"];
+
 fn module_name(written: &str) -> String {
-    const PRIMITIVE: [&str; 7] = ["bool", "i8", "i16", "i32", "i64", "f64", "str"];
     let name = snake(&written.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
     if PRIMITIVE.contains(&name.as_str()) { format!("{name}_") } else { name }
 }
@@ -356,6 +362,8 @@ fn usable(name: &str) -> bool {
     chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !matches!(name, "_" | "self" | "Self" | "super" | "crate")
+        // Generated code says these without a path.
+        && !PRIMITIVE.contains(&name)
 }
 
 #[cfg(test)]

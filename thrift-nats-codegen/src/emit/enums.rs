@@ -60,13 +60,17 @@ impl Emitter<'_> {
             let text = &value.name.text;
             quote! { , #text => #member }
         });
-        let mut derives = self.derives(&item.annotations);
+        let mut derives: Vec<TokenStream> =
+            ["Clone", "Copy", "Debug", "Default", "PartialEq", "Eq", "PartialOrd", "Ord", "Hash"]
+                .map(|name| name.parse().expect("a name is a token"))
+                .into();
+        derives.extend(self.derives(&item.annotations, &derives));
         derives.extend(self.serde_derives());
         let (attributes, serde) = (self.type_attributes(id), self.serde_enum());
         quote! {
             #doc
             #deprecated
-            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash #(, #derives)*)]
+            #[derive(#(#derives),*)]
             #serde
             #attributes
             pub struct #name(pub i32);

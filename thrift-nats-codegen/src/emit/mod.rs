@@ -116,6 +116,9 @@ impl Emitter<'_> {
                     clippy::zero_sized_map_values,
                     dead_code,
                     deprecated,
+                    non_camel_case_types,
+                    non_snake_case,
+                    non_upper_case_globals,
                     unreachable_pub,
                     unused_qualifications,
                     reason = "names, sizes, values and comments are the IDL's"

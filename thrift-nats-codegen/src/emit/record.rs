@@ -48,7 +48,7 @@ impl Emitter<'_> {
         let mut derives = vec![quote! { Clone }, quote! { Debug }];
         derives.extend(record.has_zero_default().then(|| quote! { Default }));
         derives.extend(self.comparisons(id));
-        derives.extend(self.derives(&item.annotations));
+        derives.extend(self.derives(&item.annotations, &derives));
         derives.extend(self.serde_derives());
         let (attributes, serde) = (self.type_attributes(id), self.serde_struct());
         let name = &record.name;
@@ -91,11 +91,14 @@ impl Emitter<'_> {
     }
 
     /// What `rust.derive` adds.
-    pub(super) fn derives(&self, annotations: &[Annotation]) -> Vec<TokenStream> {
+    pub(super) fn derives(&self, annotations: &[Annotation], present: &[TokenStream]) -> Vec<TokenStream> {
+        let present: Vec<String> = present.iter().map(ToString::to_string).collect();
         let lists = annotations.iter().filter(|annotation| annotation.key == "rust.derive");
         let paths =
             lists.flat_map(|list| list.value.split(',')).map(str::trim).filter(|path| !path.is_empty());
-        paths.filter_map(|path| path.parse().ok()).collect()
+        // Those that are derived anyway, asked for once more, are there already.
+        let others = paths.filter(|path| !present.iter().any(|name| name == path));
+        others.filter_map(|path| path.parse().ok()).collect()
     }
 
     /// `Default`, where it cannot be derived.

@@ -18,7 +18,7 @@ impl Emitter<'_> {
         let position = self.position_in(id);
         let mut derives = vec![quote! { Clone }, quote! { Debug }];
         derives.extend(self.comparisons(id));
-        derives.extend(self.derives(&item.annotations));
+        derives.extend(self.derives(&item.annotations, &derives));
         derives.extend(self.serde_derives());
         let (attributes, serde) = (self.type_attributes(id), self.serde_enum());
         let members: Vec<_> = fields.iter().zip(names.members.iter().map(|member| ident(member))).collect();

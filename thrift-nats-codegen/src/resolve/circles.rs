@@ -36,6 +36,20 @@ pub(super) fn circles(edges: &[Vec<Edge>]) -> Vec<Vec<(ItemId, Place)>> {
 /// How many steps of a circle an error shows.
 const SHOWN_STEPS: usize = 8;
 
+/// How many parts a type may have when its typedefs are written out.
+const MOST_PARTS: usize = 1000;
+
+fn parts_of(ty: &Ty, typedefs: &[usize]) -> usize {
+    match &ty.kind {
+        TyKind::List(element) | TyKind::Set(element) => parts_of(element, typedefs).saturating_add(1),
+        TyKind::Map(key, value) => {
+            parts_of(key, typedefs).saturating_add(parts_of(value, typedefs)).saturating_add(1)
+        }
+        TyKind::Item(id) => typedefs[id.index()],
+        TyKind::Base(_) | TyKind::Uuid | TyKind::Unknown => 1,
+    }
+}
+
 impl Checker<'_> {
     fn circle_error(&self, circle: &[(ItemId, Place)], what: &str, label: &str) -> Diagnostic {
         let name = |id: ItemId| self.program.item(id).name.text.as_str();
@@ -68,6 +82,40 @@ impl Checker<'_> {
                 if let ItemKind::Typedef(ty) = &mut self.program.items[id.index()].kind {
                     ty.kind = TyKind::Unknown;
                 }
+            }
+        }
+    }
+
+    /// Typedefs that stand for types of more parts than anybody means: two dozen lines can stand for millions. Behind this
+    /// check, going through a type takes a bounded time.
+    pub(super) fn immense_typedefs(&mut self) {
+        let edges = self.each(|item| match &item.kind {
+            ItemKind::Typedef(ty) => {
+                let mut edges = Vec::new();
+                self.typedefs_in(ty, &mut edges);
+                edges.iter().map(|edge| edge.to.index()).collect()
+            }
+            _ => Vec::new(),
+        });
+        let component = Graph { edges }.components();
+        let mut order: Vec<usize> = (0..component.len()).collect();
+        // A component is numbered after all that it leads to.
+        order.sort_by_key(|index| component[*index]);
+        let mut parts = vec![1_usize; component.len()];
+        for index in order {
+            let ItemKind::Typedef(ty) = &self.program.items[index].kind else { continue };
+            parts[index] = parts_of(ty, &parts);
+            if parts[index] > MOST_PARTS {
+                let item = &self.program.items[index];
+                let text =
+                    format!("typedef `{}` stands for a type of more than {MOST_PARTS} parts", item.name.text);
+                let error = Diagnostic::error(ty.place, text).label("too large when written out");
+                self.report(error.help("make a `struct` of a part of it"));
+                // Said once: what is made of it is of this size too.
+                if let ItemKind::Typedef(ty) = &mut self.program.items[index].kind {
+                    ty.kind = TyKind::Unknown;
+                }
+                parts[index] = 1;
             }
         }
     }

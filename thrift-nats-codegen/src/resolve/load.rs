@@ -195,9 +195,12 @@ fn near_file(folder: &Path, written: &Path) -> Option<String> {
         path => path,
     });
     let names = entries.ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let names: Vec<String> = names.filter(|name| name.ends_with(".thrift")).collect();
-    let near = super::hints::nearest(wanted, names.iter().map(String::as_str))?;
-    Some(within.join(near).to_string_lossy().replace('\\', "/"))
+    let stem = |name: &str| name.strip_suffix(".thrift").map(str::to_owned);
+    let names: Vec<String> = names.filter_map(|name| stem(&name)).collect();
+    // What all of them end in makes none of them likely.
+    let wanted = stem(wanted).unwrap_or_else(|| wanted.to_owned());
+    let near = super::hints::nearest(&wanted, names.iter().map(String::as_str))?;
+    Some(within.join(format!("{near}.thrift")).to_string_lossy().replace('\\', "/"))
 }
 
 fn reason(error: &io::Error) -> String {

@@ -41,6 +41,7 @@ pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf]) -> Resolved 
     checker.duplicate_definitions(&files);
     checker.definitions();
     checker.typedef_circles();
+    checker.immense_typedefs();
     checker.services();
     checker.infinite_structs();
     checker.find_keys();

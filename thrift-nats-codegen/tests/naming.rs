@@ -1,0 +1,80 @@
+//! Names that meet, and names that are chosen.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+use thrift_nats_codegen::{Error, Generated, Options};
+
+fn generate(text: &str) -> Result<Generated, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("names.thrift");
+    std::fs::write(&path, text).unwrap();
+    Options::new().generate([path])
+}
+
+#[test]
+fn functions_that_meet_names_of_the_client_get_out_of_the_way_of_each_other_too() {
+    let text =
+        "service A { void close(), void close_(), void Close() }\nservice B extends A { void CLOSE() }";
+    let code = generate(text).unwrap().code;
+    let (_, client) = code.split_once("impl BClient").unwrap();
+    let mut methods: Vec<&str> =
+        client.split("pub fn ").skip(1).map(|rest| rest.split('(').next().unwrap()).collect();
+    let all = methods.len();
+    methods.sort_unstable();
+    methods.dedup();
+    assert_eq!(methods.len(), all, "{methods:?}");
+}
+
+#[test]
+fn names_that_meet_are_told_apart_with_a_warning_at_both() {
+    let generated = generate("struct FooBar {}\nstruct foo_bar {}").unwrap();
+    assert!(generated.code.contains("struct FooBar {") && generated.code.contains("struct FooBar_ {"));
+    let warning = generated.warnings.iter().next().unwrap();
+    assert_eq!(warning.message(), "becomes `FooBar_` in Rust");
+    assert_eq!(warning.notes().count(), 1);
+}
+
+#[test]
+fn a_name_can_be_chosen_if_it_is_one_and_free() {
+    let code = generate("struct A { 1: i32 x (rust.name = \"y\") } (rust.name = \"B\")").unwrap().code;
+    assert!(code.contains("pub struct B {") && code.contains("pub y: i32"), "{code}");
+    for (wrong, why) in [
+        ("struct A {} (rust.name = \"1a\")", "not an identifier of Rust"),
+        ("struct A {} (rust.name = \"f64\")", "not an identifier of Rust"),
+        ("struct A {} (rust.name = \"Self\")", "not an identifier of Rust"),
+        ("struct A {}\nstruct B {} (rust.name = \"C\")\nstruct D {} (rust.name = \"C\")", "taken already"),
+        ("struct A { 1: i32 x } (rust.names = \"B\")", "nothing would come of it"),
+        ("service S { void f() (rust.derive = \"Eq\") }", "nothing would come of it"),
+        ("struct A {} (rust.derive = \"Foo(\")", "expected paths"),
+    ] {
+        let error = generate(wrong).unwrap_err().to_string();
+        assert!(error.contains(why), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_trait_that_is_derived_anyway_may_be_asked_for() {
+    let code = generate("struct A {} (rust.derive = \"Clone, Copy\")\nenum E {} (rust.derive = \"Hash\")")
+        .unwrap()
+        .code;
+    assert_eq!(
+        code.matches("Clone").count(),
+        3,
+        "once for each type, and in no other place but the server's: {code}"
+    );
+    assert!(code.contains("Copy"));
+}
+
+#[test]
+fn a_few_typedefs_cannot_stand_for_millions_of_types() {
+    let mut text = String::from("typedef map<i32, i32> A0\n");
+    for level in 1..=60 {
+        text += &format!("typedef map<A{}, A{}> A{level}\n", level - 1, level - 1);
+    }
+    let error = generate(&text).unwrap_err();
+    assert!(error.to_string().contains("stands for a type of more than 1000 parts"), "{error}");
+    assert_eq!(
+        error.report().len(),
+        6,
+        "where it becomes too large, and not for each that is made of it: {error}"
+    );
+}
