@@ -56,12 +56,13 @@ fn a_trait_that_is_derived_anyway_may_be_asked_for() {
     let code = generate("struct A {} (rust.derive = \"Clone, Copy\")\nenum E {} (rust.derive = \"Hash\")")
         .unwrap()
         .code;
-    assert_eq!(
-        code.matches("Clone").count(),
-        3,
-        "once for each type, and in no other place but the server's: {code}"
-    );
-    assert!(code.contains("Copy"));
+    let derives: Vec<&str> = code.lines().filter(|line| line.contains("#[derive(")).collect();
+    assert_eq!(derives.len(), 2, "{code}");
+    for derive in derives {
+        for name in ["Clone", "Copy", "Hash"] {
+            assert_eq!(derive.matches(name).count(), 1, "{derive}");
+        }
+    }
 }
 
 #[test]

@@ -63,13 +63,13 @@ async fn serve(common: &Common) -> Result<(), BoxError> {
     let server = server::start(&connect(&url).await?, common).await?;
     println!("serving on `{}` at {url}; Ctrl-C to end", common.subject);
     println!("in another terminal: calculator client --nats {url} --subject {}", common.subject);
-    tokio::signal::ctrl_c().await?;
+    ended().await?;
     // What was taken up is answered; clients move to another server without losing a call.
     Ok(server.drain(Duration::from_secs(10)).await?)
 }
 
 async fn call(common: &Common) -> Result<(), BoxError> {
-    let url = common.nats.as_deref().unwrap_or("nats://localhost:4222");
+    let url = common.nats.as_deref().filter(|url| !url.is_empty()).unwrap_or("nats://localhost:4222");
     client::run(&connect(url).await?, &common.subject).await
 }
 
@@ -79,6 +79,20 @@ async fn demo(common: &Common) -> Result<(), BoxError> {
     let server = server::start(&nats, common).await?;
     client::run(&nats, &common.subject).await?;
     Ok(server.drain(Duration::from_secs(10)).await?)
+}
+
+/// Waits for Ctrl-C, or for whoever runs services to end this one.
+async fn ended() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 /// The URL that was given, or that of a NATS server which lives as long as what is returned with it.
@@ -92,7 +106,9 @@ fn nats_server(common: &Common) -> Result<(String, Option<NatsServer>), BoxError
 
 async fn connect(url: &str) -> Result<async_nats::Client, BoxError> {
     async_nats::connect(url).await.map_err(|error| {
-        format!("cannot connect to NATS at {url}: {error}; name a running server with --nats or NATS_URL")
+        // What stands before the `@` is nobody's business.
+        let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
+        format!("cannot connect to NATS at {shown}: {error}; name a running server with --nats or NATS_URL")
             .into()
     })
 }
