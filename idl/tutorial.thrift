@@ -20,7 +20,7 @@ enum Operation {
   /** `num1 * num2` */
   MULTIPLY = 3,
   /** `num1 / num2`, without remainder */
-  DIVIDE = 4
+  DIVIDE = 4,
 }
 
 /** A task for the calculator. */
@@ -32,7 +32,7 @@ struct Work {
   /** What to do with them. */
   3: Operation op,
   /** What the client thinks of it. */
-  4: optional string comment
+  4: optional string comment,
 }
 
 /** What cannot be calculated, and why. */
@@ -40,7 +40,7 @@ exception InvalidOperation {
   /** The number of the operation. */
   1: i32 whatOp,
   /** For a person to read. */
-  2: string why
+  2: string why,
 }
 
 /** Calculates, and keeps a log of it. */
@@ -55,5 +55,5 @@ service Calculator extends shared.SharedService {
   i32 calculate(1: i32 logid, 2: Work w) throws (1: InvalidOperation ouch),
 
   /** Does something that nobody waits for. */
-  oneway void zip()
+  oneway void zip(),
 }

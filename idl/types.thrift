@@ -12,7 +12,7 @@ enum Colour {
   GREEN = 5,
   /** Comes after green. */
   Blue,
-  ALSO_GREEN = 5 (deprecated = "say `GREEN`")
+  ALSO_GREEN = 5 (deprecated = "say `GREEN`"),
 }
 
 const bool YES = true
@@ -40,7 +40,7 @@ const list<string> SAME_WORDS = WORDS
 struct Point {
   1: required i32 x = 1,
   2: i32 y,
-  3: optional string label
+  3: optional string label,
 }
 
 struct Defaults {
@@ -60,21 +60,21 @@ struct Defaults {
   14: Point point = {"x": 4, "y": 5},
   15: Shape shape = {"point": {"x": 9}},
   16: optional i32 maybe = 3,
-  17: optional string nothing
+  17: optional string nothing,
 }
 
 union Shape {
   1: double circle,
   2: Point point,
   3: list<Shape> many,
-  4: string name
+  4: string name,
 }
 
 /** A field that must be there, after one with an implicit id. */
 struct Strict {
   i32 implicit,
   1: required string must,
-  2: required Shape shape
+  2: required Shape shape,
 }
 
 struct Tree {
@@ -82,17 +82,17 @@ struct Tree {
   2: optional Tree left,
   3: Tree right,
   4: list<Tree> children,
-  5: optional Branch branch
+  5: optional Branch branch,
 }
 
 struct Branch {
   1: Tree & tree,
-  2: optional Branch next
+  2: optional Branch next,
 }
 
 union Either {
   1: Either nested,
-  2: bool leaf
+  2: bool leaf,
 }
 
 /** Doubles and containers in keys. */
@@ -101,21 +101,32 @@ struct Keys {
   2: map<list<double>, string> paths,
   3: map<Key, i32> by_key,
   4: set<set<i64>> nested,
-  5: map<map<string, double>, map<uuid, binary>> deep
+  5: map<map<string, double>, map<uuid, binary>> deep,
 }
 
 struct Key {
   1: double weight,
   2: list<double> weights,
   3: Colour colour,
-  4: optional KeyShape shape
+  4: optional KeyShape shape,
 }
 
-union KeyShape { 1: double circle }
+union KeyShape {
+  1: double circle,
+}
 
-exception Speaks { 1: string message, 2: i32 code }
-exception Silent { 1: optional i32 code } (message = "nothing")
-exception Chosen { 1: optional string why } (message = "why")
+exception Speaks {
+  1: string message,
+  2: i32 code,
+}
+
+exception Silent {
+  1: optional i32 code,
+} (message = "nothing")
+
+exception Chosen {
+  1: optional string why,
+} (message = "why")
 
 struct Empty {}
 union Void {}
@@ -137,28 +148,76 @@ struct Self {
   12: i32 fooBar,
   13: i32 foo_bar (rust.name = "foo_bar_two"),
   14: optional Option Option,
-  15: Result Result
+  15: Result Result,
 }
 
-struct Option { 1: Vec vec }
-struct Vec { 1: optional string Box }
-struct Result { 1: Default default, 2: Box boxed }
-struct Box { 1: binary Bytes }
-struct Default { 1: list<Vec> list }
-struct String { 1: string string }
-struct Some { 1: None none }
-struct None { 1: bool ok }
-enum Ok { Err = 1, Some = 2, self = 3, VALUES = 4 }
-struct H { 1: i32 h }
-struct I { 1: O o }
-struct O { 1: i32 i }
-struct PascalCase { 1: i32 a }
-struct pascal_case { 1: i32 b }
+struct Option {
+  1: Vec vec,
+}
 
-exception Error { 1: string Debug }
+struct Vec {
+  1: optional string Box,
+}
+
+struct Result {
+  1: Default default,
+  2: Box boxed,
+}
+
+struct Box {
+  1: binary Bytes,
+}
+
+struct Default {
+  1: list<Vec> list,
+}
+
+struct String {
+  1: string string,
+}
+
+struct Some {
+  1: None none,
+}
+
+struct None {
+  1: bool ok,
+}
+
+enum Ok { Err = 1, Some = 2, self = 3, VALUES = 4 }
+
+struct H {
+  1: i32 h,
+}
+
+struct I {
+  1: O o,
+}
+
+struct O {
+  1: i32 i,
+}
+
+struct PascalCase {
+  1: i32 a,
+}
+
+struct pascal_case {
+  1: i32 b,
+}
+
+exception Error {
+  1: string Debug,
+}
 
 service Type extends shared.SharedService {
-  string echo(1: string self, 2: Self cx, 3: i32 request, 4: i32 handler, 5: list<Option> arguments = []),
+  string echo(
+    1: string self,
+    2: Self cx,
+    3: i32 request,
+    4: i32 handler,
+    5: list<Option> arguments = [],
+  ),
   void close(),
   i32 new(1: Count count = LIMIT) throws (1: Error err, 2: Speaks rpc, 3: Speaks again),
   Self Self(),
@@ -166,8 +225,8 @@ service Type extends shared.SharedService {
   Shape shape(1: Shape shape) throws (1: Chosen chosen) (idempotent = "true"),
   Defaults defaults(),
   Keys keys(1: Keys keys),
-  Tree tree(1: Tree tree)
-} 
+  Tree tree(1: Tree tree),
+}
 
 service Quiet {}
 

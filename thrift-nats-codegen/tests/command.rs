@@ -127,3 +127,40 @@ fn warnings_are_shown_and_may_be_denied() {
     let (code, shown, _) = run(folder.path(), &["warn.thrift", "--deny-warnings"]);
     assert_eq!((code, shown.as_str()), (1, ""));
 }
+
+#[test]
+fn fmt_writes_files_anew_and_check_only_names_them() {
+    let folder = folder(&[
+        ("a.thrift", "struct A{1:i32 x;2:  string y}// the end"),
+        ("b.thrift", "struct B { 1: i32"),
+    ]);
+    let (code, _, said) = run(folder.path(), &["fmt", "--check", "a.thrift"]);
+    assert_eq!((code, said.trim()), (1, "`a.thrift` is not formatted"));
+    assert_eq!(run(folder.path(), &["fmt", "a.thrift"]), (0, String::new(), String::new()));
+    let formatted = fs::read_to_string(folder.path().join("a.thrift")).unwrap();
+    assert!(
+        formatted.contains("  1: i32 x,\n  2: string y,\n") && formatted.contains("// the end"),
+        "{formatted}"
+    );
+    assert_eq!(run(folder.path(), &["fmt", "--check", "a.thrift"]).0, 0);
+    // What has mistakes is left as it is.
+    let (code, _, said) = run(folder.path(), &["fmt", "b.thrift"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("b.thrift:1:"), "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join("b.thrift")).unwrap(), "struct B { 1: i32");
+    // Formatting must not change bytes that it cannot read.
+    fs::write(folder.path().join("c.thrift"), b"// caf\xE9\nstruct C{}").unwrap();
+    let (code, _, said) = run(folder.path(), &["fmt", "c.thrift"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("not UTF-8"), "{said}");
+    assert_eq!(fs::read(folder.path().join("c.thrift")).unwrap(), b"// caf\xE9\nstruct C{}");
+}
+
+#[test]
+fn the_projects_own_files_are_formatted() {
+    let idl = Path::new(env!("CARGO_MANIFEST_DIR")).join("../idl");
+    for entry in fs::read_dir(&idl).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert_eq!(run(&idl, &["fmt", "--check", &name]), (0, String::new(), String::new()), "{name}");
+    }
+}

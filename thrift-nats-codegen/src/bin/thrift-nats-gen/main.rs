@@ -4,6 +4,7 @@ mod ast;
 mod audit;
 mod check;
 mod docs;
+mod fmt;
 mod generate;
 mod show;
 
@@ -28,6 +29,8 @@ enum Command {
     Generate(generate::Generate),
     /// Say what is wrong with files, and generate nothing
     Check(check::Check),
+    /// Format files, with all their comments
+    Fmt(fmt::Fmt),
     /// Say what breaks between two versions of an IDL
     Audit(audit::Audit),
     /// Write the syntax tree of a file to the standard output
@@ -47,13 +50,14 @@ Examples:
   thrift-nats-gen idl/tutorial.thrift --out src/api --check  fail if it is out of date
   thrift-nats-gen -I idl/common idl/orders.thrift            show what would be written
   thrift-nats-gen check idl/*.thrift                         show every mistake
+  thrift-nats-gen fmt --check idl/*.thrift                   fail if a file is not formatted
   thrift-nats-gen audit v1/orders.thrift v2/orders.thrift    show what breaks from v1 to v2
   thrift-nats-gen ast idl/tutorial.thrift                    show the syntax tree, as JSON
   thrift-nats-gen docs idl/*.thrift --out target/idl-docs    write target/idl-docs/index.html
 
 Exit codes:
   0  all went well
-  1  the IDL has errors, a change breaks peers (audit), the file is out of date (--check), or cannot be written
+  1  the IDL has errors, a change breaks peers (audit), a file is out of date or not formatted (--check), or cannot be written
   2  the command line is wrong";
 
 fn main() -> ExitCode {
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         None => generate::run(&generate),
         Some(Command::Generate(arguments)) => generate::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Fmt(arguments)) => fmt::run(&arguments),
         Some(Command::Audit(arguments)) => audit::run(&arguments),
         Some(Command::Ast(arguments)) => ast::run(&arguments),
         Some(Command::Docs(arguments)) => docs::run(&arguments),

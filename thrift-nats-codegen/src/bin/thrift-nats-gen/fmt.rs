@@ -1,0 +1,80 @@
+//! `fmt`: files in one style. Every comment stays, and what the files mean.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use thrift_nats_codegen::{Error, ParsedFile};
+
+use crate::show;
+
+#[derive(Debug, Args)]
+pub(crate) struct Fmt {
+    /// The `.thrift` files, which are written anew where they change; `-` formats the standard input to the output
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Write nothing; name the files that would change, and fail if there are any
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(arguments: &Fmt) -> Result<ExitCode, Error> {
+    let mut failed = false;
+    for file in &arguments.files {
+        failed |= if file.as_os_str() == "-" { !standard_input() } else { !format(file, arguments.check)? };
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Formats a file; false if it was not, or would change where nothing is written.
+fn format(path: &Path, check: bool) -> Result<bool, Error> {
+    let parsed = ParsedFile::read(path)?;
+    if !parsed.errors.is_empty() {
+        show::report(&parsed.errors);
+        return Ok(false);
+    }
+    let shown = path.display();
+    // The text of a file with bytes that are no UTF-8 is not what is on the disk.
+    if std::fs::read(path).is_ok_and(|bytes| bytes != parsed.text.as_bytes()) {
+        eprintln!("error: `{shown}` is not UTF-8, and is left as it is");
+        return Ok(false);
+    }
+    let Ok(formatted) = thrift_parser::format(&parsed.text) else {
+        eprintln!("error: `{shown}` cannot be formatted, and is left as it is");
+        return Ok(false);
+    };
+    if formatted == parsed.text {
+        return Ok(true);
+    }
+    if check {
+        eprintln!("`{shown}` is not formatted");
+        return Ok(false);
+    }
+    if let Err(error) = std::fs::write(path, formatted) {
+        eprintln!("error: cannot write `{shown}`: {error}");
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn standard_input() -> bool {
+    let mut text = String::new();
+    if let Err(error) = std::io::stdin().read_to_string(&mut text) {
+        eprintln!("error: cannot read the standard input: {error}");
+        return false;
+    }
+    match thrift_parser::format(&text) {
+        Ok(formatted) => {
+            show::output(&formatted);
+            true
+        }
+        Err(errors) => {
+            for error in errors {
+                let line = text[..error.span.start as usize].matches('\n').count() + 1;
+                eprintln!("error: line {line} of the standard input: {}", error.message);
+            }
+            false
+        }
+    }
+}
