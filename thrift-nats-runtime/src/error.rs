@@ -17,6 +17,14 @@ pub enum Error {
     /// The server answered with a TApplicationException. A handler may return one, too.
     #[error(transparent)]
     Application(#[from] ApplicationException),
+    /// The subject of a service is none that NATS takes.
+    #[error("`{subject}` is no subject for a service: {reason}")]
+    InvalidSubject {
+        /// The subject.
+        subject: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// Nobody listens on the service's subject.
     #[error("no server listens on `{subject}`")]
     NoServer {
@@ -211,7 +219,8 @@ impl From<&Error> for ApplicationException {
         match error {
             Error::Application(exception) => exception.clone(),
             Error::Decode(error) => Self::new(ApplicationExceptionKind::PROTOCOL_ERROR, error.to_string()),
-            Error::NoServer { .. }
+            Error::InvalidSubject { .. }
+            | Error::NoServer { .. }
             | Error::Connect { .. }
             | Error::DeadlineExceeded { .. }
             | Error::SessionEnded { .. }

@@ -14,6 +14,7 @@ pub(crate) use self::request::contain_panic;
 pub use self::request::{Reply, Request};
 use crate::error::Error;
 use crate::protocol::Limits;
+use crate::session::check_service_subject;
 
 /// What a call comes to, later.
 pub type ReplyFuture = std::pin::Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
@@ -79,8 +80,11 @@ impl Server {
     /// Serves `service`; returns once it is listening: a handshake that is sent from then on is answered.
     ///
     /// # Errors
-    /// [`Error::Nats`] if NATS cannot be subscribed to, or does not confirm it within 10 s.
+    /// [`Error::InvalidSubject`] where the subject is none; [`Error::Nats`] if NATS cannot be subscribed to, or does not confirm it within 10 s.
     pub async fn serve(self, service: impl Service) -> Result<RunningServer, Error> {
+        if let Err(reason) = check_service_subject(&self.subject) {
+            return Err(Error::InvalidSubject { subject: self.subject, reason });
+        }
         RunningServer::start(self.nats, self.subject, self.options, Arc::new(service)).await
     }
 }

@@ -19,7 +19,7 @@ pub use self::client::Outcome;
 pub(crate) use self::client::{ClientSession, Ended, Event, Incoming};
 pub use self::disconnect::{CloseReason, PeerReason};
 pub(crate) use self::server::ServerSession;
-pub(crate) use self::subject::{Address, random_token};
+pub(crate) use self::subject::{Address, check_service_subject, random_token};
 
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;

@@ -49,9 +49,43 @@ pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
     reply.rsplit_once('.')?.1.parse().ok()
 }
 
+/// The longest subject of a service, in bytes. NATS closes the connection, and with it every session, where the line of
+/// a message is longer than 4 KiB, and the reply subject stands in it too.
+const SERVICE_SUBJECT_MAX: usize = 2048;
+
+/// Checks a subject that a service is to be served or called on; the error says what is wrong with it. Wildcards are none
+/// of its business: a server may listen on many subjects at once.
+pub(crate) fn check_service_subject(subject: &str) -> Result<(), &'static str> {
+    if subject.is_empty() {
+        return Err("it is empty");
+    }
+    if subject.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("it has white space or a control character in it");
+    }
+    if subject.split('.').any(str::is_empty) {
+        return Err("it has nothing before, behind or between its dots");
+    }
+    if subject.len() > SERVICE_SUBJECT_MAX {
+        return Err("it is longer than 2048 bytes");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subject_that_nats_does_not_take_is_refused() {
+        for subject in ["", " ", "a b", "a\tb", "a\r\nPUB b 0", "a\0", "a\u{a0}b", ".", ".a", "a.", "a..b"] {
+            assert!(check_service_subject(subject).is_err(), "{subject:?}");
+        }
+        for subject in ["a", "calc.eu-1", "$SYS.x", "ünïcode", "calc.*", "calc.>"] {
+            assert_eq!(check_service_subject(subject), Ok(()), "{subject:?}");
+        }
+        assert!(check_service_subject(&"a".repeat(SERVICE_SUBJECT_MAX)).is_ok());
+        assert!(check_service_subject(&"a".repeat(SERVICE_SUBJECT_MAX + 1)).is_err());
+    }
 
     #[test]
     fn tokens_are_long_and_differ() {
