@@ -104,7 +104,9 @@ fn what_fits_stays_on_its_line() {
     );
     assert_format(
         &format!("typedef list<string (a = \"{long}{long}\")> A (b = \"{long}\", c = \"{long}\")"),
-        &format!("typedef list<string (a = \"{long}{long}\")> A (\n  b = \"{long}\",\n  c = \"{long}\",\n)\n"),
+        &format!(
+            "typedef list<string (a = \"{long}{long}\")> A (\n  b = \"{long}\",\n  c = \"{long}\",\n)\n"
+        ),
     );
 }
 

@@ -2,7 +2,7 @@
 //!
 //! No test measures time: what is not linear does not end within one.
 
-use thrift_parser::{MAX_NESTING, format, parse};
+use thrift_parser::{MAX_NESTING, Parsed, format, parse};
 
 /// Every place where the grammar recurses: what opens a level, what is in the innermost, what closes a level, what stands
 /// around it all, and how many levels that is already.
@@ -45,4 +45,113 @@ fn what_nests_up_to_the_limit_parses() {
         }
     };
     std::thread::Builder::new().stack_size(1 << 20).spawn(run).expect("a thread").join().expect("no panic");
+}
+
+#[test]
+fn what_nests_deeper_is_an_error() {
+    for place in NESTED {
+        for levels in [MAX_NESTING + 1, 3_000, 1_000_000] {
+            let source = nested(*place, levels);
+            let errors = parse(&source).errors;
+            assert_eq!(errors.len(), 1, "{}", place.0);
+            assert_eq!(errors[0].message, format!("brackets nest deeper than {MAX_NESTING} levels"));
+            assert_eq!(format(&source), Err(errors));
+        }
+    }
+}
+
+#[test]
+fn what_opens_and_never_closes_is_an_error() {
+    for place in NESTED {
+        let source = place.0.repeat(1_000_000 / place.0.len());
+        assert!(!parse(&source).errors.is_empty(), "{}", place.0);
+        let source = format!("{}{source}", place.3[0]);
+        assert_eq!(parse(&source).errors.len(), 1, "{}", place.0);
+    }
+}
+
+#[test]
+fn brackets_in_any_order_are_an_error() {
+    for text in ["{}", "}{", "<>", "{(", "struct A {", "{ {", "a{", ")]}>", "<struct A{"] {
+        assert!(!parse(&text.repeat(200_000)).errors.is_empty(), "{text}");
+        assert!(!parse(&format!("{text}\n").repeat(10_000)).errors.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_ends_too_early_is_an_error() {
+    let whole = "/* a */ struct A { 1: optional list<i32> x = [1, 'b'] (c = \"d\"), } // e";
+    for len in 1..whole.len() - " } // e".len() {
+        let Some(source) = whole.get(..len) else { continue };
+        if !source.trim_end().ends_with("*/") {
+            assert_eq!(parse(source).errors.len(), 1, "{source}");
+        }
+    }
+    for end in ["/*", "/* /", "/**", "\"", "'", "\"\\", "\"\\\"", "'\u{e9}"] {
+        let source = format!("struct A {{}}\nconst string B = {end}");
+        let Parsed { document, errors } = parse(&source);
+        assert_eq!((document.definitions.len(), errors.len()), (1, 1), "{source}");
+    }
+}
+
+#[test]
+fn what_is_never_closed_is_told_once_or_line_by_line() {
+    assert_eq!(parse(&"/* a\nstruct A {}\n".repeat(100_000)).errors.len(), 1);
+    assert_eq!(parse(&"/* ".repeat(500_000)).errors.len(), 1);
+    assert_eq!(parse(&"const string A = \"a\n".repeat(10_000)).errors.len(), 10_000);
+    assert_eq!(parse(&"\"".repeat(1_000_001)).errors.len(), 1);
+    assert_eq!(parse(&"'\\".repeat(500_000)).errors.len(), 1);
+}
+
+#[test]
+fn long_files_of_short_definitions_parse() {
+    let definitions = [
+        ("struct A {}\n", 100_000),
+        ("const i32 A = 1 ", 10_000),
+        ("typedef i32 A;", 10_000),
+        ("enum E{A}", 10_000),
+    ];
+    for (definition, count) in definitions {
+        let source = definition.repeat(count);
+        let Parsed { document, errors } = parse(&source);
+        assert_eq!((document.definitions.len(), errors), (count, Vec::new()), "{definition}");
+    }
+}
+
+#[test]
+fn long_definitions_parse() {
+    let fields = "struct A {\n".to_owned() + &"  1: i32 x // a\n".repeat(10_000) + "}\n";
+    let names = "struct A {\n".to_owned() + &"  1: i32\n  const,\n".repeat(10_000) + "}\n";
+    let values = format!("const list<i32> A = [{}]", "1, ".repeat(10_000));
+    let comments = format!("const list<i32> A = [{}]", "/* a */ ".repeat(100_000));
+    let lines = format!("const i32 A = {}1", "// a\n".repeat(100_000));
+    let annotations = format!("typedef i32 A ({})", "a = 'b' ".repeat(10_000));
+    let name = format!("struct {} {{}}", "A".repeat(1_000_000));
+    let text = format!("const string A = '{}'", "\\n".repeat(500_000));
+    let digits = format!("const double A = {}.5", "9".repeat(1_000_000));
+    for source in [fields, names, values, comments, lines, annotations, name, text, digits] {
+        assert_eq!(parse(&source).errors, [], "{}", &source[..40]);
+        let text = format(&source).expect("a source without mistakes");
+        assert!(text.len() >= source.len() / 2, "{}", &source[..40]);
+    }
+}
+
+#[test]
+fn every_one_of_very_many_mistakes_is_told() {
+    let lines = [
+        ("const i32 A = ;\n", 30_000),
+        ("struct A { 1: }\n", 3_000),
+        ("struct A {\n", 3_000),
+        ("struct struct\n", 3_000),
+        ("service A { void f(\n", 3_000),
+    ];
+    for (line, count) in lines {
+        assert_eq!(parse(&line.repeat(count)).errors.len(), count, "{line}");
+    }
+    assert_eq!(parse(&"namespace py a\n".repeat(3_000)).errors, []);
+    let misplaced = "struct A {}\n".to_owned() + &"namespace py a\n".repeat(3_000);
+    assert_eq!(parse(&misplaced).errors.len(), 3_000);
+    let numbers = format!("const list<i64> A = [{}]", "99999999999999999999 ".repeat(3_000));
+    assert_eq!(parse(&numbers).errors.len(), 3_000);
+    assert_eq!(parse(&"}".repeat(1_000_000)).errors.len(), 1);
 }

@@ -28,6 +28,7 @@ pub(crate) struct Entry<'s> {
     pub(crate) above: Vec<Remark<'s>>,
     /// Whether an empty line stands between those, or what is before it, and itself.
     pub(crate) is_apart: bool,
+    /// The last is no line comment.
     pub(crate) pieces: Vec<Piece<'s>>,
     /// Comments behind it on its line: only the last runs to the end of the line.
     pub(crate) behind: Vec<Remark<'s>>,

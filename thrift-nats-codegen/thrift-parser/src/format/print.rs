@@ -196,10 +196,6 @@ impl Printer {
                 PieceKind::Group(group) => self.group(group, indent, rest),
             }
         }
-        if ends_line {
-            // What follows must not become part of the comment.
-            self.start_line(indent + 2 * INDENT, false);
-        }
     }
 
     /// What is between brackets, to be followed on its line by `rest` columns.

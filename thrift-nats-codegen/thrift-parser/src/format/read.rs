@@ -290,10 +290,6 @@ fn put_behind<'s>(
     behind.extend(more);
     let Some(line) = behind.iter().position(|remark| remark.is_line) else { return above };
     let mut spilled = behind.split_off(line + 1);
-    for remark in &mut spilled {
-        // Each on a line of its own.
-        (remark.breaks_before, remark.breaks_behind, remark.indent) = (1, true, None);
-    }
     spilled.extend(above);
     spilled
 }
