@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0, all is well; 1, a step failed; 2, the command line is wrong.
 
+mod bench;
 mod step;
 
 use std::env;
@@ -43,6 +44,18 @@ enum Task {
     },
     /// Run what must pass before a change lands: format, clippy, docs, then test
     Ci,
+    /// Measure, and print tables
+    Bench {
+        /// What to measure
+        #[command(subcommand)]
+        what: Bench,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// The generator: by the length of a file, and beside Apache's compiler
+    Idl,
 }
 
 fn main() -> ExitCode {
@@ -51,6 +64,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => test(arguments),
         Task::Demo { nats, arguments } => demo(nats, arguments),
         Task::Ci => ci(),
+        Task::Bench { what: Bench::Idl } => bench::idl(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
