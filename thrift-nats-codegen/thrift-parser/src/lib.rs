@@ -1,15 +1,4 @@
-//! A parser for the Apache Thrift IDL: source text to a [syntax tree](syntax) with spans.
-//!
-//! It reads what the Apache compiler reads, legacy forms included, and reports every independent mistake of a file in one
-//! run. It resolves nothing: a formatter, a linter or a generator is built on top. It opens no files.
-//!
-//! ```
-//! let parsed = thrift_parser::parse("struct Point { 1: i32 x, 2: i32 y = }");
-//! assert_eq!(parsed.errors[0].message, "expected a value, found `}`");
-//! let source = "struct Point { 1: i32 x, 2: i32 y }";
-//! let document = thrift_parser::parse(source).document;
-//! assert_eq!(document.definitions[0].name().text, "Point");
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod doc;
 mod format;

@@ -123,7 +123,8 @@ pub(crate) fn check_length(source: &str) -> Result<(), SyntaxError> {
     }
 }
 
-fn skip_blanks(code: &str, at: usize) -> usize {
+/// Where the first token at or behind `at` starts.
+pub(crate) fn skip_blanks(code: &str, at: usize) -> usize {
     at + code[at..].bytes().take_while(|byte| *byte == b'\n').count()
 }
 
@@ -143,7 +144,7 @@ fn open_braces(code: &str, mut open: usize) -> usize {
     while let Some(&byte) = code.as_bytes().get(at) {
         match byte {
             b'"' | b'\'' => {
-                at = end_of_literal(code.as_bytes(), at);
+                at = end_of_literal(code.as_bytes(), at).0;
                 continue;
             }
             b'{' => open += 1,

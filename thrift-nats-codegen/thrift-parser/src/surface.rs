@@ -77,7 +77,7 @@ impl Surface {
                     // A slash of its own.
                     at += 1;
                 }
-                b'"' | b'\'' => at = end_of_literal(bytes, at),
+                b'"' | b'\'' => at = end_of_literal(bytes, at).0,
                 b'<' | b'{' | b'[' | b'(' => {
                     depth = if byte == b'{' && opens_definition(&self.code) { 1 } else { depth + 1 };
                     if depth > MAX_NESTING {
@@ -142,24 +142,22 @@ fn end_of_line(bytes: &[u8], at: usize) -> usize {
     bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |len| at + len)
 }
 
-/// Behind the literal that starts at `at`, or at the end of its line if it is not closed there.
-pub(crate) fn end_of_literal(bytes: &[u8], at: usize) -> usize {
+/// Where the literal that starts at `at` ends, and whether it is closed: if it is not, it ends with its line.
+pub(crate) fn end_of_literal(bytes: &[u8], at: usize) -> (usize, bool) {
     let quote = bytes[at];
     let mut end = at + 1;
     while let Some(&byte) = bytes.get(end) {
         match byte {
-            b'\n' => return end,
+            b'\n' => break,
+            // What is escaped does not close it. If it is a character of more than one byte, the others follow.
             b'\\' if bytes.get(end + 1).is_some_and(|next| *next != b'\n') => end += 2,
-            _ => {
-                end += 1;
-                if byte == quote {
-                    return end;
-                }
-            }
+            _ => end += 1,
+        }
+        if byte == quote {
+            return (end, true);
         }
     }
-    // An escape may have led past the end of the text, but not past that of a character.
-    end
+    (end, false)
 }
 
 /// Behind the word or number, dots included, or else the character that starts at `at`.

@@ -1,9 +1,11 @@
 //! What is wrong with the text, in words.
 
+use std::fmt;
+
 use pest::error::{Error, ErrorVariant};
 
 use crate::grammar::full::Rule;
-use crate::surface::Surface;
+use crate::surface::{Surface, end_of_literal};
 use crate::syntax::Span;
 
 /// What is expected where an item could start.
@@ -21,6 +23,14 @@ pub struct SyntaxError {
     /// What to do about it, where that can be told.
     pub help: Option<String>,
 }
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SyntaxError {}
 
 impl SyntaxError {
     pub(crate) fn new(message: impl Into<String>, label: impl Into<String>, span: Span) -> Self {
@@ -42,9 +52,9 @@ pub(crate) fn token_at(source: &str, at: usize) -> Span {
         Some(first) if first.is_alphanumeric() || first == '_' => {
             rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len())
         }
-        Some(quote @ ('"' | '\'')) => {
-            let line = rest.lines().next().unwrap_or(rest);
-            line[1..].find(quote).map_or(line.len(), |len| len + 2)
+        Some('"' | '\'') => {
+            let (end, _) = end_of_literal(rest.as_bytes(), 0);
+            rest[..end].trim_end_matches('\r').len()
         }
         Some(other) => other.len_utf8(),
     };
@@ -98,7 +108,7 @@ fn line_end_before(source: &str, surface: &Surface, at: usize) -> Option<Span> {
 fn lexical(token: &str, span: Span) -> Option<SyntaxError> {
     let first = token.chars().next()?;
     Some(match first {
-        '"' | '\'' if token.len() < 2 || !token.ends_with(first) => SyntaxError::new(
+        '"' | '\'' if !end_of_literal(token.as_bytes(), 0).1 => SyntaxError::new(
             "literal is not closed on its line",
             format!("no `{first}` follows on this line"),
             span,

@@ -81,3 +81,14 @@ fn a_misplaced_header_is_read_all_the_same() {
     assert_eq!(mistakes(source), ["2:1: `namespace` behind a definition"]);
     assert_eq!(parse(source).document.headers.len(), 1);
 }
+
+#[test]
+fn a_literal_ends_with_its_line_unless_it_is_closed() {
+    for literal in ["\"a", "'", "\"a\\\"", "\"a'", "'\\\\\\'", "\"a // b", "\"\\"] {
+        let source = format!("const string A = {literal}\r\nconst i32 B = 1\n");
+        assert_eq!(mistakes(&source), ["1:18: literal is not closed on its line"], "{literal}");
+        let error = &parse(&source).errors[0];
+        assert_eq!(&source[error.span.range()], literal);
+    }
+    assert_eq!(mistakes("const string A = 'a\\'b' 'c'"), ["1:25: expected a definition, found `'c'`"]);
+}

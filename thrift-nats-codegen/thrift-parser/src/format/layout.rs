@@ -1,5 +1,19 @@
 //! What is printed, before it is known where its lines break: no more of a document than its tokens, brackets and comments.
 
+/// A document: its headers and definitions, and the comments behind the last.
+#[derive(Debug)]
+pub(crate) struct Layout<'s> {
+    pub(crate) items: Vec<Item<'s>>,
+    pub(crate) at_end: Vec<Remark<'s>>,
+}
+
+/// A header or definition.
+#[derive(Debug)]
+pub(crate) struct Item<'s> {
+    pub(crate) is_header: bool,
+    pub(crate) entry: Entry<'s>,
+}
+
 /// A comment, and how it stood.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remark<'s> {

@@ -1,7 +1,6 @@
 //! From the layout to text: where lines break.
 
-use crate::format::layout::{Entry, Group, Piece, PieceKind, Remark, width_of};
-use crate::format::read::{Item, Layout};
+use crate::format::layout::{Entry, Group, Item, Layout, Piece, PieceKind, Remark, width_of};
 
 /// How wide a line may be if it can be broken.
 const WIDTH: usize = 100;

@@ -3,24 +3,11 @@
 use pest::Parser;
 use pest::iterators::{Pair, Pairs};
 
-use crate::format::layout::{Entry, Group, GroupKind, Piece, PieceKind, Remark};
+use crate::format::layout::{Entry, Group, GroupKind, Item, Layout, Piece, PieceKind, Remark};
 use crate::grammar::full::{Grammar, Rule};
+use crate::parse::skip_blanks;
 use crate::surface::Surface;
 use crate::syntax::{Comment, CommentKind};
-
-/// A document: its headers and definitions, and the comments behind the last.
-#[derive(Debug, Default)]
-pub(crate) struct Layout<'s> {
-    pub(crate) items: Vec<Item<'s>>,
-    pub(crate) at_end: Vec<Remark<'s>>,
-}
-
-/// A header or definition.
-#[derive(Debug)]
-pub(crate) struct Item<'s> {
-    pub(crate) is_header: bool,
-    pub(crate) entry: Entry<'s>,
-}
 
 /// The layout of a document without mistakes.
 pub(crate) fn read<'s>(source: &'s str, surface: &'s Surface) -> Layout<'s> {
@@ -34,45 +21,52 @@ pub(crate) fn read<'s>(source: &'s str, surface: &'s Surface) -> Layout<'s> {
         angles: 0,
         before_separator: Vec::new(),
     };
-    let mut layout = Layout::default();
-    let mut spilled = Vec::new();
-    for (base, item) in items(&surface.code) {
+    let mut items: Vec<Item<'s>> = Vec::new();
+    for (base, node) in nodes(&surface.code) {
         reader.base = base;
-        let (behind, above, is_apart) = reader.boundary(reader.start(&item), false);
-        let above = match layout.items.last_mut() {
-            Some(Item { entry, .. }) => put_behind(&mut entry.behind, behind, above),
-            // Nothing is before the first, on whatever line it stands.
-            None => behind.into_iter().chain(above).collect(),
-        };
-        let is_header = item.clone().into_inner().any(|node| node.as_rule() == Rule::header);
-        let mut entry = reader.entry(item, None);
-        (entry.above, entry.is_apart) = (above, is_apart);
-        layout.items.push(Item { is_header, entry });
+        let Boundary { behind, above, is_apart } = reader.boundary(reader.start(&node), false);
+        let above = put_behind_last(&mut items, behind, above);
+        let is_header = node.clone().into_inner().any(|child| child.as_rule() == Rule::header);
+        let entry = Entry { above, is_apart, ..reader.entry(node, None) };
+        items.push(Item { is_header, entry });
     }
-    let (behind, above, _) = reader.boundary(source.len(), true);
-    match layout.items.last_mut() {
-        Some(Item { entry, .. }) => spilled = put_behind(&mut entry.behind, behind, above),
-        None => spilled.extend(behind.into_iter().chain(above)),
-    }
-    layout.at_end = spilled;
-    layout
+    let Boundary { behind, above, .. } = reader.boundary(source.len(), true);
+    let at_end = put_behind_last(&mut items, behind, above);
+    Layout { items, at_end }
 }
 
-/// The items of a code without mistakes, and where they start.
-fn items(code: &str) -> impl Iterator<Item = (usize, Pair<'_, Rule>)> {
+/// Adds comments to those behind the last item, as [`put_behind`] does. Nothing is behind what is not there.
+fn put_behind_last<'s>(
+    items: &mut [Item<'s>],
+    mut behind: Vec<Remark<'s>>,
+    above: Vec<Remark<'s>>,
+) -> Vec<Remark<'s>> {
+    match items.last_mut() {
+        Some(last) => put_behind(&mut last.entry.behind, behind, above),
+        None => {
+            behind.extend(above);
+            behind
+        }
+    }
+}
+
+/// What matches each item of a code without mistakes, and where it starts.
+fn nodes(code: &str) -> impl Iterator<Item = (usize, Node<'_>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        at += code[at..].bytes().take_while(u8::is_ascii_whitespace).count();
-        if at == code.len() {
+        let base = skip_blanks(code, at);
+        if base == code.len() {
             return None;
         }
-        let base = at;
-        let mut pairs = Grammar::parse(Rule::item, &code[base..]).ok()?;
-        let item = pairs.next()?;
+        let pairs = Grammar::parse(Rule::item, &code[base..]);
+        let mut pairs = pairs.expect("what one reading of the grammar matches the other does");
+        let item = pairs.next().expect("a match of a rule is a pair of that rule");
         at = base + item.as_span().end();
         Some((base, item))
     })
 }
+
+type Node<'n> = Pair<'n, Rule>;
 
 struct Reader<'s> {
     source: &'s str,
@@ -91,7 +85,15 @@ struct Reader<'s> {
     before_separator: Vec<Remark<'s>>,
 }
 
-type Node<'n> = Pair<'n, Rule>;
+/// The comments between two entries.
+struct Boundary<'s> {
+    /// Those behind the first, on its line.
+    behind: Vec<Remark<'s>>,
+    /// Those before the second.
+    above: Vec<Remark<'s>>,
+    /// Whether an empty line is directly before the second.
+    is_apart: bool,
+}
 
 impl<'s> Reader<'s> {
     fn start(&self, node: &Node<'_>) -> usize {
@@ -128,17 +130,16 @@ impl<'s> Reader<'s> {
         (remarks, breaks)
     }
 
-    /// The comments between two entries: those behind the first on its line, those before the second, which starts at
-    /// `until`, and whether an empty line is before that. `closes` tells that it is no entry, but a bracket or the end.
-    fn boundary(&mut self, until: usize, closes: bool) -> (Vec<Remark<'s>>, Vec<Remark<'s>>, bool) {
-        let (mut remarks, breaks) = self.remarks(until);
-        let mut behind = remarks.iter().take_while(|remark| remark.breaks_before == 0).count();
-        if behind == remarks.len() && breaks == 0 && !closes {
+    /// The comments up to an entry that starts at `until`; `closes` tells that it is none, but a bracket or the end.
+    fn boundary(&mut self, until: usize, closes: bool) -> Boundary<'s> {
+        let (mut behind, breaks) = self.remarks(until);
+        let mut count = behind.iter().take_while(|remark| remark.breaks_before == 0).count();
+        if count == behind.len() && breaks == 0 && !closes {
             // All on one line: they belong to what follows.
-            behind = 0;
+            count = 0;
         }
-        let above = remarks.split_off(behind);
-        (remarks, above, breaks > 1)
+        let above = behind.split_off(count);
+        Boundary { behind, above, is_apart: breaks > 1 }
     }
 
     /// Reads an entry, without the comments around it. A separator may follow it in `siblings`.
@@ -254,7 +255,7 @@ impl<'s> Reader<'s> {
             let closes =
                 matches!(child.as_rule(), Rule::close_brace | Rule::close_paren | Rule::close_bracket);
             breaks |= group.entries.is_empty() && self.source[self.last_end..start].contains('\n');
-            let (mut behind, mut above, is_apart) = self.boundary(start, closes);
+            let Boundary { mut behind, mut above, is_apart } = self.boundary(start, closes);
             above = match group.entries.last_mut() {
                 Some(last) => put_behind(&mut last.behind, behind, above),
                 None => {
@@ -271,9 +272,7 @@ impl<'s> Reader<'s> {
                 self.previous = Some(child.as_rule());
                 break;
             }
-            let mut inner = self.entry(child, Some(children));
-            (inner.above, inner.is_apart) = (above, is_apart);
-            group.entries.push(inner);
+            group.entries.push(Entry { above, is_apart, ..self.entry(child, Some(children)) });
         }
         group.width = group.one_line_width(breaks);
         entry.pieces.push(Piece { spaced, kind: PieceKind::Group(group) });
