@@ -11,11 +11,53 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 /// The width that lines are kept to, where they can be broken.
 const WIDTH: usize = 100;
 
-/// The text of items or statements.
-pub(crate) fn layout(tokens: TokenStream) -> String {
-    let mut printer = Printer { text: String::new(), start: 0 };
-    printer.entries(&trees(tokens), 0, List::Items);
-    printer.text
+/// A file that is laid out bit by bit: what has been laid out needs no tokens any more.
+pub(crate) struct File {
+    printer: Printer,
+    /// For each module that is open, and the file: whether what came last in it stands apart; `None` at its start.
+    open: Vec<Option<bool>>,
+}
+
+impl File {
+    pub(crate) fn new() -> Self {
+        Self { printer: Printer { text: String::new(), start: 0 }, open: vec![None] }
+    }
+
+    fn indent(&self) -> usize {
+        4 * (self.open.len() - 1)
+    }
+
+    /// Items in the module that is open.
+    pub(crate) fn items(&mut self, tokens: TokenStream) {
+        let indent = self.indent();
+        let mut before = self.open.pop().flatten();
+        self.printer.entries(&trees(tokens), indent, List::Items, &mut before);
+        self.open.push(before);
+    }
+
+    /// Opens a module: `header` is all that stands before its brace.
+    pub(crate) fn open(&mut self, header: TokenStream) {
+        let indent = self.indent();
+        let last = self.open.last_mut().expect("the file itself is never closed");
+        if last.replace(true).is_some() {
+            self.printer.text.push('\n');
+        }
+        self.printer.entry(&trees(header), indent);
+        self.printer.text.push_str(" {");
+        self.open.push(None);
+    }
+
+    /// Closes the module that is open.
+    pub(crate) fn close(&mut self) {
+        self.open.pop();
+        let indent = self.indent();
+        self.printer.line(indent);
+        self.printer.text.push('}');
+    }
+
+    pub(crate) fn text(self) -> String {
+        self.printer.text
+    }
 }
 
 /// A token, or what stands between two brackets.
@@ -287,15 +329,14 @@ impl Printer {
     }
 
     /// Entries of a list, each on a line of its own.
-    fn entries(&mut self, trees: &[Tree], indent: usize, list: List) {
-        let mut before: Option<bool> = None;
+    fn entries(&mut self, trees: &[Tree], indent: usize, list: List, before: &mut Option<bool>) {
         for entry in split(trees, list) {
             let tall = list == List::Items && is_tall(entry);
             // What has lines of its own stands apart.
             if before.is_some_and(|before| before || tall) && !is_statement(entry) {
                 self.text.push('\n');
             }
-            before = Some(tall);
+            *before = Some(tall);
             self.entry(entry, indent);
             if list == List::Commas && !ends_in_body(entry) && !is_base(entry) {
                 self.text.push(',');
@@ -414,7 +455,7 @@ impl Printer {
             self.start = self.text.len();
             self.sequence(without_last_comma(group), indent);
         } else {
-            self.entries(&group.trees, indent + 4, group.list);
+            self.entries(&group.trees, indent + 4, group.list, &mut None);
             self.line(indent);
         }
         self.text.push_str(close);
@@ -538,6 +579,12 @@ mod tests {
     use super::*;
     use crate::options::{Containers, Options};
 
+    fn layout(tokens: TokenStream) -> String {
+        let mut file = File::new();
+        file.items(tokens);
+        file.text()
+    }
+
     #[test]
     fn what_fits_stays_on_a_line_and_bodies_have_their_own() {
         let text = layout(quote! {
@@ -625,18 +672,24 @@ fn long(
 
     #[track_caller]
     fn assert_is_its_tokens(options: &Options, path: &Path) {
-        let (Some(code), ..) = crate::generate::tokens(options, &[path.to_owned()]) else { return };
-        let text = layout(code.clone());
-        syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        tokens(code, &mut before);
-        tokens(text.parse().unwrap(), &mut after);
-        let differs = before.iter().zip(&after).position(|(one, other)| one != other);
-        let around =
-            differs.map(|at| (&before[at.saturating_sub(8)..at + 4], &after[at.saturating_sub(8)..at + 4]));
-        assert!(differs.is_none() && before.len() == after.len(), "{}: {around:?}", path.display());
-        let trailing = text.lines().find(|line| line.ends_with(' ') && !line.contains("///"));
-        assert_eq!(trailing, None, "{}", path.display());
+        let (Some(()), ..) = crate::generate::emit(options, &[path.to_owned()], |emitter| {
+            let text = emitter.program();
+            syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let trailing = text.lines().find(|line| line.ends_with(' ') && !line.contains("///"));
+            assert_eq!(trailing, None, "{}", path.display());
+            for id in emitter.program.ids() {
+                let code = emitter.item(id);
+                let (mut before, mut after) = (Vec::new(), Vec::new());
+                tokens(code.clone(), &mut before);
+                tokens(layout(code).parse().unwrap(), &mut after);
+                let differs = before.iter().zip(&after).position(|(one, other)| one != other);
+                let around = |tokens: &[String], at: usize| tokens[at.saturating_sub(8)..=at].join(" ");
+                let shown = differs.map(|at| (around(&before, at), around(&after, at)));
+                assert!(differs.is_none() && before.len() == after.len(), "{}: {shown:?}", path.display());
+            }
+        }) else {
+            return;
+        };
     }
 
     #[test]

@@ -19,7 +19,8 @@ use quote::quote;
 use thrift_parser::syntax::StructKind;
 
 use crate::externs::Externs;
-use crate::ir::{Annotation, Item, ItemId, ItemKind, Program};
+use crate::ir::{Annotation, ItemId, ItemKind, Program};
+use crate::layout::File;
 use crate::naming::{Names, ident};
 use crate::options::Options;
 use crate::shape::Shapes;
@@ -58,8 +59,8 @@ impl<'a> Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    /// The modules of the program.
-    pub(crate) fn program(&self) -> TokenStream {
+    /// The modules of the program, as text.
+    pub(crate) fn program(&self) -> String {
         let mut root = Module::default();
         for (index, file) in self.program.files.iter().enumerate() {
             if !self.externs.is_here(index) {
@@ -72,11 +73,14 @@ impl Emitter<'_> {
             module.items.extend(&file.items);
             module.files.push(file.stem.clone());
         }
-        let modules = root.modules.iter().map(|(name, module)| self.module(name, module, true));
-        modules.collect()
+        let mut file = File::new();
+        for (name, module) in &root.modules {
+            self.module(name, module, true, &mut file);
+        }
+        file.text()
     }
 
-    fn module(&self, name: &str, module: &Module, outermost: bool) -> TokenStream {
+    fn module(&self, name: &str, module: &Module, outermost: bool, file: &mut File) {
         let doc = match module.files.as_slice() {
             [] => format!("Namespace `{name}`."),
             files => {
@@ -127,19 +131,20 @@ impl Emitter<'_> {
             }
         });
         let name_ident = ident(name);
-        let items = module.items.iter().map(|id| self.item(*id, self.program.item(*id)));
-        let modules = module.modules.iter().map(|(name, module)| self.module(name, module, false));
-        quote! {
-            #doc
-            #lints
-            pub mod #name_ident {
-                #(#items)*
-                #(#modules)*
-            }
+        file.open(quote! { #doc #lints pub mod #name_ident });
+        // One after the other: the tokens of a large program would fill the memory.
+        for id in &module.items {
+            file.items(self.item(*id));
         }
+        for (name, module) in &module.modules {
+            self.module(name, module, false, file);
+        }
+        file.close();
     }
 
-    fn item(&self, id: ItemId, item: &Item) -> TokenStream {
+    /// All that an item becomes.
+    pub(crate) fn item(&self, id: ItemId) -> TokenStream {
+        let item = self.program.item(id);
         match &item.kind {
             ItemKind::Typedef(ty) => self.typedef(id, item, ty),
             ItemKind::Const { ty, value } => self.constant_item(id, item, ty, value),
