@@ -1,7 +1,5 @@
 //! Files whose code is in another crate.
 
-use proc_macro2::TokenStream;
-
 use crate::diagnostics::Diagnostic;
 use crate::ir::Program;
 use crate::options::ExternFile;
@@ -14,7 +12,7 @@ pub(crate) struct Externs(Vec<Place>);
 enum Place {
     Here,
     /// In this module.
-    Elsewhere(TokenStream),
+    Elsewhere(String),
     /// Wherever the code of those that include it is: nothing that is generated here speaks of it.
     Unused,
 }
@@ -26,8 +24,7 @@ impl Externs {
             let mut found = false;
             for (place, known) in places.iter_mut().zip(&program.files) {
                 if known.path.ends_with(&file.file) {
-                    let path = file.path.parse().expect("the path has been parsed before");
-                    *place = Place::Elsewhere(path);
+                    *place = Place::Elsewhere(file.path.clone());
                     found = true;
                 }
             }
@@ -52,7 +49,7 @@ impl Externs {
     }
 
     /// The module of another crate that the code of this file is in.
-    pub(crate) fn path(&self, file: usize) -> Option<&TokenStream> {
+    pub(crate) fn path(&self, file: usize) -> Option<&str> {
         match &self.0[file] {
             Place::Elsewhere(path) => Some(path),
             Place::Here | Place::Unused => None,

@@ -11,6 +11,25 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 /// The width that lines are kept to, where they can be broken.
 const WIDTH: usize = 100;
 
+/// Items that have been laid out.
+pub(crate) struct Piece {
+    text: String,
+    /// Whether the first of them, and the last, stand apart; `None` without any.
+    ends: Option<(bool, bool)>,
+}
+
+impl Piece {
+    /// Lays items out that stand in this many modules.
+    pub(crate) fn new(tokens: TokenStream, depth: usize) -> Self {
+        let trees = trees(tokens);
+        let mut printer = Printer { text: String::new(), start: 0 };
+        let mut last = None;
+        printer.entries(&trees, 4 * depth, List::Items, &mut last);
+        let first = split(&trees, List::Items).first().is_some_and(|entry| is_tall(entry));
+        Self { text: printer.text, ends: last.map(|last| (first, last)) }
+    }
+}
+
 /// A file that is laid out bit by bit: what has been laid out needs no tokens any more.
 pub(crate) struct File {
     printer: Printer,
@@ -24,15 +43,26 @@ impl File {
     }
 
     fn indent(&self) -> usize {
-        4 * (self.open.len() - 1)
+        4 * self.depth()
     }
 
     /// Items in the module that is open.
-    pub(crate) fn items(&mut self, tokens: TokenStream) {
-        let indent = self.indent();
-        let mut before = self.open.pop().flatten();
-        self.printer.entries(&trees(tokens), indent, List::Items, &mut before);
-        self.open.push(before);
+    pub(crate) fn items(&mut self, piece: &Piece) {
+        let Some((first, last)) = piece.ends else { return };
+        let before = self.open.last_mut().expect("the file itself is never closed").replace(last);
+        let text = &mut self.printer.text;
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        if before.is_some_and(|before| before || first) {
+            text.push('\n');
+        }
+        text.push_str(&piece.text);
+    }
+
+    /// How many modules are open.
+    pub(crate) fn depth(&self) -> usize {
+        self.open.len() - 1
     }
 
     /// Opens a module: `header` is all that stands before its brace.
@@ -581,7 +611,7 @@ mod tests {
 
     fn layout(tokens: TokenStream) -> String {
         let mut file = File::new();
-        file.items(tokens);
+        file.items(&Piece::new(tokens, 0));
         file.text()
     }
 

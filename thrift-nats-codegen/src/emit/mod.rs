@@ -13,6 +13,8 @@ mod types;
 mod union;
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::thread::ScopedJoinHandle;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -20,7 +22,7 @@ use thrift_parser::syntax::StructKind;
 
 use crate::externs::Externs;
 use crate::ir::{Annotation, ItemId, ItemKind, Program};
-use crate::layout::File;
+use crate::layout::{File, Piece};
 use crate::naming::{Names, ident};
 use crate::options::Options;
 use crate::shape::Shapes;
@@ -35,6 +37,9 @@ pub(crate) struct Emitter<'a> {
     /// The path to the runtime.
     rt: TokenStream,
 }
+
+/// How many items take longer than it takes to start a thread for them.
+const WORTH_A_THREAD: usize = 16;
 
 /// A module, with the modules in it.
 #[derive(Default)]
@@ -132,14 +137,37 @@ impl Emitter<'_> {
         });
         let name_ident = ident(name);
         file.open(quote! { #doc #lints pub mod #name_ident });
-        // One after the other: the tokens of a large program would fill the memory.
-        for id in &module.items {
-            file.items(self.item(*id));
+        for piece in self.pieces(&module.items, file.depth()) {
+            file.items(&piece);
         }
         for (name, module) in &module.modules {
             self.module(name, module, false, file);
         }
         file.close();
+    }
+
+    /// What items become, laid out: by several threads, where there are many of them. One after the other in each: the tokens of
+    /// a large program would fill the memory.
+    fn pieces(&self, items: &[ItemId], depth: usize) -> Vec<Piece> {
+        let pieces = |emitter: &Emitter<'_>, items: &[ItemId]| -> Vec<Piece> {
+            items.iter().map(|id| Piece::new(emitter.item(*id), depth)).collect()
+        };
+        let threads =
+            std::thread::available_parallelism().map_or(1, NonZero::get).min(items.len() / WORTH_A_THREAD);
+        if threads < 2 {
+            return pieces(self, items);
+        }
+        let Emitter { program, names, shapes, externs, options, .. } = *self;
+        // Tokens stay with the thread that made them.
+        let work = move |items| pieces(&Emitter::new(program, names, shapes, externs, options), items);
+        std::thread::scope(|scope| {
+            let chunks = items.chunks(items.len().div_ceil(threads));
+            let workers: Vec<_> = chunks.map(|chunk| scope.spawn(move || work(chunk))).collect();
+            let join = |worker: ScopedJoinHandle<'_, _>| {
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            workers.into_iter().flat_map(join).collect()
+        })
     }
 
     /// All that an item becomes.

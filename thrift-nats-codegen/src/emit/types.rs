@@ -111,6 +111,7 @@ impl Emitter<'_> {
     pub(super) fn path(&self, item: ItemId, name: &str, at: ItemId) -> TokenStream {
         let name_ident = ident(name);
         if let Some(module) = self.externs.path(self.program.item(item).file.index()) {
+            let module: TokenStream = module.parse().expect("the path has been parsed before");
             return quote! { #module::#name_ident };
         }
         let (to, from) = (self.names.module(self.program, item), self.names.module(self.program, at));
