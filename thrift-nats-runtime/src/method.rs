@@ -129,18 +129,22 @@ pub(crate) fn write_message(
     seqid: i32,
     body: &[u8],
 ) -> Result<(), EncodeError> {
-    buffer.reserve(body.len() + name.len() + 12);
+    buffer.reserve(HEADER_LEN + name.len() + body.len());
     let header = MessageHeader { name: Cow::Borrowed(name), kind, seqid };
     BinaryWriter::new(buffer, Limits::DEFAULT).message_begin(&header)?;
     buffer.extend_from_slice(body);
     Ok(())
 }
 
-/// Encodes the arguments of a call.
-pub(crate) fn encode_arguments(arguments: &impl Arguments, limits: Limits) -> Result<Bytes, EncodeError> {
+/// Encodes the arguments of a call of `method`.
+pub(crate) fn encode_arguments(
+    method: &str,
+    arguments: &impl Arguments,
+    limits: Limits,
+) -> Result<Bytes, EncodeError> {
     let mut buffer = Vec::with_capacity(64);
     arguments.write(&mut BinaryWriter::new(&mut buffer, limits))?;
-    check_size(buffer.len(), limits)?;
+    check_size(method.len(), buffer.len(), limits)?;
     Ok(buffer.into())
 }
 
@@ -148,11 +152,16 @@ pub(crate) fn encode_arguments(arguments: &impl Arguments, limits: Limits) -> Re
 pub(crate) fn encode_body<T: Value>(value: &T, limits: Limits) -> Result<Bytes, EncodeError> {
     let mut buffer = Vec::with_capacity(64);
     value.write(&mut BinaryWriter::new(&mut buffer, limits))?;
-    check_size(buffer.len(), limits)?;
+    check_size(0, buffer.len(), limits)?;
     Ok(buffer.into())
 }
 
-fn check_size(len: usize, limits: Limits) -> Result<(), EncodeError> {
+/// The header of a message without the name: a version and kind, the name's length, and a seqid.
+const HEADER_LEN: usize = 12;
+
+/// Checks the whole message, of which the peer counts every byte: the header with its name, and the body.
+fn check_size(name: usize, body: usize, limits: Limits) -> Result<(), EncodeError> {
+    let len = HEADER_LEN + name + body;
     if len > limits.message {
         return Err(EncodeError::TooLong { what: "message", len, limit: limits.message });
     }
@@ -206,7 +215,7 @@ pub(crate) fn encode_result<T: Success, E: MethodError>(
             }
         },
     };
-    check_size(buffer.len(), limits)?;
+    check_size(0, buffer.len(), limits)?;
     Ok((kind, buffer))
 }
 
@@ -269,5 +278,23 @@ fn read_result<T: Success, E: MethodError>(
     match reader.rest().len() {
         0 => Ok(result),
         left => Err(DecodeErrorKind::TrailingBytes(left).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_counted_with_its_header() {
+        let arguments = ();
+        let body = encode_arguments("add", &arguments, Limits::DEFAULT).unwrap();
+        let mut message = Vec::new();
+        write_message(&mut message, "add", MessageType::Call, 1, &body).unwrap();
+        let len = message.len();
+        let limited = |limit| encode_arguments("add", &arguments, Limits::DEFAULT.with_message(limit));
+        assert_eq!(limited(len), Ok(body));
+        let error = EncodeError::TooLong { what: "message", len, limit: len - 1 };
+        assert_eq!(limited(len - 1), Err(error));
     }
 }

@@ -13,7 +13,42 @@ use crate::error::{Error, Outcome};
 use crate::method::{Message, MethodError, Success, decode_result, write_message};
 use crate::protocol::{EncodeError, MessageType};
 use crate::server::{Reply, Request, contain_panic};
-use crate::session::CloseReason;
+use crate::session::{CloseReason, PeerReason};
+
+/// How often a call moves to another session. A server that is drained or gone costs one; a call that is itself what ends
+/// its sessions must not end all of them.
+const MOVES: u32 = 3;
+
+/// Whether a call may be sent again on another session after its own ended for this reason.
+fn may_move(reason: &CloseReason) -> bool {
+    match reason {
+        CloseReason::Closed => false,
+        // One of the calls of the session is what a side cannot read, or its answer is. It may be this one, which would do
+        // the same to the next session, and to every call on it.
+        CloseReason::Malformed(_)
+        | CloseReason::ChunkWithoutNumber
+        | CloseReason::Disconnected { reason: Some(PeerReason::Malformed), .. } => false,
+        CloseReason::Disconnected { reason, .. } => match reason {
+            None
+            | Some(
+                PeerReason::Closed
+                | PeerReason::Stopping
+                | PeerReason::MissedHeartbeats
+                | PeerReason::ChunkLost
+                | PeerReason::UnknownSession
+                | PeerReason::Malformed,
+            ) => true,
+        },
+        CloseReason::PeerGone { .. }
+        | CloseReason::MissedHeartbeats { .. }
+        | CloseReason::ChunkLost { .. }
+        | CloseReason::BadAccept(_)
+        | CloseReason::NoServer
+        | CloseReason::HandshakeTimeout { .. }
+        | CloseReason::Reconnected
+        | CloseReason::NatsClosed => true,
+    }
+}
 
 /// A call that is ready to be made: await it, or set its options first.
 ///
@@ -60,7 +95,8 @@ impl<T, E> Call<T, E> {
         self
     }
 
-    /// Says that running the call twice does no harm: it is sent again if its session ends before the answer is there.
+    /// Says that running the call twice does no harm: it is sent again, at most three times, if its session ends before
+    /// the answer is there; not if one of the two sides could not read what the other sent.
     /// Set by generated code where the IDL says `(idempotent = "true")`.
     pub const fn idempotent(mut self) -> Self {
         self.idempotent = true;
@@ -99,21 +135,26 @@ impl<T, E> Call<T, E> {
     async fn answer(&self) -> Result<Option<Message>, Error> {
         let body = self.body.as_ref().map_err(Clone::clone)?;
         match &self.client.kind {
-            Kind::Remote(remote) => loop {
-                let session = remote.session().await?;
-                match session.call(self.method, self.kind, body).await {
-                    Ok(None) => return Ok(None),
-                    Ok(Some(answer)) => return Ok(Some(Message::parse(&answer, remote.options.limits)?)),
-                    // It was certainly not run, or may be run again: it moves to the next session.
-                    Err(Error::SessionEnded { reason, outcome })
-                        if reason != CloseReason::Closed
-                            && (outcome == Outcome::NotRun || self.idempotent) =>
-                    {
-                        tracing::debug!(method = self.method, %reason, "call moves to another session");
+            Kind::Remote(remote) => {
+                let mut moves_left = MOVES;
+                loop {
+                    let session = remote.session().await?;
+                    match session.call(self.method, self.kind, body).await {
+                        Ok(None) => return Ok(None),
+                        Ok(Some(answer)) => return Ok(Some(Message::parse(&answer, remote.options.limits)?)),
+                        // It was certainly not run, or may be run again: it moves to the next session.
+                        Err(Error::SessionEnded { reason, outcome })
+                            if moves_left > 0
+                                && may_move(&reason)
+                                && (outcome == Outcome::NotRun || self.idempotent) =>
+                        {
+                            moves_left -= 1;
+                            tracing::debug!(method = self.method, %reason, "call moves to another session");
+                        }
+                        Err(error) => return Err(error),
                     }
-                    Err(error) => return Err(error),
                 }
-            },
+            }
             Kind::InProcess(service) => {
                 let mut message = Vec::new();
                 write_message(&mut message, self.method, self.kind, 0, body)?;

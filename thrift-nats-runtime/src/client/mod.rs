@@ -164,7 +164,7 @@ impl Client {
         arguments: &impl Arguments,
     ) -> Call<T, E> {
         let options = self.options();
-        let body = encode_arguments(arguments, options.limits);
+        let body = encode_arguments(method, arguments, options.limits);
         Call::new(self.clone(), kind, method, body, options.timeout)
     }
 

@@ -1,0 +1,253 @@
+//! Clients over a real NATS server: what becomes of their calls when something is too long, too late, or gone.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_nats::{Client as Nats, Message, Subscriber};
+use futures_util::{FutureExt, StreamExt};
+use thrift_nats_runtime::protocol::{DecodeErrorKind, EncodeError, Limits};
+use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
+use thrift_nats_runtime::{
+    ApplicationExceptionKind, Call, Client, CloseReason, Error, Outcome, PeerReason, RunningServer, Server,
+};
+use thrift_nats_tests::NatsServer;
+use tokio::sync::Notify;
+
+const BOUND: Duration = Duration::from_secs(30);
+
+/// A service of texts, written by hand: `repeat` gives as many bytes as it is told, `len` says how many it got, and `wait`
+/// never ends.
+#[derive(Clone, Default)]
+struct Texts {
+    runs: Arc<AtomicUsize>,
+    waiting: Arc<Notify>,
+}
+
+impl Service for Texts {
+    fn name(&self) -> &'static str {
+        "Texts"
+    }
+
+    fn call(&self, request: Request) -> ReplyFuture {
+        let texts = self.clone();
+        Box::pin(async move {
+            texts.runs.fetch_add(1, Ordering::SeqCst);
+            match request.method() {
+                "repeat" => {
+                    let (len,): (i32,) = request.arguments(((1, "len"),))?;
+                    request.reply::<String, Error>(Ok("x".repeat(len as usize)))
+                }
+                "len" => {
+                    let (text,): (String,) = request.arguments(((1, "text"),))?;
+                    request.reply::<i32, Error>(Ok(text.len() as i32))
+                }
+                _ => {
+                    texts.waiting.notify_one();
+                    std::future::pending().await
+                }
+            }
+        })
+    }
+}
+
+impl Texts {
+    fn runs(&self) -> usize {
+        self.runs.load(Ordering::SeqCst)
+    }
+
+    async fn serve(&self, nats: &Nats) -> RunningServer {
+        Server::new(nats.clone(), "texts").serve(self.clone()).await.unwrap()
+    }
+}
+
+fn repeat(client: &Client, len: i32) -> Call<String> {
+    client.call("repeat", &((1, len),))
+}
+
+fn len(client: &Client, len: usize) -> Call<i32> {
+    client.call("len", &((1, "x".repeat(len)),))
+}
+
+fn wait(client: &Client) -> Call<()> {
+    client.call("wait", &())
+}
+
+async fn soon<T>(future: impl IntoFuture<Output = T>) -> T {
+    tokio::time::timeout(BOUND, future).await.expect("in time")
+}
+
+async fn next(inbox: &mut Subscriber) -> Message {
+    soon(inbox.next()).await.expect("an open subscription")
+}
+
+/// Sees the handshakes of the clients on the same connection, each before it is answered.
+struct Handshakes(Subscriber);
+
+impl Handshakes {
+    async fn of(nats: &Nats) -> Self {
+        Self(nats.subscribe("texts").await.unwrap())
+    }
+
+    /// How many there were since the last time.
+    fn count(&mut self) -> usize {
+        std::iter::from_fn(|| self.0.next().now_or_never()).count()
+    }
+}
+
+// What is too long.
+
+#[tokio::test]
+async fn a_request_above_the_clients_limit_is_refused_before_it_goes() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let texts = Texts::default();
+    let _server = texts.serve(&connection).await;
+    let builder = Client::builder(&connection, "texts").limits(Limits::DEFAULT.with_message(1000));
+    let client = builder.connect().await.unwrap();
+    // The header, the name, the field and its length, and the end.
+    let around = 12 + 3 + 3 + 4 + 1;
+    assert_eq!(len(&client, 1000 - around).await, Ok(1000 - around as i32));
+    let error = EncodeError::TooLong { what: "message", len: 1001, limit: 1000 };
+    assert_eq!(len(&client, 1001 - around).await, Err(Error::Encode(error)));
+    assert_eq!(texts.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_the_server_cannot_read_is_sent_once() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let texts = Texts::default();
+    let server =
+        Server::new(nats.client().await.unwrap(), "texts").limits(Limits::DEFAULT.with_message(1000));
+    let _server = server.serve(texts.clone()).await.unwrap();
+    let mut handshakes = Handshakes::of(&connection).await;
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    for idempotent in [false, true] {
+        let call = len(&client, 100_000);
+        let result = soon(if idempotent { call.idempotent() } else { call }).await;
+        match result {
+            Err(Error::SessionEnded { reason, outcome: Outcome::NotRun }) => assert!(
+                matches!(reason, CloseReason::Disconnected { reason: Some(PeerReason::Malformed), .. }),
+                "{reason:?}"
+            ),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(handshakes.count(), 1, "it went to no other session");
+    }
+    assert_eq!(len(&client, 10).await, Ok(10));
+    assert_eq!(texts.runs(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_above_the_clients_limit_runs_even_an_idempotent_call_once() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let texts = Texts::default();
+    let _server = texts.serve(&connection).await;
+    let builder = Client::builder(&connection, "texts").limits(Limits::DEFAULT.with_message(1000));
+    let client = builder.connect().await.unwrap();
+    match soon(repeat(&client, 5000).idempotent()).await {
+        Err(Error::SessionEnded { reason: CloseReason::Malformed(error), outcome: Outcome::Unknown }) => {
+            assert!(matches!(error.kind(), DecodeErrorKind::TooLong { limit: 1000, .. }), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(texts.runs(), 1);
+    assert_eq!(len(&client, 10).await, Ok(10));
+}
+
+#[tokio::test]
+async fn an_answer_above_the_servers_limit_is_an_exception_and_the_session_goes_on() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let server =
+        Server::new(nats.client().await.unwrap(), "texts").limits(Limits::DEFAULT.with_message(1000));
+    let _server = server.serve(Texts::default()).await.unwrap();
+    let mut handshakes = Handshakes::of(&connection).await;
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    let neighbour = tokio::spawn(wait(&client).timeout(BOUND).into_future());
+    match soon(repeat(&client, 5000)).await {
+        Err(Error::Application(error)) => assert_eq!(error.kind, ApplicationExceptionKind::INTERNAL_ERROR),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(len(&client, 10).await, Ok(10));
+    assert!(!neighbour.is_finished());
+    assert_eq!(handshakes.count(), 1);
+}
+
+// What moves to another session.
+
+/// A server by hand that accepts every session, and ends it with the body of a disconnect at the first request.
+fn ends_all_sessions(
+    nats: &Nats,
+    mut handshakes: Subscriber,
+    body: &'static str,
+) -> tokio::task::JoinHandle<()> {
+    let nats = nats.clone();
+    tokio::spawn(async move {
+        while let Some(handshake) = handshakes.next().await {
+            let listen = nats.new_inbox();
+            let mut inbox = nats.subscribe(listen.clone()).await.unwrap();
+            let client = handshake.reply.unwrap();
+            nats.publish_with_reply(client.clone(), listen, "heartbeat 0".into()).await.unwrap();
+            next(&mut inbox).await;
+            nats.publish_with_reply(client, "DISCONNECT", body.into()).await.unwrap();
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_call_whose_every_session_ends_moves_three_times() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let all = connection.subscribe("texts").await.unwrap();
+    let mut handshakes = Handshakes::of(&connection).await;
+    let server = ends_all_sessions(&connection, all, "0 stopping");
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    match soon(len(&client, 10)).await {
+        Err(Error::SessionEnded { reason, outcome: Outcome::NotRun }) => assert!(
+            matches!(reason, CloseReason::Disconnected { reason: Some(PeerReason::Stopping), .. }),
+            "{reason:?}"
+        ),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(handshakes.count(), 1 + 3);
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_call_that_may_have_been_run_moves_only_if_it_is_idempotent() {
+    for idempotent in [false, true] {
+        let nats = NatsServer::start().unwrap();
+        let connection = nats.client().await.unwrap();
+        let all = connection.subscribe("texts").await.unwrap();
+        let mut handshakes = Handshakes::of(&connection).await;
+        // Its chunk was taken up.
+        let server = ends_all_sessions(&connection, all, "1 stopping");
+        let client = Client::connect(&connection, "texts").await.unwrap();
+        let call = len(&client, 10);
+        let result = soon(if idempotent { call.idempotent() } else { call }).await;
+        assert!(matches!(result, Err(Error::SessionEnded { outcome: Outcome::Unknown, .. })), "{result:?}");
+        assert_eq!(handshakes.count(), if idempotent { 1 + 3 } else { 1 });
+        server.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_call_in_flight_moves_to_the_server_that_is_left() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let dying = Texts::default();
+    let first = dying.serve(&nats.client().await.unwrap()).await;
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    let call = tokio::spawn(wait(&client).idempotent().timeout(BOUND).into_future());
+    dying.waiting.notified().await;
+    let other = Texts::default();
+    let _second = other.serve(&nats.client().await.unwrap()).await;
+    first.stop().await.unwrap();
+    soon(other.waiting.notified()).await;
+    assert!(!call.is_finished());
+    assert_eq!((dying.runs(), other.runs()), (1, 1));
+}
