@@ -3,10 +3,15 @@
 
 use std::time::Duration;
 
+use async_nats::{Client as Nats, Message, Subscriber};
+use futures_util::{FutureExt, StreamExt};
+
 use thrift_nats_examples::shared::{SharedService, SharedStruct};
-use thrift_nats_examples::tutorial::{Calculator, CalculatorCalculateError, CalculatorServer, Work};
-use thrift_nats_runtime::{Context, Error, Server};
-use thrift_nats_tests::NatsServer;
+use thrift_nats_examples::tutorial::{
+    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
+};
+use thrift_nats_runtime::{Context, Error, RunningServer, Server};
+use thrift_nats_tests::{NatsServer, eventually};
 
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -36,6 +41,111 @@ impl Calculator for Handler {
     async fn zip(&self, _cx: &Context) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// Serves with these options on `calculator`.
+async fn serve(nats: &NatsServer, options: impl FnOnce(Server) -> Server) -> RunningServer {
+    let server = options(Server::new(nats.client().await.unwrap(), "calculator"));
+    server.serve(CalculatorServer::new(Handler)).await.unwrap()
+}
+
+/// The options of a server that wants no heartbeats.
+fn no_heartbeats(server: Server) -> Server {
+    server.heartbeat(Duration::ZERO)
+}
+
+async fn next(inbox: &mut Subscriber) -> Message {
+    tokio::time::timeout(BOUND, inbox.next()).await.expect("a message in time").expect("an open subscription")
+}
+
+/// Shakes hands as an original client does; what the server answers.
+async fn accept(nats: &Nats) -> Message {
+    let own = nats.new_inbox();
+    let mut inbox = nats.subscribe(own.clone()).await.unwrap();
+    nats.publish_with_reply("calculator", own, "".into()).await.unwrap();
+    next(&mut inbox).await
+}
+
+#[tokio::test]
+async fn the_heartbeat_of_the_options_is_what_the_accept_asks_for() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let seconds = Duration::from_secs;
+    for (deadline, expected) in [
+        (None, "10000"),
+        (Some(seconds(5)), "5000"),
+        (Some(Duration::from_micros(10)), "1"),
+        (Some(Duration::ZERO), "0"),
+        (Some(Duration::MAX), "9223372036854"),
+    ] {
+        let server =
+            serve(&nats, |server| deadline.into_iter().fold(server, |server, it| server.heartbeat(it))).await;
+        let accept = accept(&connection).await;
+        let body = str::from_utf8(&accept.payload).unwrap();
+        assert_eq!(body.split_once(' ').unwrap().1, expected);
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_of_a_peer_that_is_gone_leaves_no_session() {
+    let nats = NatsServer::start().unwrap();
+    let server = serve(&nats, no_heartbeats).await;
+    let connection = nats.client().await.unwrap();
+    for n in 0..100 {
+        // Nobody listens there.
+        connection.publish_with_reply("calculator", format!("nobody.{n}"), "".into()).await.unwrap();
+    }
+    // Behind all of them.
+    let _last = accept(&connection).await;
+    eventually("only the last is left", || server.sessions() <= 1).await;
+}
+
+#[tokio::test]
+async fn a_connect_that_is_dropped_leaves_no_session() {
+    let nats = NatsServer::start().unwrap();
+    let server = serve(&nats, no_heartbeats).await;
+    let connection = nats.client().await.unwrap();
+    for polls in 0..40 {
+        let mut connect = Box::pin(CalculatorClient::connect(&connection, "calculator").into_future());
+        for _ in 0..polls {
+            if futures_util::poll!(&mut connect).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    // Behind all of them, of this connection: what they sent has come when it is accepted.
+    let _last = accept(&connection).await;
+    eventually("only the last is left", || server.sessions() <= 1).await;
+}
+
+#[tokio::test]
+async fn what_is_no_handshake_opens_no_session() {
+    let nats = NatsServer::start().unwrap();
+    let server = serve(&nats, no_heartbeats).await;
+    let connection = nats.client().await.unwrap();
+    let first = accept(&connection).await;
+    let listen = first.reply.unwrap();
+    let inbox = connection.new_inbox();
+    let mut listens = connection.subscribe(inbox.clone()).await.unwrap();
+    for (reply, body) in
+        [(inbox.as_str(), "hello"), ("DISCONNECT", ""), (listen.as_str(), ""), ("calculator", "")]
+    {
+        connection
+            .publish_with_reply(
+                "calculator",
+                reply.to_owned(),
+                bytes::Bytes::copy_from_slice(body.as_bytes()),
+            )
+            .await
+            .unwrap();
+    }
+    // Behind all of them.
+    accept(&connection).await;
+    // Nor was one accepted and ended meanwhile.
+    assert!(listens.next().now_or_never().is_none());
+    assert!(server.sessions() <= 2, "{}", server.sessions());
 }
 
 #[tokio::test]

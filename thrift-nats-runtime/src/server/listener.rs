@@ -16,7 +16,7 @@ use super::session::Session;
 use super::{Options, Service};
 use crate::error::Error;
 use crate::link::{Publisher, Timers, connects, lock, random_base, random_token};
-use crate::session::{Address, CloseReason, VERSION_HEADER};
+use crate::session::{Address, CloseReason, DISCONNECT, VERSION_HEADER, check_service_subject};
 
 /// The queue group of all servers on a subject, as in the original.
 const QUEUE_GROUP: &str = "rpc";
@@ -33,8 +33,7 @@ pub(super) struct Listener {
     base: String,
     service: Arc<dyn Service>,
     options: Options,
-    /// How many times the connection had been made when it was last looked at.
-    connects: AtomicU64,
+    connects: Connects,
     sessions: Mutex<FxHashMap<String, Arc<Session>>>,
     publisher: Publisher,
     timers: Arc<Timers>,
@@ -92,8 +91,8 @@ impl Listener {
 
     /// Ends the sessions that were opened on another connection than this one.
     fn check_connection(&self) -> u64 {
-        let connects = connects(&self.nats);
-        if self.connects.swap(connects, Ordering::SeqCst) != connects {
+        let (connects, changed) = self.connects.look(connects(&self.nats));
+        if changed {
             for session in self.sessions() {
                 session.check_connection(connects);
             }
@@ -103,8 +102,11 @@ impl Listener {
 
     fn handshake(self: &Arc<Self>, message: Message) {
         let connects = self.check_connection();
-        // Without a reply subject there is nobody to accept.
-        let Some(peer) = message.reply.filter(|reply| !reply.is_empty()) else { return };
+        if let Err(reason) = check_handshake(&message, &self.base) {
+            tracing::debug!(reply = message.reply.as_deref(), reason, "handshake dropped");
+            return;
+        }
+        let Some(peer) = message.reply else { return };
         let original = message.headers.is_none_or(|headers| headers.get(VERSION_HEADER).is_none());
         let token = match random_token() {
             Ok(token) => token,
@@ -115,6 +117,8 @@ impl Listener {
         };
         let session = Session::accept(self, token, peer, original, connects);
         lock(&self.sessions).insert(session.token().to_owned(), Arc::clone(&session));
+        // The other task may have seen a new connection, and been through the sessions, before this one was there.
+        session.check_connection(self.connects.latest());
         self.publisher.wake(&session);
     }
 
@@ -125,6 +129,10 @@ impl Listener {
         };
         match address {
             Address::Session { token } => match self.session(token) {
+                // The accept's reply subject has no number: where nobody waits for the accept, the 503 comes here.
+                Some(session) if message.status == Some(StatusCode::NO_RESPONDERS) => {
+                    session.undelivered(None)
+                }
                 Some(session) => session.receive(message.reply.as_deref(), message.payload),
                 None => self.publisher.answer_stranger(message.reply.as_deref()),
             },
@@ -141,6 +149,41 @@ impl Listener {
             }
         }
     }
+}
+
+/// How many times the connection had been made when it was last looked at. Two tasks look, and one of them may come late
+/// with what it saw: the number only grows.
+struct Connects(AtomicU64);
+
+impl Connects {
+    /// Notes a number that was seen; the latest there is, and whether it is news.
+    fn look(&self, seen: u64) -> (u64, bool) {
+        let before = self.0.fetch_max(seen, Ordering::SeqCst);
+        (before.max(seen), before < seen)
+    }
+
+    fn latest(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Checks a handshake that came to a server whose sessions are below `base`; the error says why it is none.
+fn check_handshake(message: &Message, base: &str) -> Result<(), &'static str> {
+    if !message.payload.is_empty() {
+        return Err("it has a body");
+    }
+    let Some(reply) = message.reply.as_deref() else { return Err("it has no reply subject") };
+    // Also what is too long: an accept that NATS does not take would end the connection.
+    check_service_subject(reply)?;
+    if reply == DISCONNECT {
+        return Err("it is a disconnect");
+    }
+    // Such a session would be one of the server with itself.
+    if reply == message.subject.as_str() || reply.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'))
+    {
+        return Err("its reply subject is the server's own");
+    }
+    Ok(())
 }
 
 /// A server that is listening. Dropping it stops it as [`stop`](Self::stop) does, without waiting for anything.
@@ -174,7 +217,7 @@ impl RunningServer {
         confirm(&nats, &base, &mut inbox).await?;
 
         let listener = Arc::new(Listener {
-            connects: AtomicU64::new(connects(&nats)),
+            connects: Connects(AtomicU64::new(connects(&nats))),
             publisher: Publisher::start(nats.clone()),
             nats,
             base,
@@ -326,5 +369,49 @@ async fn pump(listener: Weak<Listener>, mut inbox: Subscriber) {
         for session in listener.sessions() {
             session.close(CloseReason::NatsClosed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::Subject;
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn handshake(reply: Option<&str>, payload: &'static [u8]) -> Message {
+        Message {
+            subject: "service".into(),
+            reply: reply.map(Subject::from),
+            payload: Bytes::from_static(payload),
+            headers: None,
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_no_handshake_is_dropped() {
+        let long = format!("client.{}", "a".repeat(4000));
+        for reply in
+            [None, Some(""), Some("DISCONNECT"), Some("service"), Some("server.s0"), Some(long.as_str())]
+        {
+            assert!(check_handshake(&handshake(reply, b""), "server").is_err(), "{reply:?}");
+        }
+        assert!(check_handshake(&handshake(Some("client.s"), b"hello"), "server").is_err());
+        for reply in ["client.s", "server", "servers.s0"] {
+            assert_eq!(check_handshake(&handshake(Some(reply), b""), "server"), Ok(()), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_look_at_the_connection_does_not_make_it_the_one_before() {
+        let connects = Connects(AtomicU64::new(1));
+        assert_eq!(connects.look(1), (1, false));
+        assert_eq!(connects.look(2), (2, true));
+        assert_eq!(connects.look(1), (2, false), "what was seen before the other task saw 2");
+        assert_eq!(connects.look(2), (2, false), "no session of the new connection is ended");
+        assert_eq!(connects.latest(), 2);
     }
 }

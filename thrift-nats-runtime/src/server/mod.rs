@@ -28,11 +28,16 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, request: Request) -> ReplyFuture;
 }
 
+/// How long to wait for each heartbeat, unless told otherwise.
+const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
+/// The longest deadline: the nanoseconds that an original peer can count in 64 bits, some 292 years.
+const MAX_HEARTBEAT: Duration = Duration::from_millis(i64::MAX as u64 / 1_000_000);
+
 /// A server to be: where it listens, and its options.
 ///
 /// | option | default |
 /// | --- | --- |
-/// | [`heartbeat`](Self::heartbeat) | none wanted |
+/// | [`heartbeat`](Self::heartbeat) | 10 s: a client that vanishes is noticed within 30 s |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB |
 /// | [`limits`](Self::limits) | see [`Limits`] |
 #[derive(Clone, Debug)]
@@ -53,15 +58,18 @@ struct Options {
 impl Server {
     /// A server that listens on `subject`, together with all others on that subject: NATS gives each session to one.
     pub fn new(nats: Nats, subject: impl Into<String>) -> Self {
-        let options = Options { heartbeat: None, chunk_limit: 64 * 1024, limits: Limits::DEFAULT };
+        let options =
+            Options { heartbeat: Some(DEFAULT_HEARTBEAT), chunk_limit: 64 * 1024, limits: Limits::DEFAULT };
         Self { nats, subject: subject.into(), options }
     }
 
-    /// How long to wait for each heartbeat of a client, in whole milliseconds; zero wants none. A session whose client
-    /// misses three in a row is closed.
+    /// How long to wait for each heartbeat of a client, in whole milliseconds (1 at least, and no more than 292 years). A
+    /// session whose client misses three in a row is closed. Zero wants none: then a client that vanishes is noticed
+    /// only when it is answered, and its session may stay for ever.
     pub fn heartbeat(mut self, deadline: Duration) -> Self {
-        let millis = Duration::from_millis(deadline.as_millis().try_into().unwrap_or(u64::MAX));
-        self.options.heartbeat = (!millis.is_zero()).then_some(millis);
+        let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX).max(1);
+        let millis = Duration::from_millis(millis).min(MAX_HEARTBEAT);
+        self.options.heartbeat = (!deadline.is_zero()).then_some(millis);
         self
     }
 
@@ -77,7 +85,9 @@ impl Server {
         self
     }
 
-    /// Serves `service`; returns once it is listening: a handshake that is sent from then on is answered.
+    /// Serves `service`; returns once it is listening: a handshake that is sent from then on is answered. That is, if the
+    /// account may subscribe to the subject in the queue group `rpc`: where NATS denies it, only the event callback of
+    /// the connection ([`async_nats::ConnectOptions::event_callback`]) is told, and no handshake ever comes.
     ///
     /// # Errors
     /// [`Error::InvalidSubject`] where the subject is none; [`Error::Nats`] if NATS cannot be subscribed to, or does not confirm it within 10 s.

@@ -159,9 +159,9 @@ impl Session {
         self.close(CloseReason::PeerGone { chunk });
     }
 
-    /// Ends the session if the connection is another than the one that it was opened on.
+    /// Ends the session if the connection is a later one than that which it was opened on.
     pub(super) fn check_connection(self: &Arc<Self>, connects: u64) {
-        if self.connects != connects {
+        if self.connects < connects {
             self.close(CloseReason::Reconnected);
         }
     }

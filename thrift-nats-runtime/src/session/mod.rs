@@ -17,6 +17,7 @@ pub use self::accept::AcceptError;
 pub(crate) use self::accept::VERSION_HEADER;
 pub use self::client::Outcome;
 pub(crate) use self::client::{ClientSession, Ended, Event, Incoming};
+pub(crate) use self::disconnect::DISCONNECT;
 pub use self::disconnect::{CloseReason, PeerReason};
 pub(crate) use self::server::ServerSession;
 pub(crate) use self::subject::{Address, check_service_subject, random_token};

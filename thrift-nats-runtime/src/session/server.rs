@@ -53,6 +53,13 @@ struct Heartbeats {
     expires: Instant,
 }
 
+/// When a session ends if no heartbeat comes from `now` on, or as far away as there is a time.
+fn expiry(now: Instant, deadline: Duration) -> Instant {
+    let all = deadline.saturating_mul(MISSED_HEARTBEATS);
+    // A century is far enough, and far from an overflow.
+    now.checked_add(all).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3600))
+}
+
 impl ServerSession {
     /// Accepts a handshake from the client at `peer`, whose header said whether it is an original one. `deadline` is how
     /// long to wait for each heartbeat; `None` asks for none.
@@ -76,8 +83,7 @@ impl ServerSession {
             waiting: VecDeque::new(),
             inbound: Inbound::new(!original, config.limits),
             out: Outbound::default(),
-            heartbeats: deadline
-                .map(|deadline| Heartbeats { deadline, expires: now + deadline * MISSED_HEARTBEATS }),
+            heartbeats: deadline.map(|deadline| Heartbeats { deadline, expires: expiry(now, deadline) }),
             end: End::Open,
         }
     }
@@ -144,7 +150,7 @@ impl ServerSession {
     /// A heartbeat came.
     pub(crate) fn heartbeat(&mut self, now: Instant) {
         if let Some(heartbeats) = &mut self.heartbeats {
-            heartbeats.expires = now + heartbeats.deadline * MISSED_HEARTBEATS;
+            heartbeats.expires = expiry(now, heartbeats.deadline);
         }
     }
 

@@ -10,6 +10,7 @@ mod heartbeats;
 mod messages;
 mod opening;
 mod original;
+mod server;
 mod setup;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -495,6 +496,10 @@ impl Simulation {
             return;
         };
         match address {
+            Address::Session { .. } if status == Some(StatusCode::NO_RESPONDERS) => {
+                let reason = session.session.close(CloseReason::PeerGone { chunk: None });
+                self.server_session_ends(&token, Err(reason));
+            }
             Address::Session { .. } => {
                 let result = session.session.receive(reply.as_deref(), payload);
                 self.start_requests(&token);
