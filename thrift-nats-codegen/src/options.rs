@@ -28,6 +28,7 @@ use crate::html::Documentation;
 /// | [`extern_file`](Self::extern_file) | none: everything is generated |
 /// | [`comments`](Self::comments) | the IDL's comments become documentation |
 /// | [`deny_warnings`](Self::deny_warnings) | warnings are only shown |
+/// | [`threads`](Self::threads) | several, where there is much to do |
 /// | [`runtime`](Self::runtime) | `::thrift_nats_runtime` |
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until `compile` or `generate` is called"]
@@ -44,6 +45,7 @@ pub struct Options {
     pub(crate) externs: Vec<ExternFile>,
     pub(crate) comments: bool,
     pub(crate) deny_warnings: bool,
+    pub(crate) threads: bool,
     /// A path, as was checked.
     pub(crate) runtime: String,
 }
@@ -93,6 +95,7 @@ impl Default for Options {
             externs: Vec::new(),
             comments: true,
             deny_warnings: false,
+            threads: true,
             runtime: "::thrift_nats_runtime".to_owned(),
         }
     }
@@ -196,6 +199,13 @@ impl Options {
     /// Whether a warning is as bad as an error.
     pub const fn deny_warnings(mut self, deny: bool) -> Self {
         self.deny_warnings = deny;
+        self
+    }
+
+    /// Whether several threads may work on a large program. Not within a procedural macro: there tokens belong to the
+    /// compiler, and to one thread.
+    pub const fn threads(mut self, several: bool) -> Self {
+        self.threads = several;
         self
     }
 

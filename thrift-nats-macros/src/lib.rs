@@ -52,7 +52,8 @@ impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         // Cargo sets it for every crate that it builds; other build tools start in the folder of the crate.
         let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-        let mut arguments = Self { files: Vec::new(), options: Options::new(), span: input.span() };
+        let mut arguments =
+            Self { files: Vec::new(), options: Options::new().threads(false), span: input.span() };
         while !input.is_empty() {
             if input.peek(LitStr) {
                 let file: LitStr = input.parse()?;

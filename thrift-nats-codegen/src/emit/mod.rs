@@ -154,7 +154,7 @@ impl Emitter<'_> {
         };
         let threads =
             std::thread::available_parallelism().map_or(1, NonZero::get).min(items.len() / WORTH_A_THREAD);
-        if threads < 2 {
+        if threads < 2 || !self.options.threads {
             return pieces(self, items);
         }
         let Emitter { program, names, shapes, externs, options, .. } = *self;
