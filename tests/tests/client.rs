@@ -16,6 +16,8 @@ use thrift_nats_tests::NatsServer;
 use tokio::sync::Notify;
 
 const BOUND: Duration = Duration::from_secs(30);
+/// So short that it passes within a test.
+const SHORT: Duration = Duration::from_millis(100);
 
 /// A service of texts, written by hand: `repeat` gives as many bytes as it is told, `len` says how many it got, and `wait`
 /// never ends.
@@ -250,4 +252,99 @@ async fn a_call_in_flight_moves_to_the_server_that_is_left() {
     soon(other.waiting.notified()).await;
     assert!(!call.is_finished());
     assert_eq!((dying.runs(), other.runs()), (1, 1));
+}
+
+// Openings.
+
+#[tokio::test]
+async fn a_subject_that_is_none_is_refused_with_the_reason() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    for subject in ["", "a b", "a\r\nb", "a..b", "texts.*", "texts.>", "*"] {
+        match soon(Client::connect(&connection, subject)).await {
+            Err(Error::InvalidSubject { subject: named, .. }) => assert_eq!(named, subject),
+            other => panic!("{subject:?}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_nobody_answers_ends_after_the_time_that_is_set() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let _silent = connection.subscribe("texts").await.unwrap();
+    let builder = Client::builder(&connection, "texts").handshake_timeout(SHORT);
+    let start = std::time::Instant::now();
+    let error = soon(builder.connect()).await.expect_err("nobody answers");
+    // The default is 2 s.
+    assert!((SHORT..Duration::from_millis(1900)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    let reason = CloseReason::HandshakeTimeout { timeout: SHORT };
+    assert_eq!(error, Error::Connect { subject: "texts".to_owned(), reason });
+}
+
+/// Nothing else of the connection's is alive then: the client that would have been is gone.
+#[tokio::test]
+async fn a_late_accept_is_answered_even_without_a_client() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let server = nats.client().await.unwrap();
+    let mut handshakes = server.subscribe("texts").await.unwrap();
+    // Once with a time-out, once with a future that is dropped.
+    for listen in ["late.7", "late.h7"] {
+        let mut inbox = server.subscribe(listen).await.unwrap();
+        server.flush().await.unwrap();
+        let connect = Client::builder(&connection, "texts").handshake_timeout(SHORT).connect();
+        let handshake = if listen == "late.7" {
+            assert!(soon(connect).await.is_err());
+            next(&mut handshakes).await
+        } else {
+            tokio::select! {
+                handshake = next(&mut handshakes) => handshake,
+                result = connect => panic!("{result:?}"),
+            }
+        };
+        server.publish_with_reply(handshake.reply.unwrap(), listen, "beat 0".into()).await.unwrap();
+        assert_eq!(next(&mut inbox).await.reply.as_deref(), Some("DISCONNECT"));
+    }
+}
+
+#[tokio::test]
+async fn a_bad_accept_is_refused_and_its_server_told() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    // The same connection: what it publishes comes behind what it subscribes to.
+    let server = connection.clone();
+    let mut handshakes = server.subscribe("texts").await.unwrap();
+    let mut inbox = server.subscribe("listen.7").await.unwrap();
+    server.flush().await.unwrap();
+    let told = tokio::spawn(async move {
+        let client = next(&mut handshakes).await.reply.unwrap();
+        server.publish_with_reply(client, "listen.7", "this is no accept".into()).await.unwrap();
+        next(&mut inbox).await
+    });
+    let error = soon(Client::connect(&connection, "texts")).await.expect_err("no accept");
+    assert!(matches!(error, Error::Connect { reason: CloseReason::BadAccept(_), .. }), "{error}");
+    assert_eq!(told.await.unwrap().reply.as_deref(), Some("DISCONNECT"));
+}
+
+/// The tasks that carry the sessions of a connection belong to the runtime in which the first client was connected.
+#[test]
+fn a_client_outlives_the_runtime_of_the_first() {
+    let nats = NatsServer::start().unwrap();
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (lasting, first) = (runtime(), runtime());
+    let (connection, _server) = lasting.block_on(async {
+        let connection = nats.client().await.unwrap();
+        let server = Texts::default().serve(&nats.client().await.unwrap()).await;
+        (connection, server)
+    });
+    let one = first.block_on(async { Client::connect(&connection, "texts").await.unwrap() });
+    assert_eq!(first.block_on(len(&one, 1).into_future()), Ok(1));
+    drop(first);
+    lasting.block_on(async {
+        let other = soon(Client::connect(&connection, "texts")).await.unwrap();
+        assert_eq!(soon(len(&other, 2)).await, Ok(2));
+        assert_eq!(soon(len(&one, 3)).await, Ok(3), "it opens a session of its own");
+    });
 }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use async_nats::Client as Nats;
+use async_nats::{Client as Nats, Subject};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::error::Error;
-use crate::session::{Transmit, unknown_session};
+use crate::session::{Transmit, late_message, unknown_session};
 
 /// Locks without caring for a panic elsewhere: no code of ours leaves a value half changed while it holds a lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -93,6 +93,11 @@ impl Publisher {
         Self { queue }
     }
 
+    /// Whether the task still publishes: it ends with its runtime.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.queue.is_closed()
+    }
+
     /// Waits until all that is queued now has been handed to the connection.
     pub(crate) async fn idle(&self) {
         let (done, reached) = oneshot::channel();
@@ -117,7 +122,16 @@ impl Publisher {
 impl Publisher {
     /// Tells whoever sent a message for a session that there is none (any more): `reply` is the message's reply subject.
     pub(crate) fn answer_stranger(&self, reply: Option<&str>) {
-        if let Some(transmit) = reply.and_then(unknown_session) {
+        self.answer(reply.and_then(unknown_session));
+    }
+
+    /// The same on the client's side, where the message may be an accept that comes too late.
+    pub(crate) fn answer_late(&self, reply: Option<&Subject>, payload: &[u8]) {
+        self.answer(late_message(reply, payload));
+    }
+
+    fn answer(&self, transmit: Option<Transmit>) {
+        if let Some(transmit) = transmit {
             let once = Once { transmit: Mutex::new(Some(transmit)), queued: AtomicBool::new(false) };
             self.wake(&Arc::new(once));
         }

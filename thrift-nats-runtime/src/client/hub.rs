@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, Weak};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use async_nats::{Client as Nats, Message, Statistics, StatusCode, Subscriber};
 use futures_util::StreamExt;
@@ -12,11 +12,14 @@ use tokio::task::AbortHandle;
 
 use super::session::Session;
 use crate::error::Error;
-use crate::link::{Publisher, Timers, lock, random_base};
+use crate::link::{Publisher, Timers, lock, now, random_base};
 use crate::session::{Address, CloseReason, Incoming, VERSION_HEADER};
 
 /// How often the connection is looked at, besides whenever a message comes: there is no signal to wait for.
 const CONNECTION_CHECK: Duration = Duration::from_millis(50);
+/// How long a late accept is answered after the last opening was given up: without an answer a server without heartbeats
+/// keeps its session for ever.
+const LATE_ACCEPTS: Duration = Duration::from_secs(10);
 
 /// The hubs of this process, by the address of their connection's statistics, which clones of a connection share and
 /// which a hub keeps alive: the address cannot be another's while the hub lives.
@@ -32,15 +35,22 @@ pub(super) struct Hub {
     sessions: Mutex<FxHashMap<String, Arc<Session>>>,
     publisher: Publisher,
     timers: Arc<Timers>,
-    tasks: Mutex<Vec<AbortHandle>>,
+    tasks: OnceLock<[AbortHandle; 2]>,
+    late_accepts: Weak<Keeper>,
 }
+
+/// Keeps a hub that has no client any more, until then. The task that keeps time owns it: with the runtime it goes, too.
+type Keeper = Mutex<Option<(Instant, Arc<Hub>)>>;
 
 impl Hub {
     /// The hub of this connection.
     pub(super) async fn of(nats: &Nats) -> Result<Arc<Self>, Error> {
         let statistics = nats.statistics();
         let key = Arc::as_ptr(&statistics) as usize;
-        let existing = || lock(&HUBS).get(&key).and_then(Weak::upgrade);
+        let usable = |hubs: &HashMap<usize, Weak<Self>>| {
+            hubs.get(&key).and_then(Weak::upgrade).filter(|hub| hub.is_running())
+        };
+        let existing = || usable(&lock(&HUBS));
         if let Some(hub) = existing() {
             return Ok(hub);
         }
@@ -49,6 +59,7 @@ impl Hub {
             .subscribe(format!("{base}.>"))
             .await
             .map_err(|error| Error::nats("cannot subscribe to the inbox of the sessions", error))?;
+        let keeper = Arc::new(Keeper::default());
         let hub = Arc::new(Self {
             nats: nats.clone(),
             connects: AtomicU64::new(statistics.connects.load(Ordering::SeqCst)),
@@ -57,24 +68,40 @@ impl Hub {
             sessions: Mutex::default(),
             publisher: Publisher::start(nats.clone()),
             timers: Arc::new(Timers::new()),
-            tasks: Mutex::default(),
+            tasks: OnceLock::new(),
+            late_accepts: Arc::downgrade(&keeper),
         });
+        let pump = tokio::spawn(pump(Arc::downgrade(&hub), subscriber, hub.base.len() + 1));
+        let time = tokio::spawn(keep_time(Arc::downgrade(&hub), Arc::clone(&hub.timers), keeper));
+        hub.tasks.get_or_init(|| [pump.abort_handle(), time.abort_handle()]);
         {
             let mut hubs = lock(&HUBS);
-            if let Some(other) = hubs.get(&key).and_then(Weak::upgrade) {
-                // Somebody was faster; the subscription ends with its subscriber.
+            if let Some(other) = usable(&hubs) {
+                // Somebody was faster; the subscription ends with its task.
+                drop(hubs);
                 return Ok(other);
             }
             hubs.insert(key, Arc::downgrade(&hub));
         }
-        let pump = tokio::spawn(pump(Arc::downgrade(&hub), subscriber, hub.base.len() + 1));
-        let time = tokio::spawn(keep_time(Arc::downgrade(&hub), Arc::clone(&hub.timers)));
-        *lock(&hub.tasks) = vec![pump.abort_handle(), time.abort_handle()];
         Ok(hub)
     }
 }
 
 impl Hub {
+    /// Whether its tasks run: they end with the runtime that the first client was connected in, and with the connection.
+    pub(super) fn is_running(&self) -> bool {
+        self.publisher.is_running() && !self.tasks.get().into_iter().flatten().any(AbortHandle::is_finished)
+    }
+
+    /// Goes on answering strangers for a while, even without a client: an opening was given up, whose accept may come.
+    pub(super) fn keep_for_late_accepts(self: &Arc<Self>) {
+        if let Some(keeper) = self.late_accepts.upgrade() {
+            let before = lock(&keeper).replace((now() + LATE_ACCEPTS, Arc::clone(self)));
+            // Not under the lock: it is a hub.
+            drop(before);
+        }
+    }
+
     pub(super) const fn nats(&self) -> &Nats {
         &self.nats
     }
@@ -94,6 +121,8 @@ impl Hub {
 
     pub(super) fn add(&self, token: &str, session: &Arc<Session>) {
         lock(&self.sessions).insert(token.to_owned(), Arc::clone(session));
+        // The connection may have been made anew since the session looked at it, and been checked since.
+        session.check_connection(self.statistics.connects.load(Ordering::SeqCst));
     }
 
     pub(super) fn remove(&self, token: &str) {
@@ -112,7 +141,7 @@ impl Hub {
     /// Ends the sessions that were opened on another connection than this one.
     fn check_connection(&self) {
         let connects = self.statistics.connects.load(Ordering::SeqCst);
-        if self.connects.swap(connects, Ordering::SeqCst) != connects {
+        if is_newer(&self.connects, connects) {
             let sessions: Vec<_> = lock(&self.sessions).values().cloned().collect();
             for session in sessions {
                 session.check_connection(connects);
@@ -135,7 +164,7 @@ impl Hub {
                     payload: message.payload,
                 }),
                 // A late accept, or data of a session that has ended here: its sender has to know.
-                None => self.publisher.answer_stranger(message.reply.as_deref()),
+                None => self.publisher.answer_late(message.reply.as_ref(), &message.payload),
             },
             // A server never beats.
             Address::Heartbeat { .. } => {}
@@ -148,6 +177,12 @@ impl Hub {
             }
         }
     }
+}
+
+/// Whether the connection is a newer one than was `seen`, for the first to ask. One that read the number a while ago does
+/// not take a newer connection's sessions for older ones.
+fn is_newer(seen: &AtomicU64, connects: u64) -> bool {
+    seen.fetch_max(connects, Ordering::SeqCst) < connects
 }
 
 /// Hands what comes to the sessions. Never waits for one of them.
@@ -165,8 +200,11 @@ async fn pump(hub: Weak<Hub>, mut subscriber: Subscriber, prefix: usize) {
     }
 }
 
-async fn keep_time(hub: Weak<Hub>, timers: Arc<Timers>) {
+async fn keep_time(hub: Weak<Hub>, timers: Arc<Timers>, keeper: Arc<Keeper>) {
     let check = || {
+        let now = now();
+        let kept = lock(&keeper).take_if(|(until, _)| *until <= now);
+        drop(kept);
         if let Some(hub) = hub.upgrade() {
             hub.check_connection();
         }
@@ -176,7 +214,7 @@ async fn keep_time(hub: Weak<Hub>, timers: Arc<Timers>) {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        for task in lock(&self.tasks).drain(..) {
+        for task in self.tasks.get().into_iter().flatten() {
             task.abort();
         }
         let mut hubs = lock(&HUBS);
@@ -184,5 +222,20 @@ impl Drop for Hub {
         if hubs.get(&key).is_some_and(|hub| hub.strong_count() == 0) {
             hubs.remove(&key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_was_read_a_while_ago_is_no_newer_connection() {
+        let seen = AtomicU64::new(1);
+        assert!(!is_newer(&seen, 1));
+        assert!(is_newer(&seen, 2));
+        assert!(!is_newer(&seen, 2), "only the first is told");
+        assert!(!is_newer(&seen, 1));
+        assert!(!is_newer(&seen, 2), "and what was seen stays seen");
     }
 }

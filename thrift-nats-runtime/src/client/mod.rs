@@ -20,7 +20,7 @@ use crate::link::lock;
 use crate::method::encode_arguments;
 use crate::protocol::{Limits, MessageType};
 use crate::server::Service;
-use crate::session::CloseReason;
+use crate::session::{CloseReason, check_service_subject};
 
 /// How a client opens its sessions and makes its calls.
 ///
@@ -85,17 +85,20 @@ impl ClientBuilder {
     /// Opens a session: one round trip.
     ///
     /// # Errors
-    /// [`Error::NoServer`] at once if nobody listens on the subject; [`Error::Connect`] if nobody accepts in time or the
+    /// [`Error::InvalidSubject`] if the subject is none that a service can be called on; [`Error::NoServer`] at once if nobody listens on the subject; [`Error::Connect`] if nobody accepts in time or the
     /// answer is no accept; [`Error::Nats`] if NATS cannot be subscribed to.
     ///
     /// # Cancellation
     /// A session that is being opened when the future is dropped is closed again.
     pub async fn connect(self) -> Result<Client, Error> {
         let Self { nats, subject, options } = self;
-        let hub = Hub::of(&nats).await?;
-        let session = Session::open(&hub, &subject, &options).await?;
+        if let Err(reason) = check_subject(&subject) {
+            return Err(Error::InvalidSubject { subject, reason });
+        }
+        let (hub, session) = open(&nats, &subject, &options).await?;
         let remote = Remote {
-            hub,
+            nats,
+            hub: Mutex::new(hub),
             subject,
             options,
             session: Mutex::new(Some(session)),
@@ -103,6 +106,30 @@ impl ClientBuilder {
         };
         Ok(Client { kind: Kind::Remote(Arc::new(remote)) })
     }
+}
+
+/// Checks the subject of a service that is to be called.
+fn check_subject(subject: &str) -> Result<(), &'static str> {
+    check_service_subject(subject)?;
+    if subject.split('.').any(|token| token == "*" || token == ">") {
+        return Err("it has a wildcard in it, and a session is opened with one service");
+    }
+    Ok(())
+}
+
+/// Opens a session, within the time that a handshake may take: nothing else bounds what NATS takes to subscribe, and
+/// what is waited for does not come if the tasks of the hub end with another runtime.
+async fn open(nats: &Nats, subject: &str, options: &Options) -> Result<(Arc<Hub>, Arc<Session>), Error> {
+    let timeout = options.handshake_timeout;
+    let opened = async {
+        let hub = Hub::of(nats).await?;
+        let session = Session::open(&hub, subject, options).await?;
+        Ok((hub, session))
+    };
+    tokio::time::timeout_at(deadline(timeout), opened).await.unwrap_or_else(|_| {
+        let reason = CloseReason::HandshakeTimeout { timeout };
+        Err(Error::Connect { subject: subject.to_owned(), reason })
+    })
 }
 
 /// What every generated client is made of: the way to a service. Cheap to clone; all clones share the session.
@@ -207,7 +234,9 @@ impl Client {
 
 /// The way to a service over NATS.
 struct Remote {
-    hub: Arc<Hub>,
+    nats: Nats,
+    /// The hub of the last session.
+    hub: Mutex<Arc<Hub>>,
     subject: String,
     options: Options,
     /// `None` once the client is closed.
@@ -226,7 +255,9 @@ impl Remote {
         if let Some(session) = self.current()? {
             return Ok(session);
         }
-        let opened = Session::open(&self.hub, &self.subject, &self.options).await?;
+        let (hub, opened) = open(&self.nats, &self.subject, &self.options).await?;
+        let before = std::mem::replace(&mut *lock(&self.hub), hub);
+        drop(before);
         let mut session = lock(&self.session);
         if session.is_none() {
             opened.close(CloseReason::Closed);
@@ -240,6 +271,10 @@ impl Remote {
     fn current(&self) -> Result<Option<Arc<Session>>, Error> {
         let session = lock(&self.session);
         let session = session.as_ref().ok_or_else(closed)?;
+        if !lock(&self.hub).is_running() {
+            // Nobody carries its messages any more: the runtime that it was opened in is gone.
+            session.close(CloseReason::NatsClosed);
+        }
         Ok(session.is_open().then(|| Arc::clone(session)))
     }
 
@@ -248,7 +283,8 @@ impl Remote {
         session.close(CloseReason::Closed);
         let flushed = async {
             session.flushed().await;
-            self.hub.flush().await
+            let hub = Arc::clone(&lock(&self.hub));
+            hub.flush().await
         };
         let timeout = self.options.timeout;
         tokio::time::timeout(timeout, flushed).await.unwrap_or_else(|elapsed| {

@@ -40,12 +40,16 @@ struct State {
 }
 
 /// Closes a session whose opening is given up.
-struct OpeningGuard(Option<Arc<Session>>);
+struct OpeningGuard<'a> {
+    hub: &'a Arc<Hub>,
+    session: Option<Arc<Session>>,
+}
 
-impl Drop for OpeningGuard {
+impl Drop for OpeningGuard<'_> {
     fn drop(&mut self) {
-        if let Some(session) = self.0.take() {
+        if let Some(session) = self.session.take() {
             session.close(CloseReason::Closed);
+            self.hub.keep_for_late_accepts();
         }
     }
 }
@@ -75,16 +79,20 @@ impl Session {
             connects: connects(hub.nats()),
         });
         hub.add(&session.token, &session);
-        let mut guard = OpeningGuard(Some(Arc::clone(&session)));
+        let mut guard = OpeningGuard { hub, session: Some(Arc::clone(&session)) };
         session.keep_time(hub);
         hub.publisher().wake(&session);
         let result = opened.await;
         match result.unwrap_or(Err(CloseReason::NatsClosed)) {
             Ok(()) => {
-                guard.0 = None;
+                guard.session = None;
                 Ok(session)
             }
-            Err(CloseReason::NoServer) => Err(Error::NoServer { subject: subject.to_owned() }),
+            Err(CloseReason::NoServer) => {
+                // Nobody can accept.
+                guard.session = None;
+                Err(Error::NoServer { subject: subject.to_owned() })
+            }
             Err(reason) => Err(Error::Connect { subject: subject.to_owned(), reason }),
         }
     }
@@ -183,9 +191,9 @@ impl Session {
         self.after(end.is_some());
     }
 
-    /// Ends the session if the connection is another than the one that it was opened on.
+    /// Ends the session if the connection is a newer one than the one that it was opened on.
     pub(super) fn check_connection(self: &Arc<Self>, connects: u64) {
-        if self.connects != connects {
+        if self.connects < connects {
             self.close(CloseReason::Reconnected);
         }
     }

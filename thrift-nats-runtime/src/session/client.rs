@@ -233,7 +233,16 @@ impl<W> ClientSession<W> {
                         deliver(Event::Opened);
                         Ok(())
                     }
-                    Err(error) => Err(self.close(CloseReason::BadAccept(error))),
+                    Err(error) => {
+                        let ended = self.close(CloseReason::BadAccept(error));
+                        // Whoever has a session now where it says is not to keep it.
+                        if let Some(listen) = message.reply.filter(|reply| !reply.is_empty()) {
+                            let accept = Accept { heartbeat: listen.clone(), listen, deadline: None };
+                            let open = Some(self.opened(now, accept, message.versioned));
+                            self.phase = Phase::Closed { open, farewell: ended.reason.to_peer() };
+                        }
+                        Err(ended)
+                    }
                 }
             }
             Phase::Open(_) if reply == Some(DISCONNECT) => Err(self.close(disconnected(&message.payload))),

@@ -94,15 +94,16 @@ impl CloseReason {
     /// What to tell the peer, or `None` where the peer knows already or is gone.
     pub(super) fn to_peer(&self) -> Option<PeerReason> {
         Some(match self {
-            Self::Closed | Self::HandshakeTimeout { .. } => PeerReason::Closed,
+            Self::Closed => PeerReason::Closed,
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
             Self::ChunkLost { .. } | Self::Reconnected => PeerReason::ChunkLost,
-            Self::ChunkWithoutNumber | Self::Malformed(_) => PeerReason::Malformed,
+            Self::ChunkWithoutNumber | Self::Malformed(_) | Self::BadAccept(_) => PeerReason::Malformed,
             Self::Disconnected { .. }
             | Self::PeerGone { .. }
             | Self::NoServer
-            | Self::NatsClosed
-            | Self::BadAccept(_) => return None,
+            // A late accept is answered when it comes.
+            | Self::HandshakeTimeout { .. }
+            | Self::NatsClosed => return None,
         })
     }
 }

@@ -58,10 +58,25 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
         },
         None => (reply, None),
     };
-    Some(Transmit {
-        subject: session.into(),
+    Some(stranger(session.into(), taken))
+}
+
+/// The answer of a client's process to a message for a session that it does not have (any more): an accept that comes too
+/// late, or data of a server that has not learnt of the end. The reply subject of an accept is the server's session as it
+/// is, whatever it looks like: only data has a number behind it.
+pub(crate) fn late_message(reply: Option<&Subject>, payload: &[u8]) -> Option<Transmit> {
+    let reply = reply?;
+    match accept::Accept::parse(Some(reply), payload) {
+        Ok(accept) if reply.as_str() != disconnect::DISCONNECT => Some(stranger(accept.listen, None)),
+        Ok(_) | Err(_) => unknown_session(reply),
+    }
+}
+
+fn stranger(session: Subject, taken: Option<u64>) -> Transmit {
+    Transmit {
+        subject: session,
         reply: Some(Subject::from_static(disconnect::DISCONNECT)),
         headers: None,
         payload: PeerReason::UnknownSession.body(taken),
-    })
+    }
 }

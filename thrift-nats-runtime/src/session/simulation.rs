@@ -379,7 +379,11 @@ impl Simulation {
                     self.client_ends(ended);
                 }
             }
-            Some(Address::Session { .. }) => self.answer_stranger(Party::Client, reply.as_deref()),
+            Some(Address::Session { .. }) => {
+                if let Some(transmit) = late_message(reply.as_ref(), &payload) {
+                    self.carry(Party::Client, transmit);
+                }
+            }
             Some(Address::Undelivered { chunk, .. })
                 if known && status == Some(StatusCode::NO_RESPONDERS) =>
             {
@@ -391,9 +395,9 @@ impl Simulation {
         }
     }
 
-    fn answer_stranger(&mut self, by: Party, reply: Option<&str>) {
+    fn answer_stranger(&mut self, reply: Option<&str>) {
         if let Some(transmit) = reply.and_then(unknown_session) {
-            self.carry(by, transmit);
+            self.carry(Party::Server, transmit);
         }
     }
 
@@ -491,7 +495,7 @@ impl Simulation {
         let now = self.instant();
         let Some(session) = self.sessions.get_mut(&token).filter(|session| session.known) else {
             if !matches!(address, Address::Undelivered { .. }) {
-                self.answer_stranger(Party::Server, reply.as_deref());
+                self.answer_stranger(reply.as_deref());
             }
             return;
         };

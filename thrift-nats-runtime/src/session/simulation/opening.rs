@@ -142,3 +142,44 @@ fn a_stranger_is_answered_at_its_session() {
     assert_eq!(subject("client.session"), "client.session", "an accept");
     assert_eq!(subject("_INBOX.abcdef"), "_INBOX.abcdef", "an original peer's");
 }
+
+/// An original server's inbox may end in anything, a number included.
+#[test]
+fn a_late_accept_is_answered_at_its_own_reply_subject() {
+    let told = |reply, payload: &[u8]| {
+        let transmit = late_message(Some(&Subject::from_static(reply)), payload)?;
+        Some((transmit.subject.to_string(), transmit.payload))
+    };
+    for listen in ["listen", "listen.7", "listen.h7", "a.b.0"] {
+        let expected = (listen.to_owned(), Bytes::from("unknown-session"));
+        assert_eq!(told(listen, b"listen.h 0"), Some(expected.clone()));
+        assert_eq!(told(listen, b"_INBOX.beat -5"), Some(expected));
+    }
+    let data = message(MessageType::Reply, 1, 0, b"");
+    assert_eq!(told("server.s0.7", &data), Some(("server.s0".to_owned(), Bytes::from("6 unknown-session"))));
+    assert_eq!(told("DISCONNECT", b"0 5"), None, "two strangers would answer each other for ever");
+    assert_eq!(late_message(None, &data), None);
+}
+
+#[test]
+fn whoever_sends_a_bad_accept_is_told_where_it_listens() {
+    let base = Instant::now();
+    let receive = |reply: Option<&'static str>| {
+        let setup = Setup::new();
+        let mut client = ClientSession::<usize>::open(
+            base,
+            SERVICE.into(),
+            INBOX.into(),
+            HANDSHAKE_TIMEOUT,
+            setup.config(),
+        );
+        client.transmit(drop).expect("the handshake");
+        let incoming =
+            Incoming { reply: reply.map(Subject::from_static), payload: "bad".into(), ..Incoming::default() };
+        client.receive(base, incoming, |event| panic!("{event:?}")).unwrap_err();
+        client.transmit(drop).map(|told| (told.subject.to_string(), told.reply.unwrap().to_string()))
+    };
+    assert_eq!(receive(Some("listen.7")), Some(("listen.7".to_owned(), "DISCONNECT".to_owned())));
+    assert_eq!(receive(Some("")), None);
+    assert_eq!(receive(None), None);
+}
