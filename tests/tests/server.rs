@@ -101,13 +101,10 @@ async fn a_handshake_of_a_peer_that_is_gone_leaves_no_session() {
     eventually("only the last is left", || server.sessions() <= 1).await;
 }
 
-#[tokio::test]
-async fn a_connect_that_is_dropped_leaves_no_session() {
-    let nats = NatsServer::start().unwrap();
-    let server = serve(&nats, no_heartbeats).await;
-    let connection = nats.client().await.unwrap();
+/// Begins to connect, and drops it: each time a little later.
+async fn drop_connects(connection: &Nats) {
     for polls in 0..40 {
-        let mut connect = Box::pin(CalculatorClient::connect(&connection, "calculator").into_future());
+        let mut connect = Box::pin(CalculatorClient::connect(connection, "calculator").into_future());
         for _ in 0..polls {
             if futures_util::poll!(&mut connect).is_ready() {
                 break;
@@ -115,9 +112,32 @@ async fn a_connect_that_is_dropped_leaves_no_session() {
             tokio::task::yield_now().await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_connect_that_is_dropped_leaves_no_session() {
+    let nats = NatsServer::start().unwrap();
+    let server = serve(&nats, no_heartbeats).await;
+    let connection = nats.client().await.unwrap();
+    // Its inbox is that of the others, too: an accept that comes late is answered.
+    let client = CalculatorClient::connect(&connection, "calculator").await.unwrap();
+    drop_connects(&connection).await;
     // Behind all of them, of this connection: what they sent has come when it is accepted.
     let _last = accept(&connection).await;
-    eventually("only the last is left", || server.sessions() <= 1).await;
+    eventually("only the first and the last are left", || server.sessions() <= 2).await;
+    assert_eq!(client.add(1, 1).await.unwrap(), 2);
+}
+
+/// An accept that is on its way when the last client of a connection takes its inbox with it was delivered, for NATS: only
+/// the heartbeats that do not come tell.
+#[tokio::test]
+async fn a_connect_that_is_dropped_with_the_inbox_leaves_no_session_where_heartbeats_are_wanted() {
+    let nats = NatsServer::start().unwrap();
+    let server = serve(&nats, |server| server.heartbeat(Duration::from_millis(20))).await;
+    let connection = nats.client().await.unwrap();
+    drop_connects(&connection).await;
+    let _last = accept(&connection).await;
+    eventually("none is left", || server.sessions() == 0).await;
 }
 
 #[tokio::test]
