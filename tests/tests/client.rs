@@ -84,6 +84,14 @@ async fn next(inbox: &mut Subscriber) -> Message {
     soon(inbox.next()).await.expect("an open subscription")
 }
 
+/// Returns once NATS has taken all that was sent on the connection, its subscriptions included.
+async fn round_trip(nats: &Nats) {
+    let own = nats.new_inbox();
+    let mut inbox = nats.subscribe(own.clone()).await.unwrap();
+    nats.publish(own, "".into()).await.unwrap();
+    next(&mut inbox).await;
+}
+
 /// Sees the handshakes of the clients on the same connection, each before it is answered.
 struct Handshakes(Subscriber);
 
@@ -292,7 +300,7 @@ async fn a_late_accept_is_answered_even_without_a_client() {
     // Once with a time-out, once with a future that is dropped.
     for listen in ["late.7", "late.h7"] {
         let mut inbox = server.subscribe(listen).await.unwrap();
-        server.flush().await.unwrap();
+        round_trip(&server).await;
         let connect = Client::builder(&connection, "texts").handshake_timeout(SHORT).connect();
         let handshake = if listen == "late.7" {
             assert!(soon(connect).await.is_err());
@@ -312,11 +320,10 @@ async fn a_late_accept_is_answered_even_without_a_client() {
 async fn a_bad_accept_is_refused_and_its_server_told() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
-    // The same connection: what it publishes comes behind what it subscribes to.
-    let server = connection.clone();
+    let server = nats.client().await.unwrap();
     let mut handshakes = server.subscribe("texts").await.unwrap();
     let mut inbox = server.subscribe("listen.7").await.unwrap();
-    server.flush().await.unwrap();
+    round_trip(&server).await;
     let told = tokio::spawn(async move {
         let client = next(&mut handshakes).await.reply.unwrap();
         server.publish_with_reply(client, "listen.7", "this is no accept".into()).await.unwrap();
