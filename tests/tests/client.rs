@@ -355,3 +355,104 @@ fn a_client_outlives_the_runtime_of_the_first() {
         assert_eq!(soon(len(&one, 3)).await, Ok(3), "it opens a session of its own");
     });
 }
+
+// NATS goes away.
+
+#[tokio::test]
+async fn a_call_in_flight_when_nats_is_lost_ends_and_the_next_one_has_a_session_of_its_own() {
+    let mut nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let texts = Texts::default();
+    let _server = texts.serve(&nats.client().await.unwrap()).await;
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    let call = tokio::spawn(wait(&client).timeout(Duration::from_secs(3600)).into_future());
+    texts.waiting.notified().await;
+    nats.restart().unwrap();
+    assert_eq!(
+        soon(call).await.unwrap(),
+        Err(Error::SessionEnded { reason: CloseReason::Reconnected, outcome: Outcome::Unknown })
+    );
+    // The server's connection may come back later than the client's.
+    let answer = async {
+        loop {
+            match len(&client, 5).await {
+                Err(Error::NoServer { .. }) => tokio::task::yield_now().await,
+                result => return result,
+            }
+        }
+    };
+    assert_eq!(soon(answer).await, Ok(5));
+    assert_eq!(client.calls_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn calls_on_a_connection_that_is_closed_fail_at_once() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let texts = Texts::default();
+    let _server = texts.serve(&nats.client().await.unwrap()).await;
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    let call = tokio::spawn(wait(&client).timeout(Duration::from_secs(3600)).into_future());
+    texts.waiting.notified().await;
+    connection.drain().await.unwrap();
+    let is_closed =
+        |reason: &CloseReason| matches!(reason, CloseReason::NatsClosed | CloseReason::PublishFailed { .. });
+    match soon(call).await.unwrap() {
+        Err(Error::SessionEnded { reason, outcome: Outcome::Unknown }) => {
+            assert!(is_closed(&reason), "{reason:?}")
+        }
+        other => panic!("{other:?}"),
+    }
+    match soon(len(&client, 5).timeout(Duration::from_secs(3600))).await {
+        Err(Error::Nats { .. }) => {}
+        Err(Error::SessionEnded { reason, .. } | Error::Connect { reason, .. }) => {
+            assert!(is_closed(&reason), "{reason:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+// What a NATS message may be.
+
+/// The lengths of the chunks of a call whose request has so many bytes, at a server that never answers.
+async fn chunks(nats: &NatsServer, limit: Option<usize>, bytes: usize) -> Vec<usize> {
+    let connection = nats.client().await.unwrap();
+    let mut handshakes = connection.subscribe("texts").await.unwrap();
+    let by_hand = connection.clone();
+    let server = tokio::spawn(async move {
+        let client = next(&mut handshakes).await.reply.unwrap();
+        let listen = by_hand.new_inbox();
+        let mut inbox = by_hand.subscribe(listen.clone()).await.unwrap();
+        by_hand.publish_with_reply(client, listen, "heartbeat 0".into()).await.unwrap();
+        let mut chunks = Vec::new();
+        while chunks.iter().sum::<usize>() < bytes {
+            chunks.push(next(&mut inbox).await.payload.len());
+        }
+        chunks
+    });
+    let builder = Client::builder(&connection, "texts");
+    let builder = if let Some(limit) = limit { builder.chunk_limit(limit) } else { builder };
+    let client = builder.connect().await.unwrap();
+    let call = tokio::spawn(len(&client, bytes).into_future());
+    let chunks = soon(server).await.unwrap();
+    call.abort();
+    chunks
+}
+
+#[tokio::test]
+async fn chunks_are_no_longer_than_is_set() {
+    let nats = NatsServer::start().unwrap();
+    assert_eq!(chunks(&nats, None, 100_000).await[0], 64 * 1024);
+    let all = chunks(&nats, Some(1000), 10_000).await;
+    assert_eq!(all[..10], [1000; 10]);
+}
+
+#[tokio::test]
+async fn chunks_are_no_longer_than_nats_allows() {
+    let nats = NatsServer::builder().max_payload(4096).start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let _server = Texts::default().serve(&nats.client().await.unwrap()).await;
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    assert_eq!(soon(len(&client, 100_000)).await, Ok(100_000));
+    assert_eq!(soon(repeat(&client, 100_000)).await.map(|text| text.len()), Ok(100_000));
+}

@@ -79,13 +79,19 @@ impl Error {
         what: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Nats { what, source: SharedError(Arc::from(source.into())) }
+        Self::Nats { what, source: SharedError::new(source) }
     }
 }
 
 /// An error of another library. Two are equal when they say the same.
 #[derive(Clone)]
 pub struct SharedError(Arc<dyn std::error::Error + Send + Sync>);
+
+impl SharedError {
+    pub(crate) fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(Arc::from(source.into()))
+    }
+}
 
 impl fmt::Debug for SharedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,6 +110,8 @@ impl std::error::Error for SharedError {
         self.0.source()
     }
 }
+
+impl Eq for SharedError {}
 
 impl PartialEq for SharedError {
     fn eq(&self, other: &Self) -> bool {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use async_nats::{Client as Nats, Subject};
+use async_nats::{Client as Nats, PublishError, Subject};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::error::Error;
@@ -49,6 +49,11 @@ pub(crate) trait Source: Send + Sync + 'static {
 
     /// Whether the session is in the queue of the publishing task.
     fn queued(&self) -> &AtomicBool;
+
+    /// What was to be published last was not, and never will be; `reply` was its reply subject.
+    fn publish_failed(&self, reply: Option<&str>, error: PublishError) {
+        tracing::warn!(reply, %error, "cannot publish");
+    }
 }
 
 /// How long the connection may take to send what is left when nobody publishes any more.
@@ -75,7 +80,10 @@ impl Publisher {
                 source.queued().store(false, Ordering::SeqCst);
                 let mut left = TURN;
                 while let Some(transmit) = source.transmit() {
-                    publish(&nats, transmit).await;
+                    let reply = transmit.reply.clone();
+                    if let Err(error) = publish(&nats, transmit).await {
+                        source.publish_failed(reply.as_deref(), error);
+                    }
                     left -= 1;
                     // Once nobody else can queue anything any more, there are no others to be fair to.
                     if left == 0
@@ -173,19 +181,15 @@ impl Source for Marker {
     }
 }
 
-async fn publish(nats: &Nats, transmit: Transmit) {
+async fn publish(nats: &Nats, transmit: Transmit) -> Result<(), PublishError> {
     let Transmit { subject, reply, headers, payload } = transmit;
-    let result = match (reply, headers) {
+    match (reply, headers) {
         (Some(reply), Some(headers)) => {
             nats.publish_with_reply_and_headers(subject, reply, headers, payload).await
         }
         (Some(reply), None) => nats.publish_with_reply(subject, reply, payload).await,
         (None, Some(headers)) => nats.publish_with_headers(subject, headers, payload).await,
         (None, None) => nats.publish(subject, payload).await,
-    };
-    if let Err(error) = result {
-        // The connection is closed, or refuses the size: the chunk is missed by its number.
-        tracing::warn!(%error, "cannot publish");
     }
 }
 

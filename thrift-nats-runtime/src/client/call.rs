@@ -46,7 +46,8 @@ fn may_move(reason: &CloseReason) -> bool {
         | CloseReason::NoServer
         | CloseReason::HandshakeTimeout { .. }
         | CloseReason::Reconnected
-        | CloseReason::NatsClosed => true,
+        | CloseReason::NatsClosed
+        | CloseReason::PublishFailed { .. } => true,
     }
 }
 

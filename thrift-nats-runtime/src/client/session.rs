@@ -4,13 +4,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
-use async_nats::Subject;
+use async_nats::{PublishError, Subject};
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use super::Options;
 use super::hub::Hub;
-use crate::error::{Error, Outcome};
+use crate::error::{Error, Outcome, SharedError};
 use crate::link::{Source, Timed, connects, lock, now, random_token};
 use crate::method::write_message;
 use crate::protocol::MessageType;
@@ -257,6 +257,19 @@ impl Source for Session {
 
     fn queued(&self) -> &AtomicBool {
         &self.queued
+    }
+
+    fn publish_failed(&self, reply: Option<&str>, error: PublishError) {
+        tracing::debug!(session = self.token, %error, "cannot publish");
+        let mut state = lock(&self.state);
+        if let Err(ended) = state.session.publish_failed(reply, SharedError::new(error)) {
+            state.end(ended);
+            drop(state);
+            // The task that publishes comes back for the farewell by itself: it is the one that tells.
+            if let Some(hub) = self.hub.upgrade() {
+                hub.remove(&self.token);
+            }
+        }
     }
 }
 

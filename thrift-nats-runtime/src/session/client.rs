@@ -11,7 +11,9 @@ use super::accept::{Accept, handshake_headers};
 use super::disconnect::{CloseReason, DISCONNECT, PeerReason};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
+use super::subject::chunk_number;
 use super::{SessionConfig, Transmit};
+use crate::error::SharedError;
 
 /// Whether the request of a call that got no answer may have been run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -301,6 +303,25 @@ impl<W> ClientSession<W> {
         }
     }
 
+    /// What [`transmit`](Self::transmit) gave out last, with this reply subject, cannot be published.
+    ///
+    /// # Errors
+    /// The session has ended with it.
+    pub(crate) fn publish_failed(
+        &mut self,
+        reply: Option<&str>,
+        source: SharedError,
+    ) -> Result<(), Ended<W>> {
+        match &self.phase {
+            Phase::Opening { .. } => Err(self.close(CloseReason::PublishFailed { chunk: None, source })),
+            Phase::Open(_) => {
+                let chunk = reply.and_then(chunk_number);
+                Err(self.close(CloseReason::PublishFailed { chunk, source }))
+            }
+            Phase::Closed { .. } => Ok(()),
+        }
+    }
+
     /// When [`on_timeout`](Self::on_timeout) wants to be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         match &self.phase {
@@ -428,6 +449,11 @@ fn outcome(request: Request, reason: &CloseReason) -> Outcome {
             Outcome::NotRun
         }
         (Request::Sent(chunk), CloseReason::PeerGone { chunk: Some(lost) }) if chunk >= *lost => {
+            Outcome::NotRun
+        }
+        (Request::Sent(chunk), CloseReason::PublishFailed { chunk: Some(failed), .. })
+            if chunk >= *failed =>
+        {
             Outcome::NotRun
         }
         (Request::Sent(_), _) => Outcome::Unknown,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::accept::AcceptError;
+use crate::error::SharedError;
 use crate::protocol::DecodeError;
 
 /// The reply subject that makes an empty message a disconnect.
@@ -58,6 +59,13 @@ pub enum CloseReason {
     Reconnected,
     /// The connection to NATS is closed.
     NatsClosed,
+    /// NATS, or the library that speaks to it, did not take what the session had to send.
+    PublishFailed {
+        /// The chunk that has not gone, where it was one.
+        chunk: Option<u64>,
+        /// What came of it.
+        source: SharedError,
+    },
 }
 
 impl fmt::Display for CloseReason {
@@ -86,6 +94,7 @@ impl fmt::Display for CloseReason {
             }
             Self::Reconnected => f.write_str("the connection to NATS was lost, and chunks may be gone"),
             Self::NatsClosed => f.write_str("the connection to NATS is closed"),
+            Self::PublishFailed { source, .. } => write!(f, "it cannot send to NATS: {source}"),
         }
     }
 }
@@ -96,7 +105,7 @@ impl CloseReason {
         Some(match self {
             Self::Closed => PeerReason::Closed,
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
-            Self::ChunkLost { .. } | Self::Reconnected => PeerReason::ChunkLost,
+            Self::ChunkLost { .. } | Self::Reconnected | Self::PublishFailed { .. } => PeerReason::ChunkLost,
             Self::ChunkWithoutNumber | Self::Malformed(_) | Self::BadAccept(_) => PeerReason::Malformed,
             Self::Disconnected { .. }
             | Self::PeerGone { .. }

@@ -3,6 +3,7 @@
 use super::CallState::{Answered, Ended};
 use super::Outcome::{NotRun, Unknown};
 use super::*;
+use crate::error::SharedError;
 use crate::protocol::DecodeErrorKind;
 
 fn slow() -> Setup {
@@ -428,12 +429,56 @@ fn an_answer_that_nobody_can_wait_for_is_dropped() {
     assert_eq!((simulation.client.late_replies(), simulation.client.in_flight()), (1, 1));
 }
 
+// What cannot be published.
+
+#[test]
+fn a_chunk_that_cannot_be_published_ends_the_session_and_was_not_run() {
+    let mut simulation = Simulation::opened(slow());
+    simulation.call(10);
+    simulation.publish();
+    simulation.call(10);
+    let refused = simulation.client.transmit(drop).expect("the second request");
+    simulation.call(10);
+    let source = SharedError::new("refused");
+    let ended = simulation.client.publish_failed(refused.reply.as_deref(), source.clone()).unwrap_err();
+    simulation.client_ends(ended);
+    assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: Some(2), source: source.clone() });
+    assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
+    let farewell = simulation.client.transmit(drop).expect("the peer is told");
+    assert_eq!(simulation.client.publish_failed(farewell.reply.as_deref(), source), Ok(()), "it has ended");
+    assert_eq!(simulation.client.transmit(drop), None);
+}
+
+#[test]
+fn a_heartbeat_that_cannot_be_published_says_nothing_of_the_requests_before() {
+    let mut simulation = Simulation::opened(Setup { deadline: Some(ms(100)), ..slow() });
+    simulation.call(10);
+    simulation.publish();
+    assert_eq!(simulation.client.on_timeout(simulation.instant() + ms(200)), Ok(()));
+    let beat = simulation.client.transmit(drop).expect("a heartbeat");
+    let ended =
+        simulation.client.publish_failed(beat.reply.as_deref(), SharedError::new("refused")).unwrap_err();
+    simulation.client_ends(ended);
+    assert_eq!(simulation.states(), [Ended(Unknown)]);
+}
+
+#[test]
+fn a_handshake_that_cannot_be_published_ends_the_opening() {
+    let mut simulation = Simulation::new(Setup::new());
+    let handshake = simulation.client.transmit(drop).expect("the handshake");
+    let source = SharedError::new("refused");
+    let ended = simulation.client.publish_failed(handshake.reply.as_deref(), source.clone()).unwrap_err();
+    assert_eq!(ended.reason, CloseReason::PublishFailed { chunk: None, source });
+    assert_eq!(simulation.client.transmit(drop), None);
+}
+
 // All reasons.
 
 /// What this side says when it ends the session, and what it says of a request that has gone and of one that has not.
 #[test]
 fn every_reason_is_told_and_decides_the_outcome() {
     let deadline = ms(1);
+    let failed = |chunk| CloseReason::PublishFailed { chunk, source: SharedError::new("refused") };
     let lost = CloseReason::ChunkLost { expected: 1, found: 2 };
     let malformed = CloseReason::Malformed(DecodeErrorKind::InvalidUtf8.into());
     let peer_closed = CloseReason::Disconnected { reason: None, taken: None };
@@ -441,6 +486,9 @@ fn every_reason_is_told_and_decides_the_outcome() {
         (CloseReason::Closed, Some("0 closed"), Unknown, Unknown),
         (CloseReason::Reconnected, Some("0 chunk-lost"), Unknown, NotRun),
         (CloseReason::NatsClosed, None, Unknown, NotRun),
+        (failed(None), Some("0 chunk-lost"), Unknown, NotRun),
+        (failed(Some(1)), Some("0 chunk-lost"), NotRun, NotRun),
+        (failed(Some(2)), Some("0 chunk-lost"), Unknown, NotRun),
         (CloseReason::MissedHeartbeats { deadline }, Some("0 missed-heartbeats"), Unknown, NotRun),
         (lost, Some("0 chunk-lost"), Unknown, NotRun),
         (CloseReason::ChunkWithoutNumber, Some("0 malformed"), Unknown, NotRun),
