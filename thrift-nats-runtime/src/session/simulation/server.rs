@@ -30,3 +30,28 @@ fn a_deadline_beyond_all_time_is_kept() {
     let accept = session.transmit().unwrap();
     assert_eq!(accept.payload, format!("server.s0.h {}", i64::MAX));
 }
+
+#[test]
+fn a_stall_of_the_server_ends_no_session_whose_beats_wait_to_be_read() {
+    let deadline = ms(100);
+    // Less than a window late, and much more.
+    for late in [ms(13), ms(99), ms(5000)] {
+        let now = Instant::now();
+        let config = Setup::new().config();
+        let mut session =
+            ServerSession::accept(now, INBOX.into(), "server.s0".into(), false, Some(deadline), config);
+        let expires = session.next_timeout().unwrap();
+        assert_eq!(expires, now + 3 * deadline);
+        let woken = expires + late;
+        assert_eq!(session.on_timeout(woken), Ok(()), "the timer is done before the beats are read");
+        assert_eq!(session.next_timeout(), Some(woken + deadline));
+        // They are read.
+        session.heartbeat(woken + ms(1));
+        assert_eq!(session.next_timeout(), Some(woken + ms(1) + 3 * deadline));
+        // Once more, and no beat is there: one window more is all it gets, however late it is noticed.
+        let woken = woken + ms(1) + 3 * deadline + late;
+        assert_eq!(session.on_timeout(woken), Ok(()));
+        let reason = CloseReason::MissedHeartbeats { deadline };
+        assert_eq!(session.on_timeout(woken + deadline + late), Err(reason));
+    }
+}
