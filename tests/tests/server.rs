@@ -1,6 +1,8 @@
 //! What a server does with peers that misbehave, vanish or come at the wrong time, over a real NATS server.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, Subscriber};
@@ -12,6 +14,7 @@ use thrift_nats_examples::tutorial::{
 };
 use thrift_nats_runtime::{Context, Error, RunningServer, Server};
 use thrift_nats_tests::{NatsServer, eventually};
+use tokio::task::JoinSet;
 
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -178,5 +181,38 @@ async fn a_subject_that_nats_does_not_take_is_refused_at_once() {
             Err(Error::InvalidSubject { subject: named, .. }) => assert_eq!(named, subject),
             other => panic!("{subject:?}: {other:?}"),
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn connects_and_calls_under_a_drain_lose_nothing() {
+    let nats = NatsServer::start().unwrap();
+    let mut server = serve(&nats, no_heartbeats).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut clients = JoinSet::new();
+    for _ in 0..8 {
+        let (connection, stop) = (nats.client().await.unwrap(), Arc::clone(&stop));
+        clients.spawn(async move {
+            let kept = CalculatorClient::connect(&connection, "calculator").await.unwrap();
+            let mut rounds = 0;
+            while !stop.load(Ordering::SeqCst) {
+                let new = CalculatorClient::connect(&connection, "calculator").await.expect("a connect");
+                assert_eq!(new.add(rounds, 1).await.expect("the first call of a session"), rounds + 1);
+                assert_eq!(kept.add(rounds, 2).await.expect("a call of a session that moves"), rounds + 2);
+                rounds += 1;
+            }
+            rounds
+        });
+    }
+    for _ in 0..30 {
+        let next = serve(&nats, no_heartbeats).await;
+        // Not before the old one has something to lose.
+        eventually("it has sessions", || server.sessions() > 0).await;
+        server.drain(BOUND).await.unwrap();
+        server = next;
+    }
+    stop.store(true, Ordering::SeqCst);
+    while let Some(rounds) = clients.join_next().await {
+        assert!(rounds.unwrap() > 0);
     }
 }

@@ -1,16 +1,18 @@
 //! A server that is listening: its subscriptions, its sessions, and its end.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
 use futures_util::StreamExt;
 use rustc_hash::FxHashMap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::session::Session;
 use super::{Options, Service};
@@ -20,12 +22,20 @@ use crate::session::{Address, CloseReason, DISCONNECT, VERSION_HEADER, check_ser
 
 /// The queue group of all servers on a subject, as in the original.
 const QUEUE_GROUP: &str = "rpc";
+/// More digits than NATS reads of the number in an UNSUB.
+const NO_NUMBER: u64 = 9_999_999_999;
 /// How long NATS may take to confirm that the server is listening.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the connection is looked at, besides whenever a message comes: there is no signal to wait for.
 const CONNECTION_CHECK: Duration = Duration::from_millis(50);
 /// How long the end of a server waits for NATS to take its farewells.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many chunks have a task for each of their requests once a handler has held up its thread: what one handler does,
+/// others of the service may do too.
+const RUN_APART: u32 = 1000;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What all sessions of a server share.
 pub(super) struct Listener {
@@ -37,8 +47,12 @@ pub(super) struct Listener {
     sessions: Mutex<FxHashMap<String, Arc<Session>>>,
     publisher: Publisher,
     timers: Arc<Timers>,
+    /// Told when the last session has gone.
+    emptied: Notify,
     /// The calls that run.
     calls: TaskTracker,
+    /// How many more chunks have a task for each of their requests.
+    apart: AtomicU32,
     /// Ends every task of the server.
     stop: CancellationToken,
 }
@@ -70,7 +84,42 @@ impl Listener {
     }
 
     pub(super) fn remove(&self, token: &str) {
-        lock(&self.sessions).remove(token);
+        let mut sessions = lock(&self.sessions);
+        sessions.remove(token);
+        if sessions.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Waits until there is no session.
+    async fn all_ended(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if lock(&self.sessions).is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Something that a drain is to wait for, as for a call.
+    pub(super) fn running(&self) -> TaskTrackerToken {
+        self.calls.token()
+    }
+
+    /// A handler has held up its thread.
+    pub(super) fn handler_took_long(&self) {
+        self.apart.store(RUN_APART, Ordering::Relaxed);
+    }
+
+    /// Whether the requests of the next chunk are to have a task each.
+    pub(super) fn runs_apart(&self) -> bool {
+        // Two who take the same one count it once: that makes it one chunk more.
+        let left = self.apart.load(Ordering::Relaxed);
+        if left > 0 {
+            self.apart.store(left - 1, Ordering::Relaxed);
+        }
+        left > 0
     }
 
     /// Runs a call, until it is done or the server is stopped.
@@ -192,6 +241,8 @@ pub struct RunningServer {
     subject: String,
     /// Whether new sessions are accepted.
     accepting: watch::Sender<bool>,
+    /// Ends once the queue group is left, and every handshake that NATS gave to this server is accepted.
+    accepts: JoinHandle<Option<()>>,
     tasks: TaskTracker,
 }
 
@@ -225,14 +276,16 @@ impl RunningServer {
             options,
             sessions: Mutex::default(),
             timers: Arc::new(Timers::new()),
+            emptied: Notify::new(),
             calls: TaskTracker::new(),
+            apart: AtomicU32::new(0),
             stop: CancellationToken::new(),
         });
         let (accepting, accept) = watch::channel(true);
         let tasks = TaskTracker::new();
         let stop = &listener.stop;
         let weak = Arc::downgrade(&listener);
-        tasks.spawn(stop.clone().run_until_cancelled_owned(accept_sessions(
+        let accepts = tasks.spawn(stop.clone().run_until_cancelled_owned(accept_sessions(
             weak.clone(),
             handshakes,
             accept,
@@ -247,7 +300,7 @@ impl RunningServer {
             };
             timers.run(CONNECTION_CHECK, check).await;
         }));
-        Ok(Self { listener, subject, accepting, tasks })
+        Ok(Self { listener, subject, accepting, accepts, tasks })
     }
 
     /// The subject that it listens on.
@@ -277,13 +330,23 @@ impl RunningServer {
     ///
     /// # Errors
     /// [`Error::Nats`] if the connection to NATS does not take the farewells within 2 s.
-    pub async fn drain(self, timeout: Duration) -> Result<(), Error> {
+    pub async fn drain(mut self, timeout: Duration) -> Result<(), Error> {
         self.accepting.send_replace(false);
-        for session in self.listener.sessions() {
-            session.drain();
-        }
-        self.listener.calls.close();
-        if tokio::time::timeout(timeout, self.listener.calls.wait()).await.is_err() {
+        let listener = Arc::clone(&self.listener);
+        let accepts = &mut self.accepts;
+        let drained = async {
+            // First: a client whose session ends before would come back to this server. An error is a panic, which has
+            // ended that task too.
+            let _ = accepts.await;
+            for session in listener.sessions() {
+                session.drain();
+            }
+            listener.all_ended().await;
+            // Of sessions that ended otherwise, for one because the client sent oneway requests and left.
+            listener.calls.close();
+            listener.calls.wait().await;
+        };
+        if tokio::time::timeout(timeout, drained).await.is_err() {
             tracing::warn!(?timeout, "calls still run at the end of the drain, and are dropped");
         }
         self.stop().await
@@ -297,17 +360,16 @@ impl RunningServer {
         }
     }
 
-    /// Waits until everything that was queued is with NATS.
+    /// Waits until everything that was queued is with NATS. To have it written is not enough: a socket that is closed
+    /// with something unread in it is reset, and NATS then drops what it has not read, too.
     async fn farewell(&self) -> Result<(), Error> {
-        let flushed = async {
+        let told = async {
             self.listener.publisher.idle().await;
-            self.listener
-                .nats
-                .flush()
+            round_trip(&self.listener.nats, format!("{}.end", self.listener.base))
                 .await
-                .map_err(|error| Error::nats("cannot flush the connection", error))
+                .map_err(|error| Error::nats("cannot end the sessions", error))
         };
-        tokio::time::timeout(FAREWELL_TIMEOUT, flushed).await.unwrap_or_else(|elapsed| {
+        tokio::time::timeout(FAREWELL_TIMEOUT, told).await.unwrap_or_else(|elapsed| {
             Err(Error::nats("the connection to NATS does not take the end of the sessions", elapsed))
         })
     }
@@ -346,16 +408,40 @@ async fn accept_sessions(
             _ = accepting.wait_for(|accepting| !accepting) => break,
         }
     }
-    // Those that NATS had given to this server already are accepted: nobody else will.
-    if let Err(error) = handshakes.unsubscribe().await {
+    let Some((nats, base)) =
+        listener.upgrade().map(|listener| (listener.nats.clone(), listener.base.clone()))
+    else {
+        return;
+    };
+    // Those that NATS had given to this server already are accepted, also those on their way: nobody else will.
+    if let Err(error) = leave_queue_group(&nats, &base, &mut handshakes).await {
         tracing::warn!(%error, "cannot leave the queue group");
     }
     while let (Some(handshake), Some(listener)) = (handshakes.next().await, listener.upgrade()) {
         listener.handshake(handshake);
-        for session in listener.sessions() {
-            session.drain();
-        }
     }
+}
+
+/// Leaves the queue group; `handshakes` then has those that came before, and ends.
+///
+/// The client library forgets a subscription when it sends the UNSUB (its `drain` does, too: it does not wait for the
+/// PONG), and drops the messages that NATS sends before it reads that. So NATS is told first, by an UNSUB with a number of
+/// messages that the library never reaches, and that NATS takes for none, as it reads no number of more than 9 digits
+/// (`parseSize` and `processUnsub` in nats-server). If ever it does, the second UNSUB ends the subscription all the same.
+async fn leave_queue_group(nats: &Nats, base: &str, handshakes: &mut Subscriber) -> Result<(), BoxError> {
+    handshakes.unsubscribe_after(NO_NUMBER).await?;
+    // No handshake comes behind it.
+    round_trip(nats, format!("{base}.left")).await?;
+    handshakes.unsubscribe().await?;
+    Ok(())
+}
+
+/// Waits until NATS has taken all that was published and subscribed to before on this connection, and everything that came
+/// meanwhile is here. `subject` is one that nobody else uses.
+async fn round_trip(nats: &Nats, subject: String) -> Result<(), BoxError> {
+    let mut back = nats.subscribe(subject.clone()).await?;
+    nats.publish(subject, bytes::Bytes::new()).await?;
+    back.next().await.map(drop).ok_or_else(|| "the connection is closed".into())
 }
 
 /// Hands what comes to the sessions. Never waits for one of them.

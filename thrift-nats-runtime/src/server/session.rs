@@ -1,8 +1,9 @@
 //! A session of a server: its state, joined to the listener that it belongs to, and the calls that run for it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_nats::Subject;
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use crate::link::{Source, Timed, lock, now};
 use crate::method::Message;
 use crate::protocol::MessageType;
 use crate::session::{CloseReason, ServerSession, SessionConfig, Transmit};
+
+/// How long handlers of a chunk may hold up those behind them, and the answers that are there.
+const LONG: Duration = Duration::from_micros(200);
 
 /// A session of a server.
 pub(super) struct Session {
@@ -62,6 +66,9 @@ impl Session {
 
     /// Takes a message that came to the session's subject, and starts what is in it.
     pub(super) fn receive(self: &Arc<Self>, reply: Option<&str>, payload: Bytes) {
+        let Some(listener) = self.listener.upgrade() else { return };
+        // Before a request is taken up: a drain that looks between here and its task finds that something runs.
+        let _running = listener.running();
         let mut requests = Vec::new();
         let result = {
             let mut state = lock(&self.state);
@@ -74,41 +81,65 @@ impl Session {
         if let Err(reason) = result {
             self.ended(&reason);
         }
-        if let (false, Some(listener)) = (requests.is_empty(), self.listener.upgrade()) {
+        if !requests.is_empty() {
             listener.spawn(Arc::clone(self).run(Arc::clone(&listener), requests));
         }
     }
 
     /// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost
-    /// no task of their own, and their answers leave together.
-    async fn run(self: Arc<Self>, listener: Arc<Listener>, mut requests: Vec<Bytes>) {
-        while !requests.is_empty() {
-            for request in requests.drain(..) {
-                let mut call = Box::pin(Arc::clone(&self).answer(Arc::clone(&listener), request));
-                if let std::task::Poll::Ready(answer) = futures_util::poll!(&mut call) {
-                    lock(&self.state).finished(&answer);
-                } else {
-                    let session = Arc::clone(&self);
-                    let rest = Arc::clone(&listener);
-                    listener.spawn(async move {
-                        let answer = call.await;
-                        let next: Vec<_> = {
-                            let mut state = lock(&session.state);
-                            state.finished(&answer);
-                            std::iter::from_fn(|| state.next_request()).collect()
-                        };
-                        rest.publisher().wake(&session);
-                        if !next.is_empty() {
-                            let task = Arc::clone(&session).run_boxed(Arc::clone(&rest), next);
-                            rest.spawn(task);
-                        }
-                    });
-                }
+    /// no task of their own, and their answers leave together. Where that takes long, what is left goes to another task,
+    /// and while the handlers are known to take long, each has its own from the start.
+    async fn run(self: Arc<Self>, listener: Arc<Listener>, requests: Vec<Bytes>) {
+        if requests.len() > 1 && listener.runs_apart() {
+            for request in requests {
+                listener.spawn(Arc::clone(&self).run_boxed(Arc::clone(&listener), vec![request]));
             }
-            let mut state = lock(&self.state);
-            requests.extend(std::iter::from_fn(|| state.next_request()));
+            return;
+        }
+        let mut requests = VecDeque::from(requests);
+        let begun = Instant::now();
+        let mut last = begun;
+        while let Some(request) = requests.pop_front() {
+            let mut call = Box::pin(Arc::clone(&self).answer(Arc::clone(&listener), request));
+            if let std::task::Poll::Ready(answer) = futures_util::poll!(&mut call) {
+                requests.extend(self.finished(&listener, &answer));
+            } else {
+                let session = Arc::clone(&self);
+                let rest = Arc::clone(&listener);
+                listener.spawn(async move {
+                    let answer = call.await;
+                    let next = session.finished(&rest, &answer);
+                    rest.publisher().wake(&session);
+                    if !next.is_empty() {
+                        rest.spawn(Arc::clone(&session).run_boxed(Arc::clone(&rest), next));
+                    }
+                });
+            }
+            let now = Instant::now();
+            if now - last > LONG {
+                listener.handler_took_long();
+            }
+            last = now;
+            if now - begun > LONG && !requests.is_empty() {
+                listener.spawn(Arc::clone(&self).run_boxed(Arc::clone(&listener), requests.into()));
+                break;
+            }
         }
         listener.publisher().wake(&self);
+    }
+
+    /// Notes that a request has been run; what may be run now that it is.
+    fn finished(&self, listener: &Listener, answer: &[u8]) -> Vec<Bytes> {
+        let mut state = lock(&self.state);
+        state.finished(answer);
+        let next = std::iter::from_fn(|| state.next_request()).collect();
+        let open = state.is_open();
+        drop(state);
+        if !open {
+            // It was the last that a drain waited for.
+            listener.remove(&self.token);
+        }
+        next
     }
 
     /// [`run`](Self::run), for use within itself.
@@ -180,7 +211,14 @@ impl Session {
 
     /// Takes nothing new up, and ends the session once all that was taken up is answered.
     pub(super) fn drain(self: &Arc<Self>) {
-        lock(&self.state).drain();
+        let open = {
+            let mut state = lock(&self.state);
+            state.drain();
+            state.is_open()
+        };
+        if let (false, Some(listener)) = (open, self.listener.upgrade()) {
+            listener.remove(&self.token);
+        }
         self.wake();
     }
 
