@@ -39,6 +39,18 @@ pub enum Error {
         /// Why.
         reason: CloseReason,
     },
+    /// The session has too many bytes of requests that NATS has not taken yet. The call was not made.
+    #[error(
+        "a request of {len} bytes does not fit into the session's queue: {queued} bytes of at most {limit} wait to be sent"
+    )]
+    QueueFull {
+        /// The length of the request, in bytes.
+        len: usize,
+        /// How many bytes wait to be sent.
+        queued: usize,
+        /// How many may: the option [`queue_limit`](crate::ClientBuilder::queue_limit).
+        limit: usize,
+    },
     /// The call was not answered by its deadline. Whether it was run, is run, or will be, is not known.
     #[error("`{method}` was not answered within {timeout:?}")]
     DeadlineExceeded {
@@ -230,6 +242,7 @@ impl From<&Error> for ApplicationException {
             Error::InvalidSubject { .. }
             | Error::NoServer { .. }
             | Error::Connect { .. }
+            | Error::QueueFull { .. }
             | Error::DeadlineExceeded { .. }
             | Error::SessionEnded { .. }
             | Error::Encode(_)

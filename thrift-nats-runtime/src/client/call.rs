@@ -57,8 +57,8 @@ fn may_move(reason: &CloseReason) -> bool {
 /// A declared exception, or an [`Error`]. Every call ends by its deadline.
 ///
 /// # Cancellation
-/// Dropping the future gives the call's place in the session back. The request may have gone and be run all the same; its
-/// answer is dropped and counted.
+/// Dropping the future gives the call's place in the session back. A request of which no byte has gone is not sent; another
+/// may be run all the same, and its answer is dropped and counted.
 #[must_use = "a call is not made until it is awaited"]
 pub struct Call<T, E = Error> {
     client: Client,

@@ -29,7 +29,11 @@ use crate::session::{CloseReason, check_service_subject};
 /// | [`timeout`](Self::timeout) of a call | 10 s |
 /// | [`handshake_timeout`](Self::handshake_timeout) | 2 s |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB |
+/// | [`queue_limit`](Self::queue_limit) | 64 MiB |
 /// | [`limits`](Self::limits) | see [`Limits`] |
+///
+/// A request has to be within [`Limits::message`] and within the queue: a client that raises one of them for a longer
+/// request has to raise both.
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until `connect` is awaited"]
 pub struct ClientBuilder {
@@ -43,6 +47,7 @@ struct Options {
     timeout: Duration,
     handshake_timeout: Duration,
     chunk_limit: usize,
+    queue_limit: usize,
     limits: Limits,
 }
 
@@ -52,6 +57,7 @@ impl Default for Options {
             timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(2),
             chunk_limit: 64 * 1024,
+            queue_limit: 64 << 20,
             limits: Limits::DEFAULT,
         }
     }
@@ -73,6 +79,13 @@ impl ClientBuilder {
     /// The largest NATS message to publish, in bytes. What the NATS server allows is a bound of its own.
     pub const fn chunk_limit(mut self, bytes: usize) -> Self {
         self.options.chunk_limit = bytes;
+        self
+    }
+
+    /// How many bytes of requests a session may hold that NATS has not taken yet. A call that would exceed it fails at once
+    /// with [`Error::QueueFull`].
+    pub const fn queue_limit(mut self, bytes: usize) -> Self {
+        self.options.queue_limit = bytes;
         self
     }
 

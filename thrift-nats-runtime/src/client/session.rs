@@ -14,7 +14,9 @@ use crate::error::{Error, Outcome, SharedError};
 use crate::link::{Source, Timed, connects, lock, now, random_token};
 use crate::method::write_message;
 use crate::protocol::MessageType;
-use crate::session::{ClientSession, CloseReason, Ended, Event, Incoming, SessionConfig, Transmit};
+use crate::session::{
+    ClientSession, CloseReason, Ended, Event, Incoming, QueueFull, SessionConfig, Transmit,
+};
 
 /// What a call comes to: the answer, `None` for a oneway call that has gone, or why there is none.
 type CallResult = Result<Option<Bytes>, (CloseReason, Outcome)>;
@@ -69,7 +71,14 @@ impl Session {
             hub: Arc::downgrade(hub),
             token,
             state: Mutex::new(State {
-                session: ClientSession::open(now(), service, inbox, options.handshake_timeout, config),
+                session: ClientSession::open(
+                    now(),
+                    service,
+                    inbox,
+                    options.handshake_timeout,
+                    options.queue_limit,
+                    config,
+                ),
                 opening: Some(opening),
                 ended: None,
                 drained: false,
@@ -136,7 +145,9 @@ impl Session {
             let seqid = state.session.next_seqid();
             let mut message = Vec::new();
             write_message(&mut message, method, kind, seqid, body)?;
-            state.session.call(seqid, kind == MessageType::Oneway, message.into(), waiter);
+            let oneway = kind == MessageType::Oneway;
+            let queued = state.session.call(seqid, oneway, message.into(), waiter);
+            queued.map_err(|QueueFull { len, queued, limit }| Error::QueueFull { len, queued, limit })?;
             seqid
         };
         self.wake();
@@ -298,7 +309,11 @@ struct InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.session {
-            drop(lock(&session.state).session.cancel(self.seqid));
+            let waiter = lock(&session.state).session.cancel(self.seqid);
+            if waiter.is_some() {
+                // An original peer may get the next request in its place.
+                session.wake();
+            }
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The client's side of a session.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use async_nats::{StatusCode, Subject};
@@ -11,6 +10,7 @@ use super::accept::{Accept, handshake_headers};
 use super::disconnect::{CloseReason, DISCONNECT, PeerReason};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
+use super::queue::Queue;
 use super::subject::chunk_number;
 use super::{SessionConfig, Transmit};
 use crate::error::SharedError;
@@ -38,6 +38,17 @@ pub(crate) enum Event<W> {
 pub(crate) struct Ended<W> {
     pub(crate) reason: CloseReason,
     pub(crate) calls: Vec<(W, Outcome)>,
+}
+
+/// A request does not fit into what may wait to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueFull {
+    /// The length of the request.
+    pub(crate) len: usize,
+    /// How many bytes wait to be sent.
+    pub(crate) queued: usize,
+    /// How many may.
+    pub(crate) limit: usize,
 }
 
 /// A message that came in on a subject of the session.
@@ -96,10 +107,10 @@ struct Call<W> {
 /// How far the request of a call has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Request {
-    /// It waits for the answer to the one before.
-    Held,
-    /// It is queued; a part of it may have gone.
-    Queued,
+    /// It waits for the answer to the one before, at this place.
+    Held(u64),
+    /// It is queued at this place; a part of it may have gone.
+    Queued(u64),
     /// Its last byte went into this chunk.
     Sent(u64),
 }
@@ -113,7 +124,9 @@ pub(crate) struct ClientSession<W> {
     out: Outbound,
     calls: FxHashMap<i32, Call<W>>,
     /// Requests that wait for the answer to the one before: only for an original peer, and until the accept says.
-    held: VecDeque<(i32, Bytes)>,
+    held: Queue,
+    /// How many bytes of requests may be queued and held.
+    queue_limit: usize,
     last_seqid: i32,
     /// Answers that nobody waited for any more.
     late: u64,
@@ -126,6 +139,7 @@ impl<W> ClientSession<W> {
         service: Subject,
         inbox: Subject,
         timeout: Duration,
+        queue_limit: usize,
         config: SessionConfig,
     ) -> Self {
         Self {
@@ -134,7 +148,8 @@ impl<W> ClientSession<W> {
             phase: Phase::Opening { service, sent: false, timeout, until: now.checked_add(timeout) },
             out: Outbound::default(),
             calls: FxHashMap::default(),
-            held: VecDeque::new(),
+            held: Queue::default(),
+            queue_limit,
             last_seqid: 0,
             late: 0,
         }
@@ -166,46 +181,63 @@ impl<W> ClientSession<W> {
     }
 
     /// Queues the request `message`, which has the number `seqid`. The session must be open.
-    pub(crate) fn call(&mut self, seqid: i32, oneway: bool, message: Bytes, waiter: W) {
-        let held = matches!(&self.phase, Phase::Open(open) if open.original);
-        let request = if held { Request::Held } else { Request::Queued };
-        self.calls.insert(seqid, Call { waiter: Some(waiter), oneway, request });
-        if held {
-            self.held.push_back((seqid, message));
-            self.release();
-        } else {
-            self.out.push(&message, seqid);
+    ///
+    /// # Errors
+    /// There are too many bytes of requests that have not gone.
+    pub(crate) fn call(
+        &mut self,
+        seqid: i32,
+        oneway: bool,
+        message: Bytes,
+        waiter: W,
+    ) -> Result<(), QueueFull> {
+        let queued = self.out.bytes() + self.held.bytes();
+        if queued.saturating_add(message.len()) > self.queue_limit {
+            return Err(QueueFull { len: message.len(), queued, limit: self.queue_limit });
         }
+        let hold = self.is_original();
+        let request = if hold {
+            Request::Held(self.held.push(message, seqid))
+        } else {
+            Request::Queued(self.out.push_message(message, seqid))
+        };
+        self.calls.insert(seqid, Call { waiter: Some(waiter), oneway, request });
+        if hold {
+            self.release();
+        }
+        Ok(())
     }
 
-    /// Whoever waits for the call `seqid` has gone. Returns the one who waited, if the answer is not there yet.
+    /// Whoever waits for the call `seqid` has gone: it is not sent, if no byte of it has gone. Returns the one who waited,
+    /// if the answer is not there yet.
     pub(crate) fn cancel(&mut self, seqid: i32) -> Option<W> {
         let call = self.calls.get_mut(&seqid)?;
         let waiter = call.waiter.take();
-        let held = self.held.len();
-        self.held.retain(|(held, _)| *held != seqid);
-        let original = matches!(&self.phase, Phase::Open(open) if open.original);
-        // An original peer is still busy with it: the next request has to wait for its answer all the same.
-        if !original || self.held.len() != held {
+        let dropped = match call.request {
+            Request::Held(place) => self.held.remove(place),
+            Request::Queued(place) => self.out.cancel(place),
+            Request::Sent(_) => false,
+        };
+        // An original peer is still busy with what has gone: the next request has to wait for its answer all the same.
+        if dropped || !self.is_original() {
             self.calls.remove(&seqid);
+            self.release();
         }
         waiter
     }
 
-    /// Lets the next held request go, if the one before is answered.
+    const fn is_original(&self) -> bool {
+        matches!(&self.phase, Phase::Open(Open { original: true, .. }))
+    }
+
+    /// Lets the next held request go, if the one before is answered. Those in `calls` that are not held are on their way.
     fn release(&mut self) {
-        while let Some((seqid, _)) = self.held.front() {
-            // Those in `calls` that are not held are on their way.
-            let busy = self.calls.len() > self.held.len();
-            if busy {
-                return;
-            }
-            let seqid = *seqid;
-            if let Some((_, message)) = self.held.pop_front() {
-                self.out.push(&message, seqid);
-            }
+        while self.calls.len() <= self.held.len()
+            && let Some((seqid, message)) = self.held.pop()
+        {
+            let request = Request::Queued(self.out.push_message(message, seqid));
             if let Some(call) = self.calls.get_mut(&seqid) {
-                call.request = Request::Queued;
+                call.request = request;
             }
         }
     }
@@ -360,7 +392,7 @@ impl<W> ClientSession<W> {
             Phase::Opening { .. } => Phase::Closed { open: None, farewell: None },
             closed @ Phase::Closed { .. } => closed,
         };
-        self.held.clear();
+        self.held = Queue::default();
         let calls = self
             .calls
             .drain()
@@ -441,10 +473,10 @@ fn disconnected(body: &[u8]) -> CloseReason {
 /// Whether a request that got so far may have been run.
 fn outcome(request: Request, reason: &CloseReason) -> Outcome {
     match (request, reason) {
-        (Request::Held, _) => Outcome::NotRun,
+        (Request::Held(_), _) => Outcome::NotRun,
         // All that is queued still goes.
-        (Request::Queued, CloseReason::Closed) => Outcome::Unknown,
-        (Request::Queued, _) => Outcome::NotRun,
+        (Request::Queued(_), CloseReason::Closed) => Outcome::Unknown,
+        (Request::Queued(_), _) => Outcome::NotRun,
         (Request::Sent(chunk), CloseReason::Disconnected { taken: Some(taken), .. }) if chunk > *taken => {
             Outcome::NotRun
         }

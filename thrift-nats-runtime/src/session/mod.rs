@@ -8,6 +8,7 @@ mod client;
 mod disconnect;
 mod inbound;
 mod outbound;
+mod queue;
 mod server;
 #[cfg(test)]
 mod simulation;
@@ -16,7 +17,7 @@ mod subject;
 pub use self::accept::AcceptError;
 pub(crate) use self::accept::VERSION_HEADER;
 pub use self::client::Outcome;
-pub(crate) use self::client::{ClientSession, Ended, Event, Incoming};
+pub(crate) use self::client::{ClientSession, Ended, Event, Incoming, QueueFull};
 pub(crate) use self::disconnect::DISCONNECT;
 pub use self::disconnect::{CloseReason, PeerReason};
 pub(crate) use self::server::ServerSession;

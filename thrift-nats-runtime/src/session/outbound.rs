@@ -1,8 +1,8 @@
 //! The stream that goes out: messages joined into chunks, and chunks numbered.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
+
+use super::queue::Queue;
 
 /// A chunk that is ready to be published.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,20 +16,33 @@ pub(crate) struct Chunk {
 /// ever waits for more.
 #[derive(Debug, Default)]
 pub(crate) struct Outbound {
-    queue: BytesMut,
-    /// How many bytes have gone into chunks.
-    sent: u64,
+    queue: Queue,
+    /// The place of the message of which a part has gone.
+    begun: Option<u64>,
     /// The number of the last chunk.
     number: u64,
-    /// The messages that are not all sent: the position behind each, and whose it is.
-    unsent: VecDeque<(u64, i32)>,
 }
 
 impl Outbound {
-    /// Queues a message; `seqid` says whose it is.
+    /// Queues a copy of a message; `seqid` says whose it is.
     pub(super) fn push(&mut self, message: &[u8], seqid: i32) {
-        self.queue.extend_from_slice(message);
-        self.unsent.push_back((self.sent + self.queue.len() as u64, seqid));
+        self.push_message(Bytes::copy_from_slice(message), seqid);
+    }
+
+    /// Queues a message; `seqid` says whose it is. Returns its place, for [`cancel`](Self::cancel).
+    pub(super) fn push_message(&mut self, message: Bytes, seqid: i32) -> u64 {
+        self.queue.push(message, seqid)
+    }
+
+    /// Drops the message at this place, and says whether it did: not if a part of it has gone, since what follows would be
+    /// taken for the rest of it.
+    pub(super) fn cancel(&mut self, place: u64) -> bool {
+        self.begun != Some(place) && self.queue.remove(place)
+    }
+
+    /// How many bytes are queued.
+    pub(super) const fn bytes(&self) -> usize {
+        self.queue.bytes()
     }
 
     /// The number of the last chunk that was made.
@@ -39,25 +52,32 @@ impl Outbound {
 
     /// Makes the next chunk of at most `limit` bytes; `complete` is called for every message that ends in it.
     pub(super) fn next(&mut self, limit: usize, mut complete: impl FnMut(i32)) -> Option<Chunk> {
-        if self.queue.is_empty() {
+        let limit = limit.max(1).min(self.queue.bytes());
+        if limit == 0 {
             return None;
         }
-        let payload = self.queue.split_to(limit.max(1).min(self.queue.len())).freeze();
-        self.number += 1;
-        self.sent += payload.len() as u64;
-        while let Some((end, seqid)) = self.unsent.front().copied()
-            && end <= self.sent
+        // A chunk of one message is a slice of it.
+        let mut payload = Bytes::new();
+        let mut joined = BytesMut::new();
+        while payload.len() + joined.len() < limit
+            && let Some((place, len)) = self.queue.first()
+            && let Some((part, seqid)) = self.queue.take(limit - joined.len())
         {
-            self.unsent.pop_front();
-            complete(seqid);
-        }
-        if self.queue.is_empty() {
-            // An idle session keeps no buffer.
-            self.queue = BytesMut::new();
-            if self.unsent.capacity() > 64 {
-                self.unsent = VecDeque::new();
+            if joined.is_empty() && len >= limit {
+                payload = part;
+            } else {
+                joined.reserve(limit - joined.len());
+                joined.extend_from_slice(&part);
+            }
+            self.begun = seqid.is_none().then_some(place);
+            if let Some(seqid) = seqid {
+                complete(seqid);
             }
         }
+        if payload.is_empty() {
+            payload = joined.freeze();
+        }
+        self.number += 1;
         Some(Chunk { number: self.number, payload })
     }
 }
@@ -88,5 +108,29 @@ mod tests {
         let chunk = out.next(4, |seqid| complete.push(seqid)).unwrap();
         assert_eq!((chunk.number, complete), (2, vec![7]));
         assert_eq!(chunk.payload, "ef");
+    }
+    #[test]
+    fn a_message_of_which_no_byte_has_gone_can_be_cancelled() {
+        let mut out = Outbound::default();
+        let places = [&b"abcdef"[..], b"gh", b"ij"].map(|message| out.push_message(message.into(), 1));
+        assert_eq!(out.bytes(), 10);
+        assert_eq!(out.next(4, |_| ()).unwrap().payload, "abcd");
+        assert!(!out.cancel(places[0]), "a part has gone");
+        assert!(out.cancel(places[1]));
+        assert!(!out.cancel(places[1]), "it is not there any more");
+        assert_eq!(out.bytes(), 4, "its bytes are free at once");
+        assert_eq!(out.next(100, |_| ()).unwrap().payload, "efij");
+        assert!(!out.cancel(places[2]), "it has gone");
+        assert_eq!((out.bytes(), out.next(100, |_| ())), (0, None));
+    }
+
+    #[test]
+    fn a_chunk_of_one_message_is_a_slice_of_it() {
+        let mut out = Outbound::default();
+        let message = Bytes::from(vec![b'x'; 100]);
+        out.push_message(message.clone(), 1);
+        for start in [0, 40, 80] {
+            assert_eq!(out.next(40, |_| ()).unwrap().payload.as_ptr(), message[start..].as_ptr());
+        }
     }
 }

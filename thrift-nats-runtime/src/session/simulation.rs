@@ -32,6 +32,8 @@ const SERVICE: &str = "service";
 const INBOX: &str = "client.session";
 /// How long the client waits for a server.
 const HANDSHAKE_TIMEOUT: Duration = ms(1000);
+/// How many bytes of requests may wait to be sent.
+const QUEUE_LIMIT: usize = 64 << 20;
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -153,8 +155,14 @@ impl Simulation {
     /// Starts with a client that sends its handshake, and a server that listens.
     fn new(setup: Setup) -> Self {
         let base = Instant::now();
-        let client =
-            ClientSession::open(base, SERVICE.into(), INBOX.into(), HANDSHAKE_TIMEOUT, setup.config());
+        let client = ClientSession::open(
+            base,
+            SERVICE.into(),
+            INBOX.into(),
+            HANDSHAKE_TIMEOUT,
+            QUEUE_LIMIT,
+            setup.config(),
+        );
         Self {
             base,
             now: Duration::ZERO,
@@ -424,7 +432,7 @@ impl Simulation {
         let kind = if oneway { MessageType::Oneway } else { MessageType::Call };
         let message = message(kind, seqid, id, &payload(id, len));
         self.calls.push(MadeCall { seqid, len, state: CallState::Waiting });
-        self.client.call(seqid, oneway, message.into(), id);
+        self.client.call(seqid, oneway, message.into(), id).expect("room in the queue");
         id
     }
 

@@ -178,7 +178,52 @@ fn sequence_numbers_in_flight_are_not_given_out_again() {
     let first = simulation.call(1);
     let mut seqid = simulation.client.next_seqid();
     assert_ne!(seqid, simulation.calls[first].seqid);
-    simulation.client.call(seqid.wrapping_add(1), false, Bytes::from_static(b"x"), 99);
+    simulation.client.call(seqid.wrapping_add(1), false, Bytes::from_static(b"x"), 99).unwrap();
     seqid = seqid.wrapping_add(2);
     assert_eq!(simulation.client.next_seqid(), seqid, "the one between is in flight");
+}
+
+/// NATS takes nothing, and the time of the calls passes: none of them is kept, and none goes when it takes again.
+#[test]
+fn a_call_given_up_before_a_byte_of_it_has_gone_is_never_sent() {
+    let mut simulation = Simulation::opened(Setup { chunk_limit: 10, ..Setup::new() });
+    let first = simulation.call(100);
+    simulation.client.transmit(drop).expect("a part of the first");
+    let others: Vec<_> = (0..5).map(|_| simulation.call(100)).collect();
+    for id in [first, others[1], others[4]] {
+        simulation.give_up(id);
+    }
+    assert_eq!(simulation.client.in_flight(), 3);
+    let queued: usize =
+        std::iter::from_fn(|| simulation.client.transmit(drop)).map(|transmit| transmit.payload.len()).sum();
+    let one = message(MessageType::Call, 1, 0, &payload(0, 100)).len();
+    assert_eq!(queued, 4 * one - 10, "the first goes whole, since a part of it has");
+}
+
+#[test]
+fn what_waits_to_be_sent_is_bounded_in_bytes() {
+    for original in [false, true] {
+        let base = Instant::now();
+        let config = Setup::new().config();
+        let mut client =
+            ClientSession::open(base, SERVICE.into(), INBOX.into(), HANDSHAKE_TIMEOUT, 100, config);
+        let payload = Bytes::from("server.s0.h 0");
+        let accept = Incoming {
+            reply: Some("server.s0".into()),
+            versioned: !original,
+            payload,
+            ..Incoming::default()
+        };
+        client.receive(base, accept, |_| ()).unwrap();
+        let request = Bytes::from(vec![0; 40]);
+        assert_eq!(client.call(1, false, request.clone(), 1), Ok(()));
+        assert_eq!(client.call(2, false, request.clone(), 2), Ok(()));
+        let full = QueueFull { len: 40, queued: 80, limit: 100 };
+        assert_eq!(client.call(3, false, request.clone(), 3), Err(full));
+        assert_eq!(client.in_flight(), 2);
+        assert_eq!(client.cancel(2), Some(2));
+        assert_eq!(client.call(4, false, request.clone(), 4), Ok(()), "there is room again");
+        client.transmit(drop).expect("what is queued");
+        assert_eq!(client.call(5, false, request, 5), Ok(()));
+    }
 }

@@ -60,7 +60,8 @@ fn an_open_session_has_no_handshake_to_time_out() {
 fn a_handshake_may_wait_for_ever() {
     let base = Instant::now();
     let config = Setup::new().config();
-    let mut client = ClientSession::<usize>::open(base, SERVICE.into(), INBOX.into(), Duration::MAX, config);
+    let mut client =
+        ClientSession::<usize>::open(base, SERVICE.into(), INBOX.into(), Duration::MAX, QUEUE_LIMIT, config);
     assert_eq!(client.next_timeout(), None);
     assert_eq!(client.on_timeout(base + ms(1 << 40)), Ok(()));
     let message =
@@ -171,6 +172,7 @@ fn whoever_sends_a_bad_accept_is_told_where_it_listens() {
             SERVICE.into(),
             INBOX.into(),
             HANDSHAKE_TIMEOUT,
+            QUEUE_LIMIT,
             setup.config(),
         );
         client.transmit(drop).expect("the handshake");

@@ -194,3 +194,32 @@ fn garbage_from_an_original_peer_ends_the_session() {
     assert!(matches!(result, Err(CloseReason::Malformed(_))), "{result:?}");
     assert!(!session.is_open());
 }
+
+/// The request of the first is still here: the server has nothing to be busy with.
+#[test]
+fn the_next_request_takes_the_place_of_one_that_is_given_up_before_it_has_gone() {
+    let mut simulation = Simulation::opened(original());
+    let first = simulation.call(10);
+    let second = simulation.call(10);
+    simulation.give_up(first);
+    simulation.run_for(ms(1000));
+    assert_eq!(simulation.states(), [GivenUp, Answered]);
+    assert_eq!(simulation.order, [second]);
+    assert_eq!(simulation.client.late_replies(), 0);
+}
+
+#[test]
+fn a_great_many_held_calls_are_given_up_in_no_time() {
+    const CALLS: usize = 60_000;
+    let mut simulation = Simulation::opened(original());
+    for _ in 0..CALLS {
+        simulation.call(0);
+    }
+    let start = Instant::now();
+    for id in 0..CALLS {
+        simulation.give_up(id);
+    }
+    // With a look at all the others for each of them it is a minute.
+    assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
+    assert_eq!(simulation.client.in_flight(), 0);
+}
