@@ -1,8 +1,8 @@
 //! What a server does with peers that misbehave, vanish or come at the wrong time, over a real NATS server.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, Subscriber};
@@ -12,6 +12,8 @@ use thrift_nats_examples::shared::{SharedService, SharedStruct};
 use thrift_nats_examples::tutorial::{
     Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
 };
+use thrift_nats_runtime::protocol::Limits;
+use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
 use thrift_nats_runtime::{Context, Error, RunningServer, Server};
 use thrift_nats_tests::{NatsServer, eventually};
 use tokio::task::JoinSet;
@@ -102,6 +104,37 @@ async fn a_handshake_of_a_peer_that_is_gone_leaves_no_session() {
     // Behind all of them.
     let _last = accept(&connection).await;
     eventually("only the last is left", || server.sessions() <= 1).await;
+}
+
+/// A peer by hand that numbers its chunks.
+struct Numbered {
+    nats: Nats,
+    own: String,
+    inbox: Subscriber,
+    listen: async_nats::Subject,
+}
+
+impl Numbered {
+    async fn open(nats: &Nats) -> Self {
+        let own = nats.new_inbox();
+        let mut inbox = nats.subscribe(own.clone()).await.unwrap();
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Thrift-Nats-Version", "1");
+        nats.publish_with_reply_and_headers("calculator", own.clone(), headers, "".into()).await.unwrap();
+        let listen = next(&mut inbox).await.reply.unwrap();
+        Self { nats: nats.clone(), own, inbox, listen }
+    }
+
+    /// Sends calls of functions without arguments in one chunk; their seqids are their places.
+    async fn send(&self, chunk: u64, names: &[&str]) {
+        let call = |(seqid, name): (usize, &&str)| {
+            let len = (name.len() as u32).to_be_bytes();
+            [b"\x80\x01\x00\x01", &len[..], name.as_bytes(), &(seqid as u32).to_be_bytes(), &[0]].concat()
+        };
+        let calls = names.iter().enumerate().flat_map(call).collect::<Vec<_>>();
+        let reply = format!("{}.{chunk}", self.own);
+        self.nats.publish_with_reply(self.listen.clone(), reply, calls.into()).await.unwrap();
+    }
 }
 
 /// Begins to connect, and drops it: each time a little later.
@@ -215,4 +248,86 @@ async fn connects_and_calls_under_a_drain_lose_nothing() {
     while let Some(rounds) = clients.join_next().await {
         assert!(rounds.unwrap() > 0);
     }
+}
+
+#[tokio::test]
+async fn no_chunk_is_longer_than_the_chunk_limit_of_the_options() {
+    let nats = NatsServer::start().unwrap();
+    let _server = serve(&nats, |server| server.chunk_limit(10)).await;
+    let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
+    peer.send(1, &["ping"]).await;
+    let (head, tail) = (next(&mut peer.inbox).await, next(&mut peer.inbox).await);
+    assert_eq!((head.payload.len(), tail.payload.len()), (10, 7));
+}
+
+#[tokio::test]
+async fn a_message_above_the_limits_of_the_options_ends_the_session() {
+    let nats = NatsServer::start().unwrap();
+    let limits = Limits::DEFAULT.with_name(4);
+    let server = serve(&nats, |server| server.limits(limits)).await;
+    let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
+    peer.send(1, &["ping"]).await;
+    assert_eq!(next(&mut peer.inbox).await.payload.len(), 17);
+    peer.send(2, &["pings"]).await;
+    let end = next(&mut peer.inbox).await;
+    assert_eq!((end.reply.as_deref(), &end.payload[..]), (Some("DISCONNECT"), &b"1 malformed"[..]));
+    eventually("the session is gone", || server.sessions() == 0).await;
+}
+
+/// A service by hand: `long` holds up its thread for a while, `wait` until it may go on, and `ping` is done at once.
+#[derive(Clone)]
+struct Blocking {
+    may_go_on: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl Service for Blocking {
+    fn name(&self) -> &'static str {
+        "Blocking"
+    }
+
+    fn call(&self, request: Request) -> ReplyFuture {
+        let handler = self.clone();
+        Box::pin(async move {
+            match request.method() {
+                // Work, as far as the server can see.
+                "long" => std::thread::sleep(Duration::from_millis(5)),
+                // One waits for the message, the others for the lock.
+                "wait" => handler.may_go_on.lock().unwrap().recv_timeout(BOUND).unwrap(),
+                _ => {}
+            }
+            request.reply::<(), Error>(Ok(()))
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn handlers_that_hold_up_their_threads_hold_up_no_neighbour() {
+    let nats = NatsServer::start().unwrap();
+    let (go_on, may_go_on) = mpsc::channel();
+    let handler = Blocking { may_go_on: Arc::new(Mutex::new(may_go_on)) };
+    let _server =
+        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let connection = nats.client().await.unwrap();
+    let mut peer = Numbered::open(&connection).await;
+    // Of each answer, its seqid: they are 17 bytes long.
+    let answers = async |peer: &mut Numbered, count: usize| {
+        let mut bytes = Vec::new();
+        while bytes.len() < 17 * count {
+            bytes.extend(next(&mut peer.inbox).await.payload);
+        }
+        let mut seqids: Vec<_> = bytes.chunks(17).map(|answer| answer[15]).collect();
+        seqids.sort_unstable();
+        seqids
+    };
+
+    // From here on the server knows that handlers take long.
+    peer.send(1, &["long", "ping"]).await;
+    assert_eq!(answers(&mut peer, 2).await, [0, 1]);
+    // One chunk: those that hold up their threads until they are told, and others before, between and behind them.
+    peer.send(2, &["ping", "wait", "wait", "ping", "wait", "ping"]).await;
+    assert_eq!(answers(&mut peer, 3).await, [0, 3, 5]);
+    for _ in 0..3 {
+        go_on.send(()).unwrap();
+    }
+    assert_eq!(answers(&mut peer, 3).await, [1, 2, 4]);
 }
