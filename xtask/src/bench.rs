@@ -4,6 +4,7 @@
 //! compared is run in the same minute on the same files; the ratio counts, not the milliseconds.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,17 @@ use thrift_nats_tests::{target_dir, workspace_dir};
 use crate::step::{Failed, Step};
 
 const RUNS: usize = 40;
+
+/// Runs a program of `benches/`, which is a workspace of its own, optimised. Each program is a feature there too, so that
+/// one need not build what another compares with.
+pub(crate) fn program(name: &'static str, arguments: Vec<OsString>) -> Result<(), Failed> {
+    Step::cargo("bench", ["run", "--release", "--manifest-path", "benches/Cargo.toml"])
+        .args(["--bin", name, "--features", name, "--target-dir"])
+        .args([target_dir().join("benches")])
+        .args(["--"])
+        .args(arguments)
+        .run()
+}
 
 pub(crate) fn idl() -> Result<(), Failed> {
     Step::cargo("build", ["build", "--release", "-q", "-p", "thrift-nats-codegen", "--features", "command"])

@@ -56,6 +56,17 @@ enum Task {
 enum Bench {
     /// The generator: by the length of a file, and beside Apache's compiler
     Idl,
+    /// Encoding and decoding, beside the crates `pilota` and `thrift`
+    Codec(BenchArguments),
+    /// Calls
+    Rpc(BenchArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct BenchArguments {
+    /// For the benchmark itself; `--report` writes docs/benchmarks
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    arguments: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
@@ -65,6 +76,10 @@ fn main() -> ExitCode {
         Task::Demo { nats, arguments } => demo(nats, arguments),
         Task::Ci => ci(),
         Task::Bench { what: Bench::Idl } => bench::idl(),
+        Task::Bench { what: Bench::Codec(BenchArguments { arguments }) } => {
+            bench::program("codec", arguments)
+        }
+        Task::Bench { what: Bench::Rpc(BenchArguments { arguments }) } => bench::program("rpc", arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,193 @@
+//! Measuring several things in turn, in one run, so that what else the machine does falls on all of them alike.
+//!
+//! Milliseconds differ from machine to machine and from minute to minute. What counts is the ratio of two things measured
+//! in the same turn; the spread of that ratio over the turns says how far it can be trusted.
+
+use std::fmt;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// What one thing came to, in each turn: nanoseconds, calls per second, or what else was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples(Vec<f64>);
+
+/// How many times one thing is another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio {
+    /// The median over the turns.
+    pub median: f64,
+    /// The smallest of all turns.
+    pub least: f64,
+    /// The largest of all turns.
+    pub most: f64,
+}
+
+/// Runs each of `contestants` once a turn, and keeps what they return. Who is first goes around.
+///
+/// # Panics
+/// If there are no turns.
+pub fn take_turns<const N: usize>(turns: usize, contestants: [&mut dyn FnMut() -> f64; N]) -> [Samples; N] {
+    assert!(turns > 0, "one turn at least");
+    let mut samples = [const { Vec::new() }; N];
+    for turn in 0..turns {
+        for position in 0..N {
+            let who = (turn + position) % N;
+            samples[who].push(contestants[who]());
+        }
+    }
+    samples.map(Samples)
+}
+
+/// Measures the nanoseconds that one run of `run` takes, over so many runs as take about `time` (found out by the first
+/// turn). What `run` returns counts as used, so that the compiler leaves out none of the work.
+pub fn per_run<R>(time: Duration, mut run: impl FnMut() -> R) -> impl FnMut() -> f64 {
+    let mut runs: Option<u32> = None;
+    move || {
+        let runs = *runs.get_or_insert_with(|| calibrate(time, &mut run));
+        time_of(runs, &mut run).as_secs_f64() * 1e9 / f64::from(runs)
+    }
+}
+
+fn time_of<R>(runs: u32, run: &mut impl FnMut() -> R) -> Duration {
+    let start = Instant::now();
+    for _ in 0..runs {
+        black_box(run());
+    }
+    start.elapsed()
+}
+
+/// How many runs take about `time`.
+fn calibrate<R>(time: Duration, run: &mut impl FnMut() -> R) -> u32 {
+    let mut runs = 1_u32;
+    loop {
+        let taken = time_of(runs, run);
+        if taken * 4 >= time || runs > u32::MAX / 4 {
+            let wanted = f64::from(runs) * time.as_secs_f64() / taken.as_secs_f64().max(1e-9);
+            // A float that is cast saturates.
+            return (wanted as u32).max(1);
+        }
+        runs *= 2;
+    }
+}
+
+impl Samples {
+    /// The samples of measurements taken elsewhere, one a turn.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn new(samples: Vec<f64>) -> Self {
+        assert!(!samples.is_empty(), "one sample at least");
+        Self(samples)
+    }
+
+    /// The sample in the middle.
+    #[must_use]
+    pub fn median(&self) -> f64 {
+        median(self.0.clone())
+    }
+
+    /// The smallest sample. Of times it is the one that other work on the machine disturbed least.
+    #[must_use]
+    pub fn min(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The largest sample.
+    #[must_use]
+    pub fn max(&self) -> f64 {
+        self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The median, where the samples are nanoseconds: `830 ns`, `7.9 µs`.
+    #[must_use]
+    pub fn ns(&self) -> String {
+        nanoseconds(self.median())
+    }
+
+    /// How many times these are the `others`, turn by turn.
+    ///
+    /// # Panics
+    /// If they were not measured in the same turns.
+    #[must_use]
+    pub fn over(&self, others: &Self) -> Ratio {
+        assert_eq!(self.0.len(), others.0.len(), "measured in the same turns");
+        let ratios = Self(self.0.iter().zip(&others.0).map(|(a, b)| a / b).collect());
+        Ratio { median: ratios.median(), least: ratios.min(), most: ratios.max() }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
+
+/// A time as a person reads it, with two or three figures that count.
+#[must_use]
+pub fn nanoseconds(ns: f64) -> String {
+    let (value, unit) = match ns {
+        ns if ns < 999.5 => (ns, "ns"),
+        ns if ns < 999.5e3 => (ns / 1e3, "µs"),
+        ns if ns < 999.5e6 => (ns / 1e6, "ms"),
+        ns => (ns / 1e9, "s"),
+    };
+    let decimals = match value {
+        value if value < 9.995 => 2,
+        value if value < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$} {unit}")
+}
+
+/// `3.41 (3.30–3.52)`: the median, and what it ran between.
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ({:.2}–{:.2})", self.median, self.least, self.most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn the_first_of_a_turn_goes_around() {
+        let order = RefCell::new(String::new());
+        let mut a = || {
+            order.borrow_mut().push('a');
+            1.0
+        };
+        let mut b = || {
+            order.borrow_mut().push('b');
+            2.0
+        };
+        let [a, b] = take_turns(3, [&mut a, &mut b]);
+        assert_eq!(*order.borrow(), "abbaab");
+        assert_eq!((a.median(), b.min(), b.max()), (1.0, 2.0, 2.0));
+    }
+
+    #[test]
+    fn a_ratio_is_taken_turn_by_turn() {
+        let (ours, theirs) = (Samples::new(vec![1.0, 10.0, 1.0]), Samples::new(vec![2.0, 30.0, 4.0]));
+        assert_eq!(theirs.over(&ours), Ratio { median: 3.0, least: 2.0, most: 4.0 });
+        assert_eq!(theirs.over(&ours).to_string(), "3.00 (2.00–4.00)");
+    }
+
+    #[test]
+    fn a_time_is_shown_in_the_unit_that_fits() {
+        let shown = [9.5, 830.0, 7_900.0, 13_333.0, 999_700.0, 2.5e9].map(nanoseconds);
+        assert_eq!(shown, ["9.50 ns", "830 ns", "7.90 µs", "13.3 µs", "1.00 ms", "2.50 s"]);
+    }
+
+    #[test]
+    fn a_run_is_timed_over_many() {
+        let mut count = 0_u64;
+        let mut measure = per_run(Duration::from_millis(2), || count += 1);
+        assert!(measure() > 0.0);
+        drop(measure);
+        assert!(count > 1000);
+    }
+}
