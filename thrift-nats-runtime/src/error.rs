@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::format::{Protocol, Transport};
 use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value};
 pub use crate::session::{AcceptError, CloseReason, Outcome, PeerReason};
 
@@ -23,6 +24,16 @@ pub enum Error {
         /// The subject.
         subject: String,
         /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The transport cannot carry the protocol.
+    #[error("the {transport} transport does not carry the {protocol} protocol: {reason}")]
+    InvalidFormat {
+        /// The protocol that was asked for.
+        protocol: Protocol,
+        /// The transport that was asked for.
+        transport: Transport,
+        /// Why not.
         reason: &'static str,
     },
     /// Nobody listens on the service's subject.
@@ -240,6 +251,7 @@ impl From<&Error> for ApplicationException {
             Error::Application(exception) => exception.clone(),
             Error::Decode(error) => Self::new(ApplicationExceptionKind::PROTOCOL_ERROR, error.to_string()),
             Error::InvalidSubject { .. }
+            | Error::InvalidFormat { .. }
             | Error::NoServer { .. }
             | Error::Connect { .. }
             | Error::QueueFull { .. }

@@ -21,13 +21,14 @@ mod arguments;
 mod client;
 mod context;
 mod error;
+mod format;
 mod link;
 mod macros;
 mod method;
 pub mod protocol;
 pub mod server;
 mod session;
-mod transport;
+pub mod transport;
 
 pub use async_nats;
 pub use bytes::Bytes;
@@ -49,6 +50,7 @@ pub use self::error::{
     AcceptError, ApplicationException, ApplicationExceptionKind, CloseReason, Error, Outcome, PeerReason,
     Result, SharedError, UnknownEnumValue,
 };
+pub use self::format::{Protocol, Transport, UnknownFormat};
 pub use self::method::{MethodError, Success};
 pub use self::server::{RunningServer, Server};
 

@@ -140,9 +140,14 @@ impl Publisher {
 
     fn answer(&self, transmit: Option<Transmit>) {
         if let Some(transmit) = transmit {
-            let once = Once { transmit: Mutex::new(Some(transmit)), queued: AtomicBool::new(false) };
-            self.wake(&Arc::new(once));
+            self.send(transmit);
         }
+    }
+
+    /// Publishes a single message that belongs to no session.
+    pub(crate) fn send(&self, transmit: Transmit) {
+        let once = Once { transmit: Mutex::new(Some(transmit)), queued: AtomicBool::new(false) };
+        self.wake(&Arc::new(once));
     }
 }
 

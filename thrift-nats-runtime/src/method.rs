@@ -6,10 +6,12 @@ use bytes::Bytes;
 
 use crate::arguments::{Arguments, Parameters};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
+use crate::format::{Protocol, WireFormat};
 use crate::protocol::{
-    BinaryReader, BinaryWriter, DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol,
-    Limits, MessageHeader, MessageType, OutputProtocol, Value,
+    DecodeError, EncodeError, FieldHeader, InputProtocol, Limits, MessageHeader, MessageType, OutputProtocol,
+    Value, with_reader, with_writer,
 };
+use crate::transport::{Frame, Headers, begin_frame, end_frame};
 
 /// The error of a function: its declared exceptions, and [`Error`] for all else. Generated for functions that throw.
 pub trait MethodError: From<Error> + Send + 'static {
@@ -105,6 +107,8 @@ impl<T: Value + Send + 'static> Success for T {
 /// A message that was received, whole.
 #[derive(Debug)]
 pub(crate) struct Message {
+    pub(crate) format: WireFormat,
+    pub(crate) headers: Headers,
     pub(crate) name: String,
     pub(crate) kind: MessageType,
     pub(crate) seqid: i32,
@@ -113,55 +117,84 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    pub(crate) fn parse(message: &Bytes, limits: Limits) -> Result<Self, DecodeError> {
-        let mut reader = BinaryReader::new(message, limits);
-        let MessageHeader { name, kind, seqid } = reader.message_begin()?;
-        let name = name.into_owned();
-        Ok(Self { name, kind, seqid, body: message.slice_ref(reader.rest()) })
+    pub(crate) fn parse(frame: Frame, limits: Limits) -> Result<Self, DecodeError> {
+        let Frame { format, headers, payload } = frame;
+        with_reader!(format.protocol, &payload, limits, |reader| {
+            let MessageHeader { name, kind, seqid } = reader.message_begin()?;
+            let name = name.into_owned();
+            let body = payload.slice_ref(reader.body()?);
+            Ok(Self { format, headers, name, kind, seqid, body })
+        })
     }
 }
 
-/// Writes a message: a header, and a body that is encoded already.
-pub(crate) fn write_message(
-    buffer: &mut Vec<u8>,
-    name: &str,
-    kind: MessageType,
-    seqid: i32,
-    body: &[u8],
-) -> Result<(), EncodeError> {
-    buffer.reserve(HEADER_LEN + name.len() + body.len());
-    let header = MessageHeader { name: Cow::Borrowed(name), kind, seqid };
-    BinaryWriter::new(buffer, Limits::DEFAULT).message_begin(&header)?;
-    buffer.extend_from_slice(body);
-    Ok(())
+/// A message that is to be sent: what stands before its body, which is encoded already.
+#[derive(Debug)]
+pub(crate) struct Envelope<'a> {
+    pub(crate) format: WireFormat,
+    pub(crate) headers: &'a Headers,
+    pub(crate) name: &'a str,
+    pub(crate) kind: MessageType,
+    pub(crate) seqid: i32,
 }
+
+impl Envelope<'_> {
+    /// The whole message with this body, as it goes over the wire.
+    pub(crate) fn seal(&self, body: &[u8]) -> Result<Vec<u8>, EncodeError> {
+        let Self { format, headers, name, kind, seqid } = *self;
+        let mut buffer = Vec::with_capacity(MESSAGE_LEN + name.len() + body.len());
+        let limits = Limits::DEFAULT;
+        begin_frame(&mut buffer, format, seqid, headers, limits)?;
+        let header = MessageHeader { name: Cow::Borrowed(name), kind, seqid };
+        with_writer!(format.protocol, &mut buffer, limits, |writer| {
+            writer.message_begin(&header)?;
+            writer.body(body);
+            writer.message_end();
+        });
+        end_frame(&mut buffer, format)?;
+        Ok(buffer)
+    }
+}
+
+/// What a message takes besides its name, its body and the headers of the header transport: no more than this.
+const MESSAGE_LEN: usize = 40;
 
 /// Encodes the arguments of a call of `method`.
 pub(crate) fn encode_arguments(
+    protocol: Protocol,
     method: &str,
     arguments: &impl Arguments,
     limits: Limits,
 ) -> Result<Bytes, EncodeError> {
     let mut buffer = Vec::with_capacity(64);
-    arguments.write(&mut BinaryWriter::new(&mut buffer, limits))?;
-    check_size(method.len(), buffer.len(), limits)?;
+    with_writer!(protocol, &mut buffer, limits, |writer| arguments.write(&mut writer)?);
+    check_size(protocol, method.len(), buffer.len(), limits)?;
     Ok(buffer.into())
 }
 
 /// Encodes what stands behind the header of a message.
-pub(crate) fn encode_body<T: Value>(value: &T, limits: Limits) -> Result<Bytes, EncodeError> {
+pub(crate) fn encode_body<T: Value>(
+    protocol: Protocol,
+    value: &T,
+    limits: Limits,
+) -> Result<Vec<u8>, EncodeError> {
     let mut buffer = Vec::with_capacity(64);
-    value.write(&mut BinaryWriter::new(&mut buffer, limits))?;
-    check_size(0, buffer.len(), limits)?;
-    Ok(buffer.into())
+    with_writer!(protocol, &mut buffer, limits, |writer| value.write(&mut writer)?);
+    check_size(protocol, 0, buffer.len(), limits)?;
+    Ok(buffer)
 }
 
-/// The header of a message without the name: a version and kind, the name's length, and a seqid.
-const HEADER_LEN: usize = 12;
+/// How long a message may be besides its name and its body.
+const fn header_len(protocol: Protocol) -> usize {
+    match protocol {
+        // A version and kind, the name's length, and a seqid.
+        Protocol::Binary => 12,
+    }
+}
 
 /// Checks the whole message, of which the peer counts every byte: the header with its name, and the body.
-fn check_size(name: usize, body: usize, limits: Limits) -> Result<(), EncodeError> {
-    let len = HEADER_LEN + name + body;
+fn check_size(protocol: Protocol, name: usize, body: usize, limits: Limits) -> Result<(), EncodeError> {
+    let len = header_len(protocol) + name + body;
     if len > limits.message {
         return Err(EncodeError::TooLong { what: "message", len, limit: limits.message });
     }
@@ -170,53 +203,67 @@ fn check_size(name: usize, body: usize, limits: Limits) -> Result<(), EncodeErro
 
 /// Decodes the arguments of a call; nothing may be left over.
 pub(crate) fn decode_arguments<T>(
+    protocol: Protocol,
     body: &Bytes,
     parameters: impl Parameters<T>,
     limits: Limits,
 ) -> Result<T, DecodeError> {
-    let mut reader = BinaryReader::new(body, limits);
-    let arguments = parameters.read(&mut reader)?;
-    reader.message_end()?;
-    Ok(arguments)
+    with_reader!(protocol, body, limits, |reader| {
+        let arguments = parameters.read(&mut reader)?;
+        reader.end()?;
+        Ok(arguments)
+    })
 }
 
 /// Decodes what stands behind the header of a message; nothing may be left over.
-pub(crate) fn decode_body<T: Value>(body: &Bytes, limits: Limits) -> Result<T, DecodeError> {
-    let mut reader = BinaryReader::new(body, limits);
-    let value = T::read(&mut reader)?;
-    reader.message_end()?;
-    Ok(value)
+pub(crate) fn decode_body<T: Value>(
+    protocol: Protocol,
+    body: &Bytes,
+    limits: Limits,
+) -> Result<T, DecodeError> {
+    with_reader!(protocol, body, limits, |reader| {
+        let value = T::read(&mut reader)?;
+        reader.end()?;
+        Ok(value)
+    })
 }
 
 /// Encodes the result of a call as kind of message and body.
 pub(crate) fn encode_result<T: Success, E: MethodError>(
+    protocol: Protocol,
     result: &Result<T, E>,
     limits: Limits,
 ) -> Result<(MessageType, Vec<u8>), EncodeError> {
     let mut buffer = Vec::with_capacity(64);
-    let mut writer = BinaryWriter::new(&mut buffer, limits);
-    let kind = match result {
+    let kind = with_writer!(protocol, &mut buffer, limits, |writer| write_result(&mut writer, result)?);
+    check_size(protocol, 0, buffer.len(), limits)?;
+    Ok((kind, buffer))
+}
+
+fn write_result<T: Success, E: MethodError>(
+    writer: &mut impl OutputProtocol,
+    result: &Result<T, E>,
+) -> Result<MessageType, EncodeError> {
+    match result {
         Ok(success) => {
             writer.struct_begin()?;
-            success.write_success(&mut writer)?;
+            success.write_success(writer)?;
             writer.struct_end();
-            MessageType::Reply
+            Ok(MessageType::Reply)
         }
         Err(error) => match error.undeclared() {
             Some(error) => {
-                ApplicationException::from(error).write(&mut writer)?;
-                MessageType::Exception
+                ApplicationException::from(error).write(writer)?;
+                Ok(MessageType::Exception)
             }
             None => {
                 writer.struct_begin()?;
-                error.write_declared(&mut writer)?;
+                error.write_declared(writer)?;
                 writer.struct_end();
-                MessageType::Reply
+                Ok(MessageType::Reply)
             }
         },
-    };
-    check_size(0, buffer.len(), limits)?;
-    Ok((kind, buffer))
+    }
 }
 
 /// Decodes the answer to a call of `method`.
@@ -227,7 +274,8 @@ pub(crate) fn decode_result<T: Success, E: MethodError>(
 ) -> Result<T, E> {
     match answer.kind {
         MessageType::Exception => {
-            let exception: ApplicationException = decode_body(&answer.body, limits).map_err(Error::from)?;
+            let exception: ApplicationException =
+                decode_body(answer.format.protocol, &answer.body, limits).map_err(Error::from)?;
             return Err(Error::from(exception).into());
         }
         MessageType::Reply => {}
@@ -248,7 +296,9 @@ pub(crate) fn decode_result<T: Success, E: MethodError>(
         ))
         .into());
     }
-    match read_result(&answer.body, limits) {
+    let result =
+        with_reader!(answer.format.protocol, &answer.body, limits, |reader| read_result(&mut reader));
+    match result {
         Ok(Some(result)) => result,
         Ok(None) => T::absent().ok_or_else(|| {
             let text = format!("the answer of `{method}` has no result");
@@ -259,26 +309,22 @@ pub(crate) fn decode_result<T: Success, E: MethodError>(
 }
 
 fn read_result<T: Success, E: MethodError>(
-    body: &Bytes,
-    limits: Limits,
+    reader: &mut impl InputProtocol,
 ) -> Result<Option<Result<T, E>>, DecodeError> {
-    let mut reader = BinaryReader::new(body, limits);
     let mut result = None;
     reader.struct_begin()?;
     while let Some(field) = reader.field_begin()? {
-        if let Some(success) = T::read_success(&mut reader, field)? {
+        if let Some(success) = T::read_success(reader, field)? {
             result = Some(Ok(success));
-        } else if let Some(exception) = E::read_declared(&mut reader, field)? {
+        } else if let Some(exception) = E::read_declared(reader, field)? {
             result = Some(Err(exception));
         } else {
             reader.skip(field.ttype)?;
         }
     }
     reader.struct_end();
-    match reader.rest().len() {
-        0 => Ok(result),
-        left => Err(DecodeErrorKind::TrailingBytes(left).into()),
-    }
+    reader.end()?;
+    Ok(result)
 }
 
 #[cfg(test)]
@@ -288,11 +334,14 @@ mod tests {
     #[test]
     fn a_message_is_counted_with_its_header() {
         let arguments = ();
-        let body = encode_arguments("add", &arguments, Limits::DEFAULT).unwrap();
-        let mut message = Vec::new();
-        write_message(&mut message, "add", MessageType::Call, 1, &body).unwrap();
-        let len = message.len();
-        let limited = |limit| encode_arguments("add", &arguments, Limits::DEFAULT.with_message(limit));
+        let protocol = Protocol::Binary;
+        let body = encode_arguments(protocol, "add", &arguments, Limits::DEFAULT).unwrap();
+        let headers = Headers::default();
+        let format = WireFormat { protocol, ..WireFormat::default() };
+        let envelope = Envelope { format, headers: &headers, name: "add", kind: MessageType::Call, seqid: 1 };
+        let len = envelope.seal(&body).unwrap().len();
+        let limited =
+            |limit| encode_arguments(protocol, "add", &arguments, Limits::DEFAULT.with_message(limit));
         assert_eq!(limited(len), Ok(body));
         let error = EncodeError::TooLong { what: "message", len, limit: len - 1 };
         assert_eq!(limited(len - 1), Err(error));

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Client, Kind, deadline};
+use super::{Client, Kind, Options, deadline};
 use crate::error::{Error, Outcome};
-use crate::method::{Message, MethodError, Success, decode_result, write_message};
+use crate::format::{Transport, WireFormat};
+use crate::method::{Envelope, Message, MethodError, Success, decode_result};
 use crate::protocol::{EncodeError, MessageType};
-use crate::server::{Reply, Request, contain_panic};
+use crate::server::{Request, contain_panic};
 use crate::session::{CloseReason, PeerReason};
+use crate::transport::{Frame, Headers};
 
 /// How often a call moves to another session. A server that is drained or gone costs one; a call that is itself what ends
 /// its sessions must not end all of them.
@@ -27,6 +29,8 @@ fn may_move(reason: &CloseReason) -> bool {
         // the same to the next session, and to every call on it.
         CloseReason::Malformed(_)
         | CloseReason::ChunkWithoutNumber
+        | CloseReason::Unsupported { .. }
+        | CloseReason::HeaderTransportToOriginal
         | CloseReason::Disconnected { reason: Some(PeerReason::Malformed), .. } => false,
         CloseReason::Disconnected { reason, .. } => match reason {
             None
@@ -36,6 +40,7 @@ fn may_move(reason: &CloseReason) -> bool {
                 | PeerReason::MissedHeartbeats
                 | PeerReason::ChunkLost
                 | PeerReason::UnknownSession
+                | PeerReason::Unsupported
                 | PeerReason::Malformed,
             ) => true,
         },
@@ -142,7 +147,7 @@ impl<T, E> Call<T, E> {
                     let session = remote.session().await?;
                     match session.call(self.method, self.kind, body).await {
                         Ok(None) => return Ok(None),
-                        Ok(Some(answer)) => return Ok(Some(Message::parse(&answer, remote.options.limits)?)),
+                        Ok(Some(answer)) => return Ok(Some(Message::parse(answer, remote.options.limits)?)),
                         // It was certainly not run, or may be run again: it moves to the next session.
                         Err(Error::SessionEnded { reason, outcome })
                             if moves_left > 0
@@ -157,17 +162,23 @@ impl<T, E> Call<T, E> {
                 }
             }
             Kind::InProcess(service) => {
-                let mut message = Vec::new();
-                write_message(&mut message, self.method, self.kind, 0, body)?;
-                let limits = self.client.options().limits;
-                let request = Request::new(Message::parse(&message.into(), limits)?, None, limits);
+                let Options { limits, format, .. } = self.client.options();
+                let headers = Headers::default();
+                let (name, kind) = (self.method, self.kind);
+                // What the other side would find in a frame; only a wire needs the frame.
+                let format = WireFormat { transport: Transport::Buffered, ..format };
+                let envelope = Envelope { format, headers: &headers, name, kind, seqid: 0 };
+                let message = |payload: Vec<u8>| {
+                    let frame = Frame { format, headers: Headers::default(), payload: payload.into() };
+                    Message::parse(frame, limits)
+                };
+                let request = Request::new(message(envelope.seal(body)?)?, None, limits);
                 let header = request.header();
                 let reply = contain_panic(service.call(request)).await;
                 if self.kind == MessageType::Oneway {
                     return Ok(None);
                 }
-                let reply = reply.unwrap_or_else(|error| Reply::exception(&error));
-                Ok(Some(Message::parse(&header.answer(reply).into(), limits)?))
+                Ok(Some(message(header.answer(reply))?))
             }
         }
     }

@@ -16,6 +16,7 @@ use self::hub::Hub;
 use self::session::Session;
 use crate::arguments::Arguments;
 use crate::error::Error;
+use crate::format::{Protocol, Transport, WireFormat};
 use crate::link::lock;
 use crate::method::encode_arguments;
 use crate::protocol::{Limits, MessageType};
@@ -31,6 +32,11 @@ use crate::session::{CloseReason, check_service_subject};
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB |
 /// | [`limits`](Self::limits) | see [`Limits`] |
+/// | [`protocol`](Self::protocol) | binary |
+/// | [`transport`](Self::transport) | buffered |
+///
+/// A server finds out what a session speaks, and answers in kind; an original one speaks what it is told to, and never the
+/// header transport.
 ///
 /// A request has to be within [`Limits::message`] and within the queue: a client that raises one of them for a longer
 /// request has to raise both.
@@ -49,6 +55,7 @@ struct Options {
     chunk_limit: usize,
     queue_limit: usize,
     limits: Limits,
+    format: WireFormat,
 }
 
 impl Default for Options {
@@ -59,6 +66,7 @@ impl Default for Options {
             chunk_limit: 64 * 1024,
             queue_limit: 64 << 20,
             limits: Limits::DEFAULT,
+            format: WireFormat::default(),
         }
     }
 }
@@ -95,16 +103,30 @@ impl ClientBuilder {
         self
     }
 
+    /// The protocol to write values and messages in.
+    pub const fn protocol(mut self, protocol: Protocol) -> Self {
+        self.options.format.protocol = protocol;
+        self
+    }
+
+    /// How messages are told apart.
+    pub const fn transport(mut self, transport: Transport) -> Self {
+        self.options.format.transport = transport;
+        self
+    }
+
     /// Opens a session: one round trip.
     ///
     /// # Errors
-    /// [`Error::InvalidSubject`] if the subject is none that a service can be called on; [`Error::NoServer`] at once if nobody listens on the subject; [`Error::Connect`] if nobody accepts in time or the
+    /// [`Error::InvalidFormat`] if the transport cannot carry the protocol; [`Error::InvalidSubject`] if the subject is none that a service can be called on; [`Error::NoServer`] at once if nobody listens on the subject; [`Error::Connect`] if nobody accepts in time or the
     /// answer is no accept; [`Error::Nats`] if NATS cannot be subscribed to.
     ///
     /// # Cancellation
     /// A session that is being opened when the future is dropped is closed again.
     pub async fn connect(self) -> Result<Client, Error> {
         let Self { nats, subject, options } = self;
+        let WireFormat { protocol, transport } = options.format;
+        options.format.check().map_err(|reason| Error::InvalidFormat { protocol, transport, reason })?;
         if let Err(reason) = check_subject(&subject) {
             return Err(Error::InvalidSubject { subject, reason });
         }
@@ -204,7 +226,7 @@ impl Client {
         arguments: &impl Arguments,
     ) -> Call<T, E> {
         let options = self.options();
-        let body = encode_arguments(method, arguments, options.limits);
+        let body = encode_arguments(options.format.protocol, method, arguments, options.limits);
         Call::new(self.clone(), kind, method, body, options.timeout)
     }
 

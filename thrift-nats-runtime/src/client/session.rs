@@ -11,15 +11,17 @@ use tokio::sync::{Notify, oneshot};
 use super::Options;
 use super::hub::Hub;
 use crate::error::{Error, Outcome, SharedError};
+use crate::format::{ProtocolSet, WireFormat};
 use crate::link::{Source, Timed, connects, lock, now, random_token};
-use crate::method::write_message;
+use crate::method::Envelope;
 use crate::protocol::MessageType;
 use crate::session::{
     ClientSession, CloseReason, Ended, Event, Incoming, QueueFull, SessionConfig, Transmit,
 };
+use crate::transport::{Frame, Headers};
 
 /// What a call comes to: the answer, `None` for a oneway call that has gone, or why there is none.
-type CallResult = Result<Option<Bytes>, (CloseReason, Outcome)>;
+type CallResult = Result<Option<Frame>, (CloseReason, Outcome)>;
 
 /// A session of a client.
 pub(super) struct Session {
@@ -27,6 +29,8 @@ pub(super) struct Session {
     token: String,
     state: Mutex<State>,
     queued: AtomicBool,
+    /// What it speaks.
+    format: WireFormat,
     /// Told when all that was queued before a close has gone.
     flushed: Notify,
     /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
@@ -63,6 +67,8 @@ impl Session {
         let config = SessionConfig {
             chunk_limit: options.chunk_limit.min(hub.nats().max_payload()),
             limits: options.limits,
+            format: options.format,
+            served: ProtocolSet::ALL,
         };
         let inbox = Subject::from(format!("{}.{token}", hub.base()));
         let service = Subject::from(subject);
@@ -84,6 +90,7 @@ impl Session {
                 drained: false,
             }),
             queued: AtomicBool::new(false),
+            format: options.format,
             flushed: Notify::new(),
             connects: connects(hub.nats()),
         });
@@ -134,7 +141,7 @@ impl Session {
         method: &str,
         kind: MessageType,
         body: &Bytes,
-    ) -> Result<Option<Bytes>, Error> {
+    ) -> Result<Option<Frame>, Error> {
         let (waiter, answer) = oneshot::channel();
         let seqid = {
             let mut state = lock(&self.state);
@@ -143,8 +150,9 @@ impl Session {
                 return Err(Error::SessionEnded { reason, outcome: Outcome::NotRun });
             }
             let seqid = state.session.next_seqid();
-            let mut message = Vec::new();
-            write_message(&mut message, method, kind, seqid, body)?;
+            let headers = Headers::default();
+            let envelope = Envelope { format: self.format, headers: &headers, name: method, kind, seqid };
+            let message = envelope.seal(body)?;
             let oneway = kind == MessageType::Oneway;
             let queued = state.session.call(seqid, oneway, message.into(), waiter);
             queued.map_err(|QueueFull { len, queued, limit }| Error::QueueFull { len, queued, limit })?;

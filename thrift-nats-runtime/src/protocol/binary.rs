@@ -32,6 +32,11 @@ impl<'a> BinaryWriter<'a> {
         Self { buffer, limits, depth: 0 }
     }
 
+    /// Writes what is encoded already.
+    pub(crate) fn body(&mut self, body: &[u8]) {
+        self.buffer.extend_from_slice(body);
+    }
+
     #[inline]
     fn enter(&mut self) -> Result<(), EncodeError> {
         if self.depth == self.limits.depth {
@@ -201,6 +206,11 @@ impl<'a> BinaryReader<'a> {
         self.rest
     }
 
+    /// What stands between the header of a message and its end.
+    pub(crate) fn body(&self) -> Result<&'a [u8], DecodeError> {
+        Ok(self.rest)
+    }
+
     #[inline]
     fn take<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         match self.rest.split_first_chunk() {
@@ -325,8 +335,11 @@ impl InputProtocol for BinaryReader<'_> {
         Ok(MessageHeader { name: Cow::Borrowed(name), kind, seqid })
     }
 
-    #[inline]
     fn message_end(&mut self) -> Result<(), DecodeError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),
             left => Err(DecodeErrorKind::TrailingBytes(left).into()),
@@ -500,7 +513,7 @@ impl BinaryReader<'_> {
 
 /// The sequence number of a whole message. Looks at nothing else: what is wrong with the name is for whoever waits for the
 /// message to find.
-pub(crate) fn peek_seqid(message: &[u8]) -> Option<i32> {
+pub(super) fn peek_seqid(message: &[u8]) -> Option<i32> {
     let length = |position: usize| message.get(position..)?.first_chunk().copied().map(i32::from_be_bytes);
     let first = length(0)?;
     let position = match usize::try_from(first) {

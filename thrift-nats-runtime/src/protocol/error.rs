@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::TType;
+use crate::format::{Protocol, Transport};
 
 /// A value that cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +18,7 @@ pub enum EncodeError {
     /// A string, binary or container is longer than the limit.
     #[error("{what} of {len} is longer than the limit of {limit}")]
     TooLong {
-        /// What it is: `string`, `binary`, `list`, `set`, `map`, `message`.
+        /// What it is: `string`, `binary`, `list`, `set`, `map`, `message`, `headers`, `frame`.
         what: &'static str,
         /// Its length, in bytes or elements.
         len: usize,
@@ -117,6 +118,34 @@ pub enum DecodeErrorKind {
     /// The version in a message's header is not known.
     #[error("message of the unknown version {0:#06x}")]
     UnknownVersion(u16),
+    /// A message is in a protocol that the server is told not to serve.
+    #[error("messages in the {0} protocol are not served")]
+    ProtocolNotServed(Protocol),
+    /// A message is in another protocol than those before it, or than the request.
+    #[error("expected the {expected} protocol, found {found}")]
+    UnexpectedProtocol {
+        /// The protocol of the session.
+        expected: Protocol,
+        /// The protocol of the message.
+        found: Protocol,
+    },
+    /// A message comes in another transport than those before it, or than the request.
+    #[error("expected the {expected} transport, found {found}")]
+    UnexpectedTransport {
+        /// The transport of the session.
+        expected: Transport,
+        /// The transport of the message.
+        found: Transport,
+    },
+    /// The header transport names a protocol that is not known.
+    #[error("{0} is the number of no protocol")]
+    UnknownProtocol(u32),
+    /// The header transport names a transform that is not known.
+    #[error("{0} is the number of no transform")]
+    UnknownTransform(u32),
+    /// A number of variable length does not end, or is too large.
+    #[error("number of variable length does not end where it must")]
+    InvalidVarint,
     /// A number stands for no kind of message.
     #[error("{0} is the number of no message type")]
     UnknownMessageType(u8),

@@ -8,6 +8,7 @@
 /// | [`string`](Self::string) | 64 MiB | one `string` or `binary`, in bytes |
 /// | [`container`](Self::container) | 16,777,216 | one list, set or map, in elements |
 /// | [`name`](Self::name) | 4 KiB | the name of a function in a message's header, in bytes |
+/// | [`header`](Self::header) | 64 KiB | the headers of one message in the header transport, in bytes; 262,140 at most |
 /// | [`depth`](Self::depth) | 64 | structs and containers nested in each other |
 ///
 /// Memory is never reserved on a peer's word alone: a length is checked against the bytes that are there first.
@@ -22,14 +23,22 @@ pub struct Limits {
     pub container: usize,
     /// The longest name of a function in the header of a message, in bytes.
     pub name: usize,
+    /// The longest headers of one message in the header transport, in bytes. The transport cannot carry more than 262,140.
+    pub header: usize,
     /// How deep structs and containers may nest.
     pub depth: usize,
 }
 
 impl Limits {
     /// The defaults, as a constant.
-    pub const DEFAULT: Self =
-        Self { message: 64 << 20, string: 64 << 20, container: 1 << 24, name: 4 << 10, depth: 64 };
+    pub const DEFAULT: Self = Self {
+        message: 64 << 20,
+        string: 64 << 20,
+        container: 1 << 24,
+        name: 4 << 10,
+        header: 64 << 10,
+        depth: 64,
+    };
 
     /// These limits with another bound on a message, in bytes.
     #[must_use]
@@ -56,6 +65,13 @@ impl Limits {
     #[must_use]
     pub const fn with_name(mut self, bytes: usize) -> Self {
         self.name = bytes;
+        self
+    }
+
+    /// These limits with another bound on the headers of a message, in bytes.
+    #[must_use]
+    pub const fn with_header(mut self, bytes: usize) -> Self {
+        self.header = bytes;
         self
     }
 

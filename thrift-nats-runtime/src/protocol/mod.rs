@@ -16,14 +16,15 @@ pub(crate) mod tree;
 mod ttype;
 mod value;
 
+pub(crate) use self::binary::fixed_size;
 pub use self::binary::{BinaryReader, BinaryWriter};
-pub(crate) use self::binary::{fixed_size, peek_seqid};
 pub use self::error::{DecodeError, DecodeErrorKind, EncodeError, PathSegment};
 pub use self::field::Field;
 pub use self::limits::Limits;
 pub use self::message::{MessageHeader, MessageType};
 pub use self::ttype::TType;
 pub use self::value::Value;
+pub use crate::format::Protocol;
 
 use std::borrow::Cow;
 
@@ -35,6 +36,14 @@ pub type EncodeResult = Result<(), EncodeError>;
 
 /// What reading comes to.
 pub type DecodeResult<T> = Result<T, DecodeError>;
+
+/// The sequence number of a whole message. Looks at nothing else: what is wrong with the name is for whoever waits for the
+/// message to find.
+pub(crate) fn peek_seqid(protocol: Protocol, message: &[u8]) -> Option<i32> {
+    match protocol {
+        Protocol::Binary => binary::peek_seqid(message),
+    }
+}
 
 /// What stands before the value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +74,32 @@ pub struct MapHeader {
     pub len: usize,
 }
 
+/// Does something with the writer of a protocol: the choice is made once, not for every value.
+macro_rules! with_writer {
+    ($protocol:expr, $buffer:expr, $limits:expr, |$writer:ident| $body:expr) => {
+        match $protocol {
+            $crate::protocol::Protocol::Binary => {
+                let mut $writer = $crate::protocol::BinaryWriter::new($buffer, $limits);
+                $body
+            }
+        }
+    };
+}
+
+/// Does something with the reader of a protocol: the choice is made once, not for every value.
+macro_rules! with_reader {
+    ($protocol:expr, $message:expr, $limits:expr, |$reader:ident| $body:expr) => {
+        match $protocol {
+            $crate::protocol::Protocol::Binary => {
+                let mut $reader = $crate::protocol::BinaryReader::new($message, $limits);
+                $body
+            }
+        }
+    };
+}
+
+pub(crate) use {with_reader, with_writer};
+
 /// Reads values from a message in memory.
 ///
 /// # Errors
@@ -74,8 +109,11 @@ pub trait InputProtocol: Sized {
     /// Reads the header of a message.
     fn message_begin(&mut self) -> Result<MessageHeader<'_>, DecodeError>;
 
-    /// Reads what ends a message.
+    /// Reads what ends a message; nothing may be left over.
     fn message_end(&mut self) -> Result<(), DecodeError>;
+
+    /// Checks that nothing is left over, where a value stands alone.
+    fn end(&mut self) -> Result<(), DecodeError>;
 
     /// Enters a struct, union or exception; counts towards the depth limit.
     fn struct_begin(&mut self) -> Result<(), DecodeError>;

@@ -18,7 +18,7 @@ use super::session::Session;
 use super::{Options, Service};
 use crate::error::Error;
 use crate::link::{Publisher, Timers, connects, lock, random_base, random_token};
-use crate::session::{Address, CloseReason, DISCONNECT, VERSION_HEADER, check_service_subject};
+use crate::session::{Address, Announced, CloseReason, DISCONNECT, check_service_subject, refusal};
 
 /// The queue group of all servers on a subject, as in the original.
 const QUEUE_GROUP: &str = "rpc";
@@ -156,7 +156,13 @@ impl Listener {
             return;
         }
         let Some(peer) = message.reply else { return };
-        let original = message.headers.is_none_or(|headers| headers.get(VERSION_HEADER).is_none());
+        let announced = Announced::parse(message.headers.as_ref());
+        if !announced.is_served(self.options.protocols) {
+            tracing::debug!(?announced, "handshake refused");
+            self.publisher.send(refusal(peer, self.options.protocols));
+            return;
+        }
+        let original = !announced.versioned;
         let token = match random_token() {
             Ok(token) => token,
             Err(error) => {

@@ -13,6 +13,7 @@ pub use self::listener::RunningServer;
 pub(crate) use self::request::contain_panic;
 pub use self::request::{Reply, Request};
 use crate::error::Error;
+use crate::format::{Protocol, ProtocolSet};
 use crate::protocol::Limits;
 use crate::session::check_service_subject;
 
@@ -40,6 +41,9 @@ const MAX_HEARTBEAT: Duration = Duration::from_millis(i64::MAX as u64 / 1_000_00
 /// | [`heartbeat`](Self::heartbeat) | 10 s: a client that vanishes is noticed within 30 s |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB |
 /// | [`limits`](Self::limits) | see [`Limits`] |
+/// | [`protocols`](Self::protocols) | all |
+///
+/// A server finds out by itself which protocol and transport a session speaks, and answers in kind.
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until `serve` is awaited"]
 pub struct Server {
@@ -53,13 +57,18 @@ struct Options {
     heartbeat: Option<Duration>,
     chunk_limit: usize,
     limits: Limits,
+    protocols: ProtocolSet,
 }
 
 impl Server {
     /// A server that listens on `subject`, together with all others on that subject: NATS gives each session to one.
     pub fn new(nats: Nats, subject: impl Into<String>) -> Self {
-        let options =
-            Options { heartbeat: Some(DEFAULT_HEARTBEAT), chunk_limit: 64 * 1024, limits: Limits::DEFAULT };
+        let options = Options {
+            heartbeat: Some(DEFAULT_HEARTBEAT),
+            chunk_limit: 64 * 1024,
+            limits: Limits::DEFAULT,
+            protocols: ProtocolSet::ALL,
+        };
         Self { nats, subject: subject.into(), options }
     }
 
@@ -82,6 +91,14 @@ impl Server {
     /// The bounds on what is read and written.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
+        self
+    }
+
+    /// Serves these protocols only. A client of this crate that speaks another gets
+    /// [`CloseReason::Unsupported`](crate::CloseReason::Unsupported) when it connects, with the names of these; the
+    /// session of any other client ends with its first message.
+    pub const fn protocols(mut self, protocols: &[Protocol]) -> Self {
+        self.options.protocols = ProtocolSet::new(protocols);
         self
     }
 

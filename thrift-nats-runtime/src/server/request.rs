@@ -10,15 +10,16 @@ use super::ReplyFuture;
 use crate::arguments::Parameters;
 use crate::context::Context;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
-use crate::method::{
-    Message, MethodError, Success, decode_arguments, encode_body, encode_result, write_message,
-};
+use crate::format::{Protocol, WireFormat};
+use crate::method::{Envelope, Message, MethodError, Success, decode_arguments, encode_body, encode_result};
 use crate::protocol::{Limits, MessageType};
+use crate::transport::Headers;
 
 /// A request to a service.
 #[derive(Debug)]
 pub struct Request {
     context: Context,
+    format: WireFormat,
     kind: MessageType,
     seqid: i32,
     body: Bytes,
@@ -27,18 +28,19 @@ pub struct Request {
 
 /// What an answer takes from its request.
 pub(crate) struct RequestHeader {
+    format: WireFormat,
     method: String,
     seqid: i32,
 }
 
 impl Request {
     pub(crate) fn new(message: Message, session: Option<String>, limits: Limits) -> Self {
-        let Message { name, kind, seqid, body } = message;
-        Self { context: Context::new(name, session), kind, seqid, body, limits }
+        let Message { format, headers, name, kind, seqid, body } = message;
+        Self { context: Context::new(name, session, headers), format, kind, seqid, body, limits }
     }
 
     pub(crate) fn header(&self) -> RequestHeader {
-        RequestHeader { method: self.method().to_owned(), seqid: self.seqid }
+        RequestHeader { format: self.format, method: self.method().to_owned(), seqid: self.seqid }
     }
 
     pub(crate) const fn is_oneway(&self) -> bool {
@@ -60,7 +62,7 @@ impl Request {
     /// # Errors
     /// [`Error::Decode`] where they are not what the function takes.
     pub fn arguments<T>(&self, parameters: impl Parameters<T>) -> Result<T, Error> {
-        decode_arguments(&self.body, parameters, self.limits)
+        decode_arguments(self.format.protocol, &self.body, parameters, self.limits)
             .map_err(|error| Error::Decode(error.in_root("arguments")))
     }
 
@@ -69,7 +71,7 @@ impl Request {
     /// # Errors
     /// [`Error::Encode`] where the result cannot be written.
     pub fn reply<T: Success, E: MethodError>(&self, result: Result<T, E>) -> Result<Reply, Error> {
-        let (kind, body) = encode_result(&result, self.limits)?;
+        let (kind, body) = encode_result(self.format.protocol, &result, self.limits)?;
         Ok(Reply { kind, body })
     }
 
@@ -101,26 +103,26 @@ pub struct Reply {
 
 impl Reply {
     /// The answer to a call that ended in an error the IDL does not declare.
-    pub(crate) fn exception(error: &Error) -> Self {
+    fn exception(error: &Error, protocol: Protocol) -> Self {
         let exception = ApplicationException::from(error);
-        let body = encode_body(&exception, Limits::DEFAULT).map(Vec::from).unwrap_or_else(|_| {
+        let body = encode_body(protocol, &exception, Limits::DEFAULT).unwrap_or_else(|_| {
             // Its text is longer than any message may be.
-            let kind = exception.kind;
-            encode_body(&ApplicationException::new(kind, ""), Limits::DEFAULT)
-                .map(Vec::from)
-                .unwrap_or_default()
+            let short = ApplicationException::new(exception.kind, "");
+            encode_body(protocol, &short, Limits::DEFAULT).unwrap_or_default()
         });
         Self { kind: MessageType::Exception, body }
     }
 }
 
 impl RequestHeader {
-    /// The whole message of an answer.
-    pub(crate) fn answer(&self, reply: Reply) -> Vec<u8> {
-        let mut message = Vec::new();
-        write_message(&mut message, &self.method, reply.kind, self.seqid, &reply.body)
-            .expect("the name came in a message within the limits");
-        message
+    /// The whole message of an answer, in what the request was written in.
+    pub(crate) fn answer(&self, result: Result<Reply, Error>) -> Vec<u8> {
+        let reply = result.unwrap_or_else(|error| Reply::exception(&error, self.format.protocol));
+        let headers = Headers::default();
+        let (format, name, seqid) = (self.format, &self.method, self.seqid);
+        Envelope { format, headers: &headers, name, kind: reply.kind, seqid }
+            .seal(&reply.body)
+            .expect("the name came in a message within the limits")
     }
 }
 

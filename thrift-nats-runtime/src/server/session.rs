@@ -9,12 +9,14 @@ use async_nats::Subject;
 use bytes::Bytes;
 
 use super::listener::Listener;
-use super::request::{Reply, Request, contain_panic};
+use super::request::{Request, contain_panic};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
+use crate::format::WireFormat;
 use crate::link::{Source, Timed, lock, now};
 use crate::method::Message;
 use crate::protocol::MessageType;
 use crate::session::{CloseReason, ServerSession, SessionConfig, Transmit};
+use crate::transport::Frame;
 
 /// How long handlers of a chunk may hold up those behind them, and the answers that are there.
 const LONG: Duration = Duration::from_micros(200);
@@ -42,6 +44,8 @@ impl Session {
         let config = SessionConfig {
             chunk_limit: options.chunk_limit.min(listener.nats().max_payload()),
             limits: options.limits,
+            format: WireFormat::default(),
+            served: options.protocols,
         };
         let own = Subject::from(format!("{}.{token}", listener.base()));
         let state = ServerSession::accept(now(), peer, own, original, options.heartbeat, config);
@@ -89,7 +93,7 @@ impl Session {
     /// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost
     /// no task of their own, and their answers leave together. Where that takes long, what is left goes to another task,
     /// and while the handlers are known to take long, each has its own from the start.
-    async fn run(self: Arc<Self>, listener: Arc<Listener>, requests: Vec<Bytes>) {
+    async fn run(self: Arc<Self>, listener: Arc<Listener>, requests: Vec<Frame>) {
         if requests.len() > 1 && listener.runs_apart() {
             for request in requests {
                 listener.spawn(Arc::clone(&self).run_boxed(Arc::clone(&listener), vec![request]));
@@ -129,7 +133,7 @@ impl Session {
     }
 
     /// Notes that a request has been run; what may be run now that it is.
-    fn finished(&self, listener: &Listener, answer: &[u8]) -> Vec<Bytes> {
+    fn finished(&self, listener: &Listener, answer: &[u8]) -> Vec<Frame> {
         let mut state = lock(&self.state);
         state.finished(answer);
         let next = std::iter::from_fn(|| state.next_request()).collect();
@@ -146,15 +150,15 @@ impl Session {
     fn run_boxed(
         self: Arc<Self>,
         listener: Arc<Listener>,
-        requests: Vec<Bytes>,
+        requests: Vec<Frame>,
     ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(self.run(listener, requests))
     }
 
     /// Runs one request; the whole answer, or nothing for a oneway one.
-    async fn answer(self: Arc<Self>, listener: Arc<Listener>, request: Bytes) -> Vec<u8> {
+    async fn answer(self: Arc<Self>, listener: Arc<Listener>, request: Frame) -> Vec<u8> {
         let limits = listener.options().limits;
-        let message = match Message::parse(&request, limits) {
+        let message = match Message::parse(request, limits) {
             Ok(message) => message,
             Err(error) => {
                 self.close(CloseReason::Malformed(error));
@@ -178,7 +182,7 @@ impl Session {
             }
             return Vec::new();
         }
-        header.answer(result.unwrap_or_else(|error| Reply::exception(&error)))
+        header.answer(result)
     }
 
     pub(super) fn heartbeat(&self) {

@@ -5,16 +5,68 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 
+use crate::format::{ProtocolSet, WireFormat};
+
 /// The header that says which version of this project's additions a peer speaks. An original peer has none.
 pub(crate) const VERSION_HEADER: &str = "Thrift-Nats-Version";
 /// The version that this crate speaks.
 const VERSION: &str = "1";
 
-/// The headers of a handshake and of an accept.
-pub(crate) fn handshake_headers() -> HeaderMap {
+/// The header of a handshake that says which protocol the client will speak.
+const PROTOCOL_HEADER: &str = "Thrift-Nats-Protocol";
+/// The header of a handshake that says which transport the client will speak.
+const TRANSPORT_HEADER: &str = "Thrift-Nats-Transport";
+
+/// The headers of an accept.
+pub(crate) fn version_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(VERSION_HEADER, VERSION);
     headers
+}
+
+/// What a client says of itself in the headers of its handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// Whether it speaks this project's additions.
+    pub(crate) versioned: bool,
+    /// What it will speak; `None` if it says nothing of that.
+    pub(crate) protocol: Option<String>,
+    pub(crate) transport: Option<String>,
+}
+
+impl Announced {
+    /// What a client of this crate says.
+    pub(crate) fn headers(format: WireFormat) -> HeaderMap {
+        let mut headers = version_headers();
+        headers.insert(PROTOCOL_HEADER, format.protocol.name());
+        headers.insert(TRANSPORT_HEADER, format.transport.name());
+        headers
+    }
+
+    pub(crate) fn parse(headers: Option<&HeaderMap>) -> Self {
+        let Some(headers) = headers else { return Self::default() };
+        let text = |name| headers.get(name).map(|value| value.as_str().to_owned());
+        Self {
+            versioned: headers.get(VERSION_HEADER).is_some(),
+            protocol: text(PROTOCOL_HEADER),
+            transport: text(TRANSPORT_HEADER),
+        }
+    }
+
+    /// Whether a server can serve it that serves these protocols. What is not announced may be served: the first message
+    /// tells what it is.
+    pub(crate) fn is_served(&self, served: ProtocolSet) -> bool {
+        let protocol = match self.protocol.as_deref().map(str::parse) {
+            Some(Ok(protocol)) if served.contains(protocol) => protocol,
+            Some(_) => return false,
+            None => return true,
+        };
+        match self.transport.as_deref().map(str::parse) {
+            Some(Ok(transport)) => WireFormat { protocol, transport }.check().is_ok(),
+            Some(Err(_)) => false,
+            None => true,
+        }
+    }
 }
 
 /// What a server answers to a handshake: its body, `"<heartbeat> <deadline>"`, and reply subject.
@@ -65,9 +117,25 @@ impl Accept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Transport;
 
     fn parse(body: &str) -> Result<Accept, AcceptError> {
         Accept::parse(Some(&Subject::from("listen")), body.as_bytes())
+    }
+
+    #[test]
+    fn what_a_client_announces_is_served_or_not() {
+        let format = WireFormat { transport: Transport::Framed, ..WireFormat::default() };
+        let headers = Announced::headers(format);
+        let announced = Announced::parse(Some(&headers));
+        assert!(announced.versioned && announced.is_served(ProtocolSet::ALL));
+        assert!(!announced.is_served(ProtocolSet::new(&[])));
+        assert!(Announced::parse(None).is_served(ProtocolSet::ALL), "an original one says nothing");
+        for name in [PROTOCOL_HEADER, TRANSPORT_HEADER] {
+            let mut headers = headers.clone();
+            headers.insert(name, "of-tomorrow");
+            assert!(!Announced::parse(Some(&headers)).is_served(ProtocolSet::ALL), "{name}");
+        }
     }
 
     #[test]

@@ -6,14 +6,15 @@ use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use super::accept::{Accept, handshake_headers};
-use super::disconnect::{CloseReason, DISCONNECT, PeerReason};
+use super::accept::{Accept, Announced};
+use super::disconnect::{CloseReason, DISCONNECT, PeerReason, disconnected};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::queue::Queue;
 use super::subject::chunk_number;
 use super::{SessionConfig, Transmit};
 use crate::error::SharedError;
+use crate::transport::{Frame, Receiver, Transport};
 
 /// Whether the request of a call that got no answer may have been run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(crate) enum Event<W> {
     /// The server has accepted.
     Opened,
     /// A call is answered, with this message.
-    Answered(W, Bytes),
+    Answered(W, Frame),
 }
 
 /// A session that has ended, with every call that was not answered.
@@ -262,6 +263,12 @@ impl<W> ClientSession<W> {
                     return Err(self.close(disconnected(&message.payload)));
                 }
                 match Accept::parse(message.reply.as_ref(), &message.payload) {
+                    Ok(accept) if !message.versioned && self.config.format.transport == Transport::Header => {
+                        let ended = self.close(CloseReason::HeaderTransportToOriginal);
+                        let open = Some(self.opened(now, accept, false));
+                        self.phase = Phase::Closed { open, farewell: ended.reason.to_peer() };
+                        Err(ended)
+                    }
                     Ok(accept) => {
                         self.phase = Phase::Open(self.opened(now, accept, message.versioned));
                         deliver(Event::Opened);
@@ -285,7 +292,7 @@ impl<W> ClientSession<W> {
             Phase::Open(open) => {
                 let (calls, late) = (&mut self.calls, &mut self.late);
                 let result = open.inbound.receive(reply, message.payload, |answer| {
-                    let seqid = crate::protocol::peek_seqid(&answer);
+                    let seqid = answer.seqid();
                     // What has not been asked yet cannot be answered.
                     let sent = |seqid: &i32| {
                         calls.get(seqid).is_some_and(|call| matches!(call.request, Request::Sent(_)))
@@ -320,7 +327,7 @@ impl<W> ClientSession<W> {
             let every = Duration::from_millis(millis - millis / 4);
             Beat { subject: accept.heartbeat, every, next: now + every, due: false }
         });
-        let inbound = Inbound::new(versioned, self.config.limits);
+        let inbound = Inbound::new(versioned, Receiver::of(self.config.format, self.config.limits));
         Open { listen: accept.listen, inbound, beat, original: !versioned }
     }
 
@@ -411,7 +418,7 @@ impl<W> ClientSession<W> {
                 return (!std::mem::replace(sent, true)).then(|| Transmit {
                     subject: service.clone(),
                     reply: Some(self.inbox.clone()),
-                    headers: Some(handshake_headers()),
+                    headers: Some(Announced::headers(self.config.format)),
                     payload: Bytes::new(),
                 });
             }
@@ -463,11 +470,6 @@ impl<W> ClientSession<W> {
             payload: if open.original { Bytes::new() } else { reason.body(Some(open.inbound.taken())) },
         })
     }
-}
-
-fn disconnected(body: &[u8]) -> CloseReason {
-    let (reason, taken) = PeerReason::parse(body);
-    CloseReason::Disconnected { reason, taken }
 }
 
 /// Whether a request that got so far may have been run.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::accept::AcceptError;
 use crate::error::SharedError;
+use crate::format::{ProtocolSet, Transport};
 use crate::protocol::DecodeError;
 
 /// The reply subject that makes an empty message a disconnect.
@@ -48,6 +49,13 @@ pub enum CloseReason {
     Malformed(DecodeError),
     /// The answer to the handshake is none.
     BadAccept(AcceptError),
+    /// The server does not serve what this client speaks.
+    Unsupported {
+        /// What it serves, in its words.
+        served: String,
+    },
+    /// The server is an original one, to which the header transport is never sent: it could not read it.
+    HeaderTransportToOriginal,
     /// Nobody listens on the service's subject.
     NoServer,
     /// The handshake was not answered in time.
@@ -88,6 +96,10 @@ impl fmt::Display for CloseReason {
             Self::ChunkWithoutNumber => f.write_str("the peer sent a chunk without a number"),
             Self::Malformed(error) => write!(f, "the peer sent what is no Thrift message: {error}"),
             Self::BadAccept(error) => write!(f, "the answer to the handshake is no accept: {error}"),
+            Self::Unsupported { served } => write!(f, "the server does not serve this: {served}"),
+            Self::HeaderTransportToOriginal => {
+                f.write_str("the server is an original one, which cannot read the header transport")
+            }
             Self::NoServer => f.write_str("nobody listens on the service's subject"),
             Self::HandshakeTimeout { timeout } => {
                 write!(f, "the handshake was not answered within {timeout:?}")
@@ -103,13 +115,14 @@ impl CloseReason {
     /// What to tell the peer, or `None` where the peer knows already or is gone.
     pub(super) fn to_peer(&self) -> Option<PeerReason> {
         Some(match self {
-            Self::Closed => PeerReason::Closed,
+            Self::Closed | Self::HeaderTransportToOriginal => PeerReason::Closed,
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
             Self::ChunkLost { .. } | Self::Reconnected | Self::PublishFailed { .. } => PeerReason::ChunkLost,
             Self::ChunkWithoutNumber | Self::Malformed(_) | Self::BadAccept(_) => PeerReason::Malformed,
             Self::Disconnected { .. }
             | Self::PeerGone { .. }
             | Self::NoServer
+            | Self::Unsupported { .. }
             // A late accept is answered when it comes.
             | Self::HandshakeTimeout { .. }
             | Self::NatsClosed => return None,
@@ -133,16 +146,19 @@ pub enum PeerReason {
     Malformed,
     /// It knows no such session.
     UnknownSession,
+    /// It does not serve what this side speaks.
+    Unsupported,
 }
 
 impl PeerReason {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Closed,
         Self::Stopping,
         Self::MissedHeartbeats,
         Self::ChunkLost,
         Self::Malformed,
         Self::UnknownSession,
+        Self::Unsupported,
     ];
 
     const fn word(self) -> &'static str {
@@ -153,6 +169,7 @@ impl PeerReason {
             Self::ChunkLost => "chunk-lost",
             Self::Malformed => "malformed",
             Self::UnknownSession => "unknown-session",
+            Self::Unsupported => "unsupported",
         }
     }
 
@@ -172,6 +189,26 @@ impl PeerReason {
     }
 }
 
+/// The body of a server's answer to a handshake that it cannot serve: the reason, and what it serves.
+pub(super) fn unsupported(served: ProtocolSet) -> Bytes {
+    let transports: Vec<_> = Transport::ALL.iter().map(|transport| transport.name()).collect();
+    let transports = transports.join(", ");
+    let word = PeerReason::Unsupported.word();
+    Bytes::from(format!("{word} protocols: {served}; transports: {transports}"))
+}
+
+/// Why a peer closes the session, or refuses to open it, by the body of its disconnect.
+pub(super) fn disconnected(body: &[u8]) -> CloseReason {
+    let text = str::from_utf8(body).ok().and_then(|text| text.strip_prefix(PeerReason::Unsupported.word()));
+    match text {
+        Some(served) => CloseReason::Unsupported { served: served.trim_start().to_owned() },
+        None => {
+            let (reason, taken) = PeerReason::parse(body);
+            CloseReason::Disconnected { reason, taken }
+        }
+    }
+}
+
 impl fmt::Display for PeerReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -181,6 +218,7 @@ impl fmt::Display for PeerReason {
             Self::ChunkLost => "a chunk was lost on its way there",
             Self::Malformed => "it got bytes that are no Thrift message",
             Self::UnknownSession => "it knows no such session",
+            Self::Unsupported => "it does not serve what this side speaks",
         })
     }
 }
@@ -188,6 +226,7 @@ impl fmt::Display for PeerReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Protocol;
 
     #[test]
     fn every_reason_survives_the_wire() {
@@ -195,6 +234,13 @@ mod tests {
             assert_eq!(PeerReason::parse(&reason.body(Some(17))), (Some(reason), Some(17)));
             assert_eq!(PeerReason::parse(&reason.body(None)), (Some(reason), None));
         }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_served() {
+        let served = "protocols: binary; transports: buffered, framed, header".to_owned();
+        let body = unsupported(ProtocolSet::new(&[Protocol::Binary]));
+        assert_eq!(disconnected(&body), CloseReason::Unsupported { served });
     }
 
     #[test]

@@ -4,8 +4,7 @@ use bytes::Bytes;
 
 use super::disconnect::CloseReason;
 use super::subject::chunk_number;
-use crate::protocol::Limits;
-use crate::transport::Buffered;
+use crate::transport::{Frame, Receiver};
 
 /// The receiving half of a session.
 #[derive(Debug)]
@@ -14,12 +13,12 @@ pub(crate) struct Inbound {
     numbered: bool,
     /// The number of the last chunk taken up.
     taken: u64,
-    transport: Buffered,
+    transport: Receiver,
 }
 
 impl Inbound {
-    pub(super) fn new(numbered: bool, limits: Limits) -> Self {
-        Self { numbered, taken: 0, transport: Buffered::new(limits) }
+    pub(super) fn new(numbered: bool, transport: Receiver) -> Self {
+        Self { numbered, taken: 0, transport }
     }
 
     /// The number of the last chunk taken up; for an original peer, how many were.
@@ -32,7 +31,7 @@ impl Inbound {
         &mut self,
         reply: Option<&str>,
         chunk: Bytes,
-        deliver: impl FnMut(Bytes),
+        deliver: impl FnMut(Frame),
     ) -> Result<(), CloseReason> {
         let expected = self.taken + 1;
         if self.numbered {

@@ -15,7 +15,7 @@ mod simulation;
 mod subject;
 
 pub use self::accept::AcceptError;
-pub(crate) use self::accept::VERSION_HEADER;
+pub(crate) use self::accept::{Announced, VERSION_HEADER};
 pub use self::client::Outcome;
 pub(crate) use self::client::{ClientSession, Ended, Event, Incoming, QueueFull};
 pub(crate) use self::disconnect::DISCONNECT;
@@ -26,6 +26,8 @@ pub(crate) use self::subject::{Address, check_service_subject, random_token};
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 
+use crate::format::{ProtocolSet, WireFormat};
+
 /// What both sides of a session are told when they are made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionConfig {
@@ -33,6 +35,10 @@ pub(crate) struct SessionConfig {
     pub(crate) chunk_limit: usize,
     /// The bounds on messages.
     pub(crate) limits: crate::protocol::Limits,
+    /// What a client speaks.
+    pub(crate) format: WireFormat,
+    /// The protocols that a server serves.
+    pub(crate) served: ProtocolSet,
 }
 
 /// A NATS message to be published for a session.
@@ -70,6 +76,16 @@ pub(crate) fn late_message(reply: Option<&Subject>, payload: &[u8]) -> Option<Tr
     match accept::Accept::parse(Some(reply), payload) {
         Ok(accept) if reply.as_str() != disconnect::DISCONNECT => Some(stranger(accept.listen, None)),
         Ok(_) | Err(_) => unknown_session(reply),
+    }
+}
+
+/// The answer of a server to a handshake from `peer` that it cannot serve.
+pub(crate) fn refusal(peer: Subject, served: ProtocolSet) -> Transmit {
+    Transmit {
+        subject: peer,
+        reply: Some(Subject::from_static(disconnect::DISCONNECT)),
+        headers: Some(accept::version_headers()),
+        payload: disconnect::unsupported(served),
     }
 }
 

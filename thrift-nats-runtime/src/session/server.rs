@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::accept::{Accept, handshake_headers};
+use super::accept::{Accept, version_headers};
 use super::disconnect::{CloseReason, DISCONNECT, PeerReason};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::{SessionConfig, Transmit};
+use crate::transport::{Frame, Receiver};
 
 /// How many heartbeats in a row a client may miss: as in the code of the original, whose README says "more than three".
 pub(crate) const MISSED_HEARTBEATS: u32 = 3;
@@ -33,7 +34,7 @@ pub(crate) struct ServerSession {
     /// Nothing new is taken up; the session ends when what was taken up is answered.
     draining: bool,
     /// Requests that wait to be run.
-    waiting: VecDeque<Bytes>,
+    waiting: VecDeque<Frame>,
     inbound: Inbound,
     out: Outbound,
     heartbeats: Option<Heartbeats>,
@@ -86,7 +87,7 @@ impl ServerSession {
             running: 0,
             draining: false,
             waiting: VecDeque::new(),
-            inbound: Inbound::new(!original, config.limits),
+            inbound: Inbound::new(!original, Receiver::detecting(config.served, config.limits)),
             out: Outbound::default(),
             heartbeats: deadline.map(|deadline| Heartbeats {
                 deadline,
@@ -122,7 +123,7 @@ impl ServerSession {
     }
 
     /// The next request to run: for an original peer, not before [`finished`](Self::finished) for the one before.
-    pub(crate) fn next_request(&mut self) -> Option<Bytes> {
+    pub(crate) fn next_request(&mut self) -> Option<Frame> {
         if self.original && self.running > 0 {
             return None;
         }
@@ -212,7 +213,7 @@ impl ServerSession {
     /// What is to be published next.
     pub(crate) fn transmit(&mut self) -> Option<Transmit> {
         if let Some(accept) = self.accept.take() {
-            let headers = (!self.original).then(handshake_headers);
+            let headers = (!self.original).then(version_headers);
             let (subject, payload) = (self.peer.clone(), accept.body());
             return Some(Transmit { subject, reply: Some(accept.listen), headers, payload });
         }

@@ -19,12 +19,13 @@ use std::time::{Duration, Instant};
 use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 
-use self::messages::{message, parse, payload, transform};
-use self::setup::{Network, Random, Setup, nothing};
+use self::messages::{message, message_in, parse, payload, transform, unframed};
+use self::setup::{Network, Random, Setup, any_format, nothing};
 use super::outbound::Outbound;
 use super::subject::chunk_number;
 use super::*;
 use crate::protocol::MessageType;
+use crate::transport::Frame;
 
 /// The subject that the server listens on.
 const SERVICE: &str = "service";
@@ -430,7 +431,7 @@ impl Simulation {
         let id = self.calls.len();
         let seqid = self.client.next_seqid();
         let kind = if oneway { MessageType::Oneway } else { MessageType::Call };
-        let message = message(kind, seqid, id, &payload(id, len));
+        let message = message_in(self.setup.format, kind, seqid, id, &payload(id, len));
         self.calls.push(MadeCall { seqid, len, state: CallState::Waiting });
         self.client.call(seqid, oneway, message.into(), id).expect("room in the queue");
         id
@@ -449,7 +450,7 @@ impl Simulation {
     }
 
     /// Checks that the answer is the one to this call.
-    fn answered(&mut self, id: usize, answer: &Bytes) {
+    fn answered(&mut self, id: usize, answer: &Frame) {
         let call = &mut self.calls[id];
         assert_eq!(call.state, CallState::Waiting, "call {id} is answered");
         let mut expected = payload(id, call.len);
@@ -551,12 +552,13 @@ impl Simulation {
                 assert_eq!(session.running, 1, "an original peer's requests are run one at a time");
             }
             let (kind, seqid, id, mut payload) = parse(&request);
+            assert_eq!(request.format, self.setup.format, "what the client speaks");
             assert!(self.ran.insert(id), "call {id} is run twice");
             self.order.push(id);
             assert!(payload == self::payload(id, self.calls[id].len), "the request of call {id} is damaged");
             transform(&mut payload);
             let answer = match kind {
-                MessageType::Call => message(MessageType::Reply, seqid, id, &payload),
+                MessageType::Call => message_in(request.format, MessageType::Reply, seqid, id, &payload),
                 MessageType::Oneway => Vec::new(),
                 MessageType::Reply | MessageType::Exception => panic!("an answer where a request belongs"),
             };

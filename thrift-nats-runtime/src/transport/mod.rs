@@ -1,9 +1,70 @@
 //! How messages lie in the byte stream of a session.
 //!
 //! A session is a stream of bytes in each direction, cut into NATS messages anywhere; a transport finds the Thrift
-//! messages in it. Never touches NATS itself.
+//! messages in it, and tells what each of them is written in. Never touches NATS itself.
 
-mod buffered;
+mod detect;
+mod header;
+mod headers;
+mod receiver;
 mod scanner;
 
-pub(crate) use self::buffered::Buffered;
+use bytes::Bytes;
+
+pub(crate) use self::headers::Headers;
+pub(crate) use self::receiver::Receiver;
+pub use crate::format::Transport;
+use crate::format::WireFormat;
+use crate::protocol::{EncodeError, Limits, peek_seqid};
+
+/// A message that was received, with what it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) format: WireFormat,
+    /// What the header transport carried besides the message.
+    pub(crate) headers: Headers,
+    /// The message itself.
+    pub(crate) payload: Bytes,
+}
+
+impl Frame {
+    /// The sequence number of the message. Looks at nothing else: what is wrong with the name is for whoever waits for the
+    /// message to find.
+    pub(crate) fn seqid(&self) -> Option<i32> {
+        peek_seqid(self.format.protocol, &self.payload)
+    }
+}
+
+/// Writes what stands before a message; [`end_frame`] completes it once the message is behind it.
+pub(crate) fn begin_frame(
+    buffer: &mut Vec<u8>,
+    format: WireFormat,
+    seqid: i32,
+    headers: &Headers,
+    limits: Limits,
+) -> Result<(), EncodeError> {
+    match format.transport {
+        Transport::Buffered => Ok(()),
+        Transport::Framed => {
+            buffer.extend_from_slice(&[0; 4]);
+            Ok(())
+        }
+        Transport::Header => header::write(buffer, format.protocol, seqid, headers, limits),
+    }
+}
+
+/// Completes the frame that is all of `buffer`.
+pub(crate) fn end_frame(buffer: &mut [u8], format: WireFormat) -> Result<(), EncodeError> {
+    match format.transport {
+        Transport::Buffered => Ok(()),
+        Transport::Framed | Transport::Header => {
+            let len = buffer.len().saturating_sub(4);
+            let limit = i32::MAX as usize;
+            let Some(place) = buffer.first_chunk_mut() else { return Ok(()) };
+            *place = i32::try_from(len)
+                .map_err(|_| EncodeError::TooLong { what: "frame", len, limit })?
+                .to_be_bytes();
+            Ok(())
+        }
+    }
+}

@@ -12,6 +12,7 @@ fn any_setup(seed: u64) -> Setup {
         deadline: random.chance(500).then(|| ms(random.within(100..=400))),
         handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
         original: false,
+        format: any_format(&mut random),
     }
 }
 
@@ -58,8 +59,11 @@ fn answers_come_in_any_order() {
     }
     simulation.run_for(ms(300));
     assert_eq!(simulation.states(), [CallState::Answered; 20]);
-    let answers: Vec<_> =
-        simulation.chunks(Party::Server).into_iter().map(|chunk| parse(&chunk.payload).2).collect();
+    let answers: Vec<_> = simulation
+        .chunks(Party::Server)
+        .into_iter()
+        .map(|chunk| parse(&unframed(&chunk.payload)).2)
+        .collect();
     assert!(!answers.is_sorted(), "requests of one session run side by side: {answers:?}");
 }
 

@@ -24,6 +24,7 @@ fn in_the_middle(seed: u64) -> Simulation {
         handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
         deadline: Some(ms(100)),
         original: false,
+        format: any_format(&mut random),
     });
     for _ in 0..random.within(1..=20) {
         let at = simulation.now + ms(5 * random.within(0..=30));

@@ -133,6 +133,7 @@ fn faults_of_the_network_end_sessions_and_never_show_as_data() {
             handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
             deadline: random.chance(500).then(|| ms(100)),
             original: false,
+            format: any_format(&mut random),
         });
         for _ in 0..random.within(1..=15) {
             let len = random.one_of(&[0, 20, 100, 500]) as usize;

@@ -185,3 +185,46 @@ fn whoever_sends_a_bad_accept_is_told_where_it_listens() {
     assert_eq!(receive(Some("")), None);
     assert_eq!(receive(None), None);
 }
+
+fn opening(format: WireFormat) -> Simulation {
+    Simulation::new(Setup { format, ..Setup::new() })
+}
+
+#[test]
+fn a_server_that_does_not_serve_the_protocol_refuses_the_handshake() {
+    let mut simulation = opening(WireFormat::default());
+    simulation.publish();
+    let refused = refusal(INBOX.into(), ProtocolSet::new(&[]));
+    assert_eq!(refused.subject, Subject::from(INBOX));
+    let message = Incoming { reply: refused.reply, status: None, versioned: true, payload: refused.payload };
+    let ended = simulation.client.receive(simulation.base, message, |_| panic!("it is refused"));
+    let served = "protocols: none; transports: buffered, framed, header".to_owned();
+    assert_eq!(ended.map_err(|ended| ended.reason), Err(CloseReason::Unsupported { served }));
+    assert_eq!(simulation.client.transmit(drop), None, "the server has no session");
+}
+
+#[test]
+fn the_header_transport_is_never_sent_to_an_original_server() {
+    let format = WireFormat { transport: crate::Transport::Header, ..WireFormat::default() };
+    let mut simulation = Simulation::new(Setup { format, original: true, ..Setup::new() });
+    simulation.run_for(ms(100));
+    assert_eq!(*simulation.end().1, CloseReason::HeaderTransportToOriginal);
+    assert_eq!(simulation.disconnects(Party::Client), [(ms(2), "")], "the server keeps no session");
+    assert!(!simulation.server_has_session());
+    assert_eq!(simulation.chunks(Party::Client).len(), 0);
+}
+
+#[test]
+fn an_answer_in_another_protocol_or_transport_than_the_request_ends_the_session() {
+    let mut simulation = Simulation::opened(Setup::new());
+    simulation.call(10);
+    simulation.publish();
+    let format = WireFormat { transport: crate::Transport::Framed, ..WireFormat::default() };
+    let payload = message_in(format, MessageType::Reply, 1, 0, b"").into();
+    let message = Incoming { reply: Some("s.1".into()), status: None, versioned: true, payload };
+    let now = simulation.instant();
+    let ended = simulation.client.receive(now, message, |_| panic!("it is no answer")).expect_err("it ends");
+    let (expected, found) = (crate::Transport::Buffered, crate::Transport::Framed);
+    let error = crate::protocol::DecodeErrorKind::UnexpectedTransport { expected, found };
+    assert_eq!(ended.reason, CloseReason::Malformed(error.into()));
+}

@@ -18,6 +18,7 @@ fn an_original_server_gets_one_request_at_a_time_in_order() {
             handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
             deadline: random.chance(500).then(|| ms(100)),
             original: true,
+            format: WireFormat { protocol: any_format(&mut random).protocol, ..WireFormat::default() },
         });
         let calls = random.within(1..=20);
         for _ in 0..calls {

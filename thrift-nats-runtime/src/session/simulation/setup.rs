@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Carried, ms};
+use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
 use crate::protocol::Limits;
 use crate::session::SessionConfig;
 
@@ -64,6 +65,18 @@ impl Network {
     }
 }
 
+/// One of all that a client can speak.
+pub(super) fn any_format(random: &mut Random) -> WireFormat {
+    loop {
+        let protocol = Protocol::ALL[random.within(0..=Protocol::ALL.len() as u64 - 1) as usize];
+        let transport = Transport::ALL[random.within(0..=Transport::ALL.len() as u64 - 1) as usize];
+        let format = WireFormat { protocol, transport };
+        if format.check().is_ok() {
+            return format;
+        }
+    }
+}
+
 /// What a simulation starts from.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
@@ -76,6 +89,8 @@ pub(super) struct Setup {
     pub(super) handler: RangeInclusive<Duration>,
     /// The server and the network are such that the client takes the server for an original one, and the other way round.
     pub(super) original: bool,
+    /// What the client speaks.
+    pub(super) format: WireFormat,
 }
 
 impl Setup {
@@ -87,10 +102,16 @@ impl Setup {
             deadline: None,
             handler: ms(0)..=ms(0),
             original: false,
+            format: WireFormat { protocol: Protocol::Binary, transport: Transport::Buffered },
         }
     }
 
     pub(super) const fn config(&self) -> SessionConfig {
-        SessionConfig { chunk_limit: self.chunk_limit, limits: Limits::DEFAULT }
+        SessionConfig {
+            chunk_limit: self.chunk_limit,
+            limits: Limits::DEFAULT,
+            format: self.format,
+            served: ProtocolSet::ALL,
+        }
     }
 }

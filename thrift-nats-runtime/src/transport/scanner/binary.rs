@@ -28,7 +28,7 @@ enum Frame {
 
 /// The state of the search for the end of one message.
 #[derive(Debug)]
-pub(crate) struct Scanner {
+pub(in crate::transport) struct BinaryScanner {
     /// How far the scanner has got. May lie behind the bytes that have arrived, where a length has been read.
     position: usize,
     /// What is open, the innermost last. Empty when the message is complete.
@@ -36,8 +36,8 @@ pub(crate) struct Scanner {
     limits: Limits,
 }
 
-impl Scanner {
-    pub(crate) fn new(limits: Limits) -> Self {
+impl BinaryScanner {
+    pub(super) fn new(limits: Limits) -> Self {
         Self { position: 0, open: vec![Frame::Start], limits }
     }
 
@@ -50,7 +50,7 @@ impl Scanner {
 
     /// Looks at what has arrived of a message: `bytes` starts where the message starts, and is at least as long as the
     /// last time. Returns the length of the message once all of it is there, and is then ready for the next one.
-    pub(crate) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
         while let Some(frame) = self.open.pop() {
             let rest = bytes.get(self.position..).unwrap_or_default();
             if !self.step(frame, rest)? {
@@ -259,7 +259,7 @@ mod tests {
     fn the_end_is_found_whatever_the_pieces() {
         let whole = everything();
         for step in 1..=whole.len() {
-            let mut scanner = Scanner::new(Limits::DEFAULT);
+            let mut scanner = BinaryScanner::new(Limits::DEFAULT);
             let mut arrived = 0;
             while arrived + step < whole.len() {
                 arrived += step;
@@ -274,16 +274,16 @@ mod tests {
     #[test]
     fn the_old_form_is_understood() {
         let bytes = [0, 0, 0, 1, b'f', 1, 0, 0, 0, 1, 0];
-        assert_eq!(Scanner::new(Limits::DEFAULT).scan(&bytes), Ok(Some(bytes.len())));
+        assert_eq!(BinaryScanner::new(Limits::DEFAULT).scan(&bytes), Ok(Some(bytes.len())));
     }
 
     #[test]
     fn what_is_no_message_is_refused_at_once() {
-        let error = Scanner::new(Limits::DEFAULT).scan(b"\x82\x21\x01").map(drop);
+        let error = BinaryScanner::new(Limits::DEFAULT).scan(b"\x82\x21\x01").map(drop);
         assert_eq!(error, Ok(()), "three bytes are too few to tell");
-        let error = Scanner::new(Limits::DEFAULT).scan(b"GET / HTTP/1.1").expect_err("no Thrift");
+        let error = BinaryScanner::new(Limits::DEFAULT).scan(b"GET / HTTP/1.1").expect_err("no Thrift");
         assert_eq!(*error.kind(), DecodeErrorKind::NotAMessage(b'G'));
-        let error = Scanner::new(Limits::DEFAULT).scan(b"\xff\xff\xff\xff").expect_err("no Thrift");
+        let error = BinaryScanner::new(Limits::DEFAULT).scan(b"\xff\xff\xff\xff").expect_err("no Thrift");
         assert_eq!(*error.kind(), DecodeErrorKind::NotAMessage(0xff));
     }
 
@@ -291,7 +291,7 @@ mod tests {
     fn nesting_is_bounded() {
         let mut bytes = message(&[]);
         bytes.extend([12, 0, 1].repeat(100_000));
-        let error = Scanner::new(Limits::DEFAULT).scan(&bytes).expect_err("too deep");
+        let error = BinaryScanner::new(Limits::DEFAULT).scan(&bytes).expect_err("too deep");
         assert_eq!(*error.kind(), DecodeErrorKind::TooDeep { limit: 64 });
     }
 
@@ -299,7 +299,7 @@ mod tests {
     fn a_message_above_the_limit_is_refused_before_it_has_arrived() {
         let bytes = message(&[11, 0, 1, 0, 0, 4, 0]);
         let limits = Limits::DEFAULT.with_message(1000);
-        let error = Scanner::new(limits).scan(&bytes).expect_err("1,024 bytes");
+        let error = BinaryScanner::new(limits).scan(&bytes).expect_err("1,024 bytes");
         assert!(matches!(error.kind(), DecodeErrorKind::TooLong { .. }), "{error}");
     }
 
@@ -307,7 +307,7 @@ mod tests {
     fn the_limit_on_a_message_is_exact() {
         let bytes = everything();
         let scan = |limit: usize, step: usize| {
-            let mut scanner = Scanner::new(Limits::DEFAULT.with_message(limit));
+            let mut scanner = BinaryScanner::new(Limits::DEFAULT.with_message(limit));
             let mut arrived = 0;
             loop {
                 arrived = bytes.len().min(arrived + step);
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn every_limit_holds() {
         let scan = |limits, bytes: &[u8]| {
-            Scanner::new(limits).scan(bytes).map_err(|error| error.kind().clone()).map(drop)
+            BinaryScanner::new(limits).scan(bytes).map_err(|error| error.kind().clone()).map(drop)
         };
         let too_long = |what| Err(DecodeErrorKind::TooLong { what, len: 4, limit: 3 });
         let string = message(&[11, 0, 1, 0, 0, 0, 4, 1, 2, 3, 4, 0]);
@@ -359,7 +359,8 @@ mod tests {
             };
             let bomb = message(&[&[ttype, 0, 1], &level.repeat(1_000_000)[..]].concat());
             let info = measure(|| {
-                let error = Scanner::new(Limits::DEFAULT).scan(&bomb).map_err(|error| error.kind().clone());
+                let error =
+                    BinaryScanner::new(Limits::DEFAULT).scan(&bomb).map_err(|error| error.kind().clone());
                 assert_eq!(error, Err(DecodeErrorKind::TooDeep { limit: 64 }));
             });
             assert!(info.bytes_max < 100_000, "{} bytes", info.bytes_max);
@@ -375,7 +376,8 @@ mod tests {
         // The arguments are the first level; a container in a struct is two.
         let fits = |inner: &dyn Fn(Vec<u8>) -> Vec<u8>, times: usize| {
             let bytes = message(&(0..times).fold(vec![0], |body, _| inner(body)));
-            let scanned = Scanner::new(limits).scan(&bytes).map(|end| assert_eq!(end, Some(bytes.len())));
+            let scanned =
+                BinaryScanner::new(limits).scan(&bytes).map(|end| assert_eq!(end, Some(bytes.len())));
             let bytes = Bytes::from(bytes);
             let mut reader = BinaryReader::new(&bytes, limits);
             reader.message_begin().unwrap();
@@ -389,8 +391,9 @@ mod tests {
 
     #[test]
     fn negative_lengths_and_numbers_of_no_type_are_refused() {
-        let scan =
-            |bytes: &[u8]| Scanner::new(Limits::DEFAULT).scan(bytes).map_err(|error| error.kind().clone());
+        let scan = |bytes: &[u8]| {
+            BinaryScanner::new(Limits::DEFAULT).scan(bytes).map_err(|error| error.kind().clone())
+        };
         let negative = |what| Err(DecodeErrorKind::NegativeLength { what, len: -1 });
         assert_eq!(scan(&[0x80, 1, 0, 1, 255, 255, 255, 255]), negative("message name"));
         assert_eq!(scan(&message(&[11, 0, 1, 255, 255, 255, 255])), negative("string"));
@@ -432,9 +435,9 @@ mod tests {
             let whole = if old { old_form(&header, &strict) } else { strict.to_vec() };
             let bytes = [&whole[..], &behind].concat();
             for len in 0..whole.len() {
-                prop_assert_eq!(Scanner::new(Limits::DEFAULT).scan(&bytes[..len]), Ok(None), "{} bytes", len);
+                prop_assert_eq!(BinaryScanner::new(Limits::DEFAULT).scan(&bytes[..len]), Ok(None), "{} bytes", len);
             }
-            let mut scanner = Scanner::new(Limits::DEFAULT);
+            let mut scanner = BinaryScanner::new(Limits::DEFAULT);
             let mut arrived = 0;
             for step in steps.iter().cycle() {
                 arrived = bytes.len().min(arrived + step);
@@ -456,7 +459,7 @@ mod tests {
             let mut bytes = Vec::from(bytes);
             mutations.into_iter().for_each(|mutation| mutation.apply(&mut bytes));
             let bytes = Bytes::from(bytes);
-            let mut scanner = Scanner::new(Limits::DEFAULT);
+            let mut scanner = BinaryScanner::new(Limits::DEFAULT);
             let found = scanner.scan(&bytes);
             match (&found, read_len(&bytes)) {
                 // The scanner does not look into names.
@@ -466,7 +469,7 @@ mod tests {
                 (Ok(None) | Err(_), read) => prop_assert!(read.is_err(), "{:?}, {:?}", found, read),
             }
             // In pieces it is found where it is found at once.
-            let mut scanner = Scanner::new(Limits::DEFAULT);
+            let mut scanner = BinaryScanner::new(Limits::DEFAULT);
             let mut arrived = 0;
             let in_pieces = loop {
                 arrived = bytes.len().min(arrived + step);
@@ -481,7 +484,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_message_or_refused(bytes in vec(any::<u8>(), 0..200), strict in any::<bool>()) {
             let bytes = if strict { message(&bytes) } else { bytes };
-            let info = measure(|| drop(Scanner::new(Limits::DEFAULT).scan(&bytes)));
+            let info = measure(|| drop(BinaryScanner::new(Limits::DEFAULT).scan(&bytes)));
             prop_assert!(info.bytes_max < 10_000, "{} bytes", info.bytes_max);
         }
     }

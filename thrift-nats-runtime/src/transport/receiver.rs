@@ -1,0 +1,350 @@
+//! The stream that arrives, cut into messages, whatever they are.
+
+use bytes::{Bytes, BytesMut};
+
+use super::detect::{Start, detect};
+use super::header;
+use super::scanner::Scanner;
+use super::{Frame, Headers};
+use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
+use crate::protocol::{DecodeError, DecodeErrorKind, Limits};
+
+/// Cuts a stream that arrives in chunks into messages. What the first message is, all others are; only a frame with
+/// headers may stand among others.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    limits: Limits,
+    /// The protocols that are let in.
+    served: ProtocolSet,
+    /// The protocol of the stream, once it is known.
+    protocol: Option<Protocol>,
+    /// The transport of the messages without headers, once it is known.
+    transport: Option<Transport>,
+    /// What the message is that arrives.
+    start: Option<Start>,
+    /// Kept from message to message: it is of the protocol of the stream.
+    scanner: Option<Scanner>,
+    /// What has arrived of a message that is not complete yet.
+    partial: BytesMut,
+}
+
+impl Receiver {
+    /// A stream whose first message tells what it is: one of the protocols that are `served`.
+    pub(crate) fn detecting(served: ProtocolSet, limits: Limits) -> Self {
+        Self {
+            limits,
+            served,
+            protocol: None,
+            transport: None,
+            start: None,
+            scanner: None,
+            partial: BytesMut::new(),
+        }
+    }
+
+    /// A stream of answers to messages of this format.
+    pub(crate) fn of(format: WireFormat, limits: Limits) -> Self {
+        Self {
+            protocol: Some(format.protocol),
+            transport: Some(format.transport),
+            ..Self::detecting(ProtocolSet::ALL, limits)
+        }
+    }
+
+    /// Takes the next chunk of the stream, and hands every message that is complete now to `deliver`. A message that
+    /// lies within one chunk is a slice of it.
+    pub(crate) fn receive(
+        &mut self,
+        mut chunk: Bytes,
+        mut deliver: impl FnMut(Frame),
+    ) -> Result<(), DecodeError> {
+        if !self.partial.is_empty() {
+            self.partial.extend_from_slice(&chunk);
+            let partial = std::mem::take(&mut self.partial);
+            let Some((len, start)) = self.scan(&partial)? else {
+                self.partial = partial;
+                return Ok(());
+            };
+            let mut whole = partial.freeze();
+            deliver(self.unwrap(start, whole.split_to(len))?);
+            chunk = whole;
+        }
+        while !chunk.is_empty() {
+            match self.scan(&chunk)? {
+                Some((len, start)) => deliver(self.unwrap(start, chunk.split_to(len))?),
+                None => {
+                    self.partial.extend_from_slice(&chunk);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The length of the message at the start of `bytes`, and what it is, once all of it is there.
+    fn scan(&mut self, bytes: &[u8]) -> Result<Option<(usize, Start)>, DecodeError> {
+        let start = match self.start {
+            Some(start) => start,
+            None => {
+                let Some(start) = detect(bytes, self.limits)? else { return Ok(None) };
+                if let Some(format) = start.format() {
+                    self.expect_transport(format.transport)?;
+                    self.expect_protocol(format.protocol)?;
+                }
+                self.start = Some(start);
+                start
+            }
+        };
+        let len = match start {
+            Start::Unframed(protocol) => {
+                let limits = self.limits;
+                self.scanner.get_or_insert_with(|| Scanner::new(protocol, limits)).scan(bytes)?
+            }
+            Start::Framed { end, .. } | Start::Header { end } => (bytes.len() >= end).then_some(end),
+        };
+        if len.is_some() {
+            self.start = None;
+        }
+        Ok(len.map(|len| (len, start)))
+    }
+
+    fn expect_protocol(&mut self, found: Protocol) -> Result<(), DecodeError> {
+        if !self.served.contains(found) {
+            return Err(DecodeErrorKind::ProtocolNotServed(found).into());
+        }
+        match *self.protocol.get_or_insert(found) {
+            expected if expected != found => {
+                Err(DecodeErrorKind::UnexpectedProtocol { expected, found }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn expect_transport(&mut self, found: Transport) -> Result<(), DecodeError> {
+        match *self.transport.get_or_insert(found) {
+            expected if expected != found => {
+                Err(DecodeErrorKind::UnexpectedTransport { expected, found }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what is around a message off.
+    fn unwrap(&mut self, start: Start, mut message: Bytes) -> Result<Frame, DecodeError> {
+        match start {
+            Start::Unframed(protocol) => {
+                let format = WireFormat { protocol, transport: Transport::Buffered };
+                Ok(Frame { format, headers: Headers::default(), payload: message })
+            }
+            Start::Framed { protocol, .. } => {
+                let format = WireFormat { protocol, transport: Transport::Framed };
+                Ok(Frame { format, headers: Headers::default(), payload: message.split_off(4) })
+            }
+            Start::Header { .. } => {
+                let frame = header::read(&message, self.limits)?;
+                self.expect_protocol(frame.format.protocol)?;
+                Ok(frame)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use allocation_counter::measure;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::{begin_frame, end_frame};
+    use super::*;
+    use crate::protocol::tree::any_message;
+
+    fn detecting() -> Receiver {
+        Receiver::detecting(ProtocolSet::ALL, Limits::DEFAULT)
+    }
+
+    #[test]
+    fn messages_are_joined_and_cut_whatever_the_chunks() {
+        let message =
+            [&[0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 11, 0, 1, 0, 0, 0, 9][..], b"some text", &[0]]
+                .concat();
+        let stream = message.repeat(5);
+        for step in 1..=stream.len() {
+            let mut transport = detecting();
+            let mut messages = Vec::new();
+            for chunk in stream.chunks(step) {
+                transport
+                    .receive(Bytes::copy_from_slice(chunk), |frame| messages.push(frame.payload))
+                    .unwrap();
+            }
+            assert_eq!(messages, vec![message.clone(); 5], "chunks of {step}");
+        }
+    }
+
+    #[test]
+    fn a_message_within_a_chunk_is_a_slice_of_it() {
+        let message = [0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 0];
+        let chunk = Bytes::from(message.repeat(2));
+        let addresses = [chunk.as_ptr(), chunk[message.len()..].as_ptr()];
+        let mut messages = Vec::new();
+        detecting().receive(chunk, |frame| messages.push(frame.payload.as_ptr())).unwrap();
+        assert_eq!(messages, addresses);
+    }
+
+    /// Memory follows what has arrived, whatever it says of what is to come.
+    #[test]
+    fn nothing_is_reserved_on_a_peers_word() {
+        let length = |len: i32| len.to_be_bytes();
+        for claim in [
+            [&[11, 0, 1][..], &length(60_000_000)].concat(),
+            [&[15, 0, 1, 12][..], &length(16_000_000)].concat(),
+            [&[15, 0, 1, 10][..], &length(8_000_000)].concat(),
+            [&[13, 0, 1, 12, 12][..], &length(16_000_000)].concat(),
+        ] {
+            let bytes = [&[0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1][..], &claim, &[0; 1000]].concat();
+            let info = measure(|| {
+                let mut transport = detecting();
+                for chunk in bytes.chunks(10) {
+                    transport
+                        .receive(Bytes::copy_from_slice(chunk), |_| panic!("it is not complete"))
+                        .unwrap();
+                }
+            });
+            assert!(info.bytes_max < 10_000, "{} bytes", info.bytes_max);
+        }
+    }
+
+    #[test]
+    fn what_came_before_garbage_is_delivered() {
+        let message = [0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 0];
+        let mut messages = Vec::new();
+        let chunk = Bytes::from([&message[..], b"GET / HTTP/1.1"].concat());
+        assert!(detecting().receive(chunk, |frame| messages.push(frame.payload)).is_err());
+        assert_eq!(messages, [&message[..]]);
+    }
+
+    /// A message in what a transport puts around it.
+    fn framed(transport: Transport, message: &[u8], headers: &Headers) -> Vec<u8> {
+        let format = WireFormat { transport, ..WireFormat::default() };
+        let mut frame = Vec::new();
+        begin_frame(&mut frame, format, 7, headers, Limits::DEFAULT).unwrap();
+        frame.extend_from_slice(message);
+        end_frame(&mut frame, format).unwrap();
+        frame
+    }
+
+    const CALL: [u8; 14] = [0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 0];
+
+    fn receive(receiver: &mut Receiver, stream: &[u8]) -> (Vec<Frame>, Option<DecodeErrorKind>) {
+        let mut frames = Vec::new();
+        let result = receiver.receive(Bytes::copy_from_slice(stream), |frame| frames.push(frame));
+        (frames, result.err().map(|error| error.kind().clone()))
+    }
+
+    #[test]
+    fn what_a_message_is_shows_in_its_first_bytes() {
+        let old = [0, 0, 0, 1, b'f', 1, 0, 0, 0, 1, 0];
+        for transport in Transport::ALL {
+            for message in [&CALL[..], &old] {
+                let (frames, error) =
+                    receive(&mut detecting(), &framed(*transport, message, &Headers::default()));
+                let format = WireFormat { protocol: Protocol::Binary, transport: *transport };
+                assert_eq!(error, None);
+                assert_eq!(frames.len(), 1);
+                assert_eq!((frames[0].format, &frames[0].payload[..]), (format, message));
+            }
+        }
+    }
+
+    #[test]
+    fn only_frames_with_headers_may_stand_among_others() {
+        let mut headers = Headers::default();
+        headers.insert("traceparent".into(), "00-1-2-03".into());
+        let frame = |transport, headers: &Headers| framed(transport, &CALL, headers);
+        let none = Headers::default();
+        for (transport, other) in
+            [(Transport::Buffered, Transport::Framed), (Transport::Framed, Transport::Buffered)]
+        {
+            let mut receiver = detecting();
+            let stream = [
+                frame(Transport::Header, &headers),
+                frame(transport, &none),
+                frame(Transport::Header, &none),
+                frame(transport, &none),
+            ];
+            let (frames, error) = receive(&mut receiver, &stream.concat());
+            assert_eq!(error, None);
+            let found: Vec<_> = frames.iter().map(|frame| frame.format.transport).collect();
+            assert_eq!(found, [Transport::Header, transport, Transport::Header, transport]);
+            assert_eq!(frames[0].headers, headers);
+            assert_eq!(frames[2].headers, none);
+            let (frames, error) = receive(&mut receiver, &frame(other, &none));
+            assert_eq!(frames, []);
+            let expected = transport;
+            assert_eq!(error, Some(DecodeErrorKind::UnexpectedTransport { expected, found: other }));
+        }
+    }
+
+    #[test]
+    fn a_protocol_that_is_not_served_is_refused() {
+        for transport in Transport::ALL {
+            let mut receiver = Receiver::detecting(ProtocolSet::new(&[]), Limits::DEFAULT);
+            let (frames, error) = receive(&mut receiver, &framed(*transport, &CALL, &Headers::default()));
+            assert_eq!(frames, []);
+            assert_eq!(error, Some(DecodeErrorKind::ProtocolNotServed(Protocol::Binary)));
+        }
+    }
+
+    #[test]
+    fn the_limit_on_a_message_holds_for_frames() {
+        let len = CALL.len();
+        for transport in Transport::ALL {
+            let stream = framed(*transport, &CALL, &Headers::default());
+            let receive = |limits| receive(&mut Receiver::detecting(ProtocolSet::ALL, limits), &stream).1;
+            assert_eq!(receive(Limits::DEFAULT.with_message(len)), None);
+            let error = receive(Limits::DEFAULT.with_message(len - 1));
+            assert!(matches!(error, Some(DecodeErrorKind::TooLong { .. })), "{transport}: {error:?}");
+        }
+        let error = receive(&mut detecting(), &[0x0f, 0, 0, 0, 0x80]).1;
+        assert!(matches!(error, Some(DecodeErrorKind::TooLong { what: "frame", .. })), "{error:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_messages_come_out_as_they_went_in(
+            messages in vec(any_message().prop_map(|(message, _, _)| message), 0..6),
+            transports in vec((0..Transport::ALL.len()).prop_map(|index| Transport::ALL[index]), 6),
+            headers in vec((any::<String>(), any::<String>()), 0..4),
+            steps in vec(1_usize..100, 1..10),
+        ) {
+            let mut some = Headers::default();
+            headers.into_iter().for_each(|(name, value)| some.insert(name, value));
+            let none = Headers::default();
+            let mut stream = Vec::new();
+            let mut formats = Vec::new();
+            for (message, transport) in messages.iter().zip(&transports) {
+                let transport = if *transport == Transport::Header { *transport } else { transports[0] };
+                let headers = if transport == Transport::Header { &some } else { &none };
+                stream.extend(framed(transport, message, headers));
+                formats.push((transport, headers.clone()));
+            }
+            let mut transport = detecting();
+            let (mut out, mut rest) = (Vec::new(), &stream[..]);
+            for step in steps.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (chunk, behind) = rest.split_at(rest.len().min(*step));
+                transport.receive(Bytes::copy_from_slice(chunk), |frame| out.push(frame)).unwrap();
+                rest = behind;
+            }
+            let found: Vec<_> =
+                out.iter().map(|frame| (frame.format.transport, frame.headers.clone())).collect();
+            prop_assert_eq!(found, formats);
+            prop_assert_eq!(out.into_iter().map(|frame| frame.payload).collect::<Vec<_>>(), messages);
+            prop_assert!(transport.partial.is_empty());
+        }
+    }
+}
