@@ -3,12 +3,14 @@
 //! Exit codes: 0, all is well; 1, a step failed; 2, the command line is wrong.
 
 mod bench;
+mod fuzz;
 mod step;
 
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use thrift_nats_tests::{NatsProgram, NatsServer, workspace_dir};
@@ -42,8 +44,16 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
-    /// Run what must pass before a change lands: format, clippy, docs, then test
+    /// Run what must pass before a change lands: format, clippy, docs, test, then fuzz
     Ci,
+    /// Build the fuzz targets, and run each on its kept inputs and on new ones
+    Fuzz {
+        /// Only this one
+        target: Option<String>,
+        /// How long each runs, in seconds
+        #[arg(long, default_value_t = FUZZ_SECONDS, value_name = "N")]
+        seconds: u64,
+    },
     /// Measure, and print tables
     Bench {
         /// What to measure
@@ -51,6 +61,9 @@ enum Task {
         what: Bench,
     },
 }
+
+/// A minute for each target, as CI does it.
+const FUZZ_SECONDS: u64 = 60;
 
 #[derive(Debug, Subcommand)]
 enum Bench {
@@ -75,6 +88,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => test(arguments),
         Task::Demo { nats, arguments } => demo(nats, arguments),
         Task::Ci => ci(),
+        Task::Fuzz { target, seconds } => fuzz::fuzz(target, Duration::from_secs(seconds)),
         Task::Bench { what: Bench::Idl } => bench::idl(),
         Task::Bench { what: Bench::Codec(BenchArguments { arguments }) } => {
             bench::program("codec", arguments)
@@ -162,6 +176,7 @@ fn demo(nats: Option<OsString>, arguments: Vec<OsString>) -> Result<(), Failed> 
 
 fn ci() -> Result<(), Failed> {
     Step::cargo("format", ["fmt", "--all", "--check"]).run()?;
+    Step::cargo("format", ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]).run()?;
     Step::cargo(
         "clippy",
         ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
@@ -170,7 +185,8 @@ fn ci() -> Result<(), Failed> {
     Step::cargo("docs", ["doc", "--workspace", "--no-deps", "--all-features"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;
-    test(Vec::new())
+    test(Vec::new())?;
+    fuzz::fuzz(None, Duration::from_secs(FUZZ_SECONDS))
 }
 
 #[cfg(test)]

@@ -1,18 +1,21 @@
-//! A step: one cargo command, which a person can run alone too.
+//! A step: one command, of cargo as a rule, which a person can run alone too.
 
 use std::env;
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use thrift_nats_tests::workspace_dir;
 
-/// One cargo command, run in the workspace's folder.
+/// One command, run in the workspace's folder.
 #[derive(Debug)]
 pub(crate) struct Step {
     name: &'static str,
+    /// `None` for cargo.
+    program: Option<PathBuf>,
     arguments: Vec<OsString>,
     envs: Vec<(&'static str, OsString)>,
 }
@@ -22,12 +25,20 @@ pub(crate) struct Step {
 pub(crate) struct Failed {
     step: &'static str,
     alone: String,
-    source: Box<dyn Error>,
+    source: Box<dyn Error + Send + Sync>,
 }
 
 impl Step {
     pub(crate) fn cargo<const N: usize>(name: &'static str, arguments: [&str; N]) -> Self {
-        Self { name, arguments: arguments.map(OsString::from).to_vec(), envs: Vec::new() }
+        Self { name, program: None, arguments: arguments.map(OsString::from).to_vec(), envs: Vec::new() }
+    }
+
+    pub(crate) fn program<const N: usize>(
+        name: &'static str,
+        program: PathBuf,
+        arguments: [&str; N],
+    ) -> Self {
+        Self { program: Some(program), ..Self::cargo(name, arguments) }
     }
 
     pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
@@ -43,8 +54,9 @@ impl Step {
     pub(crate) fn run(self) -> Result<(), Failed> {
         println!("== {}: {self}", self.name);
         // The cargo that runs this: with it comes the toolchain.
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
+        let cargo = || env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let program = self.program.clone().map_or_else(cargo, PathBuf::into_os_string);
+        let status = Command::new(program)
             .args(&self.arguments)
             .envs(self.envs.iter().map(|(name, value)| (name, value)))
             .current_dir(workspace_dir())
@@ -52,7 +64,7 @@ impl Step {
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(Failed::new(self.name, &self, Ended(status))),
-            Err(error) => Err(Failed::new(self.name, &self, NoCargo(error))),
+            Err(error) => Err(Failed::new(self.name, &self, NoStart(error))),
         }
     }
 }
@@ -63,12 +75,15 @@ impl fmt::Display for Step {
         for (name, value) in &self.envs {
             write!(f, "{name}={} ", quoted(value))?;
         }
-        f.write_str("cargo")?;
+        match &self.program {
+            Some(program) => f.write_str(&quoted(program.as_os_str()))?,
+            None => f.write_str("cargo")?,
+        }
         self.arguments.iter().try_for_each(|argument| write!(f, " {}", quoted(argument)))
     }
 }
 
-fn quoted(word: &OsString) -> String {
+fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -82,7 +97,7 @@ impl Failed {
     pub(crate) fn new(
         step: &'static str,
         alone: impl fmt::Display,
-        source: impl Into<Box<dyn Error>>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         Self { step, alone: alone.to_string(), source: source.into() }
     }
@@ -116,15 +131,15 @@ impl fmt::Display for Ended {
 impl Error for Ended {}
 
 #[derive(Debug)]
-struct NoCargo(io::Error);
+struct NoStart(io::Error);
 
-impl fmt::Display for NoCargo {
+impl fmt::Display for NoStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cargo does not start")
+        f.write_str("it does not start")
     }
 }
 
-impl Error for NoCargo {
+impl Error for NoStart {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.0)
     }
@@ -143,10 +158,10 @@ mod tests {
 
     #[test]
     fn a_failure_names_its_step_every_cause_and_the_command() {
-        let failed = Failed::new("docs", "cargo doc", NoCargo(io::Error::other("no such file")));
+        let failed = Failed::new("docs", "cargo doc", NoStart(io::Error::other("no such file")));
         assert_eq!(
             failed.to_string(),
-            "== docs failed: cargo does not start: no such file\n== to run this step alone: cargo doc"
+            "== docs failed: it does not start: no such file\n== to run this step alone: cargo doc"
         );
     }
 }
