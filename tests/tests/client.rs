@@ -457,7 +457,8 @@ async fn chunks_are_no_longer_than_nats_allows() {
     assert_eq!(soon(repeat(&client, 100_000)).await.map(|text| text.len()), Ok(100_000));
 }
 
-// What waits to be sent. The task that publishes runs on the thread of the test: nothing goes until the test waits.
+// What waits to be sent. A call that is alone goes at once; those behind it go with the task that publishes, which runs on
+// the thread of the test: nothing goes until the test waits.
 
 #[tokio::test]
 async fn a_call_that_does_not_fit_into_the_queue_fails_at_once() {
@@ -466,12 +467,15 @@ async fn a_call_that_does_not_fit_into_the_queue_fails_at_once() {
     let _server = Texts::default().serve(&nats.client().await.unwrap()).await;
     let builder = Client::builder(&connection, "texts").queue_limit(1_000_000);
     let client = builder.connect().await.unwrap();
+    let mut first = len(&client, 1).into_future();
+    assert!((&mut first).now_or_never().is_none());
     let mut fits = len(&client, 600_000).into_future();
     assert!((&mut fits).now_or_never().is_none());
     match len(&client, 600_000).into_future().now_or_never() {
         Some(Err(Error::QueueFull { len: 600_000.., queued: 600_000.., limit: 1_000_000 })) => {}
         other => panic!("{other:?}"),
     }
+    assert_eq!(soon(first).await, Ok(1));
     assert_eq!(soon(fits).await, Ok(600_000));
     assert_eq!(soon(len(&client, 600_000)).await, Ok(600_000), "there is room again");
 }
@@ -484,11 +488,14 @@ async fn a_call_that_is_dropped_before_it_has_gone_is_not_run() {
     let _server = texts.serve(&nats.client().await.unwrap()).await;
     let builder = Client::builder(&connection, "texts").queue_limit(1_000_000);
     let client = builder.connect().await.unwrap();
+    let mut first = len(&client, 1).into_future();
+    assert!((&mut first).now_or_never().is_none());
     // All of them together are ten times what fits.
     for _ in 0..20 {
         assert!(len(&client, 600_000).into_future().now_or_never().is_none());
     }
-    assert_eq!(client.calls_in_flight(), 0);
+    assert_eq!(client.calls_in_flight(), 1);
+    assert_eq!(soon(first).await, Ok(1));
     assert_eq!(soon(len(&client, 1)).await, Ok(1));
-    assert_eq!((texts.runs(), client.late_replies()), (1, 0));
+    assert_eq!((texts.runs(), client.late_replies()), (2, 0));
 }

@@ -3,11 +3,13 @@
 //! Both tasks belong to the client's hub or to the server that started them, and end with it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client as Nats, PublishError, Subject};
+use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::error::Error;
@@ -42,13 +44,13 @@ pub(crate) fn connects(nats: &Nats) -> u64 {
     nats.statistics().connects.load(Ordering::SeqCst)
 }
 
-/// A session, as the publishing task sees it.
+/// A session, as whoever publishes for it sees it.
 pub(crate) trait Source: Send + Sync + 'static {
-    /// What is to be published next.
+    /// What is to be published next. Called by one at a time: whoever has the turn.
     fn transmit(&self) -> Option<Transmit>;
 
-    /// Whether the session is in the queue of the publishing task.
-    fn queued(&self) -> &AtomicBool;
+    /// Whose turn it is to publish for the session.
+    fn turn(&self) -> &Turn;
 
     /// What was to be published last was not, and never will be; `reply` was its reply subject.
     fn publish_failed(&self, reply: Option<&str>, error: PublishError) {
@@ -56,49 +58,105 @@ pub(crate) trait Source: Send + Sync + 'static {
     }
 }
 
+/// Whose turn it is to publish for a session: nobody's, or that of one who will look again if there is more. Chunks have to
+/// go in the order in which they were made, so that never two publish for one session.
+#[derive(Debug, Default)]
+pub(crate) struct Turn(AtomicU8);
+
+impl Turn {
+    const FREE: u8 = 0;
+    const TAKEN: u8 = 1;
+    /// Taken, and something may have been queued since its owner looked.
+    const MORE: u8 = 2;
+
+    /// Takes the turn, or has its owner look again.
+    fn take(&self) -> bool {
+        self.0.swap(Self::MORE, Ordering::SeqCst) == Self::FREE
+    }
+
+    /// Called by the owner before it looks at what there is.
+    fn begin(&self) {
+        self.0.store(Self::TAKEN, Ordering::SeqCst);
+    }
+
+    /// Gives the turn back; false, and it is still taken, where there may be more.
+    fn leave(&self) -> bool {
+        self.0.compare_exchange(Self::TAKEN, Self::FREE, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+}
+
 /// How long the connection may take to send what is left when nobody publishes any more.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
 /// How many NATS messages a session may publish before it is another's turn.
 const TURN: usize = 16;
+/// How many sessions the task takes up at a time.
+const BATCH: usize = 64;
 
-/// The way to the task that publishes. It takes all that a session has queued when its turn comes: the busier the task,
+/// A message on its way into the connection.
+type Publishing = Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send>>;
+
+/// A session whose turn the publishing task has.
+struct Ready {
+    source: Arc<dyn Source>,
+    /// What goes first: a message that the connection had no room for, and its reply subject.
+    begun: Option<(Publishing, Option<Subject>)>,
+}
+
+/// The way to the task that publishes. It takes all that a session has queued when its turn comes: the busier the process,
 /// the larger the chunks.
 #[derive(Clone)]
 pub(crate) struct Publisher {
+    nats: Nats,
     // Unbounded, but a session is never in it twice: no longer than there are sessions.
-    queue: mpsc::UnboundedSender<Arc<dyn Source>>,
+    queue: mpsc::UnboundedSender<Ready>,
 }
 
 impl Publisher {
     /// Starts the task. It ends by itself when every clone of the publisher is gone and the queue is empty.
     pub(crate) fn start(nats: Nats) -> Self {
-        let (queue, mut ready) = mpsc::unbounded_channel::<Arc<dyn Source>>();
+        let (queue, mut ready) = mpsc::unbounded_channel::<Ready>();
         let others = queue.downgrade();
+        let publisher = nats.clone();
         tokio::spawn(async move {
-            while let Some(source) = ready.recv().await {
-                // Before the look at what is there: what is queued from now on brings the session here again.
-                source.queued().store(false, Ordering::SeqCst);
-                let mut left = TURN;
-                while let Some(transmit) = source.transmit() {
-                    let reply = transmit.reply.clone();
-                    if let Err(error) = publish(&nats, transmit).await {
+            let mut batch = Vec::new();
+            while ready.recv_many(&mut batch, BATCH).await > 0 {
+                // Whoever woke this task would be overtaken by it, and so would all that are to run anyway and have
+                // something to send: a chunk would hold one call. Behind them it holds all of theirs.
+                tokio::task::yield_now().await;
+                for Ready { source, begun } in batch.drain(..) {
+                    if let Some((publishing, reply)) = begun
+                        && let Err(error) = publishing.await
+                    {
                         source.publish_failed(reply.as_deref(), error);
                     }
-                    left -= 1;
-                    // Once nobody else can queue anything any more, there are no others to be fair to.
-                    if left == 0
-                        && let Some(queue) = others.upgrade()
-                    {
-                        Self { queue }.wake_dyn(source);
-                        break;
+                    loop {
+                        source.turn().begin();
+                        let mut left = TURN;
+                        while left > 0
+                            && let Some(transmit) = source.transmit()
+                        {
+                            let reply = transmit.reply.clone();
+                            if let Err(error) = publish(&publisher, transmit).await {
+                                source.publish_failed(reply.as_deref(), error);
+                            }
+                            left -= 1;
+                        }
+                        if left > 0 && source.turn().leave() {
+                            break;
+                        }
+                        // Once nobody else can queue anything any more, there are no others to be fair to.
+                        if let Some(queue) = others.upgrade() {
+                            // An error means that the task is gone, and this is the task.
+                            let _ = queue.send(Ready { source, begun: None });
+                            break;
+                        }
                     }
-                    left = left.max(1);
                 }
             }
             // This may be the last who holds the connection, which ends with it: what was published has to be out first.
-            let _ = tokio::time::timeout(LAST_FLUSH, nats.flush()).await;
+            let _ = tokio::time::timeout(LAST_FLUSH, publisher.flush()).await;
         });
-        Self { queue }
+        Self { nats, queue }
     }
 
     /// Whether the task still publishes: it ends with its runtime.
@@ -109,21 +167,46 @@ impl Publisher {
     /// Waits until all that is queued now has been handed to the connection.
     pub(crate) async fn idle(&self) {
         let (done, reached) = oneshot::channel();
-        self.wake(&Arc::new(Marker { done: Mutex::new(Some(done)), queued: AtomicBool::new(false) }));
+        self.wake(&Arc::new(Marker { done: Mutex::new(Some(done)), turn: Turn::default() }));
         // An error means that the task is gone, and with it all that was queued.
         let _ = reached.await;
     }
 
-    /// Has `source` published from, soon.
+    /// Has `source` published from, soon: together with what others queue until then.
     pub(crate) fn wake(&self, source: &Arc<impl Source>) {
-        self.wake_dyn(Arc::clone(source) as Arc<dyn Source>);
+        if source.turn().take() {
+            self.hand_over(Arc::clone(source) as Arc<dyn Source>, None);
+        }
     }
 
-    fn wake_dyn(&self, source: Arc<dyn Source>) {
-        if !source.queued().swap(true, Ordering::SeqCst) {
-            // An error means that the task is gone, and with it the runtime.
-            let _ = self.queue.send(source);
+    /// Publishes what `source` has, at once: for what nothing else is about to join. Never waits: what the connection has
+    /// no room for goes to the task.
+    pub(crate) fn publish_now(&self, source: &Arc<impl Source>) {
+        if !source.turn().take() {
+            return;
         }
+        for _ in 0..TURN {
+            source.turn().begin();
+            while let Some(transmit) = source.transmit() {
+                let reply = transmit.reply.clone();
+                let nats = self.nats.clone();
+                let mut publishing: Publishing = Box::pin(async move { publish(&nats, transmit).await });
+                match (&mut publishing).now_or_never() {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => source.publish_failed(reply.as_deref(), error),
+                    None => return self.hand_over(Arc::clone(source) as Arc<_>, Some((publishing, reply))),
+                }
+            }
+            if source.turn().leave() {
+                return;
+            }
+        }
+        self.hand_over(Arc::clone(source) as Arc<_>, None);
+    }
+
+    fn hand_over(&self, source: Arc<dyn Source>, begun: Option<(Publishing, Option<Subject>)>) {
+        // An error means that the task is gone, and with it the runtime.
+        let _ = self.queue.send(Ready { source, begun });
     }
 }
 
@@ -146,7 +229,7 @@ impl Publisher {
 
     /// Publishes a single message that belongs to no session.
     pub(crate) fn send(&self, transmit: Transmit) {
-        let once = Once { transmit: Mutex::new(Some(transmit)), queued: AtomicBool::new(false) };
+        let once = Once { transmit: Mutex::new(Some(transmit)), turn: Turn::default() };
         self.wake(&Arc::new(once));
     }
 }
@@ -154,7 +237,7 @@ impl Publisher {
 /// A single message to be published.
 struct Once {
     transmit: Mutex<Option<Transmit>>,
-    queued: AtomicBool,
+    turn: Turn,
 }
 
 impl Source for Once {
@@ -162,15 +245,15 @@ impl Source for Once {
         lock(&self.transmit).take()
     }
 
-    fn queued(&self) -> &AtomicBool {
-        &self.queued
+    fn turn(&self) -> &Turn {
+        &self.turn
     }
 }
 
 /// A place in the queue: publishes nothing, and says when its turn has come.
 struct Marker {
     done: Mutex<Option<oneshot::Sender<()>>>,
-    queued: AtomicBool,
+    turn: Turn,
 }
 
 impl Source for Marker {
@@ -181,8 +264,8 @@ impl Source for Marker {
         None
     }
 
-    fn queued(&self) -> &AtomicBool {
-        &self.queued
+    fn turn(&self) -> &Turn {
+        &self.turn
     }
 }
 

@@ -1,6 +1,5 @@
 //! A session of a client: its state, joined to the hub that carries its messages.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
@@ -12,7 +11,7 @@ use super::Options;
 use super::hub::Hub;
 use crate::error::{Error, Outcome, SharedError};
 use crate::format::{ProtocolSet, WireFormat};
-use crate::link::{Source, Timed, connects, lock, now, random_token};
+use crate::link::{Source, Timed, Turn, connects, lock, now, random_token};
 use crate::method::Envelope;
 use crate::protocol::MessageType;
 use crate::session::{
@@ -28,7 +27,7 @@ pub(super) struct Session {
     hub: Weak<Hub>,
     token: String,
     state: Mutex<State>,
-    queued: AtomicBool,
+    turn: Turn,
     /// What it speaks.
     format: WireFormat,
     /// Told when all that was queued before a close has gone.
@@ -89,7 +88,7 @@ impl Session {
                 ended: None,
                 drained: false,
             }),
-            queued: AtomicBool::new(false),
+            turn: Turn::default(),
             format: options.format,
             flushed: Notify::new(),
             connects: connects(hub.nats()),
@@ -143,12 +142,13 @@ impl Session {
         body: &Bytes,
     ) -> Result<Option<Frame>, Error> {
         let (waiter, answer) = oneshot::channel();
-        let seqid = {
+        let (seqid, alone) = {
             let mut state = lock(&self.state);
             if !state.session.is_open() {
                 let reason = state.ended.clone().unwrap_or(CloseReason::NatsClosed);
                 return Err(Error::SessionEnded { reason, outcome: Outcome::NotRun });
             }
+            let alone = state.session.in_flight() == 0;
             let seqid = state.session.next_seqid();
             let headers = Headers::default();
             let envelope = Envelope { format: self.format, headers: &headers, name: method, kind, seqid };
@@ -156,9 +156,12 @@ impl Session {
             let oneway = kind == MessageType::Oneway;
             let queued = state.session.call(seqid, oneway, message.into(), waiter);
             queued.map_err(|QueueFull { len, queued, limit }| Error::QueueFull { len, queued, limit })?;
-            seqid
+            (seqid, alone)
         };
-        self.wake();
+        if let Some(hub) = self.hub.upgrade() {
+            // Nothing else is on its way: nothing will join it, either, that is worth a wait.
+            if alone { hub.publisher().publish_now(self) } else { hub.publisher().wake(self) }
+        }
         // Whoever drops the future, or lets its time pass, gives the place of the call back. An answer that comes at the
         // same moment finds either the waiter, whose receiver is gone, or nobody: it is dropped in both cases.
         let mut in_flight = InFlight { session: Some(self), seqid };
@@ -194,11 +197,12 @@ impl Session {
             }
         });
         let end = result.err().map(|ended| state.end(ended));
+        let more = state.session.has_more();
         drop(state);
         if opened && let Some(hub) = self.hub.upgrade() {
             self.keep_time(&hub);
         }
-        self.after(end.is_some());
+        self.after(end.is_some(), more);
     }
 
     /// NATS says that what the session sent was not delivered.
@@ -207,7 +211,7 @@ impl Session {
         let result = state.session.undelivered(chunk);
         let end = result.err().map(|ended| state.end(ended));
         drop(state);
-        self.after(end.is_some());
+        self.after(end.is_some(), false);
     }
 
     /// Ends the session if the connection is a newer one than the one that it was opened on.
@@ -225,15 +229,17 @@ impl Session {
             state.end(ended);
         }
         drop(state);
-        self.after(true);
+        self.after(true, true);
     }
 
-    fn after(self: &Arc<Self>, ended: bool) {
+    /// What follows from a change of the state: that it has ended, or that there is something to be published.
+    fn after(self: &Arc<Self>, ended: bool, more: bool) {
         if ended && let Some(hub) = self.hub.upgrade() {
             hub.remove(&self.token);
         }
-        // A legacy peer's answer lets the next request go, and an ended session has its farewell.
-        self.wake();
+        if ended || more {
+            self.wake();
+        }
     }
 
     /// Waits until all that was queued before the session was closed is handed to NATS.
@@ -274,8 +280,8 @@ impl Source for Session {
         transmit
     }
 
-    fn queued(&self) -> &AtomicBool {
-        &self.queued
+    fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     fn publish_failed(&self, reply: Option<&str>, error: PublishError) {
@@ -303,7 +309,7 @@ impl Timed for Session {
         let ended = result.err().map(|ended| state.end(ended)).is_some();
         let next = state.session.next_timeout();
         drop(state);
-        self.after(ended);
+        self.after(ended, true);
         next
     }
 }

@@ -1,7 +1,6 @@
 //! A session of a server: its state, joined to the listener that it belongs to, and the calls that run for it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use super::listener::Listener;
 use super::request::{Request, contain_panic};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 use crate::format::WireFormat;
-use crate::link::{Source, Timed, lock, now};
+use crate::link::{Source, Timed, Turn, lock, now};
 use crate::method::Message;
 use crate::protocol::MessageType;
 use crate::session::{CloseReason, ServerSession, SessionConfig, Transmit};
@@ -26,7 +25,7 @@ pub(super) struct Session {
     listener: Weak<Listener>,
     token: String,
     state: Mutex<ServerSession>,
-    queued: AtomicBool,
+    turn: Turn,
     /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
     connects: u64,
 }
@@ -54,7 +53,7 @@ impl Session {
             listener: Arc::downgrade(listener),
             token,
             state: Mutex::new(state),
-            queued: AtomicBool::new(false),
+            turn: Turn::default(),
             connects,
         });
         if let Some(at) = expires {
@@ -129,7 +128,11 @@ impl Session {
                 break;
             }
         }
-        listener.publisher().wake(&self);
+        if lock(&self.state).is_alone() {
+            listener.publisher().publish_now(&self);
+        } else {
+            listener.publisher().wake(&self);
+        }
     }
 
     /// Notes that a request has been run; what may be run now that it is.
@@ -246,8 +249,8 @@ impl Source for Session {
         lock(&self.state).transmit()
     }
 
-    fn queued(&self) -> &AtomicBool {
-        &self.queued
+    fn turn(&self) -> &Turn {
+        &self.turn
     }
 }
 

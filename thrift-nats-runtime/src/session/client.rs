@@ -166,6 +166,11 @@ impl<W> ClientSession<W> {
         self.calls.len()
     }
 
+    /// Whether there is something to be published, besides what an ended session says last.
+    pub(crate) fn has_more(&self) -> bool {
+        self.out.bytes() > 0
+    }
+
     /// How many answers came when nobody waited for them any more.
     pub(crate) const fn late_replies(&self) -> u64 {
         self.late

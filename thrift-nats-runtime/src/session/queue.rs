@@ -1,15 +1,21 @@
 //! Messages in the order in which they are to go, each of which can be taken out again.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// A queue of messages. Whatever is done to it costs about the same however long it is.
+/// How many messages the buffer of an empty queue may be made for.
+const SMALL: usize = 16;
+
+/// A queue of messages. Whatever is done to it costs the same however long it is.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    messages: BTreeMap<u64, Message>,
-    /// The place of the next message.
-    next: u64,
+    /// A message that was taken out leaves an empty one, until all before it have gone: there are no others.
+    messages: VecDeque<Message>,
+    /// The place of the first of them.
+    first: u64,
+    /// How many of them are not empty.
+    len: usize,
     /// The length of all messages together.
     bytes: usize,
 }
@@ -22,18 +28,18 @@ struct Message {
 }
 
 impl Queue {
-    /// Queues a message; `seqid` says whose it is. Returns its place.
+    /// Queues a message, which is not empty; `seqid` says whose it is. Returns its place.
     pub(super) fn push(&mut self, message: Bytes, seqid: i32) -> u64 {
-        let place = self.next;
-        self.next += 1;
+        debug_assert!(!message.is_empty(), "no message of any protocol is empty");
         self.bytes += message.len();
-        self.messages.insert(place, Message { seqid, rest: message });
-        place
+        self.len += 1;
+        self.messages.push_back(Message { seqid, rest: message });
+        self.first + self.messages.len() as u64 - 1
     }
 
     /// How many messages there are.
-    pub(super) fn len(&self) -> usize {
-        self.messages.len()
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     /// How many bytes there are.
@@ -43,30 +49,55 @@ impl Queue {
 
     /// Takes the first message.
     pub(super) fn pop(&mut self) -> Option<(i32, Bytes)> {
-        let (_, message) = self.messages.pop_first()?;
-        self.bytes -= message.rest.len();
-        Some((message.seqid, message.rest))
+        let (seqid, rest) =
+            self.messages.front_mut().map(|message| (message.seqid, std::mem::take(&mut message.rest)))?;
+        self.bytes -= rest.len();
+        self.gone();
+        Some((seqid, rest))
     }
 
     /// Takes the message at this place out, if it is still there.
     pub(super) fn remove(&mut self, place: u64) -> bool {
-        let message = self.messages.remove(&place);
-        self.bytes -= message.as_ref().map_or(0, |message| message.rest.len());
-        message.is_some()
+        let Some(message) = place
+            .checked_sub(self.first)
+            .and_then(|index| self.messages.get_mut(index as usize))
+            .filter(|message| !message.rest.is_empty())
+        else {
+            return false;
+        };
+        self.bytes -= std::mem::take(&mut message.rest).len();
+        self.gone();
+        true
     }
 
     /// The place of the first message, and how much of it is left.
     pub(super) fn first(&self) -> Option<(u64, usize)> {
-        self.messages.first_key_value().map(|(place, message)| (*place, message.rest.len()))
+        self.messages.front().map(|message| (self.first, message.rest.len()))
     }
 
     /// Takes at most `limit` bytes off the first message: they, and whose it is if that was the last of it.
     pub(super) fn take(&mut self, limit: usize) -> Option<(Bytes, Option<i32>)> {
-        let mut first = self.messages.first_entry()?;
-        let rest = &mut first.get_mut().rest;
-        let part = rest.split_to(limit.min(rest.len()));
+        let Message { seqid, rest } = self.messages.front_mut()?;
+        let seqid = *seqid;
+        let part = if rest.len() <= limit { std::mem::take(rest) } else { rest.split_to(limit) };
         let complete = rest.is_empty();
         self.bytes -= part.len();
-        Some((part, complete.then(|| first.remove().seqid)))
+        if complete {
+            self.gone();
+        }
+        Some((part, complete.then_some(seqid)))
+    }
+
+    /// A message has become empty: forgets those at the front that are.
+    fn gone(&mut self) {
+        self.len -= 1;
+        while self.messages.front().is_some_and(|message| message.rest.is_empty()) {
+            self.messages.pop_front();
+            self.first += 1;
+        }
+        if self.messages.is_empty() {
+            // An idle session keeps no buffer of a busy one.
+            self.messages.shrink_to(SMALL);
+        }
     }
 }

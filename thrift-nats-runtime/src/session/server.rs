@@ -145,6 +145,11 @@ impl ServerSession {
         self.end_if_drained();
     }
 
+    /// Whether nothing runs, and no more than one answer waits to be sent: nothing is about to join it.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.running == 0 && self.out.len() <= 1
+    }
+
     /// Takes nothing new up, and ends the session once all that was taken up is answered. The disconnect says what was.
     pub(crate) fn drain(&mut self) {
         self.draining = true;
