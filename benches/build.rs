@@ -1,4 +1,4 @@
-//! Notes which compiler it is: a report says so.
+//! Notes which compiler it is, since a report says so; and generates the types of `bench codec` with each generator.
 
 use std::env;
 use std::process::Command;
@@ -11,4 +11,58 @@ fn main() {
     // "rustc 1.88.0 (hash date)": the number is enough.
     let version = version.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     println!("cargo::rustc-env=BENCH_RUSTC={version}");
+
+    println!("cargo::rustc-check-cfg=cfg(apache)");
+    #[cfg(feature = "codec")]
+    codec::generate();
+}
+
+#[cfg(feature = "codec")]
+mod codec {
+    use std::env;
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use thrift_nats_codegen::{Containers, Options, Strings};
+
+    const IDL: &str = "idl/codec.thrift";
+
+    pub(crate) fn generate() {
+        println!("cargo::rerun-if-changed={IDL}");
+        let out = env::var("OUT_DIR").expect("cargo sets it");
+        let out = Path::new(&out);
+
+        // Ours: as Apache's are, and as pilota's are.
+        Options::new().file_name("owned.rs").compile([IDL]).expect("the IDL is sound");
+        Options::new()
+            .file_name("shared.rs")
+            .strings(Strings::Shared)
+            .containers(Containers::Hash)
+            .compile([IDL])
+            .expect("the IDL is sound");
+        // With the hasher that pilota's have, which is no option of the generator.
+        let text = fs::read_to_string(out.join("shared.rs")).expect("it was just written");
+        let text = text.replace("::std::collections::HashMap<", "crate::contestants::HashMap<");
+        fs::write(out.join("shared.rs"), text).expect("the folder is ours");
+
+        pilota_build::Builder::thrift()
+            .ignore_unused(false)
+            .compile([IDL], pilota_build::Output::File(out.join("pilota.rs")));
+
+        // Apache's generator is a program that need not be there; the report says if it is left out.
+        let apache = Command::new("thrift")
+            .args(["--gen", "rs", "-out"])
+            .arg(out)
+            .arg(IDL)
+            .stdout(Stdio::null())
+            .status();
+        if apache.is_ok_and(|status| status.success()) {
+            let text = fs::read_to_string(out.join("codec.rs")).expect("it was just written");
+            // Attributes of a module cannot stand in a file that is included.
+            let lines = text.lines().filter(|line| !line.starts_with("#![")).collect::<Vec<_>>().join("\n");
+            fs::write(out.join("apache.rs"), lines).expect("the folder is ours");
+            println!("cargo::rustc-cfg=apache");
+        }
+    }
 }

@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod machine;
 pub mod paired;
 pub mod plot;

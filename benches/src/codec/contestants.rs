@@ -1,0 +1,226 @@
+//! Who encodes and decodes, behind closures that all look the same.
+
+use std::fmt;
+use std::hint::black_box;
+
+use ::pilota::thrift::{Message, binary};
+use bytes::{Bytes, BytesMut};
+use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol, TSerializable};
+use thrift_nats_runtime::protocol::{BinaryReader, BinaryWriter, Limits, Value};
+
+use crate::messages;
+
+/// Generated with the options' defaults: owned strings and B-trees.
+pub(crate) mod owned {
+    include!(concat!(env!("OUT_DIR"), "/owned.rs"));
+    pub(crate) use self::codec::*;
+}
+
+/// Generated with shared strings and hash containers.
+mod shared {
+    include!(concat!(env!("OUT_DIR"), "/shared.rs"));
+    pub(crate) use self::codec::*;
+}
+
+#[expect(
+    unsafe_code,
+    clippy::all,
+    reason = "it is generated, and its lists are read by unsafe code whatever the protocol"
+)]
+mod theirs {
+    include!(concat!(env!("OUT_DIR"), "/pilota.rs"));
+    pub(crate) use self::pilota::codec::*;
+}
+
+#[cfg(apache)]
+#[expect(unused, unreachable_pub, clippy::all, reason = "it is generated")]
+mod apache {
+    include!(concat!(env!("OUT_DIR"), "/apache.rs"));
+}
+
+/// Types that are never read or written, where Apache's generator is not there.
+#[cfg(not(apache))]
+mod apache {
+    pub(super) use super::Nothing as Small;
+    pub(super) use super::Nothing as Nested;
+    pub(super) use super::Nothing as Text;
+    pub(super) use super::Nothing as Blob;
+    pub(super) use super::Nothing as Order;
+}
+
+#[cfg(not(apache))]
+enum Nothing {}
+
+#[cfg(not(apache))]
+impl TSerializable for Nothing {
+    fn read_from_in_protocol(_: &mut dyn thrift::protocol::TInputProtocol) -> thrift::Result<Self> {
+        unreachable!("it is left out")
+    }
+
+    fn write_to_out_protocol(&self, _: &mut dyn thrift::protocol::TOutputProtocol) -> thrift::Result<()> {
+        match *self {}
+    }
+}
+
+/// Our hash maps with pilota's hasher.
+pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, ahash::RandomState>;
+
+/// Whether Apache's side is there: its generator is a program that need not be on the path.
+pub(crate) const APACHE: bool = cfg!(apache);
+
+pub(crate) const PROTOCOLS: [&str; 1] = ["binary"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Encode,
+    Decode,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Encode => "Encoding",
+            Self::Decode => "Decoding",
+        })
+    }
+}
+
+type Run = Box<dyn FnMut()>;
+
+/// One message, encoded or decoded by each.
+pub(crate) struct Contestant {
+    pub(crate) name: &'static str,
+    /// How long the message is.
+    pub(crate) bytes: usize,
+    pub(crate) shared: Run,
+    pub(crate) pilota: Run,
+    pub(crate) owned: Run,
+    pub(crate) apache: Option<Run>,
+}
+
+const SAME_BYTES: &str = "all have written or read these bytes";
+
+/// One protocol, as each has it: writing a value to a buffer that is empty, and reading one from bytes.
+trait Protocol: 'static {
+    fn write(value: &impl Value, buffer: &mut Vec<u8>);
+    fn read<T: Value>(bytes: &Bytes) -> T;
+    fn pilota_write(value: &impl Message, buffer: &mut BytesMut);
+    fn pilota_read<M: Message>(bytes: &Bytes) -> M;
+    fn apache_write(value: &impl TSerializable, buffer: &mut Vec<u8>);
+    fn apache_read<T: TSerializable>(bytes: &Bytes) -> T;
+}
+
+struct Binary;
+
+impl Protocol for Binary {
+    #[inline]
+    fn write(value: &impl Value, buffer: &mut Vec<u8>) {
+        value.write(&mut BinaryWriter::new(buffer, Limits::DEFAULT)).expect(SAME_BYTES);
+    }
+
+    #[inline]
+    fn read<T: Value>(bytes: &Bytes) -> T {
+        T::read(&mut BinaryReader::new(bytes, Limits::DEFAULT)).expect(SAME_BYTES)
+    }
+
+    #[inline]
+    fn pilota_write(value: &impl Message, buffer: &mut BytesMut) {
+        value.encode(&mut binary::TBinaryProtocol::new(buffer, false)).expect(SAME_BYTES);
+    }
+
+    #[inline]
+    fn pilota_read<M: Message>(bytes: &Bytes) -> M {
+        M::decode(&mut binary::TBinaryProtocol::new(&mut bytes.clone(), true)).expect(SAME_BYTES)
+    }
+
+    #[inline]
+    fn apache_write(value: &impl TSerializable, buffer: &mut Vec<u8>) {
+        value.write_to_out_protocol(&mut TBinaryOutputProtocol::new(buffer, true)).expect(SAME_BYTES);
+    }
+
+    #[inline]
+    fn apache_read<T: TSerializable>(bytes: &Bytes) -> T {
+        T::read_from_in_protocol(&mut TBinaryInputProtocol::new(&bytes[..], true)).expect(SAME_BYTES)
+    }
+}
+
+/// The messages in `protocol`.
+pub(crate) fn contestants(protocol: &str, way: Way) -> Vec<Contestant> {
+    match protocol {
+        "binary" => all::<Binary>(way),
+        _ => unreachable!("one of PROTOCOLS"),
+    }
+}
+
+fn all<P: Protocol>(way: Way) -> Vec<Contestant> {
+    vec![
+        contestant::<P, _, shared::Small, theirs::Small, apache::Small>("small", messages::small(), way),
+        contestant::<P, _, shared::Nested, theirs::Nested, apache::Nested>("nested", messages::nested(), way),
+        contestant::<P, _, shared::Text, theirs::Text, apache::Text>("text", messages::text(), way),
+        contestant::<P, _, shared::Blob, theirs::Blob, apache::Blob>("64 KiB binary", messages::blob(), way),
+        contestant::<P, _, shared::Order, theirs::Order, apache::Order>(
+            "order, 20 items",
+            messages::order(),
+            way,
+        ),
+    ]
+}
+
+fn contestant<P: Protocol, O, S, M, A>(name: &'static str, value: O, way: Way) -> Contestant
+where
+    O: Value + PartialEq + fmt::Debug + 'static,
+    S: Value + 'static,
+    M: Message + 'static,
+    A: TSerializable + 'static,
+{
+    let mut buffer = Vec::new();
+    P::write(&value, &mut buffer);
+    let bytes = Bytes::from(buffer);
+    assert_eq!(P::read::<O>(&bytes), value, "what is written is read again");
+    // The others read our bytes, and write as many: their maps may be in another order.
+    let (shared, pilota) = (P::read::<S>(&bytes), P::pilota_read::<M>(&bytes));
+    let mut again = (Vec::new(), BytesMut::new());
+    P::write(&shared, &mut again.0);
+    P::pilota_write(&pilota, &mut again.1);
+    assert_eq!((again.0.len(), again.1.len()), (bytes.len(), bytes.len()), "the same message");
+
+    let apache = APACHE.then(|| {
+        let apache = P::apache_read::<A>(&bytes);
+        let mut again = Vec::new();
+        P::apache_write(&apache, &mut again);
+        assert_eq!(again.len(), bytes.len(), "the same message");
+        match way {
+            Way::Encode => encode(apache, Vec::new(), Vec::clear, P::apache_write),
+            Way::Decode => decode(&bytes, P::apache_read::<A>),
+        }
+    });
+    let (shared, pilota, owned) = match way {
+        Way::Encode => (
+            encode(shared, Vec::new(), Vec::clear, P::write),
+            encode(pilota, BytesMut::new(), BytesMut::clear, P::pilota_write),
+            encode(value, Vec::new(), Vec::clear, P::write),
+        ),
+        Way::Decode => {
+            (decode(&bytes, P::read::<S>), decode(&bytes, P::pilota_read::<M>), decode(&bytes, P::read::<O>))
+        }
+    };
+    Contestant { name, bytes: bytes.len(), shared, pilota, owned, apache }
+}
+
+fn encode<T: 'static, B: 'static>(
+    value: T,
+    mut buffer: B,
+    clear: impl Fn(&mut B) + 'static,
+    write: impl Fn(&T, &mut B) + 'static,
+) -> Run {
+    Box::new(move || {
+        clear(&mut buffer);
+        write(black_box(&value), &mut buffer);
+        black_box(&buffer);
+    })
+}
+
+fn decode<T>(bytes: &Bytes, read: impl Fn(&Bytes) -> T + 'static) -> Run {
+    let bytes = bytes.clone();
+    Box::new(move || drop(black_box(read(black_box(&bytes)))))
+}

@@ -1,0 +1,115 @@
+//! `bench codec`: how long a message takes to encode and to decode, beside the crates `pilota` and `thrift`.
+//!
+//! All of them read `idl/codec.thrift`, and the same bytes; each writes to one buffer, which is cleared and used again, and
+//! reads into values that it makes and drops. What is safe of pilota is compared, its `TBinaryProtocol` over `BytesMut` and
+//! `Bytes`; it has another in unsafe code. Pilota's types are shared strings and hash containers, and Apache's owned
+//! strings and B-trees; ours can be either, and are compared with their like.
+//!
+//! `--only WORD` measures the messages and ways whose name has the word; `--turns N` measures that often.
+
+mod contestants;
+mod messages;
+
+use std::env;
+use std::error::Error;
+use std::time::Duration;
+
+use thrift_nats_benches::paired::{Samples, nanoseconds, per_run, take_turns};
+use thrift_nats_benches::plot::Bars;
+use thrift_nats_benches::report::{Report, Table};
+
+use contestants::{Contestant, Way, contestants};
+
+/// How long one thing is measured in one turn.
+const SLICE: Duration = Duration::from_millis(2);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = env::args().collect();
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    let only = option("--only").unwrap_or_default();
+    let turns = option("--turns").map_or(Ok(101), |turns| turns.parse())?;
+
+    let packages = ["thrift-nats-runtime", "pilota", "thrift", "bytes", "faststr"];
+    let mut report = Report::from_args("codec", "Encoding and decoding", &packages);
+    report.text(
+        "Each turn measures all of a row, one after the other. Times are those of the shortest turn, which other work on \
+         the machine disturbed least, and a ratio is of two of these; in brackets is what the middle half of the ratios \
+         within a turn are between. \"Like pilota's\" are shared strings and hash containers with the same hasher, \
+         \"like Apache's\" are owned strings and B-trees. Pilota's side is its safe codec (`TBinaryProtocol`, \
+         `TCompactOutputProtocol` and `TCompactInputProtocol` over `BytesMut` and `Bytes`).",
+    );
+    if !contestants::APACHE {
+        report.text(
+            "Apache's side is left out: its compiler `thrift` was not on the path when this was built.",
+        );
+    }
+    for protocol in contestants::PROTOCOLS {
+        for way in [Way::Encode, Way::Decode] {
+            measure(&mut report, protocol, way, &only, turns);
+        }
+    }
+    report.finish()?;
+    Ok(())
+}
+
+fn measure(report: &mut Report, protocol: &'static str, way: Way, only: &str, turns: usize) {
+    let mut messages = contestants(protocol, way);
+    messages.retain(|message| format!("{protocol} {way} {}", message.name).contains(only));
+    if messages.is_empty() {
+        return;
+    }
+    report.heading(&format!("{way}, {protocol}"));
+    let mut table = Table::new([
+        "message",
+        "bytes",
+        "like pilota's",
+        "pilota",
+        "ratio",
+        "like Apache's",
+        "Apache",
+        "ratio",
+    ]);
+    let mut bars = Bars::new(
+        format!("{way}, {protocol}: how long, where thrift-nats takes 1"),
+        "times as long (less is better)",
+        ["thrift-nats", "pilota", "Apache"],
+    );
+    for message in messages {
+        let Contestant { name, bytes, mut shared, mut pilota, mut owned, mut apache } = message;
+        let [mut shared, mut pilota, mut owned] =
+            [&mut shared, &mut pilota, &mut owned].map(|run| per_run(SLICE, run));
+        let (shared, pilota, owned, apache) = match &mut apache {
+            Some(apache) => {
+                let mut apache = per_run(SLICE, apache);
+                let [a, b, c, d] = take_turns(turns, [&mut shared, &mut pilota, &mut owned, &mut apache]);
+                (a, b, c, Some(d))
+            }
+            None => {
+                let [a, b, c] = take_turns(turns, [&mut shared, &mut pilota, &mut owned]);
+                (a, b, c, None)
+            }
+        };
+        let over = |theirs: &Samples, ours: &Samples| {
+            let ratio = theirs.over(ours);
+            format!("{:.2} ({:.2}–{:.2})", ratio.best, ratio.low, ratio.high)
+        };
+        table.row([
+            name.to_owned(),
+            bytes.to_string(),
+            nanoseconds(shared.min()),
+            nanoseconds(pilota.min()),
+            over(&pilota, &shared),
+            nanoseconds(owned.min()),
+            apache.as_ref().map_or("–".to_owned(), |apache| nanoseconds(apache.min())),
+            apache.as_ref().map_or("–".to_owned(), |apache| over(apache, &owned)),
+        ]);
+        let apache = apache.as_ref().map_or(f64::NAN, |apache| apache.over(&owned).best);
+        bars.group(name, [1.0, pilota.over(&shared).best, apache]);
+    }
+    report.table(&table);
+    let plot = format!("{protocol}-{way}").to_lowercase();
+    report.plot(&plot, &format!("{way}, {protocol}, beside pilota and Apache"), &bars);
+}
