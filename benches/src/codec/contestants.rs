@@ -24,7 +24,6 @@ mod shared {
 
 #[expect(
     unsafe_code,
-    clippy::all,
     reason = "it is generated, and its lists are read by unsafe code whatever the protocol"
 )]
 mod theirs {
