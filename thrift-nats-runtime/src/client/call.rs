@@ -178,7 +178,12 @@ impl<T, E> Call<T, E> {
                 if self.kind == MessageType::Oneway {
                     return Ok(None);
                 }
-                Ok(Some(message(header.answer(reply))?))
+                let answer = header.answer(reply);
+                if answer.is_empty() {
+                    // A oneway function, called as if it were none: as over NATS, no answer ever comes.
+                    return std::future::pending().await;
+                }
+                Ok(Some(message(answer)?))
             }
         }
     }

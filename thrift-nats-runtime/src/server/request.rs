@@ -83,8 +83,9 @@ impl Request {
         if let Err(error) = result {
             tracing::warn!(method = self.method(), %error, "oneway function failed");
         }
-        // Read by nobody, unless a client calls a oneway function as if it were none: then it waits for this.
-        self.reply::<(), Error>(Ok(()))
+        // Nor of its end, whatever the message says: Apache's Go client sends a call here (since 0.11), reads no answer, and
+        // would take this one for that of its next call.
+        Ok(Reply { kind: MessageType::Oneway, body: Vec::new() })
     }
 
     /// The error of a function that the service does not have.
@@ -97,6 +98,7 @@ impl Request {
 /// An answer, encoded but for its header.
 #[derive(Debug)]
 pub struct Reply {
+    /// `Oneway`: there is no answer.
     kind: MessageType,
     body: Vec<u8>,
 }
@@ -115,9 +117,12 @@ impl Reply {
 }
 
 impl RequestHeader {
-    /// The whole message of an answer, in what the request was written in.
+    /// The whole message of an answer, in what the request was written in; nothing where there is none.
     pub(crate) fn answer(&self, result: Result<Reply, Error>) -> Vec<u8> {
         let reply = result.unwrap_or_else(|error| Reply::exception(&error, self.format.protocol));
+        if matches!(reply.kind, MessageType::Oneway) {
+            return Vec::new();
+        }
         let headers = Headers::default();
         let (format, name, seqid) = (self.format, &self.method, self.seqid);
         Envelope { format, headers: &headers, name, kind: reply.kind, seqid }
