@@ -44,6 +44,17 @@ pub(crate) fn output(command: &mut Command, bound: Duration) -> Result<String, R
     if status.success() { Ok(output) } else { Err(RunError::Failed { status, output }) }
 }
 
+/// The error and all its causes, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text += &format!(": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
 /// Waits for the child's end; one that runs past the bound is killed, and there is no status.
 fn wait(child: &mut Child, bound: Duration) -> io::Result<Option<ExitStatus>> {
     let deadline = Instant::now() + bound;

@@ -16,12 +16,14 @@ mod command;
 #[cfg(feature = "client")]
 mod eventually;
 mod folders;
+mod go_peer;
 mod nats_server;
 
 pub use command::RunError;
 #[cfg(feature = "client")]
 pub use eventually::eventually;
 pub use folders::{target_dir, workspace_dir};
+pub use go_peer::{GoPeer, GoPeerError};
 pub use nats_server::install::{INSTALLERS, Installer};
 pub use nats_server::program::{Attempt, AttemptError, FindError, NatsProgram, Origin, ProbeError, Search};
 pub use nats_server::{Builder, NatsServer, StartError};

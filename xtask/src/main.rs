@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use thrift_nats_tests::{NatsProgram, NatsServer, workspace_dir};
+use thrift_nats_tests::{GoPeer, GoPeerError, NatsProgram, NatsServer, workspace_dir};
 
 use step::{Failed, Step};
 
@@ -127,6 +127,13 @@ fn setup() -> Result<&'static NatsProgram, Failed> {
                 corpus.display()
             );
         }
+    }
+    match GoPeer::build() {
+        Ok(peer) => println!("{peer}"),
+        Err(error) if matches!(*error, GoPeerError::NoGo) => {
+            println!("{error}: the tests with a peer in Go will be skipped, and fail where CI is set");
+        }
+        Err(source) => return Err(Failed::new("setup", "cargo xtask setup", source)),
     }
     Ok(server)
 }

@@ -1,0 +1,95 @@
+// A peer of the tests: the tutorial's service over NATS, in Go, with the sessions of the original Go package.
+//
+// The session layer here is written after the protocol's description (the original module is not to be had
+// everywhere); the codecs are Apache's. As a server it says what happens to it, as a client it does what it is told, in
+// lines of JSON. Either ends with its standard input.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/apache/thrift/lib/go/thrift"
+	"github.com/nats-io/nats.go"
+)
+
+// What happens, for the test to wait for.
+type event struct {
+	Event string `json:"event"`
+	Why   string `json:"why,omitempty"`
+}
+
+var output sync.Mutex
+
+func say(line any) {
+	output.Lock()
+	defer output.Unlock()
+	if err := json.NewEncoder(os.Stdout).Encode(line); err != nil {
+		os.Exit(1)
+	}
+}
+
+// How messages lie on the wire.
+type wire struct{ protocol, transport string }
+
+func (w wire) protocols(s *session) (in, out protocol) {
+	conf := &thrift.TConfiguration{}
+	// Reading and writing go their own ways: a buffer in between belongs to one of them.
+	return w.over(s, conf), w.over(s, conf)
+}
+
+func (w wire) over(s *session, conf *thrift.TConfiguration) protocol {
+	var transport thrift.TTransport
+	switch w.transport {
+	case "buffered":
+		transport = thrift.NewTBufferedTransport(s, 8192)
+	case "framed":
+		transport = thrift.NewTFramedTransportConf(s, conf)
+	default:
+		panic("no transport " + w.transport)
+	}
+	switch w.protocol {
+	case "binary":
+		return thrift.NewTBinaryProtocolConf(transport, conf)
+	case "compact":
+		return thrift.NewTCompactProtocolConf(transport, conf)
+	case "json":
+		return thrift.NewTJSONProtocol(transport)
+	default:
+		panic("no protocol " + w.protocol)
+	}
+}
+
+func run(mode string, conn *nats.Conn, subject string, wire wire, heartbeat time.Duration) error {
+	switch mode {
+	case "server":
+		return serve(conn, subject, wire, heartbeat, os.Stdin)
+	case "client":
+		return drive(conn, subject, wire, os.Stdin)
+	default:
+		return fmt.Errorf("`server` or `client`, not %q", mode)
+	}
+}
+
+func main() {
+	url := flag.String("nats", nats.DefaultURL, "the NATS server")
+	subject := flag.String("subject", "calculator", "the subject of the service")
+	protocol := flag.String("protocol", "binary", "binary, compact or json")
+	transport := flag.String("transport", "buffered", "buffered or framed")
+	heartbeat := flag.Duration("heartbeat", 0, "how long the server waits for each heartbeat; 0 wants none")
+	flag.Parse()
+
+	conn, err := nats.Connect(*url)
+	if err == nil {
+		defer conn.Close()
+		err = run(flag.Arg(0), conn, *subject, wire{*protocol, *transport}, *heartbeat)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

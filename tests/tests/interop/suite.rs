@@ -1,0 +1,362 @@
+//! The rules, each for all pairings.
+
+use std::time::Duration;
+
+use async_nats::Subscriber;
+use futures_util::StreamExt;
+use thrift_nats_tests::{GoPeer, NatsServer};
+
+use crate::answer::{Answer, Command};
+use crate::caller::{Caller, Language};
+use crate::host::Host;
+use crate::wire::Wire;
+
+const BOUND: Duration = Duration::from_secs(60);
+/// The kinds of a TApplicationException.
+const UNKNOWN_METHOD: i64 = 1;
+const MISSING_RESULT: i64 = 5;
+const INTERNAL_ERROR: i64 = 6;
+
+/// A client, a server, and the NATS server between them.
+struct Pair {
+    host: Host,
+    caller: Caller,
+    client: Language,
+    wire: Wire,
+    /// Everything that anybody publishes.
+    traffic: Subscriber,
+    peer: &'static GoPeer,
+    nats: NatsServer,
+}
+
+impl Pair {
+    async fn start(
+        peer: &'static GoPeer,
+        languages: (Language, Language),
+        wire: Wire,
+        heartbeat: Duration,
+    ) -> Self {
+        let (client, server) = languages;
+        let nats = NatsServer::start().unwrap();
+        let connection = nats.client().await.unwrap();
+        let traffic = connection.subscribe(">").await.unwrap();
+        // Whoever comes after it has its messages seen: NATS has the subscription by then.
+        let (mut own, inbox) = (connection.subscribe("here").await.unwrap(), "here");
+        connection.publish(inbox, "".into()).await.unwrap();
+        own.next().await.unwrap();
+        let host = Host::start(server, peer, &nats, wire, heartbeat).await;
+        let caller = Caller::open(client, peer, &nats, wire).await;
+        Self { host, caller, client, wire, traffic, peer, nats }
+    }
+
+    /// The next message on a subject that is published from now on, or has been and was not looked at yet.
+    async fn next_on(&mut self, subject: &str) -> async_nats::Message {
+        loop {
+            let next = tokio::time::timeout(BOUND, self.traffic.next());
+            let message = next.await.expect("in time").unwrap();
+            if message.subject.as_str() == subject {
+                return message;
+            }
+        }
+    }
+
+    /// What the server has accepted the client with: where heartbeats go, and how often.
+    async fn accept(&mut self) -> (String, String) {
+        let inbox = self.next_on("calculator").await.reply.unwrap();
+        let accept = self.next_on(&inbox).await;
+        let body = String::from_utf8(accept.payload.to_vec()).unwrap();
+        let (heartbeat, deadline) = body.split_once(' ').unwrap();
+        (heartbeat.to_owned(), deadline.to_owned())
+    }
+}
+
+/// Runs a rule in a pairing: in all that both sides speak, or in the usual one.
+async fn hold(
+    languages: (Language, Language),
+    wires: impl Iterator<Item = Wire>,
+    heartbeat: Duration,
+    rule: impl AsyncFn(Pair),
+) {
+    let Some(peer) = GoPeer::or_skip() else { return };
+    let with_rust = languages.0 == Language::Rust || languages.1 == Language::Rust;
+    for wire in wires.filter(|wire| wire.is_rusts() || !with_rust) {
+        println!("{wire}");
+        rule(Pair::start(peer, languages, wire, heartbeat).await).await;
+    }
+}
+
+/// A test for each pairing.
+macro_rules! pairings {
+    ($rule:ident: $wires:expr, $heartbeat:expr) => {
+        mod $rule {
+            use super::*;
+            use Language::{Go, Rust};
+
+            async fn hold_for(languages: (Language, Language)) {
+                hold(languages, $wires, $heartbeat, super::rules::$rule).await;
+            }
+
+            #[tokio::test]
+            async fn go_client_go_server() {
+                hold_for((Go, Go)).await;
+            }
+
+            #[tokio::test]
+            async fn go_client_rust_server() {
+                hold_for((Go, Rust)).await;
+            }
+
+            #[tokio::test]
+            async fn rust_client_go_server() {
+                hold_for((Rust, Go)).await;
+            }
+
+            #[tokio::test]
+            async fn rust_client_rust_server() {
+                hold_for((Rust, Rust)).await;
+            }
+        }
+    };
+}
+
+const NO_HEARTBEATS: Duration = Duration::ZERO;
+/// The shortest that the original can say: it tells whole seconds.
+const SECOND: Duration = Duration::from_secs(1);
+
+pairings!(every_function_has_the_same_result: Wire::all(), NO_HEARTBEATS);
+pairings!(texts_longer_than_a_nats_message_come_whole: Wire::all(), NO_HEARTBEATS);
+pairings!(an_unknown_function_is_said_to_be_unknown: Wire::all(), NO_HEARTBEATS);
+pairings!(an_error_that_is_not_declared_is_an_internal_error: Wire::all(), NO_HEARTBEATS);
+pairings!(what_is_not_there_is_a_missing_result: Wire::all(), NO_HEARTBEATS);
+pairings!(a_oneway_function_is_never_answered: Wire::all(), NO_HEARTBEATS);
+pairings!(thousands_of_calls_go_through_one_session: Wire::all(), NO_HEARTBEATS);
+pairings!(a_client_that_closes_ends_the_session_of_the_server: [Wire::USUAL].into_iter(), NO_HEARTBEATS);
+pairings!(a_server_that_stops_ends_the_session_of_the_client: [Wire::USUAL].into_iter(), NO_HEARTBEATS);
+pairings!(heartbeats_keep_an_idle_session: [Wire::USUAL].into_iter(), SECOND);
+pairings!(a_client_that_does_not_beat_is_ended_after_three_windows: [Wire::USUAL].into_iter(), SECOND);
+pairings!(a_server_that_wants_no_heartbeats_says_so: [Wire::USUAL].into_iter(), NO_HEARTBEATS);
+
+mod rules {
+    use super::*;
+
+    pub(super) async fn every_function_has_the_same_result(mut pair: Pair) {
+        let caller = &mut pair.caller;
+        assert_eq!(caller.ping().await, Answer::done());
+        assert_eq!(caller.add(1, 1).await, Answer::number(2));
+        assert_eq!(caller.add(i32::MIN, 0).await, Answer::number(i32::MIN));
+        assert_eq!(caller.add(-1, i32::MIN + 2).await, Answer::number(i32::MIN + 1));
+        assert_eq!(caller.calculate(1, 15, 2, 10).await, Answer::number(5));
+        assert_eq!(caller.get_struct(1).await, Answer::entry(1, "5"));
+        assert_eq!(
+            caller.calculate(2, 1, 4, 0).await,
+            Answer::Ouch { what_op: 4, why: "cannot divide by zero".into() }
+        );
+        // A number that no value of the enum has.
+        assert_eq!(
+            caller.calculate(2, 1, -7, 0).await,
+            Answer::Ouch { what_op: -7, why: "unknown operation".into() }
+        );
+        let all_kinds = "\"\\/\u{8}\u{c}\n\r\t\0\u{1f}\u{7f}é€😀\u{2028}";
+        for text in ["", "plain", all_kinds] {
+            assert_eq!(caller.keep(3, text).await, Answer::number(2));
+            assert_eq!(caller.get_struct(3).await, Answer::entry(3, text));
+        }
+        assert_eq!(caller.add(2, 2).await, Answer::number(4));
+    }
+
+    pub(super) async fn texts_longer_than_a_nats_message_come_whole(mut pair: Pair) {
+        // Around the length at which the original cuts, and far above what NATS takes in one message.
+        for len in [1_048_000, 1_048_576, 1_049_000, 3_000_000] {
+            let text: String = ('a'..='z').cycle().take(len).collect();
+            assert_eq!(pair.caller.keep(1, &text).await, Answer::number(2), "{len}");
+            assert!(pair.caller.get_struct(1).await == Answer::entry(1, &text), "{len}");
+        }
+        assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
+    }
+
+    pub(super) async fn an_unknown_function_is_said_to_be_unknown(mut pair: Pair) {
+        let answer = pair.caller.call(Command::Unknown).await;
+        assert!(answer.is_application(UNKNOWN_METHOD), "{answer:?}");
+        goes_on_as_the_server_does(pair).await;
+    }
+
+    pub(super) async fn an_error_that_is_not_declared_is_an_internal_error(mut pair: Pair) {
+        let answer = pair.caller.calculate(1, 1, 99, 1).await;
+        assert!(answer.is_application(INTERNAL_ERROR), "{answer:?}");
+        assert!(
+            matches!(&answer, Answer::Application { message, .. } if message.ends_with("the handler is broken"))
+        );
+        goes_on_as_the_server_does(pair).await;
+    }
+
+    /// After a TApplicationException a server of ours keeps the session; the original ends it. A client of ours opens the
+    /// next one by itself, and the call that does it does not fail.
+    async fn goes_on_as_the_server_does(mut pair: Pair) {
+        if pair.host.ends_after_exceptions() {
+            pair.host.until_sessions(0).await;
+        }
+        let answer = pair.caller.add(1, 1).await;
+        if pair.host.ends_after_exceptions() && pair.client == Language::Go {
+            assert!(matches!(answer, Answer::Failed(_)), "{answer:?}");
+        } else {
+            assert_eq!(answer, Answer::number(2));
+            pair.host.until_sessions(1).await;
+        }
+    }
+
+    pub(super) async fn what_is_not_there_is_a_missing_result(mut pair: Pair) {
+        let answer = pair.caller.get_struct(17).await;
+        assert!(answer.is_application(MISSING_RESULT), "{answer:?}");
+        // A result without a value is no exception: the session goes on, whoever serves.
+        assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
+        pair.host.until_sessions(1).await;
+    }
+
+    pub(super) async fn a_oneway_function_is_never_answered(mut pair: Pair) {
+        assert_eq!(pair.caller.call(Command::Zip).await, Answer::done());
+        // The next answer is that of the next call.
+        assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
+        pair.host.until_ran("zip", 1).await;
+        // Apache's Go client does not mark a oneway message as such, and waits for no answer all the same.
+        if pair.client == Language::Go {
+            assert_eq!(pair.caller.call(Command::ZipAsCall).await, Answer::done());
+            assert_eq!(pair.caller.add(2, 2).await, Answer::number(4));
+            pair.host.until_ran("zip", 2).await;
+        }
+    }
+
+    pub(super) async fn thousands_of_calls_go_through_one_session(mut pair: Pair) {
+        let many = Command::Add { num1: 20, num2: 22, times: 2000 };
+        assert_eq!(pair.caller.call(many).await, Answer::number(42));
+        pair.host.until_ran("add", 2000).await;
+        pair.host.until_sessions(1).await;
+    }
+
+    pub(super) async fn a_client_that_closes_ends_the_session_of_the_server(mut pair: Pair) {
+        assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
+        pair.host.until_sessions(1).await;
+        assert_eq!(pair.caller.call(Command::Close).await, Answer::done());
+        pair.host.until_sessions(0).await;
+        let answer = pair.caller.add(1, 1).await;
+        assert!(matches!(answer, Answer::Failed(_)), "{answer:?}");
+        // The server serves the next one.
+        let mut next = Caller::open(pair.client, pair.peer, &pair.nats, pair.wire).await;
+        assert_eq!(next.add(1, 1).await, Answer::number(2));
+        pair.host.until_sessions(1).await;
+    }
+
+    pub(super) async fn a_server_that_stops_ends_the_session_of_the_client(mut pair: Pair) {
+        assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
+        pair.host.stop().await;
+        if let Caller::Go(process) = &pair.caller {
+            process.until("the Go client is told", |said| said.closed == ["disconnect"]).await;
+        }
+        let answer = pair.caller.add(1, 1).await;
+        assert!(matches!(answer, Answer::Failed(_)), "{answer:?}");
+    }
+
+    pub(super) async fn heartbeats_keep_an_idle_session(mut pair: Pair) {
+        pair.host.until_sessions(1).await;
+        let (heartbeat, deadline) = pair.accept().await;
+        assert_eq!(deadline, "1000");
+        // The fifth comes after 3.75 s; without any the session would have ended after 3 s.
+        for _ in 0..5 {
+            let beat = pair.next_on(&heartbeat).await;
+            assert!(beat.payload.is_empty());
+        }
+        pair.host.until_sessions(1).await;
+        assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
+        pair.host.until_sessions(1).await;
+    }
+
+    pub(super) async fn a_client_that_does_not_beat_is_ended_after_three_windows(mut pair: Pair) {
+        pair.host.until_sessions(1).await;
+        let muted = std::time::Instant::now();
+        assert_eq!(pair.caller.call(Command::Mute).await, Answer::done());
+        pair.host.until_sessions(0).await;
+        // One beat may have gone at most an interval before it was told.
+        assert!(muted.elapsed() > 3 * SECOND - SECOND * 3 / 4, "{:?}", muted.elapsed());
+        match &pair.host {
+            Host::Go(process) => assert!(process.has(|said| said.closed == ["heartbeat"])),
+            Host::Rust { .. } => {}
+        }
+        if let Caller::Go(process) = &pair.caller {
+            process.until("the Go client is told", |said| said.closed == ["disconnect"]).await;
+        }
+    }
+
+    pub(super) async fn a_server_that_wants_no_heartbeats_says_so(mut pair: Pair) {
+        let (heartbeat, deadline) = pair.accept().await;
+        assert_eq!(deadline, "0");
+        assert!(!heartbeat.is_empty());
+    }
+}
+
+/// What is one language's alone.
+mod alone {
+    use super::*;
+
+    /// The Go server tells 500 ms as `0`, as the original does: nobody beats, and it ends the session all the same.
+    #[tokio::test]
+    async fn a_client_outlives_a_server_that_tells_no_deadline_and_keeps_one() {
+        let half = Duration::from_millis(500);
+        hold((Language::Rust, Language::Go), [Wire::USUAL].into_iter(), half, async |mut pair: Pair| {
+            assert_eq!(pair.accept().await.1, "0");
+            for _ in 0..2 {
+                assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
+                pair.host.until_sessions(0).await;
+            }
+            assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
+        })
+        .await;
+    }
+
+    /// And 1.5 s as `1000`: more beats than are needed.
+    #[tokio::test]
+    async fn a_server_that_tells_less_than_it_keeps_gets_its_beats() {
+        let deadline = Duration::from_millis(1500);
+        hold((Language::Rust, Language::Go), [Wire::USUAL].into_iter(), deadline, async |mut pair: Pair| {
+            let (heartbeat, deadline) = pair.accept().await;
+            assert_eq!(deadline, "1000");
+            for _ in 0..7 {
+                pair.next_on(&heartbeat).await;
+            }
+            pair.host.until_sessions(1).await;
+        })
+        .await;
+    }
+
+    /// A server of ours tells exact milliseconds.
+    #[tokio::test]
+    async fn an_original_client_keeps_a_session_that_is_counted_in_milliseconds() {
+        let deadline = Duration::from_millis(400);
+        hold((Language::Go, Language::Rust), [Wire::USUAL].into_iter(), deadline, async |mut pair: Pair| {
+            let (heartbeat, deadline) = pair.accept().await;
+            assert_eq!(deadline, "400");
+            for _ in 0..5 {
+                pair.next_on(&heartbeat).await;
+            }
+            pair.host.until_sessions(1).await;
+            assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
+        })
+        .await;
+    }
+
+    /// The Go server runs one request at a time; calls side by side wait for their turn, and each gets its own answer.
+    #[tokio::test]
+    async fn calls_side_by_side_are_answered_by_a_server_that_takes_one_at_a_time() {
+        use futures_util::FutureExt;
+        use thrift_nats_examples::tutorial::CalculatorClient;
+
+        hold((Language::Rust, Language::Go), [Wire::USUAL].into_iter(), NO_HEARTBEATS, async |pair: Pair| {
+            let nats = pair.nats.client().await.unwrap();
+            let client = CalculatorClient::connect(&nats, "calculator").await.unwrap();
+            let calls = (0..500).map(|n| client.add(n, n).into_future().map(move |answer| (n, answer)));
+            let answers = futures_util::future::join_all(calls).await;
+            for (n, answer) in answers {
+                assert_eq!(answer, Ok(2 * n));
+            }
+        })
+        .await;
+    }
+}
