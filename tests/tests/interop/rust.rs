@@ -126,9 +126,9 @@ impl RustCaller {
 }
 
 async fn connect(url: &str, wire: Wire) -> Client {
-    assert!(wire.is_rusts(), "{wire}");
+    let (protocol, transport) = wire.in_rust().unwrap();
     let nats = async_nats::connect(url).await.unwrap();
-    Client::connect(&nats, "calculator").await.unwrap()
+    Client::builder(&nats, "calculator").protocol(protocol).transport(transport).connect().await.unwrap()
 }
 
 /// Does what it is told until there is nobody to tell it any more.

@@ -79,7 +79,7 @@ async fn hold(
 ) {
     let Some(peer) = GoPeer::or_skip() else { return };
     let with_rust = languages.0 == Language::Rust || languages.1 == Language::Rust;
-    for wire in wires.filter(|wire| wire.is_rusts() || !with_rust) {
+    for wire in wires.filter(|wire| wire.in_rust().is_some() || !with_rust) {
         println!("{wire}");
         rule(Pair::start(peer, languages, wire, heartbeat).await).await;
     }

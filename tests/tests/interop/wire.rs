@@ -2,55 +2,39 @@
 
 use std::fmt;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Binary,
-    Compact,
-    Json,
-}
+use thrift_nats_runtime::{Protocol, Transport};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    Buffered,
-    Framed,
-}
-
-/// A protocol over a transport.
+/// A protocol over a transport, by their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wire {
-    pub(crate) protocol: Protocol,
-    pub(crate) transport: Transport,
+    protocol: &'static str,
+    transport: &'static str,
 }
 
 impl Wire {
     /// What there is unless something else is said.
-    pub(crate) const USUAL: Self = Self { protocol: Protocol::Binary, transport: Transport::Buffered };
+    pub(crate) const USUAL: Self = Self { protocol: "binary", transport: "buffered" };
 
-    /// All that both languages speak.
+    /// All that Go speaks.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let protocols = [Protocol::Binary, Protocol::Compact, Protocol::Json];
-        protocols.into_iter().flat_map(|protocol| {
-            [Transport::Buffered, Transport::Framed].map(|transport| Self { protocol, transport })
-        })
+        ["binary", "compact", "json"]
+            .into_iter()
+            .flat_map(|protocol| ["buffered", "framed"].map(|transport| Self { protocol, transport }))
     }
 
-    /// Whether Rust speaks it, too.
-    pub(crate) fn is_rusts(self) -> bool {
-        self == Self::USUAL
+    /// The same for Rust, if it speaks it too.
+    pub(crate) fn in_rust(self) -> Option<(Protocol, Transport)> {
+        Some((self.protocol.parse().ok()?, self.transport.parse().ok()?))
     }
 
     /// As the Go peer is told.
     pub(crate) fn flags(self) -> [String; 2] {
-        [format!("--protocol={}", lower(self.protocol)), format!("--transport={}", lower(self.transport))]
+        [format!("--protocol={}", self.protocol), format!("--transport={}", self.transport)]
     }
-}
-
-fn lower(value: impl fmt::Debug) -> String {
-    format!("{value:?}").to_lowercase()
 }
 
 impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}", lower(self.protocol), lower(self.transport))
+        write!(f, "{}, {}", self.protocol, self.transport)
     }
 }
