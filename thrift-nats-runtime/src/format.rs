@@ -10,6 +10,10 @@ pub enum Protocol {
     /// TBinaryProtocol: big-endian, every length in front. What the original package speaks.
     #[default]
     Binary,
+    /// TCompactProtocol: numbers of variable length, small headers.
+    Compact,
+    /// TJSONProtocol: text.
+    Json,
 }
 
 /// How messages are told apart in the stream of bytes of a session.
@@ -26,12 +30,14 @@ pub enum Transport {
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: &'static [Self] = &[Self::Binary];
+    pub const ALL: &'static [Self] = &[Self::Binary, Self::Compact, Self::Json];
 
     /// Its name in lower case, as `Display` and `FromStr` have it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Binary => "binary",
+            Self::Compact => "compact",
+            Self::Json => "json",
         }
     }
 }
@@ -111,7 +117,13 @@ impl WireFormat {
     /// Whether there is such a thing; the error says why not.
     pub(crate) fn check(self) -> Result<(), &'static str> {
         match (self.protocol, self.transport) {
-            (Protocol::Binary, Transport::Buffered | Transport::Framed | Transport::Header) => Ok(()),
+            (Protocol::Json, Transport::Header) => {
+                Err("the number of a protocol in its headers is that of binary or compact")
+            }
+            (
+                Protocol::Binary | Protocol::Compact | Protocol::Json,
+                Transport::Buffered | Transport::Framed | Transport::Header,
+            ) => Ok(()),
         }
     }
 }

@@ -184,11 +184,15 @@ pub(crate) fn encode_body<T: Value>(
     Ok(buffer)
 }
 
-/// How long a message may be besides its name and its body.
+/// How long a message may be besides its name and its body, at most.
 const fn header_len(protocol: Protocol) -> usize {
     match protocol {
         // A version and kind, the name's length, and a seqid.
         Protocol::Binary => 12,
+        // The same, of variable length but for the kind.
+        Protocol::Compact => 12,
+        // `[1,"",1,-2147483648,]`
+        Protocol::Json => 21,
     }
 }
 

@@ -524,4 +524,4 @@ pub(super) fn peek_seqid(message: &[u8]) -> Option<i32> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -146,6 +146,35 @@ pub enum DecodeErrorKind {
     /// A number of variable length does not end, or is too large.
     #[error("number of variable length does not end where it must")]
     InvalidVarint,
+    /// A number does not fit into its type.
+    #[error("number does not fit into {0}")]
+    NumberOutOfRange(TType),
+    /// The id of a field does not fit into 16 bits.
+    #[error("id of a field does not fit into 16 bits")]
+    FieldIdOutOfRange,
+    /// Something else stands where JSON has a certain byte.
+    #[error("expected {expected}, found {}", Byte(*.found))]
+    UnexpectedByte {
+        /// What belongs there.
+        expected: &'static str,
+        /// What stands there.
+        found: u8,
+    },
+    /// Text is no number.
+    #[error("text is no number")]
+    InvalidNumber,
+    /// A backslash in a string is followed by what it cannot be.
+    #[error("string holds an escape that is none")]
+    InvalidEscape,
+    /// Text is no Base64.
+    #[error("text is no Base64")]
+    InvalidBase64,
+    /// Text is no uuid.
+    #[error("text is no uuid")]
+    InvalidUuid,
+    /// A name, of which this is the start, stands for no type.
+    #[error("`{0}` is the name of no type")]
+    UnknownTypeName(String),
     /// A number stands for no kind of message.
     #[error("{0} is the number of no message type")]
     UnknownMessageType(u8),
@@ -176,6 +205,18 @@ pub enum DecodeErrorKind {
     /// There are bytes left after the value.
     #[error("{0} bytes are left over after the value")]
     TrailingBytes(usize),
+}
+
+/// Shows a byte: as the character that it is, or as its number.
+struct Byte(u8);
+
+impl fmt::Display for Byte {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            byte @ b'!'..=b'~' => write!(f, "`{}`", char::from(byte)),
+            byte => write!(f, "{byte:#04x}"),
+        }
+    }
 }
 
 impl DecodeError {

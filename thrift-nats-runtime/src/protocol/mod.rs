@@ -6,20 +6,29 @@
 //!
 //! Owns the bytes of single values and messages. Never knows about sessions, sockets or NATS.
 
+mod alone;
 mod binary;
+
+pub(crate) mod compact;
 mod error;
 mod field;
+mod json;
 mod limits;
 mod message;
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 pub(crate) mod tree;
 mod ttype;
 mod value;
 
+pub use self::alone::{from_bytes, from_bytes_within, to_bytes, to_bytes_within};
 pub(crate) use self::binary::fixed_size;
 pub use self::binary::{BinaryReader, BinaryWriter};
+pub use self::compact::{CompactReader, CompactWriter};
 pub use self::error::{DecodeError, DecodeErrorKind, EncodeError, PathSegment};
 pub use self::field::Field;
+pub use self::json::{JsonReader, JsonWriter};
 pub use self::limits::Limits;
 pub use self::message::{MessageHeader, MessageType};
 pub use self::ttype::TType;
@@ -42,6 +51,8 @@ pub type DecodeResult<T> = Result<T, DecodeError>;
 pub(crate) fn peek_seqid(protocol: Protocol, message: &[u8]) -> Option<i32> {
     match protocol {
         Protocol::Binary => binary::peek_seqid(message),
+        Protocol::Compact => compact::peek_seqid(message),
+        Protocol::Json => json::peek_seqid(message),
     }
 }
 
@@ -82,6 +93,14 @@ macro_rules! with_writer {
                 let mut $writer = $crate::protocol::BinaryWriter::new($buffer, $limits);
                 $body
             }
+            $crate::protocol::Protocol::Compact => {
+                let mut $writer = $crate::protocol::CompactWriter::new($buffer, $limits);
+                $body
+            }
+            $crate::protocol::Protocol::Json => {
+                let mut $writer = $crate::protocol::JsonWriter::new($buffer, $limits);
+                $body
+            }
         }
     };
 }
@@ -92,6 +111,14 @@ macro_rules! with_reader {
         match $protocol {
             $crate::protocol::Protocol::Binary => {
                 let mut $reader = $crate::protocol::BinaryReader::new($message, $limits);
+                $body
+            }
+            $crate::protocol::Protocol::Compact => {
+                let mut $reader = $crate::protocol::CompactReader::new($message, $limits);
+                $body
+            }
+            $crate::protocol::Protocol::Json => {
+                let mut $reader = $crate::protocol::JsonReader::new($message, $limits);
                 $body
             }
         }

@@ -67,11 +67,8 @@ impl Tree {
             Self::I32(value) => output.i32(*value),
             Self::I64(value) => output.i64(*value),
             Self::Double(bits) => output.double(f64::from_bits(*bits)),
-            // Both look the same on the wire.
-            Self::String(bytes) => match str::from_utf8(bytes) {
-                Ok(text) => output.string(text)?,
-                Err(_) => output.binary(bytes)?,
-            },
+            // Not as a string: JSON has another form for it, and nobody who reads knows which of both it is.
+            Self::String(bytes) => output.binary(bytes)?,
             Self::Uuid(value) => output.uuid(Uuid::from_u128(*value)),
             Self::Struct(fields) => {
                 output.struct_begin()?;
@@ -150,9 +147,40 @@ impl Tree {
 
     /// Its bytes in the binary protocol.
     pub(crate) fn binary(&self) -> Vec<u8> {
+        self.bytes(Protocol::Binary)
+    }
+
+    /// Its bytes in a protocol.
+    pub(crate) fn bytes(&self, protocol: Protocol) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.write(&mut BinaryWriter::new(&mut bytes, Limits::DEFAULT)).expect("it is within the limits");
+        with_writer!(protocol, &mut bytes, Limits::DEFAULT, |writer| {
+            self.write(&mut writer).expect("it is within the limits");
+        });
         bytes
+    }
+
+    /// As it is read back: whoever reads cannot tell one NaN of JSON from another, nor compact's empty maps.
+    pub(crate) fn read_back(self, protocol: Protocol) -> Self {
+        let elements =
+            |values: Vec<Self>| values.into_iter().map(|value| value.read_back(protocol)).collect();
+        match self {
+            Self::Double(bits) if protocol == Protocol::Json && f64::from_bits(bits).is_nan() => {
+                Self::Double(f64::NAN.to_bits())
+            }
+            Self::Map(_, _, entries) if protocol == Protocol::Compact && entries.is_empty() => {
+                Self::Map(TType::I8, TType::I8, entries)
+            }
+            Self::Struct(fields) => {
+                Self::Struct(fields.into_iter().map(|(id, value)| (id, value.read_back(protocol))).collect())
+            }
+            Self::List(element, values) => Self::List(element, elements(values)),
+            Self::Set(element, values) => Self::Set(element, elements(values)),
+            Self::Map(key, value, entries) => {
+                let both = |(key, value): (Self, Self)| (key.read_back(protocol), value.read_back(protocol));
+                Self::Map(key, value, entries.into_iter().map(both).collect())
+            }
+            other => other,
+        }
     }
 
     /// Values of this type, with no more than so many levels below them.
@@ -207,18 +235,31 @@ pub(crate) fn any_ttype() -> impl Strategy<Value = TType> {
     (0..TTYPES.len()).prop_map(|index| TTYPES[index])
 }
 
-/// Messages whose bodies are structs, in the strict form, with their header and body.
+/// Messages of the binary protocol whose bodies are structs, in the strict form, with their header and body.
 pub(crate) fn any_message() -> impl Strategy<Value = (Bytes, MessageHeader<'static>, Tree)> {
+    any_message_of(Protocol::Binary)
+}
+
+/// Messages whose bodies are structs, with their header and body.
+pub(crate) fn any_message_of(
+    protocol: Protocol,
+) -> impl Strategy<Value = (Bytes, MessageHeader<'static>, Tree)> {
     let kind = (1_u8..=4).prop_map(|kind| MessageType::from_u8(kind).expect("there are four"));
-    (any_name(), kind, any::<i32>(), Tree::any_struct()).prop_map(|(name, kind, seqid, body)| {
+    (any_name(), kind, any::<i32>(), Tree::any_struct()).prop_map(move |(name, kind, seqid, body)| {
         let header = MessageHeader { name: name.into(), kind, seqid };
         let mut message = Vec::new();
-        let mut writer = BinaryWriter::new(&mut message, Limits::DEFAULT);
-        writer.message_begin(&header).expect("it is within the limits");
-        body.write(&mut writer).expect("it is within the limits");
-        writer.message_end();
+        with_writer!(protocol, &mut message, Limits::DEFAULT, |writer| {
+            writer.message_begin(&header).expect("it is within the limits");
+            body.write(&mut writer).expect("it is within the limits");
+            writer.message_end();
+        });
         (message.into(), header, body)
     })
+}
+
+/// One of the protocols.
+pub(crate) fn any_protocol() -> impl Strategy<Value = Protocol> {
+    (0..Protocol::ALL.len()).prop_map(|index| Protocol::ALL[index])
 }
 
 fn any_name() -> impl Strategy<Value = String> {

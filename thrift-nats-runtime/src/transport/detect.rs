@@ -3,8 +3,10 @@
 //! | first bytes | what it is |
 //! | --- | --- |
 //! | `80 01` | binary |
+//! | `82` | compact |
+//! | `[` | JSON |
 //! | `00 00 .. ..`, then a name | binary, in the old form: the length of the name |
-//! | a length, then `80` or `00` | the same, framed |
+//! | a length, then `80`, `82`, `[` or `00` | one of these, framed |
 //! | a length, then `0f ff` | header transport |
 //!
 //! A name is an identifier of the IDL: none starts with a byte that stands for something else behind a length.
@@ -76,6 +78,8 @@ pub(super) fn detect(bytes: &[u8], limits: Limits) -> Result<Option<Start>, Deco
 const fn protocol_of(first: u8) -> Option<Protocol> {
     match first {
         0x80 => Some(Protocol::Binary),
+        0x82 => Some(Protocol::Compact),
+        b'[' => Some(Protocol::Json),
         _ => None,
     }
 }

@@ -30,12 +30,16 @@ const MAX_HEADERS: usize = u16::MAX as usize * 4;
 const fn protocol_id(protocol: Protocol) -> u32 {
     match protocol {
         Protocol::Binary => 0,
+        // Apache's number; what a session may speak is checked before.
+        Protocol::Json => 1,
+        Protocol::Compact => 2,
     }
 }
 
 const fn protocol_of(id: u32) -> Option<Protocol> {
     match id {
         0 => Some(Protocol::Binary),
+        2 => Some(Protocol::Compact),
         _ => None,
     }
 }

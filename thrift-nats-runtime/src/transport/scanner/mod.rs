@@ -1,8 +1,14 @@
 //! Finds where a message that is in no frame ends.
 
 mod binary;
+mod compact;
+mod json;
+#[cfg(test)]
+mod tests;
 
 use self::binary::BinaryScanner;
+use self::compact::CompactScanner;
+use self::json::JsonScanner;
 use crate::format::Protocol;
 use crate::protocol::{DecodeError, Limits};
 
@@ -11,12 +17,16 @@ use crate::protocol::{DecodeError, Limits};
 #[derive(Debug)]
 pub(super) enum Scanner {
     Binary(BinaryScanner),
+    Compact(CompactScanner),
+    Json(JsonScanner),
 }
 
 impl Scanner {
     pub(super) fn new(protocol: Protocol, limits: Limits) -> Self {
         match protocol {
             Protocol::Binary => Self::Binary(BinaryScanner::new(limits)),
+            Protocol::Compact => Self::Compact(CompactScanner::new(limits)),
+            Protocol::Json => Self::Json(JsonScanner::new(limits)),
         }
     }
 
@@ -25,6 +35,8 @@ impl Scanner {
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
         match self {
             Self::Binary(scanner) => scanner.scan(bytes),
+            Self::Compact(scanner) => scanner.scan(bytes),
+            Self::Json(scanner) => scanner.scan(bytes),
         }
     }
 }

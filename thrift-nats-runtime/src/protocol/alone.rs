@@ -1,0 +1,91 @@
+//! Values as bytes, without a session: to be stored, or sent in another way.
+
+use bytes::Bytes;
+
+use super::{
+    DecodeError, EncodeError, InputProtocol, Limits, Protocol, TType, Value, with_reader, with_writer,
+};
+
+/// The bytes of a value.
+///
+/// ```
+/// use thrift_nats_runtime::protocol::{Protocol, from_bytes, to_bytes};
+///
+/// let prices = vec![3_i32, 5, 8];
+/// let bytes = to_bytes(Protocol::Compact, &prices)?;
+/// assert_eq!(bytes, [0x35, 6, 10, 16][..]);
+/// assert_eq!(from_bytes::<Vec<i32>>(Protocol::Compact, bytes)?, prices);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// See [`EncodeError`]; the limits are the default ones.
+pub fn to_bytes<T: Value>(protocol: Protocol, value: &T) -> Result<Bytes, EncodeError> {
+    to_bytes_within(protocol, value, Limits::DEFAULT)
+}
+
+/// The bytes of a value, within limits.
+///
+/// # Errors
+/// See [`EncodeError`].
+pub fn to_bytes_within<T: Value>(
+    protocol: Protocol,
+    value: &T,
+    limits: Limits,
+) -> Result<Bytes, EncodeError> {
+    let mut buffer = Vec::with_capacity(256);
+    with_writer!(protocol, &mut buffer, limits, |writer| value.write(&mut writer)?);
+    if buffer.len() > limits.message {
+        return Err(EncodeError::TooLong { what: "message", len: buffer.len(), limit: limits.message });
+    }
+    Ok(buffer.into())
+}
+
+/// The value that is all of `bytes`.
+///
+/// ```
+/// use thrift_nats_runtime::Bytes;
+/// use thrift_nats_runtime::protocol::{Protocol, from_bytes};
+///
+/// let json = r#"["i32", 3, 3, 5, 8]"#;
+/// assert_eq!(from_bytes::<Vec<i32>>(Protocol::Json, json)?, [3, 5, 8]);
+/// let error = from_bytes::<Vec<i32>>(Protocol::Json, r#"["i32", 2, 3, "x"]"#).unwrap_err();
+/// assert_eq!(error.to_string(), "[1]: text is no number");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// See [`DecodeError`], which has the path to the place; the limits are the default ones.
+pub fn from_bytes<T: Value>(protocol: Protocol, bytes: impl Into<Bytes>) -> Result<T, DecodeError> {
+    from_bytes_within(protocol, bytes, Limits::DEFAULT)
+}
+
+/// The value that is all of `bytes`, within limits. Binary values, and long strings of the shared kind, are slices of it.
+///
+/// # Errors
+/// See [`DecodeError`], which has the path to the place.
+pub fn from_bytes_within<T: Value>(
+    protocol: Protocol,
+    bytes: impl Into<Bytes>,
+    limits: Limits,
+) -> Result<T, DecodeError> {
+    let bytes = bytes.into();
+    if bytes.len() > limits.message {
+        let (what, len, limit) = ("message", bytes.len() as u64, limits.message as u64);
+        return Err(super::DecodeErrorKind::TooLong { what, len, limit }.into());
+    }
+    let result = with_reader!(protocol, &bytes, limits, |reader| {
+        T::read(&mut reader).and_then(|value| reader.end().map(|()| value))
+    });
+    result.map_err(|error| match T::TTYPE {
+        TType::Struct => error.in_root(name_of::<T>()),
+        _ => error,
+    })
+}
+
+/// The name of a type without its module.
+fn name_of<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    let plain = name.split('<').next().unwrap_or(name);
+    plain.rsplit(':').next().unwrap_or(plain)
+}

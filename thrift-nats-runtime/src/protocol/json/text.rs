@@ -1,0 +1,146 @@
+//! Strings and binary values as text.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::protocol::DecodeErrorKind;
+
+/// Writes padding, as Python and Go do, whose readers want it; reads what comes with it and without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// What is written for a byte behind a backslash: 0 where it stands as it is, `u` where it is written as a number.
+const ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        escapes[byte] = b'u';
+        byte += 1;
+    }
+    escapes[0x08] = b'b';
+    escapes[0x09] = b't';
+    escapes[0x0a] = b'n';
+    escapes[0x0c] = b'f';
+    escapes[0x0d] = b'r';
+    escapes[b'"' as usize] = b'"';
+    escapes[b'\\' as usize] = b'\\';
+    escapes
+};
+
+pub(super) fn write_string(buffer: &mut Vec<u8>, text: &str) {
+    buffer.reserve(text.len() + 2);
+    buffer.push(b'"');
+    let mut rest = text.as_bytes();
+    while let Some(place) = rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0) {
+        let (plain, from) = rest.split_at(place);
+        buffer.extend_from_slice(plain);
+        let byte = from[0];
+        match ESCAPES[usize::from(byte)] {
+            b'u' => {
+                let hex = |digit: u8| b"0123456789abcdef"[usize::from(digit & 15)];
+                buffer.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte)]);
+            }
+            escape => buffer.extend_from_slice(&[b'\\', escape]),
+        }
+        rest = &from[1..];
+    }
+    buffer.extend_from_slice(rest);
+    buffer.push(b'"');
+}
+
+pub(super) fn write_binary(buffer: &mut Vec<u8>, value: &[u8]) {
+    buffer.push(b'"');
+    let start = buffer.len();
+    // Four for three, and rounded up.
+    buffer.resize(start + value.len().div_ceil(3) * 4, 0);
+    let written = BASE64.encode_slice(value, &mut buffer[start..]).expect("there is room for all of it");
+    buffer.truncate(start + written);
+    buffer.push(b'"');
+}
+
+/// The bytes that stand as Base64 between quotes.
+pub(super) fn read_binary(text: &[u8]) -> Result<Vec<u8>, DecodeErrorKind> {
+    BASE64.decode(text).map_err(|_| DecodeErrorKind::InvalidBase64)
+}
+
+/// How long the string at the start of `bytes` is, without the quote behind it, and whether something is escaped in it;
+/// `None` where it does not end.
+#[inline]
+pub(super) fn len(bytes: &[u8]) -> Option<(usize, bool)> {
+    let mut position = memchr::memchr2(b'"', b'\\', bytes)?;
+    if bytes[position] == b'"' {
+        return Some((position, false));
+    }
+    loop {
+        match bytes.get(position)? {
+            b'"' => return Some((position, true)),
+            // What is behind it is not what ends the string.
+            _ => position += 2,
+        }
+        position += memchr::memchr2(b'"', b'\\', bytes.get(position..)?)?;
+    }
+}
+
+/// The text that stands between quotes.
+pub(super) fn unescape(bytes: &[u8]) -> Result<Cow<'_, str>, DecodeErrorKind> {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(place) = memchr::memchr(b'\\', rest) {
+        let (plain, from) = rest.split_at(place);
+        text.push_str(utf8(plain)?);
+        let (escape, behind) = match from {
+            [_, escape, behind @ ..] => (*escape, behind),
+            _ => return Err(DecodeErrorKind::InvalidEscape),
+        };
+        rest = behind;
+        text.push(match escape {
+            b'"' | b'\\' | b'/' => char::from(escape),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let (c, behind) = unicode(rest).ok_or(DecodeErrorKind::InvalidEscape)?;
+                rest = behind;
+                c
+            }
+            _ => return Err(DecodeErrorKind::InvalidEscape),
+        });
+    }
+    text.push_str(utf8(rest)?);
+    Ok(Cow::Owned(text))
+}
+
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, DecodeErrorKind> {
+    str::from_utf8(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8)
+}
+
+/// The character whose number stands behind `\u`, and what is behind it: two halves, where it does not fit into one.
+fn unicode(bytes: &[u8]) -> Option<(char, &[u8])> {
+    let (first, rest) = hex(bytes)?;
+    if !(0xd800..0xdc00).contains(&first) {
+        return Some((char::from_u32(first)?, rest));
+    }
+    let (second, rest) = hex(rest.strip_prefix(b"\\u")?)?;
+    if !(0xdc00..0xe000).contains(&second) {
+        return None;
+    }
+    Some((char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))?, rest))
+}
+
+fn hex(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (digits, rest) = bytes.split_first_chunk::<4>()?;
+    let mut value = 0;
+    for digit in digits {
+        value = value << 4 | char::from(*digit).to_digit(16)?;
+    }
+    Some((value, rest))
+}

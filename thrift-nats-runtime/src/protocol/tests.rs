@@ -1,0 +1,306 @@
+//! What holds for every protocol.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use allocation_counter::measure;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::binary::tests::Recursive;
+use super::tree::{Mutation, Tree, any_message_of, any_protocol, any_ttype};
+use super::*;
+
+/// The value at the start of `bytes`, and what is left.
+fn read(
+    protocol: Protocol,
+    bytes: &Bytes,
+    ttype: TType,
+    limits: Limits,
+) -> Result<(Tree, usize), DecodeError> {
+    with_reader!(protocol, bytes, limits, |reader| {
+        Tree::read(&mut reader, ttype).map(|tree| (tree, reader.rest().len()))
+    })
+}
+
+/// What is left behind the value at the start of `bytes`.
+fn skip(protocol: Protocol, bytes: &Bytes, ttype: TType, limits: Limits) -> Result<usize, DecodeError> {
+    with_reader!(protocol, bytes, limits, |reader| reader.skip(ttype).map(|()| reader.rest().len()))
+}
+
+fn write(protocol: Protocol, tree: &Tree, limits: Limits) -> Result<Bytes, EncodeError> {
+    let mut bytes = Vec::new();
+    with_writer!(protocol, &mut bytes, limits, |writer| tree.write(&mut writer))?;
+    Ok(bytes.into())
+}
+
+/// Reads the bytes as this type, within a small multiple of their length: what is reserved before the elements are there
+/// is 16 KiB a level at most.
+fn read_within_bounds<T: Value>(protocol: Protocol, bytes: &Bytes) {
+    let info = measure(|| {
+        let _ = with_reader!(protocol, bytes, Limits::DEFAULT, |reader| T::read(&mut reader));
+    });
+    let most = 64 * bytes.len() as u64 + 17 * 1024 * Limits::DEFAULT.depth as u64;
+    assert!(info.bytes_max <= most, "{} bytes for {}", info.bytes_max, bytes.len());
+}
+
+fn read_as_every_type(protocol: Protocol, bytes: &Bytes) {
+    read_within_bounds::<Recursive>(protocol, bytes);
+    read_within_bounds::<Vec<String>>(protocol, bytes);
+    read_within_bounds::<Vec<Vec<Bytes>>>(protocol, bytes);
+    read_within_bounds::<Vec<HashMap<bool, HashSet<i8>>>>(protocol, bytes);
+    read_within_bounds::<HashMap<i32, Vec<Vec<Uuid>>>>(protocol, bytes);
+    read_within_bounds::<BTreeMap<String, Vec<f64>>>(protocol, bytes);
+}
+
+/// So many structs or containers in each other.
+fn nested(outer: TType, levels: usize) -> Tree {
+    (1..levels).fold(Tree::Struct(vec![]), |inner, _| match outer {
+        TType::List => Tree::List(inner.ttype(), vec![inner]),
+        TType::Set => Tree::Set(inner.ttype(), vec![inner]),
+        TType::Map => Tree::Map(TType::I8, inner.ttype(), vec![(Tree::I8(0), inner)]),
+        _ => Tree::Struct(vec![(1, inner)]),
+    })
+}
+
+#[test]
+fn nesting_is_bounded_for_what_is_read_skipped_and_written() {
+    let limits = Limits::DEFAULT.with_depth(10);
+    for protocol in Protocol::ALL.iter().copied() {
+        for outer in [TType::Struct, TType::List, TType::Set, TType::Map] {
+            for (levels, error) in [(10, false), (11, true)] {
+                let tree = nested(outer, levels);
+                let bytes = Bytes::from(tree.bytes(protocol));
+                let too_deep = DecodeError::from(DecodeErrorKind::TooDeep { limit: 10 });
+                let expected = if error { Err(too_deep) } else { Ok(0) };
+                let read = read(protocol, &bytes, tree.ttype(), limits).map(|(_, left)| left);
+                assert_eq!(read, expected, "{levels} levels of {outer}");
+                assert_eq!(skip(protocol, &bytes, tree.ttype(), limits), expected, "{levels} of {outer}");
+                assert_eq!(write(protocol, &tree, limits).is_err(), error, "{levels} levels of {outer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn depth_bombs_are_refused() {
+    for protocol in Protocol::ALL.iter().copied() {
+        for outer in [TType::Struct, TType::List, TType::Set, TType::Map] {
+            let (shorter, longer) = (nested(outer, 10).bytes(protocol), nested(outer, 11).bytes(protocol));
+            // What a level adds in front.
+            let len = longer.iter().zip(&shorter).take_while(|(a, b)| a == b).count().min(shorter.len());
+            let level = &longer[..len.max(1)];
+            let bomb = Bytes::from(level.repeat(200_000));
+            let mut kinds = Vec::new();
+            let info = measure(|| {
+                kinds.push(read(protocol, &bomb, outer, Limits::DEFAULT).map(drop));
+                kinds.push(skip(protocol, &bomb, outer, Limits::DEFAULT).map(drop));
+            });
+            assert!(kinds.iter().all(Result::is_err), "{protocol} {outer}");
+            assert!(info.bytes_max < 100_000, "{} bytes", info.bytes_max);
+        }
+    }
+}
+
+#[test]
+fn every_limit_holds() {
+    let limits = Limits::DEFAULT.with_string(3).with_container(3);
+    let elements = |len| vec![Tree::I8(1); len];
+    let entries = |len: i8| (0..len).map(|key| (Tree::I8(key), Tree::I8(1))).collect();
+    for protocol in Protocol::ALL.iter().copied() {
+        for (tree, what) in [
+            (Tree::String(vec![b'a'; 3]), None),
+            (Tree::String(vec![b'a'; 4]), Some("binary")),
+            (Tree::List(TType::I8, elements(3)), None),
+            (Tree::List(TType::I8, elements(4)), Some("list")),
+            (Tree::Set(TType::I8, elements(4)), Some("set")),
+            (Tree::Map(TType::I8, TType::I8, entries(3)), None),
+            (Tree::Map(TType::I8, TType::I8, entries(4)), Some("map")),
+        ] {
+            let bytes = Bytes::from(tree.bytes(protocol));
+            let read = read(protocol, &bytes, tree.ttype(), limits).map(drop);
+            let written = write(protocol, &tree, limits).map(drop);
+            match what {
+                None => {
+                    assert_eq!(read, Ok(()));
+                    assert_eq!(written, Ok(()));
+                    assert_eq!(skip(protocol, &bytes, tree.ttype(), limits), Ok(0));
+                }
+                Some(what) => {
+                    assert_eq!(read, Err(DecodeErrorKind::TooLong { what, len: 4, limit: 3 }.into()));
+                    assert_eq!(written, Err(EncodeError::TooLong { what, len: 4, limit: 3 }));
+                    if what != "binary" {
+                        assert!(skip(protocol, &bytes, tree.ttype(), limits).is_err(), "{protocol} {what}");
+                    }
+                }
+            }
+        }
+        let name = |len: usize| {
+            let header = MessageHeader { name: "n".repeat(len).into(), kind: MessageType::Call, seqid: 1 };
+            let mut message = Vec::new();
+            with_writer!(protocol, &mut message, Limits::DEFAULT, |writer| {
+                writer.message_begin(&header).unwrap();
+            });
+            let message = Bytes::from(message);
+            with_reader!(protocol, &message, Limits::DEFAULT.with_name(3), |reader| {
+                reader.message_begin().map(drop).map_err(|error| error.kind().clone())
+            })
+        };
+        assert_eq!(name(3), Ok(()));
+        assert_eq!(name(4), Err(DecodeErrorKind::TooLong { what: "message name", len: 4, limit: 3 }));
+        let long = Err(DecodeErrorKind::TooLong { what: "message name", len: 1 << 20, limit: 3 });
+        assert_eq!(name(1 << 20), long);
+    }
+}
+
+#[test]
+fn a_million_empty_structs_take_little_more_than_themselves() {
+    let tree = Tree::List(TType::Struct, vec![Tree::Struct(vec![]); 1_000_000]);
+    for protocol in Protocol::ALL.iter().copied() {
+        let bytes = Bytes::from(tree.bytes(protocol));
+        assert_eq!(skip(protocol, &bytes, TType::List, Limits::DEFAULT), Ok(0));
+        read_within_bounds::<Vec<Recursive>>(protocol, &bytes);
+    }
+}
+
+#[test]
+fn text_that_is_none_is_refused() {
+    for protocol in Protocol::ALL.iter().copied() {
+        let mut bytes = Vec::new();
+        with_writer!(protocol, &mut bytes, Limits::DEFAULT, |writer| writer.string("abc").unwrap());
+        let place = bytes.iter().position(|byte| *byte == b'b').unwrap();
+        bytes[place] = 0xff;
+        let error = from_bytes::<String>(protocol, bytes).expect_err("it is no text");
+        assert_eq!(*error.kind(), DecodeErrorKind::InvalidUtf8);
+    }
+}
+
+#[test]
+fn bytes_behind_a_value_are_refused() {
+    for protocol in Protocol::ALL.iter().copied() {
+        let bytes = to_bytes(protocol, &vec![1_i32]).unwrap();
+        let more = [&bytes, &b"xy"[..]].concat();
+        let error = from_bytes::<Vec<i32>>(protocol, more).expect_err("there is more");
+        assert_eq!(*error.kind(), DecodeErrorKind::TrailingBytes(2));
+    }
+}
+
+#[test]
+fn an_error_says_where_it_is() {
+    for protocol in Protocol::ALL.iter().copied() {
+        let tree = Tree::Struct(vec![(
+            1,
+            Tree::List(
+                TType::Struct,
+                vec![Tree::Struct(vec![]), Tree::Struct(vec![(1, Tree::List(TType::I8, vec![Tree::I8(1)]))])],
+            ),
+        )]);
+        let error = from_bytes::<Recursive>(protocol, tree.bytes(protocol)).expect_err("no structs");
+        assert_eq!(error.to_string(), "Recursive[1]: expected struct, found i8");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_read_back(
+        (protocol, (bytes, written, body)) in any_protocol().prop_flat_map(|it| (Just(it), any_message_of(it))),
+    ) {
+        with_reader!(protocol, &bytes, Limits::DEFAULT, |reader| {
+            prop_assert_eq!(reader.message_begin().unwrap(), written.clone());
+            prop_assert_eq!(Tree::read(&mut reader, TType::Struct).unwrap(), body.read_back(protocol));
+            prop_assert_eq!(reader.message_end(), Ok(()));
+        });
+        prop_assert_eq!(peek_seqid(protocol, &bytes), Some(written.seqid));
+    }
+
+    #[test]
+    fn what_is_written_is_skipped_to_its_end(
+        tree in Tree::any_struct(),
+        protocol in any_protocol(),
+        behind in vec(any::<u8>(), 0..9),
+    ) {
+        let bytes = Bytes::from([tree.bytes(protocol), behind.clone()].concat());
+        let (ttype, limits) = (tree.ttype(), Limits::DEFAULT);
+        prop_assert_eq!(skip(protocol, &bytes, ttype, limits), Ok(behind.len()));
+        prop_assert_eq!(read(protocol, &bytes, ttype, limits), Ok((tree.read_back(protocol), behind.len())));
+    }
+
+    #[test]
+    fn every_value_alone_is_read_back(tree in Tree::any(), protocol in any_protocol()) {
+        let bytes = Bytes::from(tree.bytes(protocol));
+        let (ttype, limits) = (tree.ttype(), Limits::DEFAULT);
+        prop_assert_eq!(skip(protocol, &bytes, ttype, limits), Ok(0));
+        prop_assert_eq!(read(protocol, &bytes, ttype, limits), Ok((tree.read_back(protocol), 0)));
+    }
+
+    #[test]
+    fn every_truncation_is_an_error(tree in Tree::any_struct(), protocol in any_protocol()) {
+        let bytes = Bytes::from(tree.bytes(protocol));
+        for len in 0..bytes.len() {
+            let cut = bytes.slice(..len);
+            prop_assert!(read(protocol, &cut, TType::Struct, Limits::DEFAULT).is_err());
+            prop_assert!(skip(protocol, &cut, TType::Struct, Limits::DEFAULT).is_err());
+        }
+    }
+
+    #[test]
+    fn strings_are_read_back(strings in vec(any::<String>(), 0..8), protocol in any_protocol()) {
+        let bytes = to_bytes(protocol, &strings).unwrap();
+        prop_assert_eq!(from_bytes::<Vec<String>>(protocol, bytes).unwrap(), strings);
+    }
+
+    #[test]
+    fn doubles_are_read_back(numbers in vec(any::<f64>(), 0..8), protocol in any_protocol()) {
+        let bytes = to_bytes(protocol, &numbers).unwrap();
+        prop_assert_eq!(from_bytes::<Vec<f64>>(protocol, bytes).unwrap(), numbers);
+    }
+
+    #[test]
+    fn any_change_to_a_struct_is_read_or_refused(
+        tree in Tree::any_struct(),
+        protocol in any_protocol(),
+        mutations in vec(Mutation::any(), 1..5),
+    ) {
+        let mut bytes = tree.bytes(protocol);
+        mutations.into_iter().for_each(|mutation| mutation.apply(&mut bytes));
+        let bytes = Bytes::from(bytes);
+        let _ = peek_seqid(protocol, &bytes);
+        let read = read(protocol, &bytes, TType::Struct, Limits::DEFAULT);
+        let skipped = skip(protocol, &bytes, TType::Struct, Limits::DEFAULT);
+        match (read, skipped) {
+            (Ok((_, left)), skipped) => prop_assert_eq!(skipped, Ok(left)),
+            // JSON does not look into strings that it skips.
+            (Err(_), Ok(_)) => prop_assert_eq!(protocol, Protocol::Json),
+            (Err(_), Err(_)) => {}
+        }
+        read_as_every_type(protocol, &bytes);
+    }
+
+    #[test]
+    fn any_change_to_a_container_is_read_or_refused(
+        tree in any_ttype().prop_flat_map(|ttype| Tree::any_of(ttype, 3)),
+        protocol in any_protocol(),
+        mutations in vec(Mutation::any(), 1..5),
+    ) {
+        let mut bytes = tree.bytes(protocol);
+        mutations.into_iter().for_each(|mutation| mutation.apply(&mut bytes));
+        read_as_every_type(protocol, &bytes.into());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(
+        bytes in vec(any::<u8>(), 0..200),
+        protocol in any_protocol(),
+        ttype in any_ttype(),
+    ) {
+        let bytes = Bytes::from(bytes);
+        let read = read(protocol, &bytes, ttype, Limits::DEFAULT).map(|(_, left)| left);
+        if let Ok(left) = read {
+            prop_assert_eq!(skip(protocol, &bytes, ttype, Limits::DEFAULT), Ok(left));
+        }
+        let _ = with_reader!(protocol, &bytes, Limits::DEFAULT, |reader| reader.message_begin().map(drop));
+        let _ = peek_seqid(protocol, &bytes);
+        read_as_every_type(protocol, &bytes);
+    }
+}

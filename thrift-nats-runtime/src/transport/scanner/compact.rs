@@ -1,0 +1,261 @@
+//! Finds where a message of the compact protocol ends, without decoding it.
+
+use crate::protocol::compact::{PROTOCOL_ID, VERSION, read_varint, type_of};
+use crate::protocol::{DecodeError, DecodeErrorKind, Limits, MessageType, TType};
+
+/// What the scanner expects next.
+#[derive(Clone, Copy, Debug)]
+enum Frame {
+    /// The two bytes in front.
+    Start,
+    /// The seqid.
+    Seqid,
+    /// The name.
+    Name,
+    /// A field, or the end of the struct.
+    Struct,
+    /// The id of a field, where it is written out.
+    Id(TType),
+    /// A value that is no field of type `bool`.
+    Value(TType),
+    /// This many elements.
+    List { element: TType, left: usize },
+    /// This many entries; or, if `value_next`, one more value first.
+    Map { key: TType, value: TType, left: usize, value_next: bool },
+}
+
+/// The state of the search for the end of one message.
+#[derive(Debug)]
+pub(in crate::transport) struct CompactScanner {
+    /// How far the scanner has got. May lie behind the bytes that have arrived, where a length has been read.
+    position: usize,
+    /// What is open, the innermost last. Empty when the message is complete.
+    open: Vec<Frame>,
+    /// How many structs and containers are open.
+    depth: usize,
+    limits: Limits,
+}
+
+impl CompactScanner {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { position: 0, open: vec![Frame::Start], depth: 0, limits }
+    }
+
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
+        while let Some(frame) = self.open.pop() {
+            let rest = bytes.get(self.position..).unwrap_or_default();
+            if !self.step(frame, rest)? {
+                return Ok(None);
+            }
+            if self.position > self.limits.message {
+                let (len, limit) = (self.position as u64, self.limits.message as u64);
+                return Err(DecodeErrorKind::TooLong { what: "message", len, limit }.into());
+            }
+        }
+        // What ends a message is the end of its body, a byte that was looked at.
+        let len = self.position;
+        self.position = 0;
+        self.depth = 0;
+        self.open.push(Frame::Start);
+        Ok(Some(len))
+    }
+
+    /// Takes one step; false where that needs more bytes: then the frame is open again.
+    fn step(&mut self, frame: Frame, rest: &[u8]) -> Result<bool, DecodeError> {
+        let Some(first) = rest.first() else {
+            self.open.push(frame);
+            return Ok(false);
+        };
+        let done = match frame {
+            Frame::Start => {
+                if *first != PROTOCOL_ID {
+                    return Err(DecodeErrorKind::NotAMessage(*first).into());
+                }
+                match rest.get(1) {
+                    None => false,
+                    Some(second) if second & 0x1f != VERSION => {
+                        return Err(
+                            DecodeErrorKind::UnknownVersion(u16::from_be_bytes([*first, *second])).into()
+                        );
+                    }
+                    Some(second) => {
+                        let kind = second >> 5;
+                        MessageType::from_u8(kind).ok_or(DecodeErrorKind::UnknownMessageType(kind))?;
+                        self.position += 2;
+                        self.open.push(Frame::Seqid);
+                        true
+                    }
+                }
+            }
+            Frame::Seqid => {
+                self.varint(rest, 32)? && {
+                    self.open.push(Frame::Name);
+                    true
+                }
+            }
+            Frame::Name => {
+                self.slice("message name", rest, self.limits.name)? && {
+                    self.enter(Frame::Struct)?;
+                    true
+                }
+            }
+            Frame::Struct => {
+                self.position += 1;
+                if *first == 0 {
+                    self.depth -= 1;
+                } else {
+                    self.open.push(frame);
+                    let ttype = ttype(first & 0x0f)?;
+                    if first >> 4 == 0 {
+                        self.open.push(Frame::Id(ttype));
+                    } else if ttype != TType::Bool {
+                        self.open.push(Frame::Value(ttype));
+                    }
+                }
+                true
+            }
+            Frame::Id(ttype) => {
+                self.varint(rest, 32)? && {
+                    if ttype != TType::Bool {
+                        self.open.push(Frame::Value(ttype));
+                    }
+                    true
+                }
+            }
+            Frame::Value(ttype) => self.value(ttype, rest)?,
+            Frame::List { left: 0, .. } | Frame::Map { left: 0, value_next: false, .. } => {
+                self.depth -= 1;
+                true
+            }
+            Frame::List { element, left } => {
+                self.open.push(Frame::List { element, left: left - 1 });
+                self.open.push(Frame::Value(element));
+                true
+            }
+            Frame::Map { value, value_next: true, key, left } => {
+                self.open.push(Frame::Map { key, value, left, value_next: false });
+                self.open.push(Frame::Value(value));
+                true
+            }
+            Frame::Map { key, value, left, value_next: false } => {
+                self.open.push(Frame::Map { key, value, left: left - 1, value_next: true });
+                self.open.push(Frame::Value(key));
+                true
+            }
+        };
+        if !done {
+            self.open.push(frame);
+        }
+        Ok(done)
+    }
+
+    fn value(&mut self, ttype: TType, rest: &[u8]) -> Result<bool, DecodeError> {
+        match ttype {
+            TType::Bool | TType::I8 => self.position += 1,
+            TType::Double => self.position += 8,
+            TType::Uuid => self.position += 16,
+            TType::I16 | TType::I32 => return self.varint(rest, 32),
+            TType::I64 => return self.varint(rest, 64),
+            TType::String => return self.slice("string", rest, self.limits.string),
+            TType::Struct => self.enter(Frame::Struct)?,
+            TType::List | TType::Set => {
+                let Some((header, rest)) = rest.split_first() else { return Ok(false) };
+                let (left, len) = match header >> 4 {
+                    15 => match self.length(ttype.name(), rest, self.limits.container)? {
+                        Some(found) => found,
+                        None => return Ok(false),
+                    },
+                    short => {
+                        self.check(ttype.name(), short.into(), self.limits.container)?;
+                        (short.into(), 0)
+                    }
+                };
+                self.position += 1 + len;
+                if left > 0 {
+                    self.elements(self::ttype(header & 0x0f)?, left)?;
+                }
+            }
+            TType::Map => {
+                let Some((left, len)) = self.length("map", rest, self.limits.container)? else {
+                    return Ok(false);
+                };
+                if left == 0 {
+                    self.position += len;
+                    return Ok(true);
+                }
+                let Some(types) = rest.get(len) else { return Ok(false) };
+                let (key, value) = (self::ttype(types >> 4)?, self::ttype(types & 0x0f)?);
+                self.position += len + 1;
+                self.enter(Frame::Map { key, value, left, value_next: false })?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Passes over what is always of one size, and opens the rest.
+    fn elements(&mut self, element: TType, left: usize) -> Result<(), DecodeError> {
+        let size = match element {
+            TType::Bool | TType::I8 => 1,
+            TType::Double => 8,
+            TType::Uuid => 16,
+            TType::I16
+            | TType::I32
+            | TType::I64
+            | TType::String
+            | TType::Struct
+            | TType::List
+            | TType::Set
+            | TType::Map => return self.enter(Frame::List { element, left }),
+        };
+        self.position += left * size;
+        Ok(())
+    }
+
+    fn enter(&mut self, frame: Frame) -> Result<(), DecodeError> {
+        if self.depth == self.limits.depth {
+            return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
+        }
+        self.depth += 1;
+        self.open.push(frame);
+        Ok(())
+    }
+
+    fn varint(&mut self, rest: &[u8], bits: u32) -> Result<bool, DecodeError> {
+        let found = read_varint(rest, bits)?;
+        self.position += found.map_or(0, |(_, len)| len);
+        Ok(found.is_some())
+    }
+
+    fn slice(&mut self, what: &'static str, rest: &[u8], limit: usize) -> Result<bool, DecodeError> {
+        let found = self.length(what, rest, limit)?;
+        self.position += found.map_or(0, |(len, size)| len + size);
+        Ok(found.is_some())
+    }
+
+    /// A length, and how many bytes it takes itself.
+    fn length(
+        &self,
+        what: &'static str,
+        rest: &[u8],
+        limit: usize,
+    ) -> Result<Option<(usize, usize)>, DecodeError> {
+        let Some((len, size)) = read_varint(rest, 32)? else { return Ok(None) };
+        if len > i32::MAX as u64 {
+            return Err(DecodeErrorKind::NegativeLength { what, len: (len as i32).into() }.into());
+        }
+        self.check(what, len as usize, limit)?;
+        Ok(Some((len as usize, size)))
+    }
+
+    fn check(&self, what: &'static str, len: usize, limit: usize) -> Result<(), DecodeError> {
+        let limit = limit.min(self.limits.message);
+        if len > limit {
+            return Err(DecodeErrorKind::TooLong { what, len: len as u64, limit: limit as u64 }.into());
+        }
+        Ok(())
+    }
+}
+
+fn ttype(number: u8) -> Result<TType, DecodeError> {
+    type_of(number).ok_or_else(|| DecodeErrorKind::UnknownType(number).into())
+}

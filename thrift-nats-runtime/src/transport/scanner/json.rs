@@ -1,0 +1,73 @@
+//! Finds where a message of the JSON protocol ends, without decoding it.
+
+use crate::protocol::{DecodeError, DecodeErrorKind, Limits};
+
+/// The state of the search for the end of one message: an array, and all that is open in it.
+#[derive(Debug)]
+pub(in crate::transport) struct JsonScanner {
+    /// How far the scanner has got.
+    position: usize,
+    /// How many brackets and braces are open.
+    open: usize,
+    text: Text,
+    limits: Limits,
+}
+
+/// Where the scanner stands in a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Text {
+    Outside,
+    Inside,
+    /// Behind a backslash.
+    Escaped,
+}
+
+impl JsonScanner {
+    pub(super) const fn new(limits: Limits) -> Self {
+        Self { position: 0, open: 0, text: Text::Outside, limits }
+    }
+
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
+        let most = bytes.len().min(self.limits.message);
+        while let Some(rest) = bytes.get(self.position..most)
+            && let Some(byte) = rest.first()
+        {
+            match (self.text, byte) {
+                (Text::Escaped, _) => self.text = Text::Inside,
+                (Text::Inside, b'"') => self.text = Text::Outside,
+                (Text::Inside, b'\\') => self.text = Text::Escaped,
+                (Text::Inside, _) => {
+                    self.position += memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    continue;
+                }
+                (Text::Outside, b'"') => self.text = Text::Inside,
+                (Text::Outside, b'[' | b'{') => {
+                    self.open += 1;
+                    // A level of nesting opens two: `{"1":{` and `["i32","i32",1,{`; and the message is one.
+                    if self.open > self.limits.depth.saturating_mul(2).saturating_add(1) {
+                        return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
+                    }
+                }
+                (Text::Outside, b']' | b'}') => match self.open.checked_sub(1) {
+                    Some(0) => {
+                        let len = self.position + 1;
+                        *self = Self::new(self.limits);
+                        return Ok(Some(len));
+                    }
+                    Some(open) => self.open = open,
+                    None => return Err(DecodeErrorKind::NotAMessage(*byte).into()),
+                },
+                (Text::Outside, _) if self.open == 0 => {
+                    return Err(DecodeErrorKind::NotAMessage(*byte).into());
+                }
+                (Text::Outside, _) => {}
+            }
+            self.position += 1;
+        }
+        if bytes.len() > self.limits.message {
+            let (len, limit) = (bytes.len() as u64, self.limits.message as u64);
+            return Err(DecodeErrorKind::TooLong { what: "message", len, limit }.into());
+        }
+        Ok(None)
+    }
+}
