@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use crate::BoxError;
+use thrift_nats_runtime::Client;
+
+use crate::{BoxError, Format};
 use thrift_nats_examples::tutorial::{CalculatorCalculateError, CalculatorClient, Operation, Work};
 
-pub(crate) async fn run(nats: &async_nats::Client, subject: &str) -> Result<(), BoxError> {
-    let calculator = CalculatorClient::connect(nats, subject).await?;
+pub(crate) async fn run(nats: &async_nats::Client, subject: &str, format: Format) -> Result<(), BoxError> {
+    let Format { protocol, transport } = format;
+    let client = Client::builder(nats, subject).protocol(protocol).transport(transport).connect().await?;
+    let calculator = CalculatorClient::new(client);
 
     calculator.ping().await?;
     println!("ping()");

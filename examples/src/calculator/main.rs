@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use thrift_nats_runtime::{Protocol, Transport};
 use thrift_nats_tests::NatsServer;
 
 /// The calculator of the Thrift tutorial, over NATS.
@@ -22,9 +23,30 @@ enum Command {
     /// Serve until Ctrl-C; without a NATS server that is named, start one
     Server(Common),
     /// Make some calls to a server, and print what they gave
-    Client(Common),
+    Client {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Both in one go; without a NATS server that is named, start one
-    Demo(Common),
+    Demo {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// What the client speaks; the server finds out by itself, and serves all.
+#[derive(Clone, Copy, Debug, Args)]
+struct Format {
+    /// How values are written: binary, compact, json
+    #[arg(long, value_name = "NAME", default_value_t)]
+    protocol: Protocol,
+    /// How messages are told apart: buffered, framed, header
+    #[arg(long, value_name = "NAME", default_value_t)]
+    transport: Transport,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -46,8 +68,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Server(common) => serve(&common).await,
-        Command::Client(common) => call(&common).await,
-        Command::Demo(common) => demo(&common).await,
+        Command::Client { common, format } => call(&common, format).await,
+        Command::Demo { common, format } => demo(&common, format).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,16 +90,16 @@ async fn serve(common: &Common) -> Result<(), BoxError> {
     Ok(server.drain(Duration::from_secs(10)).await?)
 }
 
-async fn call(common: &Common) -> Result<(), BoxError> {
+async fn call(common: &Common, format: Format) -> Result<(), BoxError> {
     let url = common.nats.as_deref().filter(|url| !url.is_empty()).unwrap_or("nats://localhost:4222");
-    client::run(&connect(url).await?, &common.subject).await
+    client::run(&connect(url).await?, &common.subject, format).await
 }
 
-async fn demo(common: &Common) -> Result<(), BoxError> {
+async fn demo(common: &Common, format: Format) -> Result<(), BoxError> {
     let (url, _started) = nats_server(common)?;
     let nats = connect(&url).await?;
     let server = server::start(&nats, common).await?;
-    client::run(&nats, &common.subject).await?;
+    client::run(&nats, &common.subject, format).await?;
     Ok(server.drain(Duration::from_secs(10)).await?)
 }
 

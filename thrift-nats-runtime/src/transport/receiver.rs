@@ -157,7 +157,7 @@ mod tests {
 
     use super::super::{begin_frame, end_frame};
     use super::*;
-    use crate::protocol::tree::any_message;
+    use crate::protocol::tree::{any_message_of, any_protocol};
 
     fn detecting() -> Receiver {
         Receiver::detecting(ProtocolSet::ALL, Limits::DEFAULT)
@@ -225,7 +225,10 @@ mod tests {
 
     /// A message in what a transport puts around it.
     fn framed(transport: Transport, message: &[u8], headers: &Headers) -> Vec<u8> {
-        let format = WireFormat { transport, ..WireFormat::default() };
+        framed_as(WireFormat { transport, ..WireFormat::default() }, message, headers)
+    }
+
+    fn framed_as(format: WireFormat, message: &[u8], headers: &Headers) -> Vec<u8> {
         let mut frame = Vec::new();
         begin_frame(&mut frame, format, 7, headers, Limits::DEFAULT).unwrap();
         frame.extend_from_slice(message);
@@ -309,12 +312,52 @@ mod tests {
         assert!(matches!(error, Some(DecodeErrorKind::TooLong { what: "frame", .. })), "{error:?}");
     }
 
+    /// A frame with headers, around these and the call.
+    fn header_frame(words: u16, headers: &[u8]) -> Vec<u8> {
+        let behind = [&[0x0f, 0xff, 0, 0, 0, 0, 0, 7][..], &words.to_be_bytes(), headers, &CALL].concat();
+        [&(behind.len() as u32).to_be_bytes()[..], &behind].concat()
+    }
+
+    #[test]
+    fn headers_that_are_none_are_refused() {
+        use DecodeErrorKind::*;
+        let error = |words, headers: &[u8]| receive(&mut detecting(), &header_frame(words, headers)).1;
+        assert_eq!(error(1, &[0, 0, 0, 0]), None);
+        assert_eq!(error(1, &[9, 0, 0, 0]), Some(UnknownProtocol(9)));
+        assert_eq!(error(1, &[2, 0, 0, 0]), None, "what stands there is for the reader to find");
+        assert_eq!(error(1, &[0, 1, 3, 0]), Some(UnknownTransform(3)));
+        assert_eq!(error(1, &[0, 0, 7, 9]), None, "an unknown block");
+        assert_eq!(error(1, &[0, 0, 1, 2]), Some(UnexpectedEnd));
+        let what = "header";
+        assert_eq!(error(2, &[0, 0, 1, 1, 0x7f, 0, 0, 0]), Some(LengthBeyondEnd { what, len: 127 }));
+        assert_eq!(error(2, &[0, 0, 1, 1, 1, 0xff, 1, b'a']), Some(InvalidUtf8));
+        assert_eq!(error(2, &[0x80, 0x80, 0x80, 0x80, 0x10, 0, 0, 0]), Some(InvalidVarint));
+        assert_eq!(error(0, &[]), Some(UnexpectedEnd));
+        let beyond = LengthBeyondEnd { what: "headers", len: 400 };
+        assert_eq!(error(100, &[0, 0, 0, 0]), Some(beyond));
+        let long = TooLong { what: "headers", len: 65_540, limit: 65_536 };
+        assert_eq!(error(16_385, &[0, 0, 0, 0]), Some(long));
+        let mut count = vec![0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f];
+        count.resize(64, 0);
+        let info = measure(|| assert_eq!(error(16, &count), Some(UnexpectedEnd)));
+        assert!(info.bytes_max < 10_000, "{} bytes", info.bytes_max);
+        for len in 6..18 {
+            let mut frame = header_frame(1, &[0, 0, 0, 0]);
+            frame.truncate(len);
+            frame[..4].copy_from_slice(&(len as u32 - 4).to_be_bytes());
+            assert!(receive(&mut detecting(), &frame).1.is_some(), "{len}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn any_messages_come_out_as_they_went_in(
-            messages in vec(any_message().prop_map(|(message, _, _)| message), 0..6),
+            (protocol, messages) in any_protocol().prop_flat_map(|protocol| {
+                let message = any_message_of(protocol).prop_map(|(message, _, _)| message);
+                (Just(protocol), vec(message, 0..6))
+            }),
             transports in vec((0..Transport::ALL.len()).prop_map(|index| Transport::ALL[index]), 6),
             headers in vec((any::<String>(), any::<String>()), 0..4),
             steps in vec(1_usize..100, 1..10),
@@ -322,13 +365,21 @@ mod tests {
             let mut some = Headers::default();
             headers.into_iter().for_each(|(name, value)| some.insert(name, value));
             let none = Headers::default();
+            let transports = match protocol {
+                Protocol::Json => vec![transports[0]; 6],
+                Protocol::Binary | Protocol::Compact => transports,
+            };
             let mut stream = Vec::new();
             let mut formats = Vec::new();
             for (message, transport) in messages.iter().zip(&transports) {
                 let transport = if *transport == Transport::Header { *transport } else { transports[0] };
-                let headers = if transport == Transport::Header { &some } else { &none };
-                stream.extend(framed(transport, message, headers));
-                formats.push((transport, headers.clone()));
+                let mut format = WireFormat { protocol, transport };
+                if format.check().is_err() {
+                    format.transport = Transport::Framed;
+                }
+                let headers = if format.transport == Transport::Header { &some } else { &none };
+                stream.extend(framed_as(format, message, headers));
+                formats.push((format, headers.clone()));
             }
             let mut transport = detecting();
             let (mut out, mut rest) = (Vec::new(), &stream[..]);
@@ -341,10 +392,31 @@ mod tests {
                 rest = behind;
             }
             let found: Vec<_> =
-                out.iter().map(|frame| (frame.format.transport, frame.headers.clone())).collect();
+                out.iter().map(|frame| (frame.format, frame.headers.clone())).collect();
             prop_assert_eq!(found, formats);
             prop_assert_eq!(out.into_iter().map(|frame| frame.payload).collect::<Vec<_>>(), messages);
             prop_assert!(transport.partial.is_empty());
+        }
+
+        #[test]
+        fn any_bytes_are_messages_or_refused(
+            mut bytes in vec(any::<u8>(), 0..300),
+            start in prop::sample::select(vec![
+                &b""[..], &[0x80, 1], &[0x82, 0x21], b"[1,", &[0, 0, 0, 40, 0x80], &[0, 0, 0, 40, 0x82],
+                &[0, 0, 0, 40, 0x0f, 0xff, 0, 0, 0, 0, 0, 0, 0, 2], &[0, 0, 0, 40, b'['],
+            ]),
+            step in 1_usize..100,
+        ) {
+            bytes.splice(0..0, start.iter().copied());
+            let info = measure(|| {
+                let mut receiver = detecting();
+                for chunk in bytes.chunks(step) {
+                    if receiver.receive(Bytes::copy_from_slice(chunk), drop).is_err() {
+                        break;
+                    }
+                }
+            });
+            prop_assert!(info.bytes_max < 30_000, "{} bytes", info.bytes_max);
         }
     }
 }
