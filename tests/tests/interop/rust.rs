@@ -126,7 +126,7 @@ impl RustCaller {
 }
 
 async fn connect(url: &str, wire: Wire) -> Client {
-    let (protocol, transport) = wire.in_rust().unwrap();
+    let (protocol, transport) = wire.in_rust();
     let nats = async_nats::connect(url).await.unwrap();
     Client::builder(&nats, "calculator").protocol(protocol).transport(transport).connect().await.unwrap()
 }

@@ -70,7 +70,7 @@ impl Pair {
     }
 }
 
-/// Runs a rule in a pairing: in all that both sides speak, or in the usual one.
+/// Runs a rule in a pairing, in each of these.
 async fn hold(
     languages: (Language, Language),
     wires: impl Iterator<Item = Wire>,
@@ -78,8 +78,7 @@ async fn hold(
     rule: impl AsyncFn(Pair),
 ) {
     let Some(peer) = GoPeer::or_skip() else { return };
-    let with_rust = languages.0 == Language::Rust || languages.1 == Language::Rust;
-    for wire in wires.filter(|wire| wire.in_rust().is_some() || !with_rust) {
+    for wire in wires {
         println!("{wire}");
         rule(Pair::start(peer, languages, wire, heartbeat).await).await;
     }

@@ -15,16 +15,16 @@ impl Wire {
     /// What there is unless something else is said.
     pub(crate) const USUAL: Self = Self { protocol: "binary", transport: "buffered" };
 
-    /// All that Go speaks.
+    /// All that both languages speak.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         ["binary", "compact", "json"]
             .into_iter()
             .flat_map(|protocol| ["buffered", "framed"].map(|transport| Self { protocol, transport }))
     }
 
-    /// The same for Rust, if it speaks it too.
-    pub(crate) fn in_rust(self) -> Option<(Protocol, Transport)> {
-        Some((self.protocol.parse().ok()?, self.transport.parse().ok()?))
+    /// The same for Rust.
+    pub(crate) fn in_rust(self) -> (Protocol, Transport) {
+        (self.protocol.parse().unwrap(), self.transport.parse().unwrap())
     }
 
     /// As the Go peer is told.
