@@ -27,6 +27,7 @@ mod layout;
 mod naming;
 mod options;
 mod parsed;
+mod reading;
 mod resolve;
 mod shape;
 mod sources;

@@ -1,13 +1,13 @@
 //! Reading files, and what they include, each once.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use thrift_parser::syntax::{CommentKind, Document, Header, Include, Span};
+use thrift_parser::syntax::{Document, Header, Include};
 
 use crate::diagnostics::{Diagnostic, enumerate};
 use crate::graph::Graph;
+use crate::reading::{Reading, reason};
 use crate::sources::{Place, Source, SourceId, Sources};
 
 /// A file, parsed.
@@ -93,33 +93,16 @@ impl Loader<'_> {
         if let Some(known) = self.known.get(&identity) {
             return *known;
         }
-        let bytes = match std::fs::read(&identity) {
-            Ok(bytes) if u32::try_from(bytes.len()).is_ok() => bytes,
-            Ok(_) => return self.unreadable(&path, identity, "it is larger than 4 GiB", from),
-            Err(error) => return self.unreadable(&path, identity, &reason(&error), from),
+        let mut reading = match Reading::of(&identity) {
+            Ok(reading) => reading,
+            Err(why) => return self.unreadable(&path, identity, &why, from),
         };
-        let (text, utf8) = match String::from_utf8(bytes) {
-            Ok(text) => (text, true),
-            // Old files have comments in old encodings; anywhere else it is an error.
-            Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
-        };
-        let parsed = thrift_parser::parse(&text);
-        let stem = stem(&path);
-        let replaced = if utf8 { None } else { replaced_outside_comments(&text, &parsed.document) };
-        let id = self.sources.add(Source::new(path, text));
-        let place = |span| Place { source: id, span };
-        if let Some(span) = replaced {
-            let error = Diagnostic::error(place(span), "the file is not UTF-8").label("invalid byte here");
-            self.diagnostics.push(error.help("save it as UTF-8; only comments may be in another encoding"));
-        }
-        let broken = !parsed.errors.is_empty();
-        for error in parsed.errors.into_iter().filter(|error| Some(error.span) != replaced) {
-            let diagnostic = Diagnostic::error(place(error.span), error.message).label(error.label);
-            self.diagnostics.push(diagnostic.maybe_help(error.help));
-        }
+        let (stem, broken) = (stem(&path), reading.is_broken());
+        let id = self.sources.add(Source::new(path, std::mem::take(&mut reading.text)));
+        self.diagnostics.extend(reading.take_diagnostics(id));
         self.known.insert(identity, Some(id));
-        let document = parsed.document;
-        let file = File { stem, document, includes: Vec::new(), missing: Vec::new(), broken };
+        let file =
+            File { stem, document: reading.document, includes: Vec::new(), missing: Vec::new(), broken };
         self.files.push(Loaded { id, file, places: Vec::new() });
         Some(id)
     }
@@ -203,33 +186,9 @@ fn near_file(folder: &Path, written: &Path) -> Option<String> {
     Some(within.join(format!("{near}.thrift")).to_string_lossy().replace('\\', "/"))
 }
 
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
 fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.rsplit_once('.').map_or(&*name, |(stem, _)| stem).to_owned()
-}
-
-/// The first character outside of comments that stands for bytes that are not UTF-8.
-fn replaced_outside_comments(text: &str, document: &Document) -> Option<Span> {
-    let mut comments = document.comments.iter().peekable();
-    for (at, _) in text.match_indices(char::REPLACEMENT_CHARACTER) {
-        let span = Span::new(at as u32, (at + char::REPLACEMENT_CHARACTER.len_utf8()) as u32);
-        while comments.next_if(|comment| comment.span.end <= span.start).is_some() {}
-        let inside = comments.peek().is_some_and(|comment| match comment.kind {
-            CommentKind::Line | CommentKind::Block | CommentKind::Doc => comment.span.start <= span.start,
-        });
-        if !inside {
-            return Some(span);
-        }
-    }
-    None
 }
 
 fn report_circles(files: &[Loaded], sources: &Sources, diagnostics: &mut Vec<Diagnostic>) {
