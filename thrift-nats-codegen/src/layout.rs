@@ -4,6 +4,7 @@
 //! `=`, `+`, `!=` and prefixes. What is printed are the tokens that came, and trailing commas. Tests hold it to that. A printer
 //! for all of Rust wants a syntax tree first, which takes longer than all the rest of the generator.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
@@ -21,7 +22,9 @@ pub(crate) struct Piece {
 impl Piece {
     /// Lays items out that stand in this many modules.
     pub(crate) fn new(tokens: TokenStream, depth: usize) -> Self {
-        let trees = trees(tokens);
+        let mut flat = Flat::default();
+        flat.push(tokens);
+        let trees = flat.trees();
         let mut printer = Printer { text: String::new(), start: 0 };
         let mut last = None;
         printer.entries(&trees, 4 * depth, List::Items, &mut last);
@@ -72,7 +75,9 @@ impl File {
         if last.replace(true).is_some() {
             self.printer.text.push('\n');
         }
-        self.printer.entry(&trees(header), indent);
+        let mut flat = Flat::default();
+        flat.push(header);
+        self.printer.entry(&flat.trees(), indent);
         self.printer.text.push_str(" {");
         self.open.push(None);
     }
@@ -90,25 +95,98 @@ impl File {
     }
 }
 
+/// Tokens as text, one behind the other: the tokens themselves, each with memory of its own, are gone by then.
+#[derive(Default)]
+struct Flat {
+    text: String,
+    tokens: Vec<FlatToken>,
+}
+
+#[derive(Clone, Copy)]
+enum FlatToken {
+    /// Where its text ends; it starts where that of the one before it ends.
+    Text(usize),
+    Open(Delimiter),
+    Close,
+}
+
+impl Flat {
+    fn push(&mut self, tokens: TokenStream) {
+        // Whether nothing is to stand between the last token and the next.
+        let mut joint = false;
+        for token in tokens {
+            match token {
+                TokenTree::Punct(punct) => {
+                    self.punct(punct.as_char(), joint);
+                    joint = punct.spacing() == Spacing::Joint;
+                    continue;
+                }
+                TokenTree::Ident(ident) => {
+                    // A lifetime comes in two.
+                    if joint && self.text.ends_with('\'') {
+                        self.tokens.pop();
+                    }
+                    // Writing to a `String` cannot fail.
+                    let _ = write!(self.text, "{ident}");
+                    self.tokens.push(FlatToken::Text(self.text.len()));
+                }
+                TokenTree::Literal(literal) => {
+                    let _ = write!(self.text, "{literal}");
+                    self.tokens.push(FlatToken::Text(self.text.len()));
+                }
+                TokenTree::Group(group) => {
+                    let (delimiter, inner) = (group.delimiter(), group.stream());
+                    // What two hold is copied when it is taken apart.
+                    drop(group);
+                    if delimiter == Delimiter::None {
+                        self.push(inner);
+                    } else {
+                        self.tokens.push(FlatToken::Open(delimiter));
+                        self.push(inner);
+                        self.tokens.push(FlatToken::Close);
+                    }
+                }
+            }
+            joint = false;
+        }
+    }
+
+    fn punct(&mut self, punct: char, joint: bool) {
+        self.text.push(punct);
+        if joint
+            && let Some(FlatToken::Text(end)) = self.tokens.last_mut()
+            && matches!(&self.text[*end - 1..], "::" | "->" | "=>" | "==" | "!=" | ".." | "||")
+        {
+            *end = self.text.len();
+        } else {
+            self.tokens.push(FlatToken::Text(self.text.len()));
+        }
+    }
+
+    fn trees(&self) -> Vec<Tree<'_>> {
+        Reader { text: &self.text, at: 0, tokens: self.tokens.iter() }.trees()
+    }
+}
+
 /// A token, or what stands between two brackets.
 #[derive(Debug)]
-enum Tree {
+enum Tree<'s> {
     /// A word, an operator or a literal, and whether a space stands before it.
     Token {
-        text: String,
+        text: &'s str,
         space: bool,
     },
     /// `#[doc = "…"]`: the text of the comment.
-    Doc(String),
+    Doc(Cow<'s, str>),
     /// `#[…]`: what stands in the brackets.
     Attribute(Vec<Self>),
-    Group(Group),
+    Group(Group<'s>),
 }
 
 #[derive(Debug)]
-struct Group {
+struct Group<'s> {
     delimiter: Delimiter,
-    trees: Vec<Tree>,
+    trees: Vec<Tree<'s>>,
     space: bool,
     /// Whether it has lines of its own whatever it holds.
     broken: bool,
@@ -125,115 +203,120 @@ enum List {
 }
 
 /// Words before a brace that make it a body, with lines of its own.
-const BODIES: [&str; 8] = ["struct", "enum", "impl", "trait", "mod", "fn", "match", "if"];
+fn is_body(word: &str) -> bool {
+    matches!(word, "struct" | "enum" | "impl" | "trait" | "mod" | "fn" | "match" | "if")
+}
 
 /// Words behind which a path or a bracket stands apart.
-const KEYWORDS: [&str; 19] = [
-    "as", "async", "const", "dyn", "else", "enum", "fn", "for", "if", "impl", "in", "let", "match", "move",
-    "mut", "pub", "return", "static", "type",
-];
+fn is_keyword(word: &str) -> bool {
+    matches!(
+        word,
+        "as" | "async"
+            | "const"
+            | "dyn"
+            | "else"
+            | "enum"
+            | "fn"
+            | "for"
+            | "if"
+            | "impl"
+            | "in"
+            | "let"
+            | "match"
+            | "move"
+            | "mut"
+            | "pub"
+            | "return"
+            | "static"
+            | "type"
+    )
+}
 
 fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '"' || c == '\'')
         || text.starts_with("b\"")
 }
 
-fn trees(tokens: TokenStream) -> Vec<Tree> {
-    let mut builder = Builder::default();
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        match token {
-            TokenTree::Punct(punct) if punct.as_char() == '#' => {
-                let Some(TokenTree::Group(group)) = tokens.next() else {
-                    unreachable!("`#` begins an attribute")
-                };
-                builder.attribute(group.stream());
-            }
-            TokenTree::Punct(punct) => {
-                let mut text = String::from(punct.as_char());
-                if punct.spacing() == Spacing::Joint
-                    && let Some(TokenTree::Punct(next)) = tokens.peek()
-                {
-                    let both = format!("{text}{}", next.as_char());
-                    if ["::", "->", "=>", "==", "!=", "..", "||"].contains(&both.as_str()) {
-                        tokens.next();
-                        text = both;
+/// What is left to read of the tokens.
+struct Reader<'s> {
+    text: &'s str,
+    at: usize,
+    tokens: std::slice::Iter<'s, FlatToken>,
+}
+
+impl<'s> Reader<'s> {
+    /// The trees up to the bracket that closes them, or to the end.
+    fn trees(&mut self) -> Vec<Tree<'s>> {
+        let mut builder = Builder::default();
+        while let Some(token) = self.tokens.next() {
+            match *token {
+                FlatToken::Text(end) => {
+                    let text = &self.text[self.at..end];
+                    self.at = end;
+                    if text == "#" {
+                        let open = self.tokens.next();
+                        debug_assert!(matches!(open, Some(FlatToken::Open(_))), "`#` begins an attribute");
+                        builder.attribute(self.trees());
+                    } else {
+                        builder.token(text);
                     }
                 }
-                if text == "'"
-                    && let Some(TokenTree::Ident(name)) = tokens.next()
-                {
-                    let _ = write!(text, "{name}");
-                }
-                builder.token(text);
+                FlatToken::Open(delimiter) => builder.group(delimiter, self.trees()),
+                FlatToken::Close => break,
             }
-            TokenTree::Ident(ident) => builder.token(ident.to_string()),
-            TokenTree::Literal(literal) => builder.token(literal.to_string()),
-            TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
-                trees(group.stream()).into_iter().for_each(|tree| builder.trees.push(tree));
-            }
-            TokenTree::Group(group) => builder.group(group.delimiter(), group.stream()),
         }
+        builder.trees
     }
-    builder.trees
 }
 
 /// Trees so far, and what of them decides about the space before the next.
 #[derive(Default)]
-struct Builder {
-    trees: Vec<Tree>,
+struct Builder<'s> {
+    trees: Vec<Tree<'s>>,
     /// The last token; empty at the start, `)` behind any group.
-    last: String,
+    last: &'s str,
     /// For each `<` that is open: whether it follows `impl`.
     angles: Vec<bool>,
     /// Whether the last `>` closed one that follows `impl`.
     closed_impl: bool,
     /// Whether a `|` is open.
     in_pipes: bool,
-    /// The words of `BODIES` in this entry.
-    body: Option<&'static str>,
+    /// The word of a body in this entry.
+    body: Option<&'s str>,
 }
 
-impl Builder {
-    fn attribute(&mut self, tokens: TokenStream) {
-        let inner = trees(tokens);
-        if let [Tree::Token { text, .. }, Tree::Token { text: equals, .. }, Tree::Token { text: literal, .. }] =
-            inner.as_slice()
-            && (text.as_str(), equals.as_str()) == ("doc", "=")
-            && let Ok(literal) = syn::parse_str::<syn::LitStr>(literal)
-            && !literal.value().contains('\n')
-        {
-            self.trees.push(Tree::Doc(literal.value()));
-        } else {
-            self.trees.push(Tree::Attribute(inner));
-        }
-        self.last.clear();
+impl<'s> Builder<'s> {
+    fn attribute(&mut self, inner: Vec<Tree<'s>>) {
+        let doc = match inner.as_slice() {
+            [Tree::Token { text: "doc", .. }, Tree::Token { text: "=", .. }, Tree::Token { text, .. }] => {
+                doc_text(text)
+            }
+            _ => None,
+        };
+        self.trees.push(doc.map_or(Tree::Attribute(inner), Tree::Doc));
+        self.last = "";
     }
 
-    fn token(&mut self, text: String) {
-        let space = self.space_before(&text);
-        match text.as_str() {
+    fn token(&mut self, text: &'s str) {
+        let space = self.space_before(text);
+        match text {
             "<" => self.angles.push(self.last == "impl"),
             ">" => self.closed_impl = self.angles.pop().unwrap_or(false),
             "|" => self.in_pipes = !self.in_pipes,
             // A comma within `<…>` ends nothing.
             ";" | "," | "=>" if self.angles.is_empty() => self.body = None,
-            word => {
-                if let Some(body) = BODIES.into_iter().find(|body| *body == word)
-                    // `impl Trait` in a signature is none; `fn` in an `impl` has a body of its own.
-                    && self.body.is_none_or(|before| before == "impl" && body == "fn")
-                {
-                    self.body = Some(body);
-                }
+            // `impl Trait` in a signature is none; `fn` in an `impl` has a body of its own.
+            word if is_body(word) && self.body.is_none_or(|before| before == "impl" && word == "fn") => {
+                self.body = Some(word);
             }
+            _ => {}
         }
-        self.last.clone_from(&text);
+        self.last = text;
         self.trees.push(Tree::Token { text, space });
     }
 
     fn space_before(&self, text: &str) -> bool {
-        let last = self.last.as_str();
-        let keyword = KEYWORDS.contains(&last);
+        let last = self.last;
         match last {
             "" | "." | "::" | "!" | "&" | "*" | "-" | ".." | "<" => return false,
             "|" if self.in_pipes => return false,
@@ -242,28 +325,27 @@ impl Builder {
         match text {
             "," | ";" | "." | "?" | ":" | ">" => false,
             "|" => !self.in_pipes,
-            "!" => keyword || !is_word(last),
-            "<" => keyword && last != "impl" || !is_word(last) && last != ">",
+            "!" => is_keyword(last) || !is_word(last),
+            "<" => is_keyword(last) && last != "impl" || !is_word(last) && last != ">",
             "::" => match last {
                 ">" => self.closed_impl,
                 ")" => false,
-                _ => keyword || !is_word(last),
+                _ => is_keyword(last) || !is_word(last),
             },
             _ => true,
         }
     }
 
-    fn group(&mut self, delimiter: Delimiter, tokens: TokenStream) {
-        let last = self.last.as_str();
+    fn group(&mut self, delimiter: Delimiter, trees: Vec<Tree<'s>>) {
+        let last = self.last;
         let is_brace = delimiter == Delimiter::Brace;
         let glued = match last {
             "" | "." | "::" | "!" | "&" | "*" | "-" | ".." | "<" => true,
             "|" => self.in_pipes,
             ">" | ")" => delimiter == Delimiter::Parenthesis,
-            _ => delimiter == Delimiter::Parenthesis && is_word(last) && !KEYWORDS.contains(&last),
+            _ => delimiter == Delimiter::Parenthesis && is_word(last) && !is_keyword(last),
         };
-        let trees = trees(tokens);
-        let semicolon = trees.iter().any(|tree| matches!(tree, Tree::Token { text, .. } if text == ";"));
+        let semicolon = trees.iter().any(|tree| matches!(tree, Tree::Token { text: ";", .. }));
         let list = match self.body {
             _ if !is_brace => List::Commas,
             Some("struct" | "enum" | "match") => List::Commas,
@@ -285,12 +367,22 @@ impl Builder {
             self.body = None;
         }
         self.trees.push(Tree::Group(Group { delimiter, trees, space: !glued, broken, list }));
-        self.last = ")".to_owned();
+        self.last = ")";
     }
 }
 
+/// What a literal says, if it is a string that fits on a line.
+fn doc_text(literal: &str) -> Option<Cow<'_, str>> {
+    let plain = literal.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    if let Some(plain) = plain.filter(|text| !text.contains(['\\', '\n'])) {
+        return Some(Cow::Borrowed(plain));
+    }
+    let text = syn::parse_str::<syn::LitStr>(literal).ok()?.value();
+    (!text.contains('\n')).then_some(Cow::Owned(text))
+}
+
 /// The text of trees on one line.
-fn flat(trees: &[Tree], text: &mut String) {
+fn flat(trees: &[Tree<'_>], text: &mut String) {
     for tree in trees {
         match tree {
             Tree::Token { text: token, space } => {
@@ -318,8 +410,8 @@ fn flat(trees: &[Tree], text: &mut String) {
 }
 
 /// What stands in a group, without a comma at its end; but where it is the only one, which makes a tuple of one.
-fn without_last_comma(group: &Group) -> &[Tree] {
-    let is_comma = |tree: &Tree| matches!(tree, Tree::Token { text, .. } if text == ",");
+fn without_last_comma<'t, 's>(group: &'t Group<'s>) -> &'t [Tree<'s>] {
+    let is_comma = |tree: &Tree<'_>| matches!(tree, Tree::Token { text: ",", .. });
     match group.trees.split_last() {
         Some((last, rest))
             if is_comma(last) && (group.delimiter != Delimiter::Parenthesis || rest.iter().any(is_comma)) =>
@@ -359,7 +451,7 @@ impl Printer {
     }
 
     /// Entries of a list, each on a line of its own.
-    fn entries(&mut self, trees: &[Tree], indent: usize, list: List, before: &mut Option<bool>) {
+    fn entries(&mut self, trees: &[Tree<'_>], indent: usize, list: List, before: &mut Option<bool>) {
         for entry in split(trees, list) {
             let tall = list == List::Items && is_tall(entry);
             // What has lines of its own stands apart.
@@ -374,7 +466,7 @@ impl Printer {
         }
     }
 
-    fn entry(&mut self, mut entry: &[Tree], indent: usize) {
+    fn entry(&mut self, mut entry: &[Tree<'_>], indent: usize) {
         loop {
             match entry.split_first() {
                 Some((Tree::Doc(doc), rest)) => {
@@ -403,7 +495,7 @@ impl Printer {
     }
 
     /// `[allow(…)]`, a line for each part.
-    fn broken_attribute(&mut self, trees: &[Tree], indent: usize) {
+    fn broken_attribute(&mut self, trees: &[Tree<'_>], indent: usize) {
         self.text.push('[');
         self.start = self.text.len();
         self.sequence(trees, indent);
@@ -411,7 +503,7 @@ impl Printer {
     }
 
     /// Tokens that go on the line that has been begun, and on as many more as they need.
-    fn sequence(&mut self, trees: &[Tree], indent: usize) {
+    fn sequence(&mut self, trees: &[Tree<'_>], indent: usize) {
         let mut rest = trees;
         while !rest.is_empty() {
             let until = rest.iter().position(|tree| matches!(tree, Tree::Group(group) if group.broken));
@@ -429,7 +521,7 @@ impl Printer {
     }
 
     /// Trees on the line, as wide as they are.
-    fn flat(&mut self, trees: &[Tree]) {
+    fn flat(&mut self, trees: &[Tree<'_>]) {
         let at = self.text.len();
         flat(trees, &mut self.text);
         if at == self.start && self.text[at..].starts_with(' ') {
@@ -438,7 +530,7 @@ impl Printer {
     }
 
     /// Tokens without anything that has to have lines of its own; `more` columns follow them.
-    fn fit(&mut self, trees: &[Tree], indent: usize, more: usize) {
+    fn fit(&mut self, trees: &[Tree<'_>], indent: usize, more: usize) {
         let start = self.text.len();
         self.flat(trees);
         if self.column() + more <= WIDTH {
@@ -475,7 +567,7 @@ impl Printer {
     }
 
     /// A group with lines of its own.
-    fn broken(&mut self, group: &Group, indent: usize) {
+    fn broken(&mut self, group: &Group<'_>, indent: usize) {
         let (open, close) = brackets(group.delimiter);
         if group.space && self.text.len() != self.start {
             self.text.push(' ');
@@ -493,11 +585,11 @@ impl Printer {
 }
 
 /// Whether a group holds nothing but something that ends in a group: that one is opened in its place.
-fn is_hugging(group: &Group) -> bool {
+fn is_hugging(group: &Group<'_>) -> bool {
     group.delimiter != Delimiter::Brace
         && matches!(split(&group.trees, group.list).as_slice(), [entry]
             if matches!(entry.last(), Some(Tree::Group(inner)) if !inner.trees.is_empty()))
-        && !group.trees.iter().any(|tree| matches!(tree, Tree::Token { text, .. } if text == ","))
+        && !group.trees.iter().any(|tree| matches!(tree, Tree::Token { text: ",", .. }))
         // Behind a body, the last brackets are not where the eye looks.
         && !group.trees.iter().rev().skip(1).any(|tree| {
             matches!(tree, Tree::Group(inner) if inner.delimiter == Delimiter::Brace)
@@ -505,22 +597,22 @@ fn is_hugging(group: &Group) -> bool {
 }
 
 /// Where a line may be broken that has no brackets to open: before the last `+`, or behind the last `=`.
-fn break_point(trees: &[Tree]) -> Option<usize> {
+fn break_point(trees: &[Tree<'_>]) -> Option<usize> {
     let mut angles = 0_usize;
     let mut found = None;
     for (index, tree) in trees.iter().enumerate() {
         match tree {
-            Tree::Token { text, .. } if text == "<" => angles += 1,
-            Tree::Token { text, .. } if text == ">" => angles = angles.saturating_sub(1),
-            Tree::Token { text, .. } if angles == 0 && text == "+" => found = Some(index),
-            Tree::Token { text, .. } if angles == 0 && text == "=" => found = Some(index + 1),
+            Tree::Token { text: "<", .. } => angles += 1,
+            Tree::Token { text: ">", .. } => angles = angles.saturating_sub(1),
+            Tree::Token { text, .. } if angles == 0 && *text == "+" => found = Some(index),
+            Tree::Token { text, .. } if angles == 0 && *text == "=" => found = Some(index + 1),
             _ => {}
         }
     }
     found
 }
 
-fn attribute_group(trees: &[Tree]) -> String {
+fn attribute_group(trees: &[Tree<'_>]) -> String {
     let mut text = String::from("[");
     flat(trees, &mut text);
     text.push(']');
@@ -528,36 +620,36 @@ fn attribute_group(trees: &[Tree]) -> String {
 }
 
 /// Whether an entry stands apart: it has a body, or is a function with documentation.
-fn is_tall(entry: &[Tree]) -> bool {
+fn is_tall(entry: &[Tree<'_>]) -> bool {
     let documented = matches!(entry.first(), Some(Tree::Doc(_)));
     entry.iter().any(|tree| match tree {
         Tree::Group(group) => group.broken,
-        Tree::Token { text, .. } => documented && text == "fn",
+        Tree::Token { text, .. } => documented && *text == "fn",
         Tree::Doc(_) | Tree::Attribute(_) => false,
     })
 }
 
 /// Whether an entry is a statement or expression rather than an item.
-fn is_statement(entry: &[Tree]) -> bool {
+fn is_statement(entry: &[Tree<'_>]) -> bool {
     const ITEMS: [&str; 9] = ["pub", "impl", "fn", "struct", "enum", "trait", "mod", "const", "static"];
     match entry.iter().find(|tree| matches!(tree, Tree::Token { .. })) {
-        Some(Tree::Token { text, .. }) => !ITEMS.contains(&text.as_str()) && text != "::",
+        Some(Tree::Token { text, .. }) => !ITEMS.contains(text) && *text != "::",
         _ => true,
     }
 }
 
 /// Whether an entry is `..base`, which no comma may follow.
-fn is_base(entry: &[Tree]) -> bool {
-    matches!(entry.first(), Some(Tree::Token { text, .. }) if text == "..")
+fn is_base(entry: &[Tree<'_>]) -> bool {
+    matches!(entry.first(), Some(Tree::Token { text: "..", .. }))
 }
 
 /// Whether an entry of a comma list needs no comma: the arm of a `match` with a body.
-fn ends_in_body(entry: &[Tree]) -> bool {
+fn ends_in_body(entry: &[Tree<'_>]) -> bool {
     matches!(entry.last(), Some(Tree::Group(group)) if group.broken && group.delimiter == Delimiter::Brace && group.list == List::Items)
 }
 
 /// The entries of a list, without the commas between them.
-fn split(trees: &[Tree], list: List) -> Vec<&[Tree]> {
+fn split<'t, 's>(trees: &'t [Tree<'s>], list: List) -> Vec<&'t [Tree<'s>]> {
     let mut entries = Vec::new();
     let mut start = 0;
     // Commas within `<…>` are part of a type.
@@ -565,20 +657,20 @@ fn split(trees: &[Tree], list: List) -> Vec<&[Tree]> {
     for (index, tree) in trees.iter().enumerate() {
         let next = trees.get(index + 1);
         match tree {
-            Tree::Token { text, .. } if text == "<" => angles += 1,
-            Tree::Token { text, .. } if text == ">" => angles = angles.saturating_sub(1),
-            Tree::Token { text, .. } if list == List::Items && text == ";" => {
+            Tree::Token { text: "<", .. } => angles += 1,
+            Tree::Token { text: ">", .. } => angles = angles.saturating_sub(1),
+            Tree::Token { text, .. } if list == List::Items && *text == ";" => {
                 entries.push(&trees[start..=index]);
                 start = index + 1;
             }
-            Tree::Token { text, .. } if list == List::Commas && text == "," && angles == 0 => {
+            Tree::Token { text, .. } if list == List::Commas && *text == "," && angles == 0 => {
                 entries.push(&trees[start..index]);
                 start = index + 1;
             }
             Tree::Group(group) if group.delimiter == Delimiter::Brace && angles == 0 => {
                 let goes_on = match next {
                     Some(Tree::Token { text, .. }) => {
-                        matches!(text.as_str(), "." | "?" | "," | ";" | "else" | "from")
+                        matches!(*text, "." | "?" | "," | ";" | "else" | "from")
                     }
                     Some(Tree::Group(_)) => list == List::Commas && !group.broken,
                     Some(Tree::Doc(_) | Tree::Attribute(_)) => false,

@@ -267,10 +267,20 @@ fn possible(name: String, fallback: &str) -> String {
 
 /// The one place where a name becomes an identifier: keywords become raw ones.
 pub(crate) fn ident(name: &str) -> Ident {
-    // `gen` is a keyword from the edition of 2024 on.
-    let plain = syn::parse_str::<Ident>(name).ok().filter(|_| name != "gen");
-    plain.unwrap_or_else(|| Ident::new_raw(name, Span::call_site()))
+    if KEYWORDS.binary_search(&name).is_ok() {
+        Ident::new_raw(name, Span::call_site())
+    } else {
+        Ident::new(name, Span::call_site())
+    }
 }
+
+/// Rust's keywords, of the edition of 2024 too and reserved ones, but for those that cannot be raw. Sorted.
+const KEYWORDS: [&str; 48] = [
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
+    "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait",
+    "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
 
 /// A name to be given.
 struct Wanted {
@@ -390,5 +400,14 @@ mod tests {
         assert_eq!(ident(&upper_camel("Self")).to_string(), "Self_");
         assert_eq!(ident(&snake("gen")).to_string(), "r#gen");
         assert_eq!(ident(&snake("_")).to_string(), "unnamed");
+    }
+
+    #[test]
+    fn every_keyword_is_known() {
+        assert!(KEYWORDS.is_sorted());
+        for keyword in KEYWORDS {
+            // To the parser `gen` is a name, as it is in older editions.
+            assert!(syn::parse_str::<Ident>(keyword).is_err() || keyword == "gen", "{keyword}");
+        }
     }
 }

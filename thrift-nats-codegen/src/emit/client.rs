@@ -17,7 +17,7 @@ impl Emitter<'_> {
         item: &Item,
         extends: Option<ItemId>,
         functions: &[Function],
-    ) -> TokenStream {
+    ) -> Vec<TokenStream> {
         let rt = &self.rt;
         let names = self.names.item(id);
         let service = names.service.as_ref().expect("every service has been named");
@@ -46,13 +46,14 @@ impl Emitter<'_> {
             }
         });
         let doc = format!(" Calls `{}`. Cheap to clone; all clones share the session.", item.name.text);
-        quote! {
+        let declaration = quote! {
             #[doc = #doc]
             #[derive(Clone, Debug)]
             pub struct #client {
                 client: #rt::Client,
             }
-
+        };
+        let methods = quote! {
             impl #client {
                 #[doc = " Opens a session with the service that listens on `subject`, with all options at their defaults."]
                 #[doc = ""]
@@ -84,7 +85,8 @@ impl Emitter<'_> {
                 #(#own)*
                 #(#inherited)*
             }
-        }
+        };
+        vec![declaration, methods]
     }
 
     /// The method for a function of `service`, in the client of `at`.

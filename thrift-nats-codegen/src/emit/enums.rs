@@ -11,7 +11,7 @@ use crate::ir::{EnumValue, Item, ItemId};
 use crate::naming::ident;
 
 impl Emitter<'_> {
-    pub(super) fn enumeration(&self, id: ItemId, item: &Item, values: &[EnumValue]) -> TokenStream {
+    pub(super) fn enumeration(&self, id: ItemId, item: &Item, values: &[EnumValue]) -> Vec<TokenStream> {
         let rt = &self.rt;
         let doc = self.doc(item.doc.as_ref(), &format!("Enum `{}`.", item.name.text));
         let deprecated = self.deprecated(&item.annotations);
@@ -27,8 +27,8 @@ impl Emitter<'_> {
         });
         // Of several names for one number the first is the one that is shown.
         let mut seen = HashSet::new();
-        let distinct: Vec<_> =
-            values.iter().zip(&members).filter(|(value, _)| seen.insert(value.number)).collect();
+        let (distinct, aliases): (Vec<_>, Vec<_>) =
+            values.iter().zip(&members).partition(|(value, _)| seen.insert(value.number));
         let listed = distinct.iter().map(|(_, member)| member);
         let shown = distinct.iter().map(|(value, member)| {
             let text = &value.name.text;
@@ -52,11 +52,7 @@ impl Emitter<'_> {
             }
         };
         // `VALUES` has only one of several names for a number.
-        let aliases = values
-            .iter()
-            .zip(&members)
-            .filter(|(value, _)| !distinct.iter().any(|(shown, _)| shown.name.text == value.name.text));
-        let aliases = aliases.map(|(value, member)| {
+        let aliases = aliases.into_iter().map(|(value, member)| {
             let text = &value.name.text;
             quote! { , #text => #member }
         });
@@ -67,14 +63,15 @@ impl Emitter<'_> {
         derives.extend(self.derives(&item.annotations, &derives));
         derives.extend(self.serde_derives());
         let (attributes, serde) = (self.type_attributes(id), self.serde_enum());
-        quote! {
+        let declaration = quote! {
             #doc
             #deprecated
             #[derive(#(#derives),*)]
             #serde
             #attributes
             pub struct #name(pub i32);
-
+        };
+        let values = quote! {
             impl #name {
                 #(#constants)*
                 #[doc = " The values that the IDL has."]
@@ -83,8 +80,7 @@ impl Emitter<'_> {
                 #[doc = #name_doc]
                 #name_fn
             }
-
-            #rt::open_enum!(#name, #written #(#aliases)*);
-        }
+        };
+        vec![declaration, values, quote! { #rt::open_enum!(#name, #written #(#aliases)*); }]
     }
 }

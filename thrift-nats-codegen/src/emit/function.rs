@@ -29,18 +29,19 @@ impl Emitter<'_> {
     }
 
     /// The structs of arguments and the errors of all functions.
-    pub(super) fn messages(&self, service: ItemId, functions: &[Function]) -> TokenStream {
+    pub(super) fn messages(&self, service: ItemId, functions: &[Function]) -> Vec<TokenStream> {
         let functions = functions.iter().zip(self.function_names(service));
         functions
-            .map(|(function, names)| {
+            .flat_map(|(function, names)| {
                 let arguments = has_struct(function).then(|| self.arguments(service, function, names));
                 let error = (!function.throws.is_empty()).then(|| self.error(service, function, names));
-                quote! { #error #arguments }
+                [error, arguments].into_iter().flatten()
             })
+            .flatten()
             .collect()
     }
 
-    fn arguments(&self, service: ItemId, function: &Function, names: &FunctionNames) -> TokenStream {
+    fn arguments(&self, service: ItemId, function: &Function, names: &FunctionNames) -> Vec<TokenStream> {
         let members = function.arguments.iter().zip(&names.fields).map(|(field, name)| Member {
             name: ident(name),
             field,
@@ -61,16 +62,15 @@ impl Emitter<'_> {
         let default = self.record_default(&record);
         let derived = default.is_none().then(|| quote! { , Default });
         let value = self.record_value(&record);
-        quote! {
+        let declaration = quote! {
             #[doc(hidden)]
             #[derive(Debug #derived)]
             pub struct #name { #(#declared),* }
-            #default
-            #value
-        }
+        };
+        [Some(declaration), default, Some(value)].into_iter().flatten().collect()
     }
 
-    fn error(&self, service: ItemId, function: &Function, names: &FunctionNames) -> TokenStream {
+    fn error(&self, service: ItemId, function: &Function, names: &FunctionNames) -> Vec<TokenStream> {
         let rt = &self.rt;
         let name = ident(&names.error);
         let doc = format!(" What `{}` can fail with.", function.name.text);
@@ -96,7 +96,7 @@ impl Emitter<'_> {
             let (id, text) = (integer(thrown.id.into()), &thrown.name.text);
             quote! { #id => #variant(#text) }
         });
-        quote! {
+        let declaration = quote! {
             #[doc = #doc]
             #[derive(Clone, Debug, PartialEq)]
             pub enum #name {
@@ -104,9 +104,8 @@ impl Emitter<'_> {
                 #[doc = " Everything that is not in the IDL."]
                 Rpc(#rt::Error),
             }
-
-            #rt::method_error!(#name { #(#entries),* } #(#from)*);
-        }
+        };
+        vec![declaration, quote! { #rt::method_error!(#name { #(#entries),* } #(#from)*); }]
     }
 
     /// What a function returns, and behind a comma the error, if it is one of its own: the arguments of `Result` and `Call` in

@@ -12,8 +12,10 @@ mod server;
 mod types;
 mod union;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 
 use proc_macro2::TokenStream;
@@ -38,8 +40,19 @@ pub(crate) struct Emitter<'a> {
     rt: TokenStream,
 }
 
-/// How many items take longer than it takes to start a thread for them.
-const WORTH_A_THREAD: usize = 16;
+/// How much work takes longer than it takes to start a thread for it.
+const WORTH_A_THREAD: usize = 100;
+
+/// What of an item is made at a time.
+#[derive(Clone, Copy)]
+enum Part {
+    /// All of anything but a service.
+    Whole,
+    Server,
+    Client,
+    /// The arguments and errors of the functions.
+    Messages,
+}
 
 /// A module, with the modules in it.
 #[derive(Default)]
@@ -146,51 +159,95 @@ impl Emitter<'_> {
         file.close();
     }
 
-    /// What items become, laid out: by several threads, where there are many of them. One after the other in each: the tokens of
-    /// a large program would fill the memory.
+    /// What items become, laid out: by several threads, where there is much to do. One part after the other in each: the
+    /// tokens of a large program would fill the memory.
     fn pieces(&self, items: &[ItemId], depth: usize) -> Vec<Piece> {
-        let pieces = |emitter: &Emitter<'_>, items: &[ItemId]| -> Vec<Piece> {
-            items.iter().map(|id| Piece::new(emitter.item(*id), depth)).collect()
-        };
-        let threads =
-            std::thread::available_parallelism().map_or(1, NonZero::get).min(items.len() / WORTH_A_THREAD);
+        let parts: Vec<(ItemId, Part)> =
+            items.iter().flat_map(|id| self.parts(*id).iter().map(|part| (*id, *part))).collect();
+        let work = parts.iter().map(|(id, part)| self.work(*id, *part));
+        let threads = std::thread::available_parallelism()
+            .map_or(1, NonZero::get)
+            .min(work.sum::<usize>() / WORTH_A_THREAD);
         if threads < 2 || !self.options.threads {
-            return pieces(self, items);
+            return parts.iter().flat_map(|(id, part)| self.laid_out(*id, *part, depth)).collect();
         }
+        // Those that take long come first: none of them is then what the others wait for.
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.sort_by_key(|index| Reverse(self.work(parts[*index].0, parts[*index].1)));
+        let next = AtomicUsize::new(0);
         let Emitter { program, names, shapes, externs, options, .. } = *self;
-        // Tokens stay with the thread that made them.
-        let work = move |items| pieces(&Emitter::new(program, names, shapes, externs, options), items);
-        std::thread::scope(|scope| {
-            let chunks = items.chunks(items.len().div_ceil(threads));
-            let workers: Vec<_> = chunks.map(|chunk| scope.spawn(move || work(chunk))).collect();
+        let (parts, order, next) = (&parts, &order, &next);
+        let run = move || {
+            // Tokens stay with the thread that made them.
+            let emitter = Emitter::new(program, names, shapes, externs, options);
+            let mine = std::iter::from_fn(|| order.get(next.fetch_add(1, Ordering::Relaxed)));
+            mine.map(|index| (*index, emitter.laid_out(parts[*index].0, parts[*index].1, depth)))
+                .collect::<Vec<_>>()
+        };
+        let mut pieces: Vec<(usize, Vec<Piece>)> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
             let join = |worker: ScopedJoinHandle<'_, _>| {
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            workers.into_iter().flat_map(join).collect()
-        })
+            run().into_iter().chain(others.into_iter().flat_map(join)).collect()
+        });
+        pieces.sort_unstable_by_key(|(index, _)| *index);
+        pieces.into_iter().flat_map(|(_, pieces)| pieces).collect()
     }
 
-    /// All that an item becomes.
-    pub(crate) fn item(&self, id: ItemId) -> TokenStream {
+    fn laid_out(&self, id: ItemId, part: Part, depth: usize) -> Vec<Piece> {
+        self.part(id, part).into_iter().map(|tokens| Piece::new(tokens, depth)).collect()
+    }
+
+    /// The parts that an item becomes, in their order.
+    fn parts(&self, id: ItemId) -> &'static [Part] {
+        match (&self.program.item(id).kind, self.options.server, self.options.client) {
+            (ItemKind::Service { .. }, true, true) => &[Part::Server, Part::Client, Part::Messages],
+            (ItemKind::Service { .. }, true, false) => &[Part::Server, Part::Messages],
+            (ItemKind::Service { .. }, false, true) => &[Part::Client, Part::Messages],
+            (ItemKind::Service { .. }, false, false) => &[Part::Messages],
+            _ => &[Part::Whole],
+        }
+    }
+
+    /// About how much there is to do for a part, in fields of a struct.
+    fn work(&self, id: ItemId, part: Part) -> usize {
+        match (&self.program.item(id).kind, part) {
+            (ItemKind::Typedef(_) | ItemKind::Const { .. }, _) => 1,
+            (ItemKind::Enum(values), _) => 1 + values.len() / 2,
+            (ItemKind::Struct { fields, .. }, _) => 4 + fields.len(),
+            (ItemKind::Service { functions, .. }, Part::Messages) => 2 * functions.len(),
+            (ItemKind::Service { functions, .. }, _) => 4 * functions.len(),
+        }
+    }
+
+    /// A part of an item, definition by definition.
+    fn part(&self, id: ItemId, part: Part) -> Vec<TokenStream> {
         let item = self.program.item(id);
         match &item.kind {
-            ItemKind::Typedef(ty) => self.typedef(id, item, ty),
-            ItemKind::Const { ty, value } => self.constant_item(id, item, ty, value),
+            ItemKind::Typedef(ty) => vec![self.typedef(id, item, ty)],
+            ItemKind::Const { ty, value } => vec![self.constant_item(id, item, ty, value)],
             ItemKind::Enum(values) => self.enumeration(id, item, values),
             ItemKind::Struct { kind: StructKind::Union, fields } => self.union(id, item, fields),
             ItemKind::Struct { kind: StructKind::Struct, fields } => self.structure(id, item, fields),
             ItemKind::Struct { kind: StructKind::Exception, fields } => {
-                let structure = self.structure(id, item, fields);
-                let error = self.exception(id, item, fields);
-                quote! { #structure #error }
+                let mut definitions = self.structure(id, item, fields);
+                definitions.push(self.exception(id, item, fields));
+                definitions
             }
-            ItemKind::Service { extends, functions } => {
-                let messages = self.messages(id, functions);
-                let client = self.options.client.then(|| self.client(id, item, *extends, functions));
-                let server = self.options.server.then(|| self.server(id, item, *extends, functions));
-                quote! { #server #client #messages }
-            }
+            ItemKind::Service { extends, functions } => match part {
+                Part::Server => self.server(id, item, *extends, functions),
+                Part::Client => self.client(id, item, *extends, functions),
+                Part::Messages => self.messages(id, functions),
+                Part::Whole => unreachable!("a service is made in parts"),
+            },
         }
+    }
+
+    /// All that an item becomes.
+    #[cfg(test)]
+    pub(crate) fn item(&self, id: ItemId) -> TokenStream {
+        self.parts(id).iter().flat_map(|part| self.part(id, *part)).collect()
     }
 
     /// `#[deprecated]`, where the IDL says so.

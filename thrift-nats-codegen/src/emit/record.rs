@@ -29,7 +29,7 @@ pub(super) struct Member<'a> {
 }
 
 impl Emitter<'_> {
-    pub(super) fn structure(&self, id: ItemId, item: &Item, fields: &[Field]) -> TokenStream {
+    pub(super) fn structure(&self, id: ItemId, item: &Item, fields: &[Field]) -> Vec<TokenStream> {
         let names = self.names.item(id);
         let members = fields.iter().zip(&names.members).enumerate().map(|(index, (field, name))| Member {
             name: ident(name),
@@ -63,16 +63,15 @@ impl Emitter<'_> {
         });
         let default = self.record_default(&record);
         let value = self.record_value(&record);
-        quote! {
+        let declaration = quote! {
             #doc
             #deprecated
             #[derive(#(#derives),*)]
             #serde
             #attributes
             pub struct #name { #(#declared),* }
-            #default
-            #value
-        }
+        };
+        [Some(declaration), default, Some(value)].into_iter().flatten().collect()
     }
 
     /// The traits that compare structs and unions, as far as they have them.
@@ -92,12 +91,18 @@ impl Emitter<'_> {
 
     /// What `rust.derive` adds.
     pub(super) fn derives(&self, annotations: &[Annotation], present: &[TokenStream]) -> Vec<TokenStream> {
-        let present: Vec<String> = present.iter().map(ToString::to_string).collect();
         let lists = annotations.iter().filter(|annotation| annotation.key == "rust.derive");
-        let paths =
-            lists.flat_map(|list| list.value.split(',')).map(str::trim).filter(|path| !path.is_empty());
+        let paths: Vec<&str> = lists
+            .flat_map(|list| list.value.split(','))
+            .map(str::trim)
+            .filter(|path| !path.is_empty())
+            .collect();
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        let present: Vec<String> = present.iter().map(ToString::to_string).collect();
         // Those that are derived anyway, asked for once more, are there already.
-        let others = paths.filter(|path| !present.iter().any(|name| name == path));
+        let others = paths.into_iter().filter(|path| !present.iter().any(|name| name == path));
         others.filter_map(|path| path.parse().ok()).collect()
     }
 

@@ -17,7 +17,7 @@ impl Emitter<'_> {
         item: &Item,
         extends: Option<ItemId>,
         functions: &[Function],
-    ) -> TokenStream {
+    ) -> Vec<TokenStream> {
         let rt = &self.rt;
         let id_of_service = id;
         let names = self.names.item(id);
@@ -121,18 +121,20 @@ impl Emitter<'_> {
             quote! { #[allow(clippy::unused_async, reason = "as every service has it")] }
         });
         let server_doc = format!(" Serves `{written}` with a handler.");
-        quote! {
+        let declaration = quote! {
             #doc
             #deprecated
             pub trait #name: #above {
                 #(#methods)*
             }
-
+        };
+        let server_declaration = quote! {
             #[doc = #server_doc]
             pub struct #server<#handler> {
                 handler: ::std::sync::Arc<#handler>,
             }
-
+        };
+        let dispatch = quote! {
             impl<#handler: #name> #server<#handler> {
                 #[doc = " The service, run by `handler`."]
                 #[must_use]
@@ -150,8 +152,7 @@ impl Emitter<'_> {
                     #body
                 }
             }
-
-            #rt::service!(#server, #name, #written);
-        }
+        };
+        vec![declaration, server_declaration, dispatch, quote! { #rt::service!(#server, #name, #written); }]
     }
 }

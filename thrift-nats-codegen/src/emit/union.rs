@@ -9,7 +9,7 @@ use crate::ir::{Field, Item, ItemId};
 use crate::naming::ident;
 
 impl Emitter<'_> {
-    pub(super) fn union(&self, id: ItemId, item: &Item, fields: &[Field]) -> TokenStream {
+    pub(super) fn union(&self, id: ItemId, item: &Item, fields: &[Field]) -> Vec<TokenStream> {
         let rt = &self.rt;
         let doc = self.doc(item.doc.as_ref(), &format!("Union `{}`.", item.name.text));
         let deprecated = self.deprecated(&item.annotations);
@@ -87,7 +87,7 @@ impl Emitter<'_> {
                 Ok(value)
             },
         );
-        quote! {
+        let declaration = quote! {
             #doc
             #deprecated
             #[derive(#(#derives),*)]
@@ -98,12 +98,12 @@ impl Emitter<'_> {
                 #[doc = " A field that the IDL does not have, by its id; 0 if no field is set. Its value is not kept."]
                 Unknown(i16),
             }
-
+        };
+        let default = quote! {
             impl ::core::default::Default for #name {
                 fn default() -> Self { #default }
             }
-
-            #value
-        }
+        };
+        vec![declaration, default, value]
     }
 }
