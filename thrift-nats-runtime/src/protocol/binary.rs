@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader,
-    MessageHeader, MessageType, OutputProtocol, TType,
+    MessageHeader, MessageType, OutputProtocol, TType, Text,
 };
 
 /// The version in front of a strict message: `80 01`.
@@ -69,8 +69,14 @@ impl<'a> BinaryWriter<'a> {
 fn length(what: &'static str, len: usize, limit: usize) -> Result<i32, EncodeError> {
     match i32::try_from(len) {
         Ok(written) if len <= limit => Ok(written),
-        _ => Err(EncodeError::TooLong { what, len, limit: limit.min(i32::MAX as usize) }),
+        _ => Err(too_long(what, len, limit)),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn too_long(what: &'static str, len: usize, limit: usize) -> EncodeError {
+    EncodeError::TooLong { what, len, limit: limit.min(i32::MAX as usize) }
 }
 
 impl OutputProtocol for BinaryWriter<'_> {
@@ -456,6 +462,18 @@ impl InputProtocol for BinaryReader<'_> {
         let bytes = self.take_slice("string", self.limits.string)?;
         str::from_utf8(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8)?;
         Ok(self.message.slice_ref(bytes))
+    }
+
+    #[inline]
+    fn text(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
+        let bytes = self.take_slice("string", self.limits.string)?;
+        if bytes.len() > inline {
+            return Ok(Text::Unchecked(self.message.slice_ref(bytes)));
+        }
+        match str::from_utf8(bytes) {
+            Ok(text) => Ok(Text::Checked(text)),
+            Err(_) => Err(DecodeErrorKind::InvalidUtf8.into()),
+        }
     }
 
     #[inline]

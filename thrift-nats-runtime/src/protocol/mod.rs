@@ -127,6 +127,15 @@ macro_rules! with_reader {
 
 pub(crate) use {with_reader, with_writer};
 
+/// A `string`, for a type that shares the message's memory where that saves a copy.
+#[derive(Debug)]
+pub enum Text<'a> {
+    /// UTF-8, checked.
+    Checked(&'a str),
+    /// Not checked yet: what is made of it checks it, and twice would be once too often.
+    Unchecked(Bytes),
+}
+
 /// Reads values from a message in memory.
 ///
 /// # Errors
@@ -193,6 +202,12 @@ pub trait InputProtocol: Sized {
     /// Reads a `string` as its bytes: UTF-8, checked, and a slice of the message where the protocol allows it.
     fn string_bytes(&mut self) -> Result<Bytes, DecodeError> {
         self.string().map(|text| Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    /// Reads a `string` for a type that keeps up to `inline` bytes within itself, and shares what is longer.
+    fn text(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
+        let _ = inline;
+        self.string_bytes().map(Text::Unchecked)
     }
 
     /// Reads a `binary`, as a slice of the message where the protocol allows it.
