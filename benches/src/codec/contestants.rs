@@ -3,10 +3,14 @@
 use std::fmt;
 use std::hint::black_box;
 
-use ::pilota::thrift::{Message, binary};
+use ::pilota::thrift::{Message, binary, compact};
 use bytes::{Bytes, BytesMut};
-use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol, TSerializable};
-use thrift_nats_runtime::protocol::{BinaryReader, BinaryWriter, Limits, Value};
+use thrift::protocol::{
+    TBinaryInputProtocol, TBinaryOutputProtocol, TCompactInputProtocol, TCompactOutputProtocol, TSerializable,
+};
+use thrift_nats_runtime::protocol::{
+    BinaryReader, BinaryWriter, CompactReader, CompactWriter, Limits, Value,
+};
 
 use crate::messages;
 
@@ -67,7 +71,7 @@ pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, ahash::RandomSta
 /// Whether Apache's side is there: its generator is a program that need not be on the path.
 pub(crate) const APACHE: bool = cfg!(apache);
 
-pub(crate) const PROTOCOLS: [&str; 1] = ["binary"];
+pub(crate) const PROTOCOLS: [&str; 2] = ["binary", "compact"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -143,10 +147,45 @@ impl Protocol for Binary {
     }
 }
 
+struct Compact;
+
+impl Protocol for Compact {
+    #[inline]
+    fn write(value: &impl Value, buffer: &mut Vec<u8>) {
+        value.write(&mut CompactWriter::new(buffer, Limits::DEFAULT)).expect(SAME_BYTES);
+    }
+
+    #[inline]
+    fn read<T: Value>(bytes: &Bytes) -> T {
+        T::read(&mut CompactReader::new(bytes, Limits::DEFAULT)).expect(SAME_BYTES)
+    }
+
+    #[inline]
+    fn pilota_write(value: &impl Message, buffer: &mut BytesMut) {
+        value.encode(&mut compact::TCompactOutputProtocol::new(buffer, false)).expect(SAME_BYTES);
+    }
+
+    #[inline]
+    fn pilota_read<M: Message>(bytes: &Bytes) -> M {
+        M::decode(&mut compact::TCompactInputProtocol::new(&mut bytes.clone())).expect(SAME_BYTES)
+    }
+
+    #[inline]
+    fn apache_write(value: &impl TSerializable, buffer: &mut Vec<u8>) {
+        value.write_to_out_protocol(&mut TCompactOutputProtocol::new(buffer)).expect(SAME_BYTES);
+    }
+
+    #[inline]
+    fn apache_read<T: TSerializable>(bytes: &Bytes) -> T {
+        T::read_from_in_protocol(&mut TCompactInputProtocol::new(&bytes[..])).expect(SAME_BYTES)
+    }
+}
+
 /// The messages in `protocol`.
 pub(crate) fn contestants(protocol: &str, way: Way) -> Vec<Contestant> {
     match protocol {
         "binary" => all::<Binary>(way),
+        "compact" => all::<Compact>(way),
         _ => unreachable!("one of PROTOCOLS"),
     }
 }

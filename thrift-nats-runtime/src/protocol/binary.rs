@@ -458,14 +458,7 @@ impl InputProtocol for BinaryReader<'_> {
     }
 
     #[inline]
-    fn string_bytes(&mut self) -> Result<Bytes, DecodeError> {
-        let bytes = self.take_slice("string", self.limits.string)?;
-        str::from_utf8(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8)?;
-        Ok(self.message.slice_ref(bytes))
-    }
-
-    #[inline]
-    fn text(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
+    fn shared_string(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
         let bytes = self.take_slice("string", self.limits.string)?;
         if bytes.len() > inline {
             return Ok(Text::Unchecked(self.message.slice_ref(bytes)));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader,
-    MessageHeader, MessageType, OutputProtocol, TType,
+    MessageHeader, MessageType, OutputProtocol, TType, Text,
 };
 
 /// The first byte of a message.
@@ -608,10 +608,15 @@ impl InputProtocol for CompactReader<'_> {
     }
 
     #[inline]
-    fn string_bytes(&mut self) -> Result<Bytes, DecodeError> {
+    fn shared_string(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
         let bytes = self.take_slice("string", self.limits.string)?;
-        str::from_utf8(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8)?;
-        Ok(self.message.slice_ref(bytes))
+        if bytes.len() > inline {
+            return Ok(Text::Unchecked(self.message.slice_ref(bytes)));
+        }
+        match str::from_utf8(bytes) {
+            Ok(text) => Ok(Text::Checked(text)),
+            Err(_) => Err(DecodeErrorKind::InvalidUtf8.into()),
+        }
     }
 
     #[inline]

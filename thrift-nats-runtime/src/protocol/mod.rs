@@ -199,15 +199,10 @@ pub trait InputProtocol: Sized {
     /// Reads a `string`: UTF-8, checked.
     fn string(&mut self) -> Result<Cow<'_, str>, DecodeError>;
 
-    /// Reads a `string` as its bytes: UTF-8, checked, and a slice of the message where the protocol allows it.
-    fn string_bytes(&mut self) -> Result<Bytes, DecodeError> {
-        self.string().map(|text| Bytes::copy_from_slice(text.as_bytes()))
-    }
-
     /// Reads a `string` for a type that keeps up to `inline` bytes within itself, and shares what is longer.
-    fn text(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
+    fn shared_string(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
         let _ = inline;
-        self.string_bytes().map(Text::Unchecked)
+        self.string().map(|text| Text::Unchecked(Bytes::copy_from_slice(text.as_bytes())))
     }
 
     /// Reads a `binary`, as a slice of the message where the protocol allows it.

@@ -111,7 +111,7 @@ impl Value for faststr::FastStr {
     fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
         // What a `FastStr` keeps inline on every machine with 64 bits; elsewhere a few texts are copied.
         const INLINE: usize = 30;
-        match input.text(INLINE)? {
+        match input.shared_string(INLINE)? {
             Text::Checked(text) => Ok(Self::new(text)),
             Text::Unchecked(bytes) => {
                 Self::from_bytes(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8.into())

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Place, VERSION, number, text, type_of};
 use crate::protocol::{
     DecodeError, DecodeErrorKind, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader, MessageHeader,
-    MessageType, TType,
+    MessageType, TType, Text,
 };
 
 /// Reads the JSON protocol from a message in memory.
@@ -383,11 +383,13 @@ impl InputProtocol for JsonReader<'_> {
         self.text("string", self.limits.string)
     }
 
-    fn string_bytes(&mut self) -> Result<Bytes, DecodeError> {
+    fn shared_string(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
         self.value()?;
+        let message = self.message;
         Ok(match self.text("string", self.limits.string)? {
-            Cow::Borrowed(text) => self.message.slice_ref(text.as_bytes()),
-            Cow::Owned(text) => text.into(),
+            Cow::Borrowed(text) if text.len() <= inline => Text::Checked(text),
+            Cow::Borrowed(text) => Text::Unchecked(message.slice_ref(text.as_bytes())),
+            Cow::Owned(text) => Text::Unchecked(text.into()),
         })
     }
 
