@@ -98,8 +98,9 @@ async fn one_server_serves_every_protocol_and_transport_at_once() {
     let clients = formats().map(|format| {
         let nats = nats.clone();
         async move {
-            for chunk_limit in [64 * 1024, 7] {
-                let client = client(&nats, format).chunk_limit(chunk_limit).connect().await.unwrap();
+            for (chunk_limit, zlib) in [(64 * 1024, false), (7, true)] {
+                let client = client(&nats, format).chunk_limit(chunk_limit).zlib(zlib);
+                let client = client.connect().await.unwrap();
                 let calculator = CalculatorClient::new(client);
                 call_everything(&calculator).await;
                 calculator.close().await.unwrap();

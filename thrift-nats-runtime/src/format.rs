@@ -111,6 +111,14 @@ fn list<T: ToString>(names: &[T]) -> String {
 pub(crate) struct WireFormat {
     pub(crate) protocol: Protocol,
     pub(crate) transport: Transport,
+    /// Whether the message is compressed, which only the header transport can tell.
+    pub(crate) zlib: bool,
+}
+
+impl WireFormat {
+    pub(crate) const fn new(protocol: Protocol, transport: Transport) -> Self {
+        Self { protocol, transport, zlib: false }
+    }
 }
 
 impl WireFormat {

@@ -144,14 +144,14 @@ impl Envelope<'_> {
         let Self { format, headers, name, kind, seqid } = *self;
         let mut buffer = Vec::with_capacity(MESSAGE_LEN + name.len() + body.len());
         let limits = Limits::DEFAULT;
-        begin_frame(&mut buffer, format, seqid, headers, limits)?;
+        let start = begin_frame(&mut buffer, format, seqid, headers, limits)?;
         let header = MessageHeader { name: Cow::Borrowed(name), kind, seqid };
         with_writer!(format.protocol, &mut buffer, limits, |writer| {
             writer.message_begin(&header)?;
             writer.body(body);
             writer.message_end();
         });
-        end_frame(&mut buffer, format)?;
+        end_frame(&mut buffer, format, start)?;
         Ok(buffer)
     }
 }

@@ -34,6 +34,7 @@ use crate::session::{CloseReason, check_service_subject};
 /// | [`limits`](Self::limits) | see [`Limits`] |
 /// | [`protocol`](Self::protocol) | binary |
 /// | [`transport`](Self::transport) | buffered |
+/// | [`zlib`](Self::zlib) | no |
 ///
 /// A server finds out what a session speaks, and answers in kind; an original one speaks what it is told to, and never the
 /// header transport.
@@ -115,6 +116,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Compresses every message that goes in the header transport; the server does the same with its answer. Other
+    /// transports have no way to tell, and their messages are never compressed.
+    pub const fn zlib(mut self, zlib: bool) -> Self {
+        self.options.format.zlib = zlib;
+        self
+    }
+
     /// Opens a session: one round trip.
     ///
     /// # Errors
@@ -125,7 +133,7 @@ impl ClientBuilder {
     /// A session that is being opened when the future is dropped is closed again.
     pub async fn connect(self) -> Result<Client, Error> {
         let Self { nats, subject, options } = self;
-        let WireFormat { protocol, transport } = options.format;
+        let WireFormat { protocol, transport, .. } = options.format;
         options.format.check().map_err(|reason| Error::InvalidFormat { protocol, transport, reason })?;
         if let Err(reason) = check_subject(&subject) {
             return Err(Error::InvalidSubject { subject, reason });

@@ -143,6 +143,9 @@ pub enum DecodeErrorKind {
     /// The header transport names a transform that is not known.
     #[error("{0} is the number of no transform")]
     UnknownTransform(u32),
+    /// What the header transport says is compressed by zlib is not.
+    #[error("compressed message is damaged")]
+    InvalidZlib,
     /// A number of variable length does not end, or is too large.
     #[error("number of variable length does not end where it must")]
     InvalidVarint,

@@ -62,7 +62,7 @@ impl Announced {
             None => return true,
         };
         match self.transport.as_deref().map(str::parse) {
-            Some(Ok(transport)) => WireFormat { protocol, transport }.check().is_ok(),
+            Some(Ok(transport)) => WireFormat::new(protocol, transport).check().is_ok(),
             Some(Err(_)) => false,
             None => true,
         }

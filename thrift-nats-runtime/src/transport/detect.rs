@@ -32,8 +32,8 @@ impl Start {
     /// What the message is, where that is known.
     pub(super) const fn format(self) -> Option<WireFormat> {
         match self {
-            Self::Unframed(protocol) => Some(WireFormat { protocol, transport: Transport::Buffered }),
-            Self::Framed { protocol, .. } => Some(WireFormat { protocol, transport: Transport::Framed }),
+            Self::Unframed(protocol) => Some(WireFormat::new(protocol, Transport::Buffered)),
+            Self::Framed { protocol, .. } => Some(WireFormat::new(protocol, Transport::Framed)),
             Self::Header { .. } => None,
         }
     }

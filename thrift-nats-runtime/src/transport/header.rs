@@ -11,9 +11,16 @@
 //! | padding | zeros, up to a whole word |
 //! | the rest | the message |
 //!
+//! A transform is what was done to the message: 1 is zlib, the only one that is in use.
+//!
 //! A block of information starts with its kind. Kind 1 is names and values: how many, then each with its length.
 
+use std::io::{Read, Write};
+
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
 
 use super::detect::HEADER_MAGIC;
 use super::{Frame, Headers};
@@ -22,6 +29,8 @@ use crate::protocol::{DecodeError, DecodeErrorKind, EncodeError, Limits};
 
 /// The block of information that is names and values.
 const KEY_VALUE: u32 = 1;
+/// The transform that is zlib.
+const ZLIB: u32 = 1;
 /// What stands before the headers.
 const FIXED_LEN: usize = 14;
 /// The longest headers that their length can tell.
@@ -47,7 +56,7 @@ const fn protocol_of(id: u32) -> Option<Protocol> {
 /// Writes all that stands before the message. The length is left at zero.
 pub(super) fn write(
     buffer: &mut Vec<u8>,
-    protocol: Protocol,
+    format: WireFormat,
     seqid: i32,
     headers: &Headers,
     limits: Limits,
@@ -58,8 +67,13 @@ pub(super) fn write(
     buffer.extend_from_slice(&[0; 2]);
     buffer.extend_from_slice(&seqid.to_be_bytes());
     buffer.extend_from_slice(&[0; 2]);
-    write_varint(buffer, protocol_id(protocol));
-    write_varint(buffer, 0);
+    write_varint(buffer, protocol_id(format.protocol));
+    if format.zlib {
+        write_varint(buffer, 1);
+        write_varint(buffer, ZLIB);
+    } else {
+        write_varint(buffer, 0);
+    }
     if !headers.is_empty() {
         write_varint(buffer, KEY_VALUE);
         write_varint(buffer, length(headers.len(), limits)?);
@@ -113,9 +127,13 @@ pub(super) fn read(frame: &Bytes, limits: Limits) -> Result<Frame, DecodeError> 
     let mut reader = Reader { rest };
     let id = reader.varint()?;
     let protocol = protocol_of(id).ok_or(DecodeErrorKind::UnknownProtocol(id))?;
-    let transforms = reader.varint()?;
-    if transforms > 0 {
-        return Err(DecodeErrorKind::UnknownTransform(reader.varint()?).into());
+    let mut zlib = false;
+    for _ in 0..reader.varint()? {
+        match reader.varint()? {
+            // Once is what anybody does; twice would be a bomb in a bomb.
+            ZLIB if !zlib => zlib = true,
+            transform => return Err(DecodeErrorKind::UnknownTransform(transform).into()),
+        }
     }
     let mut headers = Headers::default();
     while !reader.rest.is_empty() {
@@ -129,12 +147,28 @@ pub(super) fn read(frame: &Bytes, limits: Limits) -> Result<Frame, DecodeError> 
             headers.insert(name.to_owned(), value.to_owned());
         }
     }
+    let payload = if zlib { decompress(payload, limits.message)? } else { frame.slice_ref(payload) };
     if payload.len() > limits.message {
         let (len, limit) = (payload.len() as u64, limits.message as u64);
         return Err(DecodeErrorKind::TooLong { what: "message", len, limit }.into());
     }
-    let format = WireFormat { protocol, transport: Transport::Header };
-    Ok(Frame { format, headers, payload: frame.slice_ref(payload) })
+    let format = WireFormat { zlib, ..WireFormat::new(protocol, Transport::Header) };
+    Ok(Frame { format, headers, payload })
+}
+
+/// Writes the message, compressed.
+pub(super) fn compress(buffer: &mut Vec<u8>, message: &[u8]) {
+    let mut encoder = ZlibEncoder::new(buffer, Compression::fast());
+    encoder.write_all(message).and_then(|()| encoder.finish()).expect("a Vec takes everything");
+}
+
+/// What was compressed, up to one byte more than `limit`: what is to come of it is known only when it is there.
+fn decompress(compressed: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
+    let mut message = Vec::new();
+    let most = (limit as u64).saturating_add(1);
+    let result = ZlibDecoder::new(compressed).take(most).read_to_end(&mut message);
+    result.map_err(|_| DecodeErrorKind::InvalidZlib)?;
+    Ok(message.into())
 }
 
 /// Reads the headers.

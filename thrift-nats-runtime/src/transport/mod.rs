@@ -35,26 +35,29 @@ impl Frame {
     }
 }
 
-/// Writes what stands before a message; [`end_frame`] completes it once the message is behind it.
+/// Writes what stands before a message; [`end_frame`] completes it once the message is behind it. Returns where the message
+/// starts.
 pub(crate) fn begin_frame(
     buffer: &mut Vec<u8>,
     format: WireFormat,
     seqid: i32,
     headers: &Headers,
     limits: Limits,
-) -> Result<(), EncodeError> {
+) -> Result<usize, EncodeError> {
     match format.transport {
-        Transport::Buffered => Ok(()),
-        Transport::Framed => {
-            buffer.extend_from_slice(&[0; 4]);
-            Ok(())
-        }
-        Transport::Header => header::write(buffer, format.protocol, seqid, headers, limits),
+        Transport::Buffered => {}
+        Transport::Framed => buffer.extend_from_slice(&[0; 4]),
+        Transport::Header => header::write(buffer, format, seqid, headers, limits)?,
     }
+    Ok(buffer.len())
 }
 
-/// Completes the frame that is all of `buffer`.
-pub(crate) fn end_frame(buffer: &mut [u8], format: WireFormat) -> Result<(), EncodeError> {
+/// Completes the frame that is all of `buffer`, in which the message starts at `start`.
+pub(crate) fn end_frame(buffer: &mut Vec<u8>, format: WireFormat, start: usize) -> Result<(), EncodeError> {
+    if format.zlib && format.transport == Transport::Header {
+        let message = buffer.split_off(start);
+        header::compress(buffer, &message);
+    }
     match format.transport {
         Transport::Buffered => Ok(()),
         Transport::Framed | Transport::Header => {

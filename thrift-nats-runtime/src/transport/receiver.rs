@@ -133,11 +133,11 @@ impl Receiver {
     fn unwrap(&mut self, start: Start, mut message: Bytes) -> Result<Frame, DecodeError> {
         match start {
             Start::Unframed(protocol) => {
-                let format = WireFormat { protocol, transport: Transport::Buffered };
+                let format = WireFormat::new(protocol, Transport::Buffered);
                 Ok(Frame { format, headers: Headers::default(), payload: message })
             }
             Start::Framed { protocol, .. } => {
-                let format = WireFormat { protocol, transport: Transport::Framed };
+                let format = WireFormat::new(protocol, Transport::Framed);
                 Ok(Frame { format, headers: Headers::default(), payload: message.split_off(4) })
             }
             Start::Header { .. } => {
@@ -230,9 +230,9 @@ mod tests {
 
     fn framed_as(format: WireFormat, message: &[u8], headers: &Headers) -> Vec<u8> {
         let mut frame = Vec::new();
-        begin_frame(&mut frame, format, 7, headers, Limits::DEFAULT).unwrap();
+        let start = begin_frame(&mut frame, format, 7, headers, Limits::DEFAULT).unwrap();
         frame.extend_from_slice(message);
-        end_frame(&mut frame, format).unwrap();
+        end_frame(&mut frame, format, start).unwrap();
         frame
     }
 
@@ -251,7 +251,7 @@ mod tests {
             for message in [&CALL[..], &old] {
                 let (frames, error) =
                     receive(&mut detecting(), &framed(*transport, message, &Headers::default()));
-                let format = WireFormat { protocol: Protocol::Binary, transport: *transport };
+                let format = WireFormat::new(Protocol::Binary, *transport);
                 assert_eq!(error, None);
                 assert_eq!(frames.len(), 1);
                 assert_eq!((frames[0].format, &frames[0].payload[..]), (format, message));
@@ -349,6 +349,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_compressed_is_bounded_by_the_limit_on_a_message() {
+        let format = WireFormat { zlib: true, ..WireFormat::new(Protocol::Binary, Transport::Header) };
+        let bomb = framed_as(format, &vec![0; 10_000_000], &Headers::default());
+        assert!(bomb.len() < 100_000);
+        let limits = Limits::DEFAULT.with_message(100_000);
+        let mut error = None;
+        let info = measure(|| error = receive(&mut Receiver::detecting(ProtocolSet::ALL, limits), &bomb).1);
+        let (what, limit) = ("message", 100_000);
+        assert_eq!(error, Some(DecodeErrorKind::TooLong { what, len: limit + 1, limit }));
+        assert!(info.bytes_max < 600_000, "{} bytes", info.bytes_max);
+        let mut damaged = framed_as(format, &CALL, &Headers::default());
+        let last = damaged.len() - 1;
+        damaged[last] ^= 1;
+        let error = receive(&mut detecting(), &damaged).1;
+        assert_eq!(error, Some(DecodeErrorKind::InvalidZlib), "its checksum");
+        let cut = damaged.len() - 6;
+        damaged.truncate(cut);
+        damaged[..4].copy_from_slice(&(cut as u32 - 4).to_be_bytes());
+        assert_eq!(receive(&mut detecting(), &damaged).1, Some(DecodeErrorKind::InvalidZlib));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -360,6 +382,7 @@ mod tests {
             }),
             transports in vec((0..Transport::ALL.len()).prop_map(|index| Transport::ALL[index]), 6),
             headers in vec((any::<String>(), any::<String>()), 0..4),
+            zlib in any::<bool>(),
             steps in vec(1_usize..100, 1..10),
         ) {
             let mut some = Headers::default();
@@ -373,10 +396,11 @@ mod tests {
             let mut formats = Vec::new();
             for (message, transport) in messages.iter().zip(&transports) {
                 let transport = if *transport == Transport::Header { *transport } else { transports[0] };
-                let mut format = WireFormat { protocol, transport };
+                let mut format = WireFormat::new(protocol, transport);
                 if format.check().is_err() {
                     format.transport = Transport::Framed;
                 }
+                format.zlib = zlib && format.transport == Transport::Header;
                 let headers = if format.transport == Transport::Header { &some } else { &none };
                 stream.extend(framed_as(format, message, headers));
                 formats.push((format, headers.clone()));

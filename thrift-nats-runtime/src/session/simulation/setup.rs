@@ -70,9 +70,9 @@ pub(super) fn any_format(random: &mut Random) -> WireFormat {
     loop {
         let protocol = Protocol::ALL[random.within(0..=Protocol::ALL.len() as u64 - 1) as usize];
         let transport = Transport::ALL[random.within(0..=Transport::ALL.len() as u64 - 1) as usize];
-        let format = WireFormat { protocol, transport };
+        let format = WireFormat::new(protocol, transport);
         if format.check().is_ok() {
-            return format;
+            return WireFormat { zlib: transport == Transport::Header && random.chance(500), ..format };
         }
     }
 }
@@ -102,7 +102,7 @@ impl Setup {
             deadline: None,
             handler: ms(0)..=ms(0),
             original: false,
-            format: WireFormat { protocol: Protocol::Binary, transport: Transport::Buffered },
+            format: WireFormat::new(Protocol::Binary, Transport::Buffered),
         }
     }
 
