@@ -1,0 +1,122 @@
+//! The process of a NATS server: a child, a watchdog, and the files in its folder.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::StartError;
+use super::program::NatsProgram;
+
+/// How long a server may take until it listens. It takes some 20 ms; the rest is for a machine under load.
+const START_BOUND: Duration = Duration::from_secs(30);
+/// How often the ports file is looked for.
+pub(super) const POLL: Duration = Duration::from_millis(2);
+
+pub(super) const CONFIG: &str = "nats-server.conf";
+const LOG: &str = "nats-server.log";
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) server: Child,
+    #[cfg(unix)]
+    watchdog: Option<Child>,
+}
+
+impl Process {
+    /// Starts a server in its folder, and waits until it listens; without a port, on one that the server chooses.
+    pub(super) fn start(
+        program: &'static NatsProgram,
+        folder: &Path,
+        port: Option<u16>,
+    ) -> Result<(Self, u16), StartError> {
+        let ports =
+            tempfile::Builder::new().prefix("ports-").tempdir_in(folder).map_err(StartError::Folder)?;
+        let log =
+            File::options().create(true).append(true).open(folder.join(LOG)).map_err(StartError::Folder)?;
+        let server = Command::new(program.path())
+            .arg("--config")
+            .arg(folder.join(CONFIG))
+            .args(["--addr", "127.0.0.1", "--port"])
+            .arg(port.map_or_else(|| "-1".to_owned(), |port| port.to_string()))
+            .arg("--ports_file_dir")
+            .arg(ports.path())
+            // What a server stores, if it is configured to, is its own.
+            .arg("--store_dir")
+            .arg(folder.join("store"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|source| StartError::Spawn { program, source })?;
+        #[cfg(unix)]
+        let mut process = Self { watchdog: watchdog(server.id()), server };
+        #[cfg(not(unix))]
+        let mut process = Self { server };
+
+        let deadline = Instant::now() + START_BOUND;
+        loop {
+            // The server writes the file once it is ready for connections.
+            if let Some(port) = listening_port(ports.path()) {
+                return Ok((process, port));
+            }
+            if let Some(status) = process.server.try_wait().map_err(StartError::Folder)? {
+                return Err(StartError::Ended { program, status, log: read_log(folder) });
+            }
+            if Instant::now() >= deadline {
+                return Err(StartError::TimedOut { program, bound: START_BOUND, log: read_log(folder) });
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The watchdog goes first: while the server is a child that nobody has waited for, its id is nobody else's.
+        #[cfg(unix)]
+        if let Some(watchdog) = &mut self.watchdog {
+            end(watchdog);
+        }
+        end(&mut self.server);
+    }
+}
+
+/// Kills the child, and waits for its end: at most milliseconds, since a kill cannot be caught.
+fn end(child: &mut Child) {
+    // Either fails only for a child that has ended and been waited for.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A shell that kills the server once this process is gone, however it went: its standard input is a pipe of which only
+/// this process holds the other end. It ignores what a terminal sends to all of its programs at once. Without it (no
+/// shell) the server outlives a test that is killed, and nothing else.
+#[cfg(unix)]
+fn watchdog(server: u32) -> Option<Child> {
+    const SCRIPT: &str = "trap '' HUP INT TERM; read -r _; kill -s KILL \"$1\"";
+    Command::new("sh")
+        .args(["-c", SCRIPT, "watchdog", &server.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()
+}
+
+/// The port from the ports file, `{"nats":["nats://127.0.0.1:38109"]}`, once it is there and whole.
+fn listening_port(folder: &Path) -> Option<u16> {
+    let file = fs::read_dir(folder).ok()?.next()?.ok()?.path();
+    let text = fs::read_to_string(file).ok()?;
+    let (_, rest) = text.split_once("\"nats://127.0.0.1:")?;
+    rest.split_once('"')?.0.parse().ok()
+}
+
+pub(super) fn read_log(folder: &Path) -> String {
+    fs::read(folder.join(LOG)).map_or_else(
+        |error| format!("(the log cannot be read: {error})"),
+        |log| String::from_utf8_lossy(&log).trim_end().to_owned(),
+    )
+}
