@@ -12,6 +12,7 @@
 //!
 //! `cargo xtask setup` finds the same server ahead of the tests and says where it is.
 
+mod cluster;
 mod command;
 #[cfg(feature = "client")]
 mod eventually;
@@ -19,11 +20,14 @@ mod folders;
 mod go_peer;
 mod nats_server;
 
+pub use cluster::Cluster;
 pub use command::RunError;
 #[cfg(feature = "client")]
 pub use eventually::eventually;
 pub use folders::{target_dir, workspace_dir};
 pub use go_peer::{GoPeer, GoPeerError};
+#[cfg(unix)]
+pub use nats_server::ReloadError;
 pub use nats_server::install::{INSTALLERS, Installer};
 pub use nats_server::program::{Attempt, AttemptError, FindError, NatsProgram, Origin, ProbeError, Search};
 pub use nats_server::{Builder, NatsServer, StartError};

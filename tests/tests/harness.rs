@@ -106,6 +106,69 @@ async fn a_paused_server_is_silent_until_it_is_resumed() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_reload_gives_the_server_other_settings_and_a_restart_keeps_them() {
+    let mut server = NatsServer::builder().max_payload(4096).start().unwrap();
+    let before = server.client().await.unwrap().server_info();
+    server.reload(NatsServer::builder().max_payload(2048)).unwrap();
+    let after = server.client().await.unwrap().server_info();
+    assert_eq!((after.max_payload, after.server_id), (2048, before.server_id));
+    server.restart().unwrap();
+    assert_eq!(server.client().await.unwrap().server_info().max_payload, 2048);
+
+    let error = server.reload(NatsServer::builder().config("no_such_setting: 1")).unwrap_err();
+    assert!(
+        matches!(&error, thrift_nats_tests::ReloadError::Refused { log } if log.contains("no_such_setting"))
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_lame_duck_tells_its_clients_and_takes_no_new_ones() {
+    let server = NatsServer::start().unwrap();
+    let (told, mut is_told) = tokio::sync::mpsc::unbounded_channel();
+    let options = async_nats::ConnectOptions::new().event_callback(move |event| {
+        let _ = told.send(event);
+        std::future::ready(())
+    });
+    let _client = options.connect(server.url()).await.unwrap();
+    server.lame_duck().unwrap();
+    let until_told =
+        async { while !matches!(is_told.recv().await, Some(async_nats::Event::LameDuckMode)) {} };
+    tokio::time::timeout(Duration::from_secs(30), until_told).await.unwrap();
+    assert!(refuses_connections(server.port()));
+}
+
+#[tokio::test]
+async fn the_nodes_of_a_cluster_pass_on_messages_and_come_back_after_a_crash() {
+    use futures_util::StreamExt as _;
+
+    let mut cluster = thrift_nats_tests::Cluster::start().unwrap();
+    for killed in 0..cluster.len() {
+        cluster.node_mut(killed).stop();
+        cluster.until_joined().unwrap();
+        cluster.node_mut(killed).restart().unwrap();
+        cluster.until_joined().unwrap();
+        let (here, there) = (killed, (killed + 1) % cluster.len());
+        let listener = cluster.node(here).client().await.unwrap();
+        let sender = cluster.node(there).client().await.unwrap();
+        let mut heard = listener.subscribe("news").await.unwrap();
+        listener.flush().await.unwrap();
+        // Until the other node knows of the subscription, the message is dropped.
+        let telling = async {
+            loop {
+                sender.publish("news", "".into()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = telling => {}
+            message = tokio::time::timeout(Duration::from_secs(30), heard.next()) => drop(message.unwrap().unwrap()),
+        }
+    }
+}
+
 /// Ends once a message has been to the server and back.
 #[cfg(unix)]
 async fn echo(client: &async_nats::Client) {

@@ -31,7 +31,7 @@ impl Process {
         program: &'static NatsProgram,
         folder: &Path,
         port: Option<u16>,
-    ) -> Result<(Self, u16), StartError> {
+    ) -> Result<(Self, Ports), StartError> {
         let ports =
             tempfile::Builder::new().prefix("ports-").tempdir_in(folder).map_err(StartError::Folder)?;
         let log =
@@ -59,8 +59,8 @@ impl Process {
         let deadline = Instant::now() + START_BOUND;
         loop {
             // The server writes the file once it is ready for connections.
-            if let Some(port) = listening_port(ports.path()) {
-                return Ok((process, port));
+            if let Some(ports) = Ports::read(ports.path()) {
+                return Ok((process, ports));
             }
             if let Some(status) = process.server.try_wait().map_err(StartError::Folder)? {
                 return Err(StartError::Ended { program, status, log: read_log(folder) });
@@ -106,12 +106,28 @@ fn watchdog(server: u32) -> Option<Child> {
         .ok()
 }
 
-/// The port from the ports file, `{"nats":["nats://127.0.0.1:38109"]}`, once it is there and whole.
-fn listening_port(folder: &Path) -> Option<u16> {
-    let file = fs::read_dir(folder).ok()?.next()?.ok()?.path();
-    let text = fs::read_to_string(file).ok()?;
-    let (_, rest) = text.split_once("\"nats://127.0.0.1:")?;
-    rest.split_once('"')?.0.parse().ok()
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    /// For clients.
+    pub(super) client: u16,
+    /// For the other servers of a cluster.
+    pub(super) cluster: Option<u16>,
+}
+
+impl Ports {
+    /// The ports of the ports file, once it is there and whole:
+    /// `{"nats":["nats://127.0.0.1:38109"],"cluster":["nats://127.0.0.1:40001"]}`.
+    fn read(folder: &Path) -> Option<Self> {
+        let file = fs::read_dir(folder).ok()?.next()?.ok()?.path();
+        let text = fs::read_to_string(file).ok()?;
+        let whole = text.trim_end().strip_suffix('}')?;
+        let port = |list: &str| {
+            let (_, rest) = whole.split_once(list)?.1.split_once("127.0.0.1:")?;
+            rest.split_once('"')?.0.parse().ok()
+        };
+        Some(Self { client: port("\"nats\"")?, cluster: port("\"cluster\"") })
+    }
 }
 
 pub(super) fn read_log(folder: &Path) -> String {
