@@ -19,6 +19,8 @@ mod eventually;
 mod folders;
 mod go_peer;
 mod nats_server;
+#[cfg(feature = "client")]
+pub mod proxy;
 
 pub use cluster::Cluster;
 pub use command::RunError;
