@@ -619,9 +619,13 @@ fn attribute_group(trees: &[Tree<'_>]) -> String {
     text
 }
 
-/// Whether an entry stands apart: it has a body, or is a function with documentation.
+/// Whether an entry stands apart: it has a body, is an `impl` or a macro, or a function with documentation.
 fn is_tall(entry: &[Tree<'_>]) -> bool {
     let documented = matches!(entry.first(), Some(Tree::Doc(_)));
+    let first = entry.iter().find(|tree| matches!(tree, Tree::Token { .. }));
+    if matches!(first, Some(Tree::Token { text: "impl" | "::", .. })) {
+        return true;
+    }
     entry.iter().any(|tree| match tree {
         Tree::Group(group) => group.broken,
         Tree::Token { text, .. } => documented && *text == "fn",
@@ -645,7 +649,15 @@ fn is_base(entry: &[Tree<'_>]) -> bool {
 
 /// Whether an entry of a comma list needs no comma: the arm of a `match` with a body.
 fn ends_in_body(entry: &[Tree<'_>]) -> bool {
-    matches!(entry.last(), Some(Tree::Group(group)) if group.broken && group.delimiter == Delimiter::Brace && group.list == List::Items)
+    match entry {
+        [.., Tree::Token { text: "=>", .. }, Tree::Group(group)] if group.trees.is_empty() => {
+            group.delimiter == Delimiter::Brace
+        }
+        [.., Tree::Group(group)] => {
+            group.broken && group.delimiter == Delimiter::Brace && group.list == List::Items
+        }
+        _ => false,
+    }
 }
 
 /// The entries of a list, without the commas between them.
@@ -676,7 +688,8 @@ fn split<'t, 's>(trees: &'t [Tree<'s>], list: List) -> Vec<&'t [Tree<'s>]> {
                     Some(Tree::Doc(_) | Tree::Attribute(_)) => false,
                     None => true,
                 };
-                let ends = group.broken || group.trees.is_empty() && list == List::Items;
+                let arm = index > start && matches!(trees[index - 1], Tree::Token { text: "=>", .. });
+                let ends = group.broken || group.trees.is_empty() && (list == List::Items || arm);
                 if ends && !goes_on && (list == List::Items || group.list == List::Items || group.broken) {
                     entries.push(&trees[start..=index]);
                     start = index + 1;
@@ -718,7 +731,7 @@ mod tests {
                 fn get(&mut self, other: &Point) -> Result<(), Error> {
                     let mut value = vec![1, (2, 3).0];
                     if !value.is_empty() { return Err(Error::new("a", *other)); }
-                    match self.x { 1 => value.one()?, 2 => { value.two() } Self::X(_) => Self { ..other } }
+                    match self.x { 1 => value.one()?, 2 => { value.two() } 3 => {} Self::X(_) => Self { ..other } }
                 }
             }
             ::a::b!(Point, "x");
@@ -744,6 +757,7 @@ impl<T: Some> ::a::B for Point {
             2 => {
                 value.two()
             }
+            3 => {}
             Self::X(_) => Self { ..other },
         }
     }

@@ -83,6 +83,32 @@ impl FieldList {
 }
 
 impl Checker<'_> {
+    /// Old forms: each word once in a file, however often it stands there.
+    pub(super) fn legacy(&mut self, files: &[File], ids: &[SourceId]) {
+        for (file, id) in files.iter().zip(ids) {
+            let mut seen: Vec<(&str, Span, usize)> = Vec::new();
+            for word in &file.document.legacy {
+                match seen.iter_mut().find(|(known, ..)| *known == word.text) {
+                    Some((.., count)) => *count += 1,
+                    None => seen.push((&word.text, word.span, 1)),
+                }
+            }
+            for (word, span, count) in seen {
+                let place = Place { source: *id, span };
+                let warning = match word {
+                    "byte" => {
+                        Diagnostic::warning(place, "`byte` is an old word for `i8`").label("write `i8`")
+                    }
+                    "async" => Diagnostic::warning(place, "`async` is an old word for `oneway`")
+                        .label("write `oneway`"),
+                    _ => Diagnostic::warning(place, format!("`{word}` has no effect")).label("remove it"),
+                };
+                let times = (count > 1).then(|| format!("it stands {count} times in this file"));
+                self.report(warning.maybe_help(times));
+            }
+        }
+    }
+
     /// Namespaces and includes of each file.
     pub(super) fn headers(&mut self, files: &[File], ids: &[SourceId]) {
         for (file, id) in files.iter().zip(ids) {

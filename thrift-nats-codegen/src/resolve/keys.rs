@@ -1,13 +1,22 @@
-//! Which structs are keys: elements of sets, keys of maps, and what these are made of.
+//! Which structs are keys: elements of sets, keys of maps, and what these are made of; and keys that few languages can have.
 
 use std::collections::HashSet;
 
 use super::Checker;
-use crate::ir::{ItemKind, Ty, TyKind};
+use crate::diagnostics::Diagnostic;
+use crate::ir::{ItemId, ItemKind, Ty, TyKind};
+
+/// What is found.
+#[derive(Default)]
+struct Keys {
+    structs: HashSet<ItemId>,
+    /// A warning for each container: with these, few languages can make a hash table.
+    containers: Vec<Diagnostic>,
+}
 
 impl Checker<'_> {
     pub(super) fn find_keys(&mut self) {
-        let mut keys = HashSet::new();
+        let mut keys = Keys::default();
         for (_, item) in self.items() {
             match &item.kind {
                 ItemKind::Typedef(ty) | ItemKind::Const { ty, .. } => self.keys_in(ty, &mut keys),
@@ -23,19 +32,34 @@ impl Checker<'_> {
                 }
             }
         }
-        self.program.keys.extend(keys);
+        self.program.keys.extend(keys.structs);
+        keys.containers.into_iter().for_each(|warning| self.report(warning));
     }
 
-    fn keys_in(&self, ty: &Ty, keys: &mut HashSet<crate::ir::ItemId>) {
+    fn keys_in(&self, ty: &Ty, keys: &mut Keys) {
         match &ty.kind {
             TyKind::List(element) => self.keys_in(element, keys),
-            TyKind::Set(element) => self.structs_in(element, keys),
+            TyKind::Set(element) => self.key(element, "the element of a set", keys),
             TyKind::Map(key, value) => {
-                self.structs_in(key, keys);
+                self.key(key, "the key of a map", keys);
                 self.keys_in(value, keys);
             }
             // Definitions speak for themselves.
             TyKind::Base(_) | TyKind::Uuid | TyKind::Item(_) | TyKind::Unknown => {}
         }
+    }
+
+    fn key(&self, ty: &Ty, what: &str, keys: &mut Keys) {
+        self.structs_in(ty, &mut keys.structs);
+        let kind = match &self.program.behind(ty).kind {
+            TyKind::List(_) => "a list",
+            TyKind::Set(_) => "a set",
+            TyKind::Map(..) => "a map",
+            TyKind::Base(_) | TyKind::Uuid | TyKind::Item(_) | TyKind::Unknown => return,
+        };
+        keys.containers.push(
+            Diagnostic::warning(ty.place, format!("{kind} is {what}"))
+                .label("fine in Rust; Go, Python and others cannot have it"),
+        );
     }
 }

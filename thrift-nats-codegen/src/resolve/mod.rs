@@ -38,6 +38,7 @@ pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf]) -> Resolved 
     let program = Program { roots: files.roots, ..Program::default() };
     let mut checker = Checker { scopes: &scopes, program, diagnostics };
     checker.headers(&files.files, &ids);
+    checker.legacy(&files.files, &ids);
     checker.duplicate_definitions(&files);
     checker.definitions();
     checker.typedef_circles();

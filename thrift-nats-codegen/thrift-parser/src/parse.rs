@@ -74,6 +74,7 @@ pub fn parse(source: &str) -> Parsed {
         }
     }
     parsed.errors.append(&mut builder.errors);
+    parsed.document.legacy = builder.legacy;
     parsed.errors.extend(surface.stop);
     parsed.errors.sort_by_key(|error| error.span);
     parsed.document.comments = surface.comments;

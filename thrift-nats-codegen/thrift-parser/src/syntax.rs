@@ -36,6 +36,9 @@ pub struct Document {
     pub definitions: Vec<Definition>,
     /// Every comment of the file, in source order; documentation is also at the item it belongs to.
     pub comments: Vec<Comment>,
+    /// Words of old forms, in source order: `byte` (now `i8`), `async` (now `oneway`), and `xsd_all`, `xsd_optional`,
+    /// `xsd_nillable` and `xsd_attrs`, which mean nothing and are nowhere else in the tree.
+    pub legacy: Vec<Name>,
 }
 
 /// A comment, with its delimiters, as it stands in the source.

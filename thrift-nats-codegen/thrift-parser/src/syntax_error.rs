@@ -86,6 +86,16 @@ pub(crate) fn explain(source: &str, surface: &Surface, error: &Error<Rule>, at: 
     };
     let error =
         SyntaxError::new(format!("expected {wanted}, found {found}"), format!("expected {wanted}"), span);
+    if at > 0
+        && surface.code.as_bytes()[at - 1].is_ascii_digit()
+        && token.starts_with(['.', '_', 'o', 'b', 'x', 'X'])
+    {
+        return error.with_help(if token == "." {
+            "a double has digits behind its point: `5.0`"
+        } else {
+            "numbers are decimal, or hexadecimal with `0x`, and have no `_` in them"
+        });
+    }
     match help(token, expected.contains(&A_DEFINITION)) {
         Some(help) => error.with_help(help),
         None => error,

@@ -27,11 +27,13 @@ pub(crate) struct Builder<'s> {
     /// Where the text that was matched starts in the code.
     base: usize,
     pub(crate) errors: Vec<SyntaxError>,
+    /// Words of old forms.
+    pub(crate) legacy: Vec<Name>,
 }
 
 impl<'s> Builder<'s> {
     pub(crate) const fn new(source: &'s str, surface: &'s Surface) -> Self {
-        Self { source, surface, base: 0, errors: Vec::new() }
+        Self { source, surface, base: 0, errors: Vec::new(), legacy: Vec::new() }
     }
 
     /// The item that was matched at `base`.
@@ -202,6 +204,7 @@ impl<'s> Builder<'s> {
                         _ => StructKind::Struct,
                     }
                 }
+                Rule::kw_xsd_all => self.legacy(&child),
                 Rule::name => item.name = self.name(&child),
                 Rule::field => item.fields.push(self.field(child)),
                 Rule::annotations => item.annotations = self.annotations(child),
@@ -238,7 +241,7 @@ impl<'s> Builder<'s> {
                 }
                 Rule::ampersand => item.reference = true,
                 Rule::field_name => item.name = self.name(&child),
-                Rule::kw_xsd_flag | Rule::xsd_attrs => {}
+                Rule::kw_xsd_flag | Rule::xsd_attrs => self.legacy(&child),
                 Rule::annotations if item.name.text.is_empty() => {
                     item.ty.annotations = self.annotations(child)
                 }
@@ -291,7 +294,12 @@ impl<'s> Builder<'s> {
         };
         for child in node.into_inner() {
             match child.as_rule() {
-                Rule::kw_oneway => item.oneway = Some(self.span(&child)),
+                Rule::kw_oneway => {
+                    item.oneway = Some(self.span(&child));
+                    if child.as_str().starts_with("async") {
+                        self.legacy(&child);
+                    }
+                }
                 Rule::kw_void => item.returns_span = self.span(&child),
                 Rule::name => item.name = self.name(&child),
                 Rule::field => item.arguments.push(self.field(child)),
@@ -321,8 +329,20 @@ impl<'s> Builder<'s> {
     }
 
     /// A type, without the annotations behind it.
+    /// Notes the word of an old form, which the node begins with.
+    fn legacy(&mut self, node: &Node<'_>) {
+        let text = node.as_str();
+        let word = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
+        let start = self.base + node.as_span().start();
+        let span = self.surface.span(start, start + word);
+        self.legacy.push(Name { text: text[..word].to_owned(), span });
+    }
+
     fn field_type(&mut self, node: Node<'_>) -> Type {
         let span = self.span(&node);
+        if node.as_rule() == Rule::base && node.as_str().starts_with("by") {
+            self.legacy(&node);
+        }
         let kind = match node.as_rule() {
             Rule::base => TypeKind::Base(base_type(node.as_str())),
             Rule::path => TypeKind::Named(node.as_str().to_owned()),

@@ -1,0 +1,61 @@
+//! What is said of mistakes: pages on which each is made, with the text that comes of it. `BLESS=1` writes the pages anew; the
+//! diff is to be read.
+//!
+//! On a page, a block of `thrift` is the file `orders.thrift`, or the one that it names; the block of `text` behind it is what
+//! the checker says. A file `shared.thrift` is always there.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+use std::fs;
+use std::path::Path;
+
+use thrift_nats_codegen::Options;
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Makes all mistakes on a page, and says how many there are.
+fn hold(page: &Path) -> usize {
+    let present = fs::read_to_string(page).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("shared.thrift"), "struct Address { 1: string street }\n").unwrap();
+    let prefix = format!("{}{}", folder.path().display(), std::path::MAIN_SEPARATOR);
+    let (mut wanted, mut rest, mut mistakes) = (String::new(), present.as_str(), 0);
+    while let Some((before, behind)) = rest.split_once("```thrift") {
+        let (name, behind) = behind.split_once('\n').unwrap();
+        let (source, behind) = behind.split_once("```\n").unwrap();
+        wanted += &format!("{before}```thrift{name}\n{source}```\n");
+        rest = behind;
+        let name = if name.is_empty() { "orders.thrift" } else { name.trim() };
+        let file = folder.path().join(name);
+        fs::write(&file, source).unwrap();
+        if let Some(text) = behind.strip_prefix("```text\n") {
+            let report = Options::new().check([&file]).unwrap();
+            assert!(!report.is_empty(), "{source}");
+            let said =
+                report.render(false).replace(&prefix, "").replace(&*folder.path().to_string_lossy(), ".");
+            wanted += &format!("```text\n{said}\n```\n");
+            rest = text.split_once("```\n").unwrap().1;
+            mistakes += 1;
+        }
+    }
+    wanted += rest;
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(page, &wanted).unwrap();
+    } else {
+        assert!(present == wanted, "{}: read the diff after a run with BLESS=1", page.display());
+    }
+    mistakes
+}
+
+#[test]
+fn the_documented_mistakes_are_shown_as_documented() {
+    assert_eq!(hold(&Path::new(HERE).join("../docs/mistakes.md")), 10);
+}
+
+#[test]
+fn every_kind_of_mistake_is_shown_as_it_was_read_by_a_person() {
+    let mut mistakes = 0;
+    for entry in fs::read_dir(Path::new(HERE).join("tests/diagnostics")).unwrap() {
+        mistakes += hold(&entry.unwrap().path());
+    }
+    assert!(mistakes > 40, "{mistakes}");
+}
