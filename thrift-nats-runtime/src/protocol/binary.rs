@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::utf8::utf8;
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader,
     MessageHeader, MessageType, OutputProtocol, TType, Text,
@@ -335,7 +336,7 @@ impl InputProtocol for BinaryReader<'_> {
             self.rest = rest;
             (name, self.take::<1>()?[0])
         };
-        let name = str::from_utf8(name).map_err(|_| DecodeErrorKind::InvalidUtf8)?;
+        let name = utf8(name)?;
         let kind = MessageType::from_u8(kind).ok_or(DecodeErrorKind::UnknownMessageType(kind))?;
         let seqid = self.i32()?;
         Ok(MessageHeader { name: Cow::Borrowed(name), kind, seqid })
@@ -364,13 +365,18 @@ impl InputProtocol for BinaryReader<'_> {
 
     #[inline]
     fn field_begin(&mut self) -> Result<Option<FieldHeader>, DecodeError> {
-        let [number] = self.take()?;
-        if number == STOP {
-            return Ok(None);
-        }
+        // In one look where there is room for it: there is, but in front of the last few bytes.
+        let ([number, high, low], rest) = match self.rest {
+            [STOP, rest @ ..] => {
+                self.rest = rest;
+                return Ok(None);
+            }
+            [number, high, low, rest @ ..] => ([*number, *high, *low], rest),
+            [] | [_] | [_, _] => return Err(DecodeErrorKind::UnexpectedEnd.into()),
+        };
+        self.rest = rest;
         let ttype = TType::from_u8(number).ok_or(DecodeErrorKind::UnknownType(number))?;
-        let id = self.i16()?;
-        Ok(Some(FieldHeader { ttype, id }))
+        Ok(Some(FieldHeader { ttype, id: i16::from_be_bytes([high, low]) }))
     }
 
     #[inline]
@@ -445,10 +451,7 @@ impl InputProtocol for BinaryReader<'_> {
     #[inline]
     fn string(&mut self) -> Result<Cow<'_, str>, DecodeError> {
         let bytes = self.take_slice("string", self.limits.string)?;
-        match str::from_utf8(bytes) {
-            Ok(text) => Ok(Cow::Borrowed(text)),
-            Err(_) => Err(DecodeErrorKind::InvalidUtf8.into()),
-        }
+        utf8(bytes).map(Cow::Borrowed)
     }
 
     #[inline]
@@ -463,10 +466,7 @@ impl InputProtocol for BinaryReader<'_> {
         if bytes.len() > inline {
             return Ok(Text::Unchecked(self.message.slice_ref(bytes)));
         }
-        match str::from_utf8(bytes) {
-            Ok(text) => Ok(Text::Checked(text)),
-            Err(_) => Err(DecodeErrorKind::InvalidUtf8.into()),
-        }
+        utf8(bytes).map(Text::Checked)
     }
 
     #[inline]

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::utf8::utf8;
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader,
     MessageHeader, MessageType, OutputProtocol, TType, Text,
@@ -469,7 +470,7 @@ impl InputProtocol for CompactReader<'_> {
             MessageType::from_u8(second >> 5).ok_or(DecodeErrorKind::UnknownMessageType(second >> 5))?;
         let seqid = self.varint(32)? as u32 as i32;
         let name = self.take_slice("message name", self.limits.name)?;
-        let name = str::from_utf8(name).map_err(|_| DecodeErrorKind::InvalidUtf8)?;
+        let name = utf8(name)?;
         Ok(MessageHeader { name: Cow::Borrowed(name), kind, seqid })
     }
 
@@ -595,10 +596,7 @@ impl InputProtocol for CompactReader<'_> {
     #[inline]
     fn string(&mut self) -> Result<Cow<'_, str>, DecodeError> {
         let bytes = self.take_slice("string", self.limits.string)?;
-        match str::from_utf8(bytes) {
-            Ok(text) => Ok(Cow::Borrowed(text)),
-            Err(_) => Err(DecodeErrorKind::InvalidUtf8.into()),
-        }
+        utf8(bytes).map(Cow::Borrowed)
     }
 
     #[inline]
@@ -613,10 +611,7 @@ impl InputProtocol for CompactReader<'_> {
         if bytes.len() > inline {
             return Ok(Text::Unchecked(self.message.slice_ref(bytes)));
         }
-        match str::from_utf8(bytes) {
-            Ok(text) => Ok(Text::Checked(text)),
-            Err(_) => Err(DecodeErrorKind::InvalidUtf8.into()),
-        }
+        utf8(bytes).map(Text::Checked)
     }
 
     #[inline]

@@ -20,6 +20,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod tree;
 mod ttype;
+mod utf8;
 mod value;
 
 pub use self::alone::{from_bytes, from_bytes_within, to_bytes, to_bytes_within};

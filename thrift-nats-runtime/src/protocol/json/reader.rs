@@ -6,6 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{Place, VERSION, number, text, type_of};
+use crate::protocol::utf8::utf8;
 use crate::protocol::{
     DecodeError, DecodeErrorKind, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader, MessageHeader,
     MessageType, TType, Text,
@@ -117,7 +118,7 @@ impl<'a> JsonReader<'a> {
     #[inline]
     fn text(&mut self, what: &'static str, limit: usize) -> Result<Cow<'a, str>, DecodeError> {
         let (text, escaped) = self.quoted()?;
-        let text = if escaped { text::unescape(text)? } else { Cow::Borrowed(text::utf8(text)?) };
+        let text = if escaped { text::unescape(text)? } else { Cow::Borrowed(utf8(text)?) };
         if text.len() > limit {
             let (len, limit) = (text.len() as u64, limit as u64);
             return Err(DecodeErrorKind::TooLong { what, len, limit }.into());

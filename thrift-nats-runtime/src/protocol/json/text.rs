@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::protocol::DecodeErrorKind;
+use crate::protocol::utf8::utf8;
+use crate::protocol::{DecodeError, DecodeErrorKind};
 
 /// Writes padding, as Python and Go do, whose readers want it; reads what comes with it and without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -89,7 +90,7 @@ pub(super) fn len(bytes: &[u8]) -> Option<(usize, bool)> {
 }
 
 /// The text that stands between quotes.
-pub(super) fn unescape(bytes: &[u8]) -> Result<Cow<'_, str>, DecodeErrorKind> {
+pub(super) fn unescape(bytes: &[u8]) -> Result<Cow<'_, str>, DecodeError> {
     let mut text = String::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some(place) = memchr::memchr(b'\\', rest) {
@@ -97,7 +98,7 @@ pub(super) fn unescape(bytes: &[u8]) -> Result<Cow<'_, str>, DecodeErrorKind> {
         text.push_str(utf8(plain)?);
         let (escape, behind) = match from {
             [_, escape, behind @ ..] => (*escape, behind),
-            _ => return Err(DecodeErrorKind::InvalidEscape),
+            _ => return Err(DecodeErrorKind::InvalidEscape.into()),
         };
         rest = behind;
         text.push(match escape {
@@ -112,15 +113,11 @@ pub(super) fn unescape(bytes: &[u8]) -> Result<Cow<'_, str>, DecodeErrorKind> {
                 rest = behind;
                 c
             }
-            _ => return Err(DecodeErrorKind::InvalidEscape),
+            _ => return Err(DecodeErrorKind::InvalidEscape.into()),
         });
     }
     text.push_str(utf8(rest)?);
     Ok(Cow::Owned(text))
-}
-
-pub(super) fn utf8(bytes: &[u8]) -> Result<&str, DecodeErrorKind> {
-    str::from_utf8(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8)
 }
 
 /// The character whose number stands behind `\u`, and what is behind it: two halves, where it does not fit into one.
