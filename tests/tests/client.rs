@@ -209,7 +209,7 @@ fn ends_all_sessions(
 }
 
 #[tokio::test]
-async fn a_call_whose_every_session_ends_moves_three_times() {
+async fn a_call_whose_every_session_ends_moves_eight_times() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
     let all = connection.subscribe("texts").await.unwrap();
@@ -223,7 +223,7 @@ async fn a_call_whose_every_session_ends_moves_three_times() {
         ),
         other => panic!("{other:?}"),
     }
-    assert_eq!(handshakes.count(), 1 + 3);
+    assert_eq!(handshakes.count(), 1 + 8);
     server.abort();
 }
 
@@ -240,7 +240,7 @@ async fn a_call_that_may_have_been_run_moves_only_if_it_is_idempotent() {
         let call = len(&client, 10);
         let result = soon(if idempotent { call.idempotent() } else { call }).await;
         assert!(matches!(result, Err(Error::SessionEnded { outcome: Outcome::Unknown, .. })), "{result:?}");
-        assert_eq!(handshakes.count(), if idempotent { 1 + 3 } else { 1 });
+        assert_eq!(handshakes.count(), if idempotent { 1 + 8 } else { 1 });
         server.abort();
     }
 }

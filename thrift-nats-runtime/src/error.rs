@@ -62,19 +62,24 @@ pub enum Error {
         /// How many may: the option [`queue_limit`](crate::ClientBuilder::queue_limit).
         limit: usize,
     },
-    /// The call was not answered by its deadline. Whether it was run, is run, or will be, is not known.
-    #[error("`{method}` was not answered within {timeout:?}")]
+    /// There are as many calls in flight on the session as there may be. The call was not made.
+    #[error("{limit} calls are in flight, and no more may be")]
+    TooManyCalls {
+        /// How many may be: the option [`max_calls`](crate::ClientBuilder::max_calls).
+        limit: usize,
+    },
+    /// The call was not answered by its deadline.
+    #[error("`{method}` was not answered within {timeout:?}; {}", outcome_text(*outcome))]
     DeadlineExceeded {
         /// The function that was called.
         method: String,
         /// How long the call was given.
         timeout: Duration,
+        /// Whether the call may have been run, or may be still.
+        outcome: Outcome,
     },
     /// The session ended before the call was answered.
-    #[error("session ended: {reason}; {}", match outcome {
-        Outcome::NotRun => "the call was not run",
-        Outcome::Unknown => "outcome unknown: the call may have been run",
-    })]
+    #[error("session ended: {reason}; {}", outcome_text(*outcome))]
     SessionEnded {
         /// Why.
         reason: CloseReason,
@@ -97,7 +102,35 @@ pub enum Error {
     },
 }
 
+const fn outcome_text(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::NotRun => "the call was not run",
+        Outcome::Unknown => "outcome unknown: the call may have been run",
+    }
+}
+
 impl Error {
+    /// Whether a call that ended in this error may have been run. One that was not can be made again without harm.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::InvalidSubject { .. }
+            | Self::InvalidFormat { .. }
+            | Self::NoServer { .. }
+            | Self::Connect { .. }
+            | Self::QueueFull { .. }
+            | Self::TooManyCalls { .. }
+            | Self::Encode(_) => Outcome::NotRun,
+            Self::Application(exception) => match exception.kind {
+                ApplicationExceptionKind::UNKNOWN_METHOD | ApplicationExceptionKind::LOADSHEDDING => {
+                    Outcome::NotRun
+                }
+                _ => Outcome::Unknown,
+            },
+            Self::DeadlineExceeded { outcome, .. } | Self::SessionEnded { outcome, .. } => *outcome,
+            Self::Decode(_) | Self::Nats { .. } => Outcome::Unknown,
+        }
+    }
+
     pub(crate) fn nats(
         what: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -196,6 +229,10 @@ impl ApplicationExceptionKind {
     pub const INVALID_PROTOCOL: Self = Self(9);
     /// The client is of a kind that is not served.
     pub const UNSUPPORTED_CLIENT_TYPE: Self = Self(10);
+    /// The server has more to do than it takes; the call was not run. From here on, as in fbthrift.
+    pub const LOADSHEDDING: Self = Self(11);
+    /// The deadline of the call has passed.
+    pub const TIMEOUT: Self = Self(12);
 
     const fn name(self) -> Option<&'static str> {
         Some(match self {
@@ -210,6 +247,8 @@ impl ApplicationExceptionKind {
             Self::INVALID_TRANSFORM => "INVALID_TRANSFORM",
             Self::INVALID_PROTOCOL => "INVALID_PROTOCOL",
             Self::UNSUPPORTED_CLIENT_TYPE => "UNSUPPORTED_CLIENT_TYPE",
+            Self::LOADSHEDDING => "LOADSHEDDING",
+            Self::TIMEOUT => "TIMEOUT",
             Self(_) => return None,
         })
     }
@@ -255,6 +294,7 @@ impl From<&Error> for ApplicationException {
             | Error::NoServer { .. }
             | Error::Connect { .. }
             | Error::QueueFull { .. }
+            | Error::TooManyCalls { .. }
             | Error::DeadlineExceeded { .. }
             | Error::SessionEnded { .. }
             | Error::Encode(_)

@@ -44,7 +44,7 @@ pub use uuid::Uuid;
 
 #[doc(hidden)]
 pub use self::arguments::{Arguments, Many, ManyParameters, Parameter, Parameters};
-pub use self::client::{Call, Client, ClientBuilder};
+pub use self::client::{Call, Client, ClientBuilder, SessionEvent, SessionEvents};
 pub use self::context::Context;
 pub use self::error::{
     AcceptError, ApplicationException, ApplicationExceptionKind, CloseReason, Error, Outcome, PeerReason,

@@ -283,13 +283,16 @@ async fn publish(nats: &Nats, transmit: Transmit) -> Result<(), PublishError> {
 
 /// A session, as the task that keeps time sees it.
 pub(crate) trait Timed: Send + Sync + 'static {
-    /// Does what is due at `now`, and says when to come again.
-    fn on_time(self: Arc<Self>, now: Instant) -> Option<Instant>;
+    /// Does what is due at `now`, and sets its timer anew. `timer` is the place that it was woken from, and has no more.
+    fn on_time(self: Arc<Self>, now: Instant, timer: TimerKey);
 }
+
+/// A place among the [`Timers`].
+pub(crate) type TimerKey = (Instant, u64);
 
 /// The times at which sessions want to be woken.
 pub(crate) struct Timers {
-    due: Mutex<BTreeMap<(Instant, u64), Weak<dyn Timed>>>,
+    due: Mutex<BTreeMap<TimerKey, Weak<dyn Timed>>>,
     next_id: AtomicU64,
     earlier: Notify,
 }
@@ -299,11 +302,22 @@ impl Timers {
         Self { due: Mutex::new(BTreeMap::new()), next_id: AtomicU64::new(0), earlier: Notify::new() }
     }
 
-    /// Wakes `timed` at `at`. A session that has gone by then is passed over.
-    pub(crate) fn add(&self, at: Instant, timed: Weak<dyn Timed>) {
-        let key = (at, self.next_id.fetch_add(1, Ordering::Relaxed));
+    /// Has somebody woken at `at`, and not at the time before any more. Who has gone by then is passed over.
+    pub(crate) fn set(
+        &self,
+        timer: &mut Option<TimerKey>,
+        at: Option<Instant>,
+        timed: impl FnOnce() -> Weak<dyn Timed>,
+    ) {
+        if timer.map(|(at, _)| at) == at {
+            return;
+        }
         let mut due = lock(&self.due);
-        due.insert(key, timed);
+        let before = timer.take().and_then(|key| due.remove(&key));
+        let Some(at) = at else { return };
+        let key = (at, self.next_id.fetch_add(1, Ordering::Relaxed));
+        due.insert(key, before.unwrap_or_else(timed));
+        *timer = Some(key);
         if due.first_key_value().is_some_and(|(first, _)| *first == key) {
             self.earlier.notify_one();
         }
@@ -326,12 +340,9 @@ impl Timers {
                         None => None,
                     }
                 };
-                let Some((_, timed)) = first else { break };
+                let Some((timer, timed)) = first else { break };
                 if let Some(timed) = timed.upgrade() {
-                    let weak = Arc::downgrade(&timed);
-                    if let Some(at) = timed.on_time(now) {
-                        self.add(at, weak);
-                    }
+                    timed.on_time(now, timer);
                 }
             }
             tick();

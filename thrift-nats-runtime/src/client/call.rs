@@ -4,22 +4,26 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Client, Kind, Options, deadline};
+use super::remote::Remote;
+use super::session::Failure;
+use super::{Client, Kind, Options};
 use crate::error::{Error, Outcome};
 use crate::format::{Transport, WireFormat};
+use crate::link::now;
 use crate::method::{Envelope, Message, MethodError, Success, decode_result};
 use crate::protocol::{EncodeError, MessageType};
-use crate::server::{Request, contain_panic};
-use crate::session::{CloseReason, PeerReason};
+use crate::server::{Contained, Request, Service};
+use crate::session::{CloseReason, PeerReason, Refused};
 use crate::transport::{Frame, Headers};
 
-/// How often a call moves to another session. A server that is drained or gone costs one; a call that is itself what ends
-/// its sessions must not end all of them.
-const MOVES: u32 = 3;
+/// How often a call moves to another session. A server that is drained or gone costs one, and a rolling restart may drain one
+/// after the other; a call that is itself what ends its sessions must not end all of them.
+const MOVES: u32 = 8;
 
 /// Whether a call may be sent again on another session after its own ended for this reason.
 fn may_move(reason: &CloseReason) -> bool {
@@ -41,6 +45,8 @@ fn may_move(reason: &CloseReason) -> bool {
                 | PeerReason::ChunkLost
                 | PeerReason::UnknownSession
                 | PeerReason::Unsupported
+                | PeerReason::Overloaded
+                | PeerReason::QueueOverflow
                 | PeerReason::Malformed,
             ) => true,
         },
@@ -52,6 +58,7 @@ fn may_move(reason: &CloseReason) -> bool {
         | CloseReason::HandshakeTimeout { .. }
         | CloseReason::Reconnected
         | CloseReason::NatsClosed
+        | CloseReason::QueueOverflow { .. }
         | CloseReason::PublishFailed { .. } => true,
     }
 }
@@ -62,8 +69,9 @@ fn may_move(reason: &CloseReason) -> bool {
 /// A declared exception, or an [`Error`]. Every call ends by its deadline.
 ///
 /// # Cancellation
-/// Dropping the future gives the call's place in the session back. A request of which no byte has gone is not sent; another
-/// may be run all the same, and its answer is dropped and counted.
+/// Dropping the future gives the call's place in the session back. A request of which no byte has gone is not sent. Of another,
+/// a server of this crate is told that nobody waits, and drops the handler's future if it has not ended; an original one runs
+/// it all the same. An answer that comes nevertheless is dropped and counted.
 #[must_use = "a call is not made until it is awaited"]
 pub struct Call<T, E = Error> {
     client: Client,
@@ -101,7 +109,7 @@ impl<T, E> Call<T, E> {
         self
     }
 
-    /// Says that running the call twice does no harm: it is sent again, at most three times, if its session ends before
+    /// Says that running the call twice does no harm: it is sent again, at most eight times, if its session ends before
     /// the answer is there; not if one of the two sides could not read what the other sent.
     /// Set by generated code where the IDL says `(idempotent = "true")`.
     pub const fn idempotent(mut self) -> Self {
@@ -117,13 +125,7 @@ impl<T: Success, E: MethodError> IntoFuture for Call<T, E> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let limits = self.client.options().limits;
-            let answer = match tokio::time::timeout_at(deadline(self.timeout), self.answer()).await {
-                Ok(answer) => answer?,
-                Err(_) => {
-                    let (method, timeout) = (self.method.to_owned(), self.timeout);
-                    return Err(Error::DeadlineExceeded { method, timeout }.into());
-                }
-            };
+            let answer = self.answer().await?;
             match answer {
                 Some(answer) => decode_result(self.method, &answer, limits),
                 // Only `void` functions are oneway.
@@ -140,51 +142,94 @@ impl<T, E> Call<T, E> {
     /// Makes the call; `None` for a oneway one that has gone.
     async fn answer(&self) -> Result<Option<Message>, Error> {
         let body = self.body.as_ref().map_err(Clone::clone)?;
+        // `None`: longer than the clock goes.
+        let deadline = now().checked_add(self.timeout);
         match &self.client.kind {
-            Kind::Remote(remote) => {
-                let mut moves_left = MOVES;
-                loop {
-                    let session = remote.session().await?;
-                    match session.call(self.method, self.kind, body).await {
-                        Ok(None) => return Ok(None),
-                        Ok(Some(answer)) => return Ok(Some(Message::parse(answer, remote.options.limits)?)),
-                        // It was certainly not run, or may be run again: it moves to the next session.
-                        Err(Error::SessionEnded { reason, outcome })
-                            if moves_left > 0
-                                && may_move(&reason)
-                                && (outcome == Outcome::NotRun || self.idempotent) =>
-                        {
-                            moves_left -= 1;
-                            tracing::debug!(method = self.method, %reason, "call moves to another session");
-                        }
-                        Err(error) => return Err(error),
-                    }
-                }
-            }
+            Kind::Remote(remote) => self.answer_of(remote, body, deadline).await,
             Kind::InProcess(service) => {
-                let Options { limits, format, .. } = self.client.options();
-                let headers = Headers::default();
-                let (name, kind) = (self.method, self.kind);
-                // What the other side would find in a frame; only a wire needs the frame.
-                let format = WireFormat { transport: Transport::Buffered, ..format };
-                let envelope = Envelope { format, headers: &headers, name, kind, seqid: 0 };
-                let message = |payload: Vec<u8>| {
-                    let frame = Frame { format, headers: Headers::default(), payload: payload.into() };
-                    Message::parse(frame, limits)
-                };
-                let request = Request::new(message(envelope.seal(body)?)?, None, limits);
-                let header = request.header();
-                let reply = contain_panic(service.call(request)).await;
-                if self.kind == MessageType::Oneway {
-                    return Ok(None);
+                let answer = self.answer_within(&**service, body);
+                match deadline {
+                    // Not run to its end, if it was begun: the handler has gone with the future.
+                    Some(deadline) => tokio::time::timeout_at(deadline.into(), answer)
+                        .await
+                        .unwrap_or_else(|_| Err(self.expired(Outcome::Unknown))),
+                    None => answer.await,
                 }
-                let answer = header.answer(reply);
-                if answer.is_empty() {
-                    // A oneway function, called as if it were none: as over NATS, no answer ever comes.
-                    return std::future::pending().await;
-                }
-                Ok(Some(message(answer)?))
             }
         }
+    }
+
+    fn expired(&self, outcome: Outcome) -> Error {
+        Error::DeadlineExceeded { method: self.method.to_owned(), timeout: self.timeout, outcome }
+    }
+
+    async fn answer_of(
+        &self,
+        remote: &Arc<Remote>,
+        body: &Bytes,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Message>, Error> {
+        let mut moves_left = MOVES;
+        loop {
+            let session = match remote.current()? {
+                Some(session) => session,
+                None => {
+                    let opened = remote.session(deadline);
+                    match deadline {
+                        Some(deadline) => tokio::time::timeout_at(deadline.into(), opened)
+                            .await
+                            .unwrap_or_else(|_| Err(self.expired(Outcome::NotRun)))?,
+                        None => opened.await?,
+                    }
+                }
+            };
+            match session.call(self.method, self.kind, body, deadline).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(answer)) => return Ok(Some(Message::parse(answer, remote.options.limits)?)),
+                Err(Failure::Ended(reason, outcome)) => {
+                    // It was certainly not run, or may be run again: it moves to the next session.
+                    let again = may_move(&reason) && (outcome == Outcome::NotRun || self.idempotent);
+                    if !again || moves_left == 0 {
+                        return Err(Error::SessionEnded { reason, outcome });
+                    }
+                    moves_left -= 1;
+                    tracing::debug!(method = self.method, %reason, "call moves to another session");
+                }
+                Err(Failure::Expired(outcome)) => return Err(self.expired(outcome)),
+                Err(Failure::Encode(error)) => return Err(error.into()),
+                Err(Failure::Refused(Refused::QueueFull { len, queued, limit })) => {
+                    return Err(Error::QueueFull { len, queued, limit });
+                }
+                Err(Failure::Refused(Refused::TooManyCalls { limit })) => {
+                    return Err(Error::TooManyCalls { limit });
+                }
+            }
+        }
+    }
+
+    /// Makes the call of a service in this process.
+    async fn answer_within(&self, service: &dyn Service, body: &Bytes) -> Result<Option<Message>, Error> {
+        let Options { limits, format, .. } = self.client.options();
+        let headers = Headers::default();
+        let (name, kind) = (self.method, self.kind);
+        // What the other side would find in a frame; only a wire needs the frame.
+        let format = WireFormat { transport: Transport::Buffered, ..format };
+        let envelope = Envelope { format, headers: &headers, name, kind, seqid: 0 };
+        let message = |payload: Vec<u8>| {
+            let frame = Frame { format, headers: Headers::default(), payload: payload.into() };
+            Message::parse(frame, limits)
+        };
+        let request = Request::new(message(envelope.seal(body)?)?, None, Some(self.timeout), limits);
+        let header = request.header();
+        let reply = Contained::new(service.call(request)).await;
+        if self.kind == MessageType::Oneway {
+            return Ok(None);
+        }
+        let answer = header.answer(reply);
+        if answer.is_empty() {
+            // A oneway function, called as if it were none: as over NATS, no answer ever comes.
+            return std::future::pending().await;
+        }
+        Ok(Some(message(answer)?))
     }
 }

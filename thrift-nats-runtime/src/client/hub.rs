@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use async_nats::{Client as Nats, Message, Statistics, StatusCode, Subscriber};
+use async_nats::{Client as Nats, Message, Statistics, StatusCode, Subject, Subscriber};
 use futures_util::StreamExt;
 use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
+use super::peer::Peer;
 use super::session::Session;
 use crate::error::Error;
 use crate::link::{Publisher, Timers, lock, now, random_base};
@@ -33,10 +34,20 @@ pub(super) struct Hub {
     /// How many times the connection had been made when it was last looked at.
     connects: AtomicU64,
     sessions: Mutex<FxHashMap<String, Arc<Session>>>,
+    peers: Mutex<Peers>,
     publisher: Publisher,
     timers: Arc<Timers>,
     tasks: OnceLock<[AbortHandle; 2]>,
     late_accepts: Weak<Keeper>,
+}
+
+/// The servers' processes that there are sessions with.
+#[derive(Default)]
+struct Peers {
+    /// By the subject that they listen below.
+    by_base: FxHashMap<String, Arc<Peer>>,
+    by_number: FxHashMap<u64, Arc<Peer>>,
+    last_number: u64,
 }
 
 /// Keeps a hub that has no client any more, until then. The task that keeps time owns it: with the runtime it goes, too.
@@ -66,6 +77,7 @@ impl Hub {
             statistics,
             base,
             sessions: Mutex::default(),
+            peers: Mutex::default(),
             publisher: Publisher::start(nats.clone()),
             timers: Arc::new(Timers::new()),
             tasks: OnceLock::new(),
@@ -126,7 +138,34 @@ impl Hub {
     }
 
     pub(super) fn remove(&self, token: &str) {
-        lock(&self.sessions).remove(token);
+        let session = lock(&self.sessions).remove(token);
+        let Some(peer) = session.and_then(|session| session.left()) else { return };
+        let mut peers = lock(&self.peers);
+        if peer.remove(token) {
+            peers.by_base.remove(peer.base());
+            peers.by_number.remove(&peer.number());
+        }
+    }
+
+    /// The process that listens to `session`, a session of a server of ours, which gets another.
+    pub(super) fn join_peer(
+        self: &Arc<Self>,
+        server: &Subject,
+        token: &str,
+        session: &Arc<Session>,
+    ) -> Arc<Peer> {
+        let base = server.rsplit_once('.').map_or(server.as_str(), |(base, _)| base);
+        let mut peers = lock(&self.peers);
+        let peer = peers.by_base.get(base).cloned().unwrap_or_else(|| {
+            peers.last_number += 1;
+            let number = peers.last_number;
+            let peer = Arc::new(Peer::new(self, base.to_owned(), number, now()));
+            peers.by_base.insert(base.to_owned(), Arc::clone(&peer));
+            peers.by_number.insert(number, Arc::clone(&peer));
+            peer
+        });
+        peer.add(token, session);
+        peer
     }
 
     /// Waits until all that was published is written to the connection.
@@ -149,30 +188,35 @@ impl Hub {
         }
     }
 
-    fn receive(&self, message: Message, prefix: usize) {
+    fn receive(self: &Arc<Self>, message: Message, prefix: usize) {
         self.check_connection();
         let Some(address) = message.subject.get(prefix..).and_then(Address::parse) else { return };
         match address {
             Address::Session { token } => match self.session(token) {
-                Some(session) => session.receive(Incoming {
-                    versioned: message
-                        .headers
-                        .as_ref()
-                        .is_some_and(|headers| headers.get(VERSION_HEADER).is_some()),
-                    status: message.status,
-                    reply: message.reply,
-                    payload: message.payload,
-                }),
+                Some(session) => {
+                    let headers = message.headers.as_ref();
+                    let versioned = headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
+                    let Message { status, reply, payload, .. } = message;
+                    session.receive(self, Incoming { versioned, status, reply, payload });
+                }
                 // A late accept, or data of a session that has ended here: its sender has to know.
                 None => self.publisher.answer_late(message.reply.as_ref(), &message.payload),
             },
-            // A server never beats.
-            Address::Heartbeat { .. } => {}
+            Address::Gone { number } => {
+                if message.status == Some(StatusCode::NO_RESPONDERS) {
+                    let peer = lock(&self.peers).by_number.get(&number).cloned();
+                    for session in peer.map(|peer| peer.sessions()).unwrap_or_default() {
+                        session.undelivered(self, None);
+                    }
+                }
+            }
+            // A server never beats, never gives a call up, and never asks.
+            Address::Heartbeat { .. } | Address::Cancelled { .. } | Address::Probe => {}
             Address::Undelivered { token, chunk } => {
                 if message.status == Some(StatusCode::NO_RESPONDERS)
                     && let Some(session) = self.session(token)
                 {
-                    session.undelivered(chunk);
+                    session.undelivered(self, chunk);
                 }
             }
         }
@@ -200,7 +244,21 @@ async fn pump(hub: Weak<Hub>, mut subscriber: Subscriber, prefix: usize) {
     }
 }
 
+/// Ends the sessions when the task that keeps time is dropped, as with its runtime: nobody else would end their calls.
+struct EndOfTime(Weak<Hub>);
+
+impl Drop for EndOfTime {
+    fn drop(&mut self) {
+        let Some(hub) = self.0.upgrade() else { return };
+        let sessions: Vec<_> = lock(&hub.sessions).values().cloned().collect();
+        for session in sessions {
+            session.close(CloseReason::NatsClosed);
+        }
+    }
+}
+
 async fn keep_time(hub: Weak<Hub>, timers: Arc<Timers>, keeper: Arc<Keeper>) {
+    let _end = EndOfTime(hub.clone());
     let check = || {
         let now = now();
         let kept = lock(&keeper).take_if(|(until, _)| *until <= now);

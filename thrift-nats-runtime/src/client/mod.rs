@@ -1,27 +1,28 @@
 //! Calling a service: opening sessions, calls in flight, and what becomes of them when a session ends.
 
+mod backoff;
 mod call;
+mod events;
 mod hub;
+mod peer;
+mod remote;
 mod session;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::Client as Nats;
-use tokio::time::Instant;
-
 pub use self::call::Call;
-use self::hub::Hub;
-use self::session::Session;
+pub use self::events::{SessionEvent, SessionEvents};
+use self::remote::Remote;
 use crate::arguments::Arguments;
 use crate::error::Error;
 use crate::format::{Protocol, Transport, WireFormat};
-use crate::link::lock;
 use crate::method::encode_arguments;
 use crate::protocol::{Limits, MessageType};
 use crate::server::Service;
-use crate::session::{CloseReason, check_service_subject};
+use crate::session::check_service_subject;
+use async_nats::Client as Nats;
 
 /// How a client opens its sessions and makes its calls.
 ///
@@ -31,6 +32,9 @@ use crate::session::{CloseReason, check_service_subject};
 /// | [`handshake_timeout`](Self::handshake_timeout) | 2 s |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB |
+/// | [`max_calls`](Self::max_calls) in flight on a session | 65,536 |
+/// | [`sessions`](Self::sessions) | 1 |
+/// | [`wait_for_server`](Self::wait_for_server) | 100 ms |
 /// | [`limits`](Self::limits) | see [`Limits`] |
 /// | [`protocol`](Self::protocol) | binary |
 /// | [`transport`](Self::transport) | buffered |
@@ -55,6 +59,9 @@ struct Options {
     handshake_timeout: Duration,
     chunk_limit: usize,
     queue_limit: usize,
+    max_calls: usize,
+    sessions: usize,
+    wait_for_server: Duration,
     limits: Limits,
     format: WireFormat,
 }
@@ -66,6 +73,9 @@ impl Default for Options {
             handshake_timeout: Duration::from_secs(2),
             chunk_limit: 64 * 1024,
             queue_limit: 64 << 20,
+            max_calls: 1 << 16,
+            sessions: 1,
+            wait_for_server: Duration::from_millis(100),
             limits: Limits::DEFAULT,
             format: WireFormat::default(),
         }
@@ -95,6 +105,27 @@ impl ClientBuilder {
     /// with [`Error::QueueFull`].
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
+        self
+    }
+
+    /// How many calls may be in flight on a session. One more fails at once with [`Error::TooManyCalls`].
+    pub const fn max_calls(mut self, calls: usize) -> Self {
+        self.options.max_calls = calls;
+        self
+    }
+
+    /// How many sessions to open, at least one. NATS gives each to one of the servers at random; a call goes to one of two
+    /// that are open, by turns, on which fewer calls are in flight. One that ends is replaced while the others go on.
+    pub const fn sessions(mut self, sessions: usize) -> Self {
+        self.options.sessions = sessions;
+        self
+    }
+
+    /// How long a call waits for a server when its session has ended and nobody listens on the subject; then it fails with
+    /// [`Error::NoServer`]. Meanwhile opening a session is tried again and again, with pauses that grow from 10 ms to 1 s.
+    /// [`connect`](Self::connect) does not wait.
+    pub const fn wait_for_server(mut self, time: Duration) -> Self {
+        self.options.wait_for_server = time;
         self
     }
 
@@ -138,16 +169,7 @@ impl ClientBuilder {
         if let Err(reason) = check_subject(&subject) {
             return Err(Error::InvalidSubject { subject, reason });
         }
-        let (hub, session) = open(&nats, &subject, &options).await?;
-        let remote = Remote {
-            nats,
-            hub: Mutex::new(hub),
-            subject,
-            options,
-            session: Mutex::new(Some(session)),
-            opening: tokio::sync::Mutex::new(()),
-        };
-        Ok(Client { kind: Kind::Remote(Arc::new(remote)) })
+        Ok(Client { kind: Kind::Remote(Remote::connect(nats, subject, options).await?) })
     }
 }
 
@@ -158,21 +180,6 @@ fn check_subject(subject: &str) -> Result<(), &'static str> {
         return Err("it has a wildcard in it, and a session is opened with one service");
     }
     Ok(())
-}
-
-/// Opens a session, within the time that a handshake may take: nothing else bounds what NATS takes to subscribe, and
-/// what is waited for does not come if the tasks of the hub end with another runtime.
-async fn open(nats: &Nats, subject: &str, options: &Options) -> Result<(Arc<Hub>, Arc<Session>), Error> {
-    let timeout = options.handshake_timeout;
-    let opened = async {
-        let hub = Hub::of(nats).await?;
-        let session = Session::open(&hub, subject, options).await?;
-        Ok((hub, session))
-    };
-    tokio::time::timeout_at(deadline(timeout), opened).await.unwrap_or_else(|_| {
-        let reason = CloseReason::HandshakeTimeout { timeout };
-        Err(Error::Connect { subject: subject.to_owned(), reason })
-    })
 }
 
 /// What every generated client is made of: the way to a service. Cheap to clone; all clones share the session.
@@ -191,7 +198,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Remote(remote) => {
-                f.debug_struct("Client").field("subject", &remote.subject).finish_non_exhaustive()
+                f.debug_struct("Client").field("subject", &remote.subject()).finish_non_exhaustive()
             }
             Kind::InProcess(service) => f.debug_tuple("Client").field(&service.name()).finish(),
         }
@@ -245,24 +252,34 @@ impl Client {
         }
     }
 
-    /// How many calls wait for their answer on the session, of all clones.
+    /// How many calls wait for their answer, of all clones.
     pub fn calls_in_flight(&self) -> usize {
-        self.open_session().map_or(0, |session| session.in_flight())
+        self.open_sessions().map(|session| session.in_flight()).sum()
     }
 
-    /// How many answers came on the session when nobody waited for them any more: after a deadline, or a dropped future.
+    /// How many answers came on the open sessions when nobody waited for them any more: after a deadline, or a dropped future.
     pub fn late_replies(&self) -> u64 {
-        self.open_session().map_or(0, |session| session.late_replies())
+        self.open_sessions().map(|session| session.late_replies()).sum()
     }
 
-    fn open_session(&self) -> Option<Arc<Session>> {
-        match &self.kind {
-            Kind::Remote(remote) => remote.current().ok().flatten(),
+    fn open_sessions(&self) -> impl Iterator<Item = Arc<session::Session>> {
+        let remote = match &self.kind {
+            Kind::Remote(remote) => Some(remote),
             Kind::InProcess(_) => None,
+        };
+        remote.into_iter().flat_map(|remote| remote.open_sessions())
+    }
+
+    /// What becomes of the client's sessions from now on, of all clones. There is nothing that has to be done about it: a
+    /// client opens its sessions itself. A client within the process has none.
+    pub fn events(&self) -> SessionEvents {
+        match &self.kind {
+            Kind::Remote(remote) => remote.events(),
+            Kind::InProcess(_) => SessionEvents(events::channel().subscribe()),
         }
     }
 
-    /// Closes the session: the server learns of it at once. Calls in flight fail with [`Error::SessionEnded`], and so
+    /// Closes the sessions: the server learns of it at once. Calls in flight fail with [`Error::SessionEnded`], and so
     /// does every later call, of any clone. Oneway calls that were made before are sent first.
     ///
     /// # Errors
@@ -275,82 +292,7 @@ impl Client {
     }
 }
 
-/// The way to a service over NATS.
-struct Remote {
-    nats: Nats,
-    /// The hub of the last session.
-    hub: Mutex<Arc<Hub>>,
-    subject: String,
-    options: Options,
-    /// `None` once the client is closed.
-    session: Mutex<Option<Arc<Session>>>,
-    /// Held by the one who opens the next session.
-    opening: tokio::sync::Mutex<()>,
-}
-
-impl Remote {
-    /// The session to make calls on; opens another if the last one has ended.
-    async fn session(&self) -> Result<Arc<Session>, Error> {
-        if let Some(session) = self.current()? {
-            return Ok(session);
-        }
-        let _opening = self.opening.lock().await;
-        if let Some(session) = self.current()? {
-            return Ok(session);
-        }
-        let (hub, opened) = open(&self.nats, &self.subject, &self.options).await?;
-        let before = std::mem::replace(&mut *lock(&self.hub), hub);
-        drop(before);
-        let mut session = lock(&self.session);
-        if session.is_none() {
-            opened.close(CloseReason::Closed);
-            return Err(closed());
-        }
-        *session = Some(Arc::clone(&opened));
-        Ok(opened)
-    }
-
-    /// The session, if it is open.
-    fn current(&self) -> Result<Option<Arc<Session>>, Error> {
-        let session = lock(&self.session);
-        let session = session.as_ref().ok_or_else(closed)?;
-        if !lock(&self.hub).is_running() {
-            // Nobody carries its messages any more: the runtime that it was opened in is gone.
-            session.close(CloseReason::NatsClosed);
-        }
-        Ok(session.is_open().then(|| Arc::clone(session)))
-    }
-
-    async fn close(&self) -> Result<(), Error> {
-        let Some(session) = lock(&self.session).take() else { return Ok(()) };
-        session.close(CloseReason::Closed);
-        let flushed = async {
-            session.flushed().await;
-            let hub = Arc::clone(&lock(&self.hub));
-            hub.flush().await
-        };
-        let timeout = self.options.timeout;
-        tokio::time::timeout(timeout, flushed).await.unwrap_or_else(|elapsed| {
-            Err(Error::nats("the connection to NATS does not take the end of the session", elapsed))
-        })
-    }
-}
-
-impl Drop for Remote {
-    fn drop(&mut self) {
-        if let Some(session) = lock(&self.session).take() {
-            session.close(CloseReason::Closed);
-        }
-    }
-}
-
-fn closed() -> Error {
-    Error::SessionEnded { reason: CloseReason::Closed, outcome: crate::error::Outcome::NotRun }
-}
-
-/// The instant `timeout` from now, or as far away as there is one.
-fn deadline(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    // A century is far enough, and far from an overflow.
-    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3600))
+/// As long as any time may be that is waited for: far enough, and far from an overflow.
+const fn far() -> Duration {
+    Duration::from_secs(100 * 365 * 24 * 3600)
 }

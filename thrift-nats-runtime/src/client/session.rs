@@ -1,6 +1,6 @@
 //! A session of a client: its state, joined to the hub that carries its messages.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
 use async_nats::{PublishError, Subject};
@@ -8,19 +8,31 @@ use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use super::Options;
+use super::events::{EventSender, SessionEvent};
 use super::hub::Hub;
+use super::peer::Peer;
 use crate::error::{Error, Outcome, SharedError};
 use crate::format::{ProtocolSet, WireFormat};
-use crate::link::{Source, Timed, Turn, connects, lock, now, random_token};
+use crate::link::{Source, Timed, TimerKey, Turn, connects, lock, now, random_token};
 use crate::method::Envelope;
-use crate::protocol::MessageType;
-use crate::session::{
-    ClientSession, CloseReason, Ended, Event, Incoming, QueueFull, SessionConfig, Transmit,
-};
+use crate::protocol::{EncodeError, MessageType};
+use crate::session::{ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit};
 use crate::transport::{Frame, Headers};
 
+/// Why a call has no answer.
+pub(super) enum Failure {
+    /// It was not made.
+    Refused(Refused),
+    /// Its message cannot be written.
+    Encode(EncodeError),
+    /// The session has ended.
+    Ended(CloseReason, Outcome),
+    /// Its deadline has passed.
+    Expired(Outcome),
+}
+
 /// What a call comes to: the answer, `None` for a oneway call that has gone, or why there is none.
-type CallResult = Result<Option<Frame>, (CloseReason, Outcome)>;
+type CallResult = Result<Option<Frame>, Failure>;
 
 /// A session of a client.
 pub(super) struct Session {
@@ -30,6 +42,8 @@ pub(super) struct Session {
     turn: Turn,
     /// What it speaks.
     format: WireFormat,
+    /// The option.
+    chunk_limit: usize,
     /// Told when all that was queued before a close has gone.
     flushed: Notify,
     /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
@@ -42,6 +56,12 @@ struct State {
     /// Why it ended.
     ended: Option<CloseReason>,
     drained: bool,
+    timer: Option<TimerKey>,
+    /// The process that it is a session with, once it is open, if it is one of ours.
+    peer: Option<Arc<Peer>>,
+    /// Whether the peer knows that calls are in flight.
+    busy: bool,
+    events: EventSender,
 }
 
 /// Closes a session whose opening is given up.
@@ -61,10 +81,17 @@ impl Drop for OpeningGuard<'_> {
 
 impl Session {
     /// Opens a session with whoever listens on `subject`.
-    pub(super) async fn open(hub: &Arc<Hub>, subject: &str, options: &Options) -> Result<Arc<Self>, Error> {
+    pub(super) async fn open(
+        hub: &Arc<Hub>,
+        subject: &str,
+        options: &Options,
+        events: EventSender,
+    ) -> Result<Arc<Self>, Error> {
         let token = random_token()?;
         let config = SessionConfig {
-            chunk_limit: options.chunk_limit.min(hub.nats().max_payload()),
+            chunk_limit: options.chunk_limit,
+            queue_limit: options.queue_limit,
+            max_calls: options.max_calls,
             limits: options.limits,
             format: options.format,
             served: ProtocolSet::ALL,
@@ -72,31 +99,31 @@ impl Session {
         let inbox = Subject::from(format!("{}.{token}", hub.base()));
         let service = Subject::from(subject);
         let (opening, opened) = oneshot::channel();
+        let (timeout, call_timeout) = (options.handshake_timeout, options.timeout);
+        let session = ClientSession::open(now(), service, inbox, timeout, call_timeout, config);
         let session = Arc::new(Self {
             hub: Arc::downgrade(hub),
             token,
             state: Mutex::new(State {
-                session: ClientSession::open(
-                    now(),
-                    service,
-                    inbox,
-                    options.handshake_timeout,
-                    options.queue_limit,
-                    config,
-                ),
+                session,
                 opening: Some(opening),
                 ended: None,
                 drained: false,
+                timer: None,
+                peer: None,
+                busy: false,
+                events,
             }),
             turn: Turn::default(),
             format: options.format,
+            chunk_limit: options.chunk_limit,
             flushed: Notify::new(),
             connects: connects(hub.nats()),
         });
         hub.add(&session.token, &session);
         let mut guard = OpeningGuard { hub, session: Some(Arc::clone(&session)) };
-        session.keep_time(hub);
-        hub.publisher().wake(&session);
+        session.keep_time(&mut session.state(), hub);
+        hub.publisher().publish_now(&session);
         let result = opened.await;
         match result.unwrap_or(Err(CloseReason::NatsClosed)) {
             Ok(()) => {
@@ -112,66 +139,81 @@ impl Session {
         }
     }
 
-    fn keep_time(self: &Arc<Self>, hub: &Hub) {
-        let at = lock(&self.state).session.next_timeout();
-        if let Some(at) = at {
-            let session: Arc<dyn Timed> = Arc::clone(self) as Arc<dyn Timed>;
-            hub.timers().add(at, Arc::downgrade(&session));
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Has the session woken when its state wants it.
+    fn keep_time(self: &Arc<Self>, state: &mut State, hub: &Hub) {
+        let at = state.session.next_timeout();
+        hub.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
+    }
+
+    /// The same, where it can only have become earlier: a timer that is too early finds nothing to do.
+    fn keep_time_at_least(self: &Arc<Self>, state: &mut State, hub: &Hub, at: Instant) {
+        if state.timer.is_none_or(|(timer, _)| at < timer) {
+            hub.timers().set(&mut state.timer, Some(at), || Arc::downgrade(self) as Weak<dyn Timed>);
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
-        lock(&self.state).session.is_open()
+        self.state().session.is_open()
     }
 
     /// How many calls wait for their answer.
     pub(super) fn in_flight(&self) -> usize {
-        lock(&self.state).session.in_flight()
+        self.state().session.in_flight()
     }
 
     /// How many answers came when nobody waited for them any more.
     pub(super) fn late_replies(&self) -> u64 {
-        lock(&self.state).session.late_replies()
+        self.state().session.late_replies()
     }
 
-    /// Makes a call on this session and waits for its answer, without a bound of its own.
+    /// Makes a call on this session and waits for its answer, until `deadline` if there is one.
     pub(super) async fn call(
         self: &Arc<Self>,
         method: &str,
         kind: MessageType,
         body: &Bytes,
-    ) -> Result<Option<Frame>, Error> {
+        deadline: Option<Instant>,
+    ) -> CallResult {
+        let Some(hub) = self.hub.upgrade() else {
+            return Err(Failure::Ended(CloseReason::NatsClosed, Outcome::NotRun));
+        };
         let (waiter, answer) = oneshot::channel();
         let (seqid, alone) = {
-            let mut state = lock(&self.state);
+            let mut state = self.state();
             if !state.session.is_open() {
                 let reason = state.ended.clone().unwrap_or(CloseReason::NatsClosed);
-                return Err(Error::SessionEnded { reason, outcome: Outcome::NotRun });
+                return Err(Failure::Ended(reason, Outcome::NotRun));
             }
             let alone = state.session.in_flight() == 0;
             let seqid = state.session.next_seqid();
             let headers = Headers::default();
             let envelope = Envelope { format: self.format, headers: &headers, name: method, kind, seqid };
-            let message = envelope.seal(body)?;
+            let message = envelope.seal(body).map_err(Failure::Encode)?;
             let oneway = kind == MessageType::Oneway;
-            let queued = state.session.call(seqid, oneway, message.into(), waiter);
-            queued.map_err(|QueueFull { len, queued, limit }| Error::QueueFull { len, queued, limit })?;
+            state.session.call(seqid, oneway, message.into(), deadline, waiter).map_err(Failure::Refused)?;
+            if let Some(deadline) = deadline {
+                self.keep_time_at_least(&mut state, &hub, deadline);
+            }
+            state.note_busy(&hub);
             (seqid, alone)
         };
-        if let Some(hub) = self.hub.upgrade() {
-            // Nothing else is on its way: nothing will join it, either, that is worth a wait.
-            if alone { hub.publisher().publish_now(self) } else { hub.publisher().wake(self) }
+        // Nothing else is on its way: nothing will join it, either, that is worth a wait.
+        if alone {
+            hub.publisher().publish_now(self)
+        } else {
+            hub.publisher().wake(self)
         }
-        // Whoever drops the future, or lets its time pass, gives the place of the call back. An answer that comes at the
-        // same moment finds either the waiter, whose receiver is gone, or nobody: it is dropped in both cases.
+        drop(hub);
+        // Whoever drops the future gives the place of the call back. An answer that comes at the same moment finds either the
+        // waiter, whose receiver is gone, or nobody: it is dropped in both cases.
         let mut in_flight = InFlight { session: Some(self), seqid };
         let result = answer.await;
         in_flight.session = None;
-        match result {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err((reason, outcome))) => Err(Error::SessionEnded { reason, outcome }),
-            Err(_) => Err(Error::SessionEnded { reason: CloseReason::NatsClosed, outcome: Outcome::Unknown }),
-        }
+        result.unwrap_or(Err(Failure::Ended(CloseReason::NatsClosed, Outcome::Unknown)))
     }
 
     fn wake(self: &Arc<Self>) {
@@ -181,37 +223,42 @@ impl Session {
     }
 
     /// Takes a message that came to the session's inbox.
-    pub(super) fn receive(self: &Arc<Self>, message: Incoming) {
-        let mut state = lock(&self.state);
-        let State { session, opening, .. } = &mut *state;
-        let mut opened = false;
-        let result = session.receive(now(), message, |event| match event {
-            Event::Opened => {
-                opened = true;
-                if let Some(opening) = opening.take() {
-                    let _ = opening.send(Ok(()));
-                }
-            }
+    pub(super) fn receive(self: &Arc<Self>, hub: &Arc<Hub>, message: Incoming) {
+        let now = now();
+        let mut state = self.state();
+        let State { session, opening, peer, .. } = &mut *state;
+        if let Some(peer) = peer {
+            peer.heard(now);
+        }
+        let mut opened = None;
+        let result = session.receive(now, message, |event| match event {
+            Event::Opened => opened = opening.take(),
             Event::Answered(waiter, answer) => {
                 let _ = waiter.send(Ok(Some(answer)));
             }
         });
-        let end = result.err().map(|ended| state.end(ended));
+        let ended = result.err().map(|ended| state.end(hub, ended)).is_some();
         let more = state.session.has_more();
-        drop(state);
-        if opened && let Some(hub) = self.hub.upgrade() {
-            self.keep_time(&hub);
+        if let Some(opening) = opened {
+            if !ended {
+                state.peer = state.session.server().map(|server| hub.join_peer(server, &self.token, self));
+                let _ = state.events.send(SessionEvent::Opened);
+            }
+            self.keep_time(&mut state, hub);
+            let _ = opening.send(Ok(()));
         }
-        self.after(end.is_some(), more);
+        state.note_busy(hub);
+        drop(state);
+        self.after(ended, more);
     }
 
     /// NATS says that what the session sent was not delivered.
-    pub(super) fn undelivered(self: &Arc<Self>, chunk: Option<u64>) {
-        let mut state = lock(&self.state);
+    pub(super) fn undelivered(self: &Arc<Self>, hub: &Hub, chunk: Option<u64>) {
+        let mut state = self.state();
         let result = state.session.undelivered(chunk);
-        let end = result.err().map(|ended| state.end(ended));
+        let ended = result.err().map(|ended| state.end(hub, ended)).is_some();
         drop(state);
-        self.after(end.is_some(), false);
+        self.after(ended, false);
     }
 
     /// Ends the session if the connection is a newer one than the one that it was opened on.
@@ -223,10 +270,14 @@ impl Session {
 
     /// Ends the session, and every call in flight.
     pub(super) fn close(self: &Arc<Self>, reason: CloseReason) {
-        let mut state = lock(&self.state);
+        let hub = self.hub.upgrade();
+        let mut state = self.state();
         if state.ended.is_none() {
             let ended = state.session.close(reason);
-            state.end(ended);
+            match &hub {
+                Some(hub) => state.end(hub, ended),
+                None => state.tell(ended),
+            }
         }
         drop(state);
         self.after(true, true);
@@ -242,40 +293,74 @@ impl Session {
         }
     }
 
+    /// Takes it from its peer, if it has one.
+    pub(super) fn left(&self) -> Option<Arc<Peer>> {
+        self.state().peer.take()
+    }
+
     /// Waits until all that was queued before the session was closed is handed to NATS.
     pub(super) async fn flushed(&self) {
         let notified = self.flushed.notified();
         tokio::pin!(notified);
         notified.as_mut().enable();
-        if !lock(&self.state).drained {
+        if !self.state().drained {
             notified.await;
         }
     }
 }
 
 impl State {
-    /// Tells everybody who waits.
-    fn end(&mut self, ended: Ended<oneshot::Sender<CallResult>>) {
+    /// Tells everybody who waits, and the peer that it has one session less.
+    fn end(&mut self, hub: &Hub, ended: Ended<oneshot::Sender<CallResult>>) {
+        self.tell(ended);
+        self.note_busy(hub);
+        hub.timers().set(&mut self.timer, None, || Weak::<Session>::new());
+    }
+
+    fn tell(&mut self, ended: Ended<oneshot::Sender<CallResult>>) {
         let Ended { reason, calls } = ended;
         for (waiter, outcome) in calls {
-            let _ = waiter.send(Err((reason.clone(), outcome)));
+            let _ = waiter.send(Err(Failure::Ended(reason.clone(), outcome)));
         }
-        if let Some(opening) = self.opening.take() {
-            let _ = opening.send(Err(reason.clone()));
+        match self.opening.take() {
+            Some(opening) => drop(opening.send(Err(reason.clone()))),
+            // An error means that nobody listens to events.
+            None => drop(self.events.send(SessionEvent::Ended { reason: reason.clone() })),
         }
         self.ended = Some(reason);
+    }
+
+    /// Tells the peer when the first call is made, and when the last one is over.
+    fn note_busy(&mut self, hub: &Hub) {
+        let busy = self.session.in_flight() > 0;
+        if let Some(peer) = self.peer.as_ref().filter(|_| busy != self.busy) {
+            if busy {
+                peer.busier(hub)
+            } else {
+                peer.idler()
+            }
+            self.busy = busy;
+        }
     }
 }
 
 impl Source for Session {
     fn transmit(&self) -> Option<Transmit> {
-        let mut state = lock(&self.state);
+        let hub = self.hub.upgrade();
+        let mut state = self.state();
+        if let Some(hub) = &hub {
+            // A server's configuration may have been changed since, or this may be another server.
+            state.session.set_chunk_limit(self.chunk_limit.min(hub.nats().max_payload()));
+        }
         let transmit = state.session.transmit(|oneway| {
             let _ = oneway.send(Ok(None));
         });
         if transmit.is_none() && state.ended.is_some() {
             state.drained = true;
             self.flushed.notify_waiters();
+        }
+        if let Some(hub) = hub {
+            state.note_busy(&hub);
         }
         transmit
     }
@@ -286,31 +371,30 @@ impl Source for Session {
 
     fn publish_failed(&self, reply: Option<&str>, error: PublishError) {
         tracing::debug!(session = self.token, %error, "cannot publish");
-        let mut state = lock(&self.state);
+        let Some(hub) = self.hub.upgrade() else { return };
+        let mut state = self.state();
         if let Err(ended) = state.session.publish_failed(reply, SharedError::new(error)) {
-            state.end(ended);
+            state.end(&hub, ended);
             drop(state);
-            // The task that publishes comes back for the farewell by itself: it is the one that tells.
-            if let Some(hub) = self.hub.upgrade() {
-                hub.remove(&self.token);
-            }
+            // Whoever publishes comes back for the farewell by itself: it is the one that tells.
+            hub.remove(&self.token);
         }
     }
 }
 
 impl Timed for Session {
-    fn on_time(self: Arc<Self>, now: Instant) -> Option<Instant> {
-        let mut state = lock(&self.state);
-        // What was due may have moved: an accept takes the place of the handshake's end.
-        if state.session.next_timeout()? > now {
-            return if state.session.is_open() { None } else { state.session.next_timeout() };
-        }
-        let result = state.session.on_timeout(now);
-        let ended = result.err().map(|ended| state.end(ended)).is_some();
-        let next = state.session.next_timeout();
+    fn on_time(self: Arc<Self>, now: Instant, timer: TimerKey) {
+        let Some(hub) = self.hub.upgrade() else { return };
+        let mut state = self.state();
+        state.timer.take_if(|current| *current == timer);
+        let result = state.session.on_timeout(now, |waiter, outcome| {
+            let _ = waiter.send(Err(Failure::Expired(outcome)));
+        });
+        let ended = result.err().map(|ended| state.end(&hub, ended)).is_some();
+        self.keep_time(&mut state, &hub);
+        state.note_busy(&hub);
         drop(state);
         self.after(ended, true);
-        next
     }
 }
 
@@ -322,12 +406,15 @@ struct InFlight<'a> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if let Some(session) = self.session {
-            let waiter = lock(&session.state).session.cancel(self.seqid);
-            if waiter.is_some() {
-                // An original peer may get the next request in its place.
-                session.wake();
-            }
+        let Some(session) = self.session else { return };
+        let Some(hub) = session.hub.upgrade() else { return };
+        let mut state = session.state();
+        let waiter = state.session.cancel(self.seqid);
+        state.note_busy(&hub);
+        drop(state);
+        if waiter.is_some() {
+            // The server is told; an original one may get the next request in its place.
+            hub.publisher().wake(session);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A server that is listening: its subscriptions, its sessions, and its end.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
 use futures_util::StreamExt;
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -18,7 +18,9 @@ use super::session::Session;
 use super::{Options, Service};
 use crate::error::Error;
 use crate::link::{Publisher, Timers, connects, lock, random_base, random_token};
-use crate::session::{Address, Announced, CloseReason, DISCONNECT, check_service_subject, refusal};
+use crate::session::{
+    Address, Announced, CloseReason, DISCONNECT, check_service_subject, overloaded, unsupported,
+};
 
 /// The queue group of all servers on a subject, as in the original.
 const QUEUE_GROUP: &str = "rpc";
@@ -51,6 +53,8 @@ pub(super) struct Listener {
     emptied: Notify,
     /// The calls that run.
     calls: TaskTracker,
+    /// How many calls run that did not end at once.
+    running: AtomicUsize,
     /// How many more chunks have a task for each of their requests.
     apart: AtomicU32,
     /// Ends every task of the server.
@@ -58,8 +62,9 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) const fn nats(&self) -> &Nats {
-        &self.nats
+    /// The largest NATS message to publish, in bytes.
+    pub(super) fn chunk_limit(&self) -> usize {
+        self.options.chunk_limit.min(self.nats.max_payload())
     }
 
     /// The subject that all sessions are below.
@@ -102,6 +107,17 @@ impl Listener {
         }
     }
 
+    /// Whether there are as many calls as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.running.load(Ordering::Relaxed) >= self.options.max_calls
+    }
+
+    /// Counts a call, until what is returned is dropped.
+    pub(super) fn running_call(self: &Arc<Self>) -> RunningCall {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        RunningCall(Arc::clone(self))
+    }
+
     /// Something that a drain is to wait for, as for a call.
     pub(super) fn running(&self) -> TaskTrackerToken {
         self.calls.token()
@@ -123,11 +139,12 @@ impl Listener {
     }
 
     /// Runs a call, until it is done or the server is stopped.
-    pub(super) fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let stop = self.stop.clone();
-        self.calls.spawn(async move {
+        let task = self.calls.spawn(async move {
             stop.run_until_cancelled(call).await;
         });
+        task.abort_handle()
     }
 
     fn session(&self, token: &str) -> Option<Arc<Session>> {
@@ -159,10 +176,14 @@ impl Listener {
         let announced = Announced::parse(message.headers.as_ref());
         if !announced.is_served(self.options.protocols) {
             tracing::debug!(?announced, "handshake refused");
-            self.publisher.send(refusal(peer, self.options.protocols));
+            self.publisher.send(unsupported(peer, self.options.protocols));
             return;
         }
-        let original = !announced.versioned;
+        if lock(&self.sessions).len() >= self.options.max_sessions {
+            tracing::warn!(limit = self.options.max_sessions, "handshake refused: too many sessions");
+            self.publisher.send(overloaded(peer));
+            return;
+        }
         let token = match random_token() {
             Ok(token) => token,
             Err(error) => {
@@ -170,7 +191,7 @@ impl Listener {
                 return;
             }
         };
-        let session = Session::accept(self, token, peer, original, connects);
+        let session = Session::accept(self, token, peer, &announced, connects);
         lock(&self.sessions).insert(session.token().to_owned(), Arc::clone(&session));
         // The other task may have seen a new connection, and been through the sessions, before this one was there.
         session.check_connection(self.connects.latest());
@@ -195,6 +216,12 @@ impl Listener {
                 Some(session) => session.heartbeat(),
                 None => self.publisher.answer_stranger(message.reply.as_deref()),
             },
+            Address::Probe | Address::Gone { .. } => {}
+            Address::Cancelled { token } => {
+                if let Some(session) = self.session(token) {
+                    session.cancelled(&message.payload);
+                }
+            }
             Address::Undelivered { token, chunk } => {
                 if message.status == Some(StatusCode::NO_RESPONDERS)
                     && let Some(session) = self.session(token)
@@ -203,6 +230,15 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// A call that runs, counted.
+pub(super) struct RunningCall(Arc<Listener>);
+
+impl Drop for RunningCall {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -284,6 +320,7 @@ impl RunningServer {
             timers: Arc::new(Timers::new()),
             emptied: Notify::new(),
             calls: TaskTracker::new(),
+            running: AtomicUsize::new(0),
             apart: AtomicU32::new(0),
             stop: CancellationToken::new(),
         });

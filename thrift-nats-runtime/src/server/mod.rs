@@ -2,6 +2,7 @@
 
 mod listener;
 mod request;
+mod run;
 mod session;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use async_nats::Client as Nats;
 
 pub use self::listener::RunningServer;
-pub(crate) use self::request::contain_panic;
+pub(crate) use self::request::Contained;
 pub use self::request::{Reply, Request};
 use crate::error::Error;
 use crate::format::{Protocol, ProtocolSet};
@@ -39,7 +40,11 @@ const MAX_HEARTBEAT: Duration = Duration::from_millis(i64::MAX as u64 / 1_000_00
 /// | option | default |
 /// | --- | --- |
 /// | [`heartbeat`](Self::heartbeat) | 10 s: a client that vanishes is noticed within 30 s |
+/// | [`max_sessions`](Self::max_sessions) | 262,144 |
+/// | [`max_calls`](Self::max_calls) that run at a time | 65,536 |
+/// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB |
+/// | [`queue_limit`](Self::queue_limit) of a session | 64 MiB |
 /// | [`limits`](Self::limits) | see [`Limits`] |
 /// | [`protocols`](Self::protocols) | all |
 ///
@@ -55,7 +60,11 @@ pub struct Server {
 #[derive(Clone, Copy, Debug)]
 struct Options {
     heartbeat: Option<Duration>,
+    max_sessions: usize,
+    max_calls: usize,
+    max_calls_per_session: usize,
     chunk_limit: usize,
+    queue_limit: usize,
     limits: Limits,
     protocols: ProtocolSet,
 }
@@ -65,7 +74,11 @@ impl Server {
     pub fn new(nats: Nats, subject: impl Into<String>) -> Self {
         let options = Options {
             heartbeat: Some(DEFAULT_HEARTBEAT),
+            max_sessions: 1 << 18,
+            max_calls: 1 << 16,
+            max_calls_per_session: 1 << 14,
             chunk_limit: 64 * 1024,
+            queue_limit: 64 << 20,
             limits: Limits::DEFAULT,
             protocols: ProtocolSet::ALL,
         };
@@ -79,6 +92,35 @@ impl Server {
         let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX).max(1);
         let millis = Duration::from_millis(millis).min(MAX_HEARTBEAT);
         self.options.heartbeat = (!deadline.is_zero()).then_some(millis);
+        self
+    }
+
+    /// How many sessions may be open. A client that wants another is refused: one of this crate tries again, and then fails
+    /// with [`Error::Connect`].
+    pub const fn max_sessions(mut self, sessions: usize) -> Self {
+        self.options.max_sessions = sessions;
+        self
+    }
+
+    /// How many calls may run at a time, of all sessions. One more is answered at once with a TApplicationException of the
+    /// kind [`LOADSHEDDING`](crate::ApplicationExceptionKind::LOADSHEDDING), and not run. Calls that a handler ends
+    /// without waiting for anything are never too many.
+    pub const fn max_calls(mut self, calls: usize) -> Self {
+        self.options.max_calls = calls;
+        self
+    }
+
+    /// How many calls of a session may run or wait to be run at a time; what is beyond is answered as it is beyond
+    /// [`max_calls`](Self::max_calls).
+    pub const fn max_calls_per_session(mut self, calls: usize) -> Self {
+        self.options.max_calls_per_session = calls;
+        self
+    }
+
+    /// How many bytes of a session's answers may wait until NATS takes them, and of an original client's requests until they
+    /// are run. A session with more is closed with [`CloseReason::QueueOverflow`](crate::CloseReason::QueueOverflow).
+    pub const fn queue_limit(mut self, bytes: usize) -> Self {
+        self.options.queue_limit = bytes;
         self
     }
 

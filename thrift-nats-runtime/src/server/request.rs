@@ -2,9 +2,12 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{self, Poll};
+use std::time::Duration;
 
+use async_nats::Subject;
 use bytes::Bytes;
-use futures_util::FutureExt;
 
 use super::ReplyFuture;
 use crate::arguments::Parameters;
@@ -29,22 +32,30 @@ pub struct Request {
 /// What an answer takes from its request.
 pub(crate) struct RequestHeader {
     format: WireFormat,
+    kind: MessageType,
     method: String,
     seqid: i32,
 }
 
 impl Request {
-    pub(crate) fn new(message: Message, session: Option<String>, limits: Limits) -> Self {
+    /// `timeout` is how long the call may take where its headers do not say.
+    pub(crate) fn new(
+        message: Message,
+        session: Option<Subject>,
+        timeout: Option<Duration>,
+        limits: Limits,
+    ) -> Self {
         let Message { format, headers, name, kind, seqid, body } = message;
-        Self { context: Context::new(name, session, headers), format, kind, seqid, body, limits }
+        Self { context: Context::new(name, session, timeout, headers), format, kind, seqid, body, limits }
     }
 
     pub(crate) fn header(&self) -> RequestHeader {
-        RequestHeader { format: self.format, method: self.method().to_owned(), seqid: self.seqid }
-    }
-
-    pub(crate) const fn is_oneway(&self) -> bool {
-        matches!(self.kind, MessageType::Oneway)
+        RequestHeader {
+            format: self.format,
+            kind: self.kind,
+            method: self.method().to_owned(),
+            seqid: self.seqid,
+        }
     }
 
     /// The function that is called.
@@ -117,8 +128,20 @@ impl Reply {
 }
 
 impl RequestHeader {
+    pub(crate) const fn is_oneway(&self) -> bool {
+        matches!(self.kind, MessageType::Oneway)
+    }
+
+    pub(crate) const fn seqid(&self) -> i32 {
+        self.seqid
+    }
+
     /// The whole message of an answer, in what the request was written in; nothing where there is none.
     pub(crate) fn answer(&self, result: Result<Reply, Error>) -> Vec<u8> {
+        if self.is_oneway() {
+            // A handler's error is in the log by now.
+            return Vec::new();
+        }
         let reply = result.unwrap_or_else(|error| Reply::exception(&error, self.format.protocol));
         if matches!(reply.kind, MessageType::Oneway) {
             return Vec::new();
@@ -131,14 +154,26 @@ impl RequestHeader {
     }
 }
 
-/// Runs a call; a panic of the handler ends it with an INTERNAL_ERROR, and nothing else.
-pub(crate) async fn contain_panic(call: ReplyFuture) -> Result<super::Reply, Error> {
-    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
-        let text = panic_text(&*panic);
-        tracing::error!(panic = text, "handler panicked");
-        // The text stays here: it may say what the client is not to know.
-        Err(ApplicationException::internal_error("the handler panicked").into())
-    })
+/// A call that runs; a panic of the handler ends it with an INTERNAL_ERROR, and nothing else.
+pub(crate) struct Contained(ReplyFuture);
+
+impl Contained {
+    pub(crate) fn new(call: ReplyFuture) -> Self {
+        Self(call)
+    }
+}
+
+impl Future for Contained {
+    type Output = Result<Reply, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))).unwrap_or_else(|panic| {
+            let text = panic_text(&*panic);
+            tracing::error!(panic = text, "handler panicked");
+            // The text stays here: it may say what the client is not to know.
+            Poll::Ready(Err(ApplicationException::internal_error("the handler panicked").into()))
+        })
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -1,30 +1,33 @@
-//! A session of a server: its state, joined to the listener that it belongs to, and the calls that run for it.
+//! A session of a server: its state, joined to the listener that it belongs to.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Instant;
 
-use async_nats::Subject;
+use async_nats::{PublishError, Subject};
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use tokio::task::AbortHandle;
 
 use super::listener::Listener;
-use super::request::{Request, contain_panic};
-use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
+use super::run::run;
+use crate::error::SharedError;
 use crate::format::WireFormat;
-use crate::link::{Source, Timed, Turn, lock, now};
-use crate::method::Message;
-use crate::protocol::MessageType;
-use crate::session::{CloseReason, ServerSession, SessionConfig, Transmit};
-use crate::transport::Frame;
+use crate::link::{Source, Timed, TimerKey, Turn, lock, now};
+use crate::session::{Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit};
 
-/// How long handlers of a chunk may hold up those behind them, and the answers that are there.
-const LONG: Duration = Duration::from_micros(200);
+/// What a session of a server is at the moment.
+pub(super) struct State {
+    pub(super) session: ServerSession,
+    /// The calls that did not end at once, by their sequence numbers.
+    pub(super) running: FxHashMap<i32, Option<AbortHandle>>,
+    timer: Option<TimerKey>,
+}
 
 /// A session of a server.
 pub(super) struct Session {
     listener: Weak<Listener>,
     token: String,
-    state: Mutex<ServerSession>,
+    state: Mutex<State>,
     turn: Turn,
     /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
     connects: u64,
@@ -36,19 +39,21 @@ impl Session {
         listener: &Arc<Listener>,
         token: String,
         peer: Subject,
-        original: bool,
+        announced: &Announced,
         connects: u64,
     ) -> Arc<Self> {
         let options = listener.options();
         let config = SessionConfig {
-            chunk_limit: options.chunk_limit.min(listener.nats().max_payload()),
+            chunk_limit: listener.chunk_limit(),
+            queue_limit: options.queue_limit,
+            max_calls: options.max_calls_per_session,
             limits: options.limits,
             format: WireFormat::default(),
             served: options.protocols,
         };
         let own = Subject::from(format!("{}.{token}", listener.base()));
-        let state = ServerSession::accept(now(), peer, own, original, options.heartbeat, config);
-        let expires = state.next_timeout();
+        let session = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
+        let state = State { session, running: FxHashMap::default(), timer: None };
         let session = Arc::new(Self {
             listener: Arc::downgrade(listener),
             token,
@@ -56,11 +61,18 @@ impl Session {
             turn: Turn::default(),
             connects,
         });
-        if let Some(at) = expires {
-            let timed: Arc<dyn Timed> = Arc::clone(&session) as Arc<dyn Timed>;
-            listener.timers().add(at, Arc::downgrade(&timed));
-        }
+        session.keep_time(&mut session.state(), listener);
         session
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Has the session woken when its state wants it.
+    fn keep_time(self: &Arc<Self>, state: &mut State, listener: &Listener) {
+        let at = state.session.next_timeout();
+        listener.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
     }
 
     pub(super) fn token(&self) -> &str {
@@ -72,124 +84,62 @@ impl Session {
         let Some(listener) = self.listener.upgrade() else { return };
         // Before a request is taken up: a drain that looks between here and its task finds that something runs.
         let _running = listener.running();
-        let mut requests = Vec::new();
-        let result = {
-            let mut state = lock(&self.state);
-            let result = state.receive(reply, payload);
-            while let Some(request) = state.next_request() {
-                requests.push(request);
-            }
-            result
+        let (requests, result) = {
+            let mut state = self.state();
+            let result = state.session.receive(reply, payload);
+            let requests: Vec<_> = std::iter::from_fn(|| state.session.next_request()).collect();
+            (requests, result)
         };
         if let Err(reason) = result {
             self.ended(&reason);
         }
         if !requests.is_empty() {
-            listener.spawn(Arc::clone(self).run(Arc::clone(&listener), requests));
+            listener.spawn(run(Arc::clone(self), Arc::clone(&listener), requests));
         }
     }
 
-    /// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost
-    /// no task of their own, and their answers leave together. Where that takes long, what is left goes to another task,
-    /// and while the handlers are known to take long, each has its own from the start.
-    async fn run(self: Arc<Self>, listener: Arc<Listener>, requests: Vec<Frame>) {
-        if requests.len() > 1 && listener.runs_apart() {
-            for request in requests {
-                listener.spawn(Arc::clone(&self).run_boxed(Arc::clone(&listener), vec![request]));
-            }
-            return;
+    /// Notes that requests have been run, with the answers of those that have one; what may be run now that they are.
+    pub(super) fn finished(
+        self: &Arc<Self>,
+        listener: &Listener,
+        answers: impl IntoIterator<Item = Bytes>,
+    ) -> Vec<Taken> {
+        let mut state = self.state();
+        let mut result = Ok(());
+        for answer in answers {
+            result = result.and(state.session.finished(answer));
         }
-        let mut requests = VecDeque::from(requests);
-        let begun = Instant::now();
-        let mut last = begun;
-        while let Some(request) = requests.pop_front() {
-            let mut call = Box::pin(Arc::clone(&self).answer(Arc::clone(&listener), request));
-            if let std::task::Poll::Ready(answer) = futures_util::poll!(&mut call) {
-                requests.extend(self.finished(&listener, &answer));
-            } else {
-                let session = Arc::clone(&self);
-                let rest = Arc::clone(&listener);
-                listener.spawn(async move {
-                    let answer = call.await;
-                    let next = session.finished(&rest, &answer);
-                    rest.publisher().wake(&session);
-                    if !next.is_empty() {
-                        rest.spawn(Arc::clone(&session).run_boxed(Arc::clone(&rest), next));
-                    }
-                });
-            }
-            let now = Instant::now();
-            if now - last > LONG {
-                listener.handler_took_long();
-            }
-            last = now;
-            if now - begun > LONG && !requests.is_empty() {
-                listener.spawn(Arc::clone(&self).run_boxed(Arc::clone(&listener), requests.into()));
-                break;
-            }
-        }
-        if lock(&self.state).is_alone() {
-            listener.publisher().publish_now(&self);
-        } else {
-            listener.publisher().wake(&self);
-        }
-    }
-
-    /// Notes that a request has been run; what may be run now that it is.
-    fn finished(&self, listener: &Listener, answer: &[u8]) -> Vec<Frame> {
-        let mut state = lock(&self.state);
-        state.finished(answer);
-        let next = std::iter::from_fn(|| state.next_request()).collect();
-        let open = state.is_open();
+        let next = std::iter::from_fn(|| state.session.next_request()).collect();
+        let open = state.session.is_open();
         drop(state);
-        if !open {
+        if let Err(reason) = result {
+            self.ended(&reason);
+        } else if !open {
             // It was the last that a drain waited for.
             listener.remove(&self.token);
         }
         next
     }
 
-    /// [`run`](Self::run), for use within itself.
-    fn run_boxed(
-        self: Arc<Self>,
-        listener: Arc<Listener>,
-        requests: Vec<Frame>,
-    ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(self.run(listener, requests))
+    /// Publishes the answers that are there: at once, if nothing is about to join them.
+    pub(super) fn publish(self: &Arc<Self>, listener: &Listener) {
+        let alone = self.state().session.is_alone();
+        if alone { listener.publisher().publish_now(self) } else { listener.publisher().wake(self) }
     }
 
-    /// Runs one request; the whole answer, or nothing for a oneway one.
-    async fn answer(self: Arc<Self>, listener: Arc<Listener>, request: Frame) -> Vec<u8> {
-        let limits = listener.options().limits;
-        let message = match Message::parse(request, limits) {
-            Ok(message) => message,
-            Err(error) => {
-                self.close(CloseReason::Malformed(error));
-                return Vec::new();
+    /// The client does not wait any more for the calls whose numbers these are.
+    pub(super) fn cancelled(&self, seqids: &[u8]) {
+        let seqids = str::from_utf8(seqids).unwrap_or_default().split(' ');
+        let mut state = self.state();
+        for seqid in seqids.filter_map(|seqid| seqid.parse().ok()) {
+            if let Some(Some(call)) = state.running.remove(&seqid) {
+                call.abort();
             }
-        };
-        let kind = message.kind;
-        let request = Request::new(message, Some(format!("{}.{}", listener.base(), self.token)), limits);
-        let header = request.header();
-        let oneway = request.is_oneway();
-        let result = match kind {
-            MessageType::Call | MessageType::Oneway => contain_panic(listener.service().call(request)).await,
-            MessageType::Reply | MessageType::Exception => {
-                let kind = ApplicationExceptionKind::INVALID_MESSAGE_TYPE;
-                Err(Error::from(ApplicationException::new(kind, "an answer came where a request belongs")))
-            }
-        };
-        if oneway {
-            if let Err(error) = result {
-                tracing::warn!(%error, "oneway request failed");
-            }
-            return Vec::new();
         }
-        header.answer(result)
     }
 
     pub(super) fn heartbeat(&self) {
-        lock(&self.state).heartbeat(now());
+        self.state().session.heartbeat(now());
     }
 
     /// NATS says that nobody listens at the client's any more.
@@ -206,22 +156,22 @@ impl Session {
 
     /// Ends the session.
     pub(super) fn close(self: &Arc<Self>, reason: CloseReason) {
-        let reason = lock(&self.state).close(reason);
+        let reason = self.state().session.close(reason);
         self.ended(&reason);
     }
 
     /// Ends the session because the server stops; what is answered already goes first.
     pub(super) fn stop(self: &Arc<Self>) {
-        lock(&self.state).stop();
+        self.state().session.stop();
         self.wake();
     }
 
     /// Takes nothing new up, and ends the session once all that was taken up is answered.
     pub(super) fn drain(self: &Arc<Self>) {
         let open = {
-            let mut state = lock(&self.state);
-            state.drain();
-            state.is_open()
+            let mut state = self.state();
+            state.session.drain();
+            state.session.is_open()
         };
         if let (false, Some(listener)) = (open, self.listener.upgrade()) {
             listener.remove(&self.token);
@@ -246,20 +196,43 @@ impl Session {
 
 impl Source for Session {
     fn transmit(&self) -> Option<Transmit> {
-        lock(&self.state).transmit()
+        let mut state = self.state();
+        if let Some(listener) = self.listener.upgrade() {
+            // A NATS server's configuration may have been changed since.
+            state.session.set_chunk_limit(listener.chunk_limit());
+        }
+        state.session.transmit()
     }
 
     fn turn(&self) -> &Turn {
         &self.turn
     }
+
+    fn publish_failed(&self, _reply: Option<&str>, error: PublishError) {
+        let source = SharedError::new(error);
+        let reason = self.state().session.close(CloseReason::PublishFailed { chunk: None, source });
+        tracing::warn!(session = self.token, %reason, "session ended");
+        if let Some(listener) = self.listener.upgrade() {
+            // Whoever publishes comes back for the farewell by itself: it is the one that tells.
+            listener.remove(&self.token);
+        }
+    }
 }
 
 impl Timed for Session {
-    fn on_time(self: Arc<Self>, now: Instant) -> Option<Instant> {
-        let result = lock(&self.state).on_timeout(now);
+    fn on_time(self: Arc<Self>, now: Instant, timer: TimerKey) {
+        let Some(listener) = self.listener.upgrade() else { return };
+        let (result, more) = {
+            let mut state = self.state();
+            state.timer.take_if(|current| *current == timer);
+            let result = state.session.on_timeout(now);
+            self.keep_time(&mut state, &listener);
+            (result, state.session.has_more())
+        };
         if let Err(reason) = result {
             self.ended(&reason);
+        } else if more {
+            self.wake();
         }
-        lock(&self.state).next_timeout()
     }
 }

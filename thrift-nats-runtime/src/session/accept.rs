@@ -17,6 +17,9 @@ const PROTOCOL_HEADER: &str = "Thrift-Nats-Protocol";
 /// The header of a handshake that says which transport the client will speak.
 const TRANSPORT_HEADER: &str = "Thrift-Nats-Transport";
 
+/// The header of a handshake that says how long a call may take whose request does not say, in milliseconds.
+const TIMEOUT_HEADER: &str = "Thrift-Nats-Timeout";
+
 /// The headers of an accept.
 pub(crate) fn version_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -32,14 +35,17 @@ pub(crate) struct Announced {
     /// What it will speak; `None` if it says nothing of that.
     pub(crate) protocol: Option<String>,
     pub(crate) transport: Option<String>,
+    /// How long a call may take whose request does not say.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Announced {
     /// What a client of this crate says.
-    pub(crate) fn headers(format: WireFormat) -> HeaderMap {
+    pub(crate) fn headers(format: WireFormat, timeout: Duration) -> HeaderMap {
         let mut headers = version_headers();
         headers.insert(PROTOCOL_HEADER, format.protocol.name());
         headers.insert(TRANSPORT_HEADER, format.transport.name());
+        headers.insert(TIMEOUT_HEADER, timeout.as_millis().to_string());
         headers
     }
 
@@ -50,6 +56,10 @@ impl Announced {
             versioned: headers.get(VERSION_HEADER).is_some(),
             protocol: text(PROTOCOL_HEADER),
             transport: text(TRANSPORT_HEADER),
+            timeout: headers
+                .get(TIMEOUT_HEADER)
+                .and_then(|millis| millis.as_str().parse().ok())
+                .map(Duration::from_millis),
         }
     }
 
@@ -126,7 +136,7 @@ mod tests {
     #[test]
     fn what_a_client_announces_is_served_or_not() {
         let format = WireFormat { transport: Transport::Framed, ..WireFormat::default() };
-        let headers = Announced::headers(format);
+        let headers = Announced::headers(format, Duration::from_millis(1500));
         let announced = Announced::parse(Some(&headers));
         assert!(announced.versioned && announced.is_served(ProtocolSet::ALL));
         assert!(!announced.is_served(ProtocolSet::new(&[])));

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::accept::{Accept, Announced};
+use super::deadlines::Deadlines;
 use super::disconnect::{CloseReason, DISCONNECT, PeerReason, disconnected};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
@@ -41,15 +42,23 @@ pub(crate) struct Ended<W> {
     pub(crate) calls: Vec<(W, Outcome)>,
 }
 
-/// A request does not fit into what may wait to be sent.
+/// Why a call cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct QueueFull {
-    /// The length of the request.
-    pub(crate) len: usize,
-    /// How many bytes wait to be sent.
-    pub(crate) queued: usize,
-    /// How many may.
-    pub(crate) limit: usize,
+pub(crate) enum Refused {
+    /// The request does not fit into what may wait to be sent.
+    QueueFull {
+        /// The length of the request.
+        len: usize,
+        /// How many bytes wait to be sent.
+        queued: usize,
+        /// How many may.
+        limit: usize,
+    },
+    /// There are as many calls in flight as there may be.
+    TooManyCalls {
+        /// How many may be.
+        limit: usize,
+    },
 }
 
 /// A message that came in on a subject of the session.
@@ -103,6 +112,8 @@ struct Call<W> {
     waiter: Option<W>,
     oneway: bool,
     request: Request,
+    /// `None`: longer than the clock goes.
+    deadline: Option<Instant>,
 }
 
 /// How far the request of a call has got.
@@ -126,8 +137,11 @@ pub(crate) struct ClientSession<W> {
     calls: FxHashMap<i32, Call<W>>,
     /// Requests that wait for the answer to the one before: only for an original peer, and until the accept says.
     held: Queue,
-    /// How many bytes of requests may be queued and held.
-    queue_limit: usize,
+    deadlines: Deadlines,
+    /// Calls that were sent and given up since: the server is to be told.
+    cancelled: Vec<i32>,
+    /// How long a call may take that does not say.
+    call_timeout: Duration,
     last_seqid: i32,
     /// Answers that nobody waited for any more.
     late: u64,
@@ -140,7 +154,7 @@ impl<W> ClientSession<W> {
         service: Subject,
         inbox: Subject,
         timeout: Duration,
-        queue_limit: usize,
+        call_timeout: Duration,
         config: SessionConfig,
     ) -> Self {
         Self {
@@ -150,7 +164,9 @@ impl<W> ClientSession<W> {
             out: Outbound::default(),
             calls: FxHashMap::default(),
             held: Queue::default(),
-            queue_limit,
+            deadlines: Deadlines::default(),
+            cancelled: Vec::new(),
+            call_timeout,
             last_seqid: 0,
             late: 0,
         }
@@ -161,6 +177,11 @@ impl<W> ClientSession<W> {
         matches!(self.phase, Phase::Open(_))
     }
 
+    /// The largest NATS message to publish from now on, in bytes.
+    pub(crate) const fn set_chunk_limit(&mut self, bytes: usize) {
+        self.config.chunk_limit = bytes;
+    }
+
     /// How many calls are waiting for their answer.
     pub(crate) fn in_flight(&self) -> usize {
         self.calls.len()
@@ -168,7 +189,15 @@ impl<W> ClientSession<W> {
 
     /// Whether there is something to be published, besides what an ended session says last.
     pub(crate) fn has_more(&self) -> bool {
-        self.out.bytes() > 0
+        self.out.bytes() > 0 || !self.cancelled.is_empty()
+    }
+
+    /// The subject where the server listens for this session, once it is open, if it is one of ours.
+    pub(crate) fn server(&self) -> Option<&Subject> {
+        match &self.phase {
+            Phase::Open(open) if !open.original => Some(&open.listen),
+            Phase::Open(_) | Phase::Opening { .. } | Phase::Closed { .. } => None,
+        }
     }
 
     /// How many answers came when nobody waited for them any more.
@@ -186,20 +215,25 @@ impl<W> ClientSession<W> {
         }
     }
 
-    /// Queues the request `message`, which has the number `seqid`. The session must be open.
+    /// Queues the request `message`, which has the number `seqid`, and is given up at `deadline`, if there is one. The
+    /// session must be open.
     ///
     /// # Errors
-    /// There are too many bytes of requests that have not gone.
+    /// There are too many calls, or bytes of requests that have not gone.
     pub(crate) fn call(
         &mut self,
         seqid: i32,
         oneway: bool,
         message: Bytes,
+        deadline: Option<Instant>,
         waiter: W,
-    ) -> Result<(), QueueFull> {
-        let queued = self.out.bytes() + self.held.bytes();
-        if queued.saturating_add(message.len()) > self.queue_limit {
-            return Err(QueueFull { len: message.len(), queued, limit: self.queue_limit });
+    ) -> Result<(), Refused> {
+        if self.calls.len() >= self.config.max_calls {
+            return Err(Refused::TooManyCalls { limit: self.config.max_calls });
+        }
+        let (queued, limit) = (self.out.bytes() + self.held.bytes(), self.config.queue_limit);
+        if queued.saturating_add(message.len()) > limit {
+            return Err(Refused::QueueFull { len: message.len(), queued, limit });
         }
         let hold = self.is_original();
         let request = if hold {
@@ -207,29 +241,38 @@ impl<W> ClientSession<W> {
         } else {
             Request::Queued(self.out.push_message(message, seqid))
         };
-        self.calls.insert(seqid, Call { waiter: Some(waiter), oneway, request });
+        self.calls.insert(seqid, Call { waiter: Some(waiter), oneway, request, deadline });
+        if let Some(at) = deadline {
+            let calls = &self.calls;
+            self.deadlines.add(at, seqid, calls.len(), |at, seqid| is_due(calls, at, seqid));
+        }
         if hold {
             self.release();
         }
         Ok(())
     }
 
-    /// Whoever waits for the call `seqid` has gone: it is not sent, if no byte of it has gone. Returns the one who waited,
-    /// if the answer is not there yet.
-    pub(crate) fn cancel(&mut self, seqid: i32) -> Option<W> {
+    /// Whoever waits for the call `seqid` has gone: it is not sent, if no byte of it has gone; else a server of ours is told
+    /// that nobody waits. Returns the one who waited, if the answer is not there yet, and whether the call was certainly
+    /// not run.
+    pub(crate) fn cancel(&mut self, seqid: i32) -> Option<(W, Outcome)> {
+        let original = self.is_original();
         let call = self.calls.get_mut(&seqid)?;
         let waiter = call.waiter.take();
+        if let (Request::Sent(_), false) = (call.request, original) {
+            self.cancelled.push(seqid);
+        }
         let dropped = match call.request {
             Request::Held(place) => self.held.remove(place),
             Request::Queued(place) => self.out.cancel(place),
             Request::Sent(_) => false,
         };
         // An original peer is still busy with what has gone: the next request has to wait for its answer all the same.
-        if dropped || !self.is_original() {
+        if dropped || !original {
             self.calls.remove(&seqid);
             self.release();
         }
-        waiter
+        waiter.map(|waiter| (waiter, if dropped { Outcome::NotRun } else { Outcome::Unknown }))
     }
 
     const fn is_original(&self) -> bool {
@@ -370,16 +413,32 @@ impl<W> ClientSession<W> {
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Opening { until, .. } => *until,
-            Phase::Open(open) => open.beat.as_ref().map(|beat| beat.next),
+            Phase::Open(open) => {
+                let beat = open.beat.as_ref().map(|beat| beat.next);
+                beat.into_iter().chain(self.deadlines.next()).min()
+            }
             Phase::Closed { .. } => None,
         }
     }
 
-    /// Does what is due: gives a handshake up, or beats.
+    /// Does what is due: gives a handshake up, or beats, or gives calls up, of which `expired` is told.
     ///
     /// # Errors
     /// The session has ended with it.
-    pub(crate) fn on_timeout(&mut self, now: Instant) -> Result<(), Ended<W>> {
+    pub(crate) fn on_timeout(
+        &mut self,
+        now: Instant,
+        mut expired: impl FnMut(W, Outcome),
+    ) -> Result<(), Ended<W>> {
+        while let Some((at, seqid)) = self.deadlines.due(now) {
+            if is_due(&self.calls, at, seqid)
+                && let Some((waiter, outcome)) = self.cancel(seqid)
+            {
+                expired(waiter, outcome);
+            }
+        }
+        let calls = &self.calls;
+        self.deadlines.forget(|at, seqid| is_due(calls, at, seqid));
         match &mut self.phase {
             Phase::Opening { until: Some(until), timeout, .. } if *until <= now => {
                 let timeout = *timeout;
@@ -405,6 +464,8 @@ impl<W> ClientSession<W> {
             closed @ Phase::Closed { .. } => closed,
         };
         self.held = Queue::default();
+        self.deadlines = Deadlines::default();
+        self.cancelled = Vec::new();
         let calls = self
             .calls
             .drain()
@@ -423,7 +484,7 @@ impl<W> ClientSession<W> {
                 return (!std::mem::replace(sent, true)).then(|| Transmit {
                     subject: service.clone(),
                     reply: Some(self.inbox.clone()),
-                    headers: Some(Announced::headers(self.config.format)),
+                    headers: Some(Announced::headers(self.config.format, self.call_timeout)),
                     payload: Bytes::new(),
                 });
             }
@@ -437,6 +498,14 @@ impl<W> ClientSession<W> {
                         reply: Some(Subject::from(format!("{}.h{}", self.inbox, self.out.number()))),
                         headers: None,
                         payload: Bytes::new(),
+                    });
+                }
+                if !self.cancelled.is_empty() {
+                    return Some(Transmit {
+                        subject: Subject::from(format!("{}.c", open.listen)),
+                        reply: None,
+                        headers: None,
+                        payload: cancellation(&mut self.cancelled, self.config.chunk_limit),
                     });
                 }
                 open
@@ -475,6 +544,28 @@ impl<W> ClientSession<W> {
             payload: if open.original { Bytes::new() } else { reason.body(Some(open.inbound.taken())) },
         })
     }
+}
+
+/// Whether the call `seqid` waits, and has this deadline: the number may be another call's by now.
+fn is_due<W>(calls: &FxHashMap<i32, Call<W>>, at: Instant, seqid: i32) -> bool {
+    calls.get(&seqid).is_some_and(|call| call.waiter.is_some() && call.deadline == Some(at))
+}
+
+/// The sequence numbers that a server is told of, as many as fit into `limit` bytes, or one; takes them out.
+fn cancellation(seqids: &mut Vec<i32>, limit: usize) -> Bytes {
+    let mut text = String::new();
+    while let Some(seqid) = seqids.last() {
+        let seqid = seqid.to_string();
+        if !text.is_empty() {
+            if text.len() + 1 + seqid.len() > limit {
+                break;
+            }
+            text.push(' ');
+        }
+        text.push_str(&seqid);
+        seqids.pop();
+    }
+    text.into()
 }
 
 /// Whether a request that got so far may have been run.

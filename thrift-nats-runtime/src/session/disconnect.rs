@@ -67,6 +67,13 @@ pub enum CloseReason {
     Reconnected,
     /// The connection to NATS is closed.
     NatsClosed,
+    /// What waits in the session's queue, on the side that says so, is more than it may hold.
+    QueueOverflow {
+        /// How many bytes wait.
+        queued: usize,
+        /// How many may.
+        limit: usize,
+    },
     /// NATS, or the library that speaks to it, did not take what the session had to send.
     PublishFailed {
         /// The chunk that has not gone, where it was one.
@@ -106,6 +113,9 @@ impl fmt::Display for CloseReason {
             }
             Self::Reconnected => f.write_str("the connection to NATS was lost, and chunks may be gone"),
             Self::NatsClosed => f.write_str("the connection to NATS is closed"),
+            Self::QueueOverflow { queued, limit } => {
+                write!(f, "{queued} bytes wait in its queue, of at most {limit}")
+            }
             Self::PublishFailed { source, .. } => write!(f, "it cannot send to NATS: {source}"),
         }
     }
@@ -117,6 +127,7 @@ impl CloseReason {
         Some(match self {
             Self::Closed | Self::HeaderTransportToOriginal => PeerReason::Closed,
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
+            Self::QueueOverflow { .. } => PeerReason::QueueOverflow,
             Self::ChunkLost { .. } | Self::Reconnected | Self::PublishFailed { .. } => PeerReason::ChunkLost,
             Self::ChunkWithoutNumber | Self::Malformed(_) | Self::BadAccept(_) => PeerReason::Malformed,
             Self::Disconnected { .. }
@@ -148,10 +159,14 @@ pub enum PeerReason {
     UnknownSession,
     /// It does not serve what this side speaks.
     Unsupported,
+    /// It has all the sessions that it may have.
+    Overloaded,
+    /// What waited in its queue was more than it may hold.
+    QueueOverflow,
 }
 
 impl PeerReason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Closed,
         Self::Stopping,
         Self::MissedHeartbeats,
@@ -159,6 +174,8 @@ impl PeerReason {
         Self::Malformed,
         Self::UnknownSession,
         Self::Unsupported,
+        Self::Overloaded,
+        Self::QueueOverflow,
     ];
 
     const fn word(self) -> &'static str {
@@ -170,6 +187,8 @@ impl PeerReason {
             Self::Malformed => "malformed",
             Self::UnknownSession => "unknown-session",
             Self::Unsupported => "unsupported",
+            Self::Overloaded => "overloaded",
+            Self::QueueOverflow => "queue-overflow",
         }
     }
 
@@ -219,6 +238,8 @@ impl fmt::Display for PeerReason {
             Self::Malformed => "it got bytes that are no Thrift message",
             Self::UnknownSession => "it knows no such session",
             Self::Unsupported => "it does not serve what this side speaks",
+            Self::Overloaded => "it has all the sessions that it may have",
+            Self::QueueOverflow => "what waits in its queue is more than it may hold",
         })
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod client;
+mod deadlines;
 mod disconnect;
 mod inbound;
 mod outbound;
@@ -17,11 +18,11 @@ mod subject;
 pub use self::accept::AcceptError;
 pub(crate) use self::accept::{Announced, VERSION_HEADER};
 pub use self::client::Outcome;
-pub(crate) use self::client::{ClientSession, Ended, Event, Incoming, QueueFull};
+pub(crate) use self::client::{ClientSession, Ended, Event, Incoming, Refused};
 pub(crate) use self::disconnect::DISCONNECT;
 pub use self::disconnect::{CloseReason, PeerReason};
-pub(crate) use self::server::ServerSession;
-pub(crate) use self::subject::{Address, check_service_subject, random_token};
+pub(crate) use self::server::{ServerSession, Taken};
+pub(crate) use self::subject::{Address, check_service_subject, probe_reply, probe_subject, random_token};
 
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
@@ -33,6 +34,10 @@ use crate::format::{ProtocolSet, WireFormat};
 pub(crate) struct SessionConfig {
     /// The largest NATS message to publish, in bytes.
     pub(crate) chunk_limit: usize,
+    /// How many bytes of messages may wait: on a client, to be sent; on a server, to be sent, and to be run.
+    pub(crate) queue_limit: usize,
+    /// How many calls may be unanswered at a time.
+    pub(crate) max_calls: usize,
     /// The bounds on messages.
     pub(crate) limits: crate::protocol::Limits,
     /// What a client speaks.
@@ -79,13 +84,23 @@ pub(crate) fn late_message(reply: Option<&Subject>, payload: &[u8]) -> Option<Tr
     }
 }
 
-/// The answer of a server to a handshake from `peer` that it cannot serve.
-pub(crate) fn refusal(peer: Subject, served: ProtocolSet) -> Transmit {
+/// The answer of a server to a handshake from `peer` in what it does not speak.
+pub(crate) fn unsupported(peer: Subject, served: ProtocolSet) -> Transmit {
+    refusal(peer, disconnect::unsupported(served))
+}
+
+/// The answer of a server to a handshake from `peer` when it has all the sessions that it may have. An original client
+/// takes it for an accept that it cannot read, and fails to open.
+pub(crate) fn overloaded(peer: Subject) -> Transmit {
+    refusal(peer, PeerReason::Overloaded.body(None))
+}
+
+fn refusal(peer: Subject, payload: Bytes) -> Transmit {
     Transmit {
         subject: peer,
         reply: Some(Subject::from_static(disconnect::DISCONNECT)),
         headers: Some(accept::version_headers()),
-        payload: disconnect::unsupported(served),
+        payload,
     }
 }
 

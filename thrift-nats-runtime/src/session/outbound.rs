@@ -24,11 +24,6 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Queues a copy of a message; `seqid` says whose it is.
-    pub(super) fn push(&mut self, message: &[u8], seqid: i32) {
-        self.push_message(Bytes::copy_from_slice(message), seqid);
-    }
-
     /// Queues a message; `seqid` says whose it is. Returns its place, for [`cancel`](Self::cancel).
     pub(super) fn push_message(&mut self, message: Bytes, seqid: i32) -> u64 {
         self.queue.push(message, seqid)
@@ -94,8 +89,8 @@ mod tests {
     #[test]
     fn all_that_is_queued_goes_into_one_chunk() {
         let mut out = Outbound::default();
-        out.push(b"one", 1);
-        out.push(b"two", 2);
+        out.push_message(Bytes::from("one"), 1);
+        out.push_message(Bytes::from("two"), 2);
         let mut complete = Vec::new();
         let chunk = out.next(100, |seqid| complete.push(seqid));
         assert_eq!(chunk, Some(Chunk { number: 1, payload: Bytes::from("onetwo") }));
@@ -106,7 +101,7 @@ mod tests {
     #[test]
     fn a_message_longer_than_a_chunk_is_cut_and_complete_in_its_last() {
         let mut out = Outbound::default();
-        out.push(b"abcdef", 7);
+        out.push_message(Bytes::from("abcdef"), 7);
         let mut complete = Vec::new();
         assert_eq!(out.next(4, |seqid| complete.push(seqid)).unwrap().payload, "abcd");
         assert!(complete.is_empty());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::accept::{Accept, version_headers};
+use super::accept::{Accept, Announced, version_headers};
 use super::disconnect::{CloseReason, DISCONNECT, PeerReason};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
@@ -27,6 +27,10 @@ pub(crate) struct ServerSession {
     /// The subject of this side.
     own: Subject,
     chunk_limit: usize,
+    queue_limit: usize,
+    max_calls: usize,
+    /// How long a call may take whose request does not say, where the client's handshake did.
+    timeout: Option<Duration>,
     /// An original peer: requests are run one at a time, in order.
     original: bool,
     /// How many requests are being run.
@@ -34,13 +38,23 @@ pub(crate) struct ServerSession {
     /// Nothing new is taken up; the session ends when what was taken up is answered.
     draining: bool,
     /// Requests that wait to be run.
-    waiting: VecDeque<Frame>,
+    waiting: VecDeque<Taken>,
+    /// The length of their messages together.
+    waiting_bytes: usize,
     inbound: Inbound,
     out: Outbound,
     heartbeats: Option<Heartbeats>,
     /// What is still to be said besides data.
     accept: Option<Accept>,
     end: End,
+}
+
+/// A request that was taken up.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) request: Frame,
+    /// Whether it may be run; else it is to be answered that there are too many.
+    pub(crate) admitted: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -57,45 +71,72 @@ struct Heartbeats {
     expires: Instant,
     /// Whether the client was given another window since its last heartbeat.
     extended: bool,
+    /// When to ask NATS whether the client is still there, after a heartbeat that was missed: nobody is told when it goes.
+    ask: Option<Instant>,
+    /// Whether that is due.
+    asks: bool,
 }
 
-/// When a session ends if no heartbeat comes from `now` on, or as far away as there is a time.
-fn expiry(now: Instant, deadline: Duration) -> Instant {
-    let all = deadline.saturating_mul(MISSED_HEARTBEATS);
+impl Heartbeats {
+    fn new(now: Instant, deadline: Duration, original: bool) -> Self {
+        let ask = (!original).then(|| after(now, deadline));
+        let expires = after(now, deadline.saturating_mul(MISSED_HEARTBEATS));
+        Self { deadline, expires, extended: false, ask, asks: false }
+    }
+}
+
+/// So long after `now`, or as far away as there is a time.
+fn after(now: Instant, time: Duration) -> Instant {
     // A century is far enough, and far from an overflow.
-    now.checked_add(all).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3600))
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3600))
 }
 
 impl ServerSession {
-    /// Accepts a handshake from the client at `peer`, whose header said whether it is an original one. `deadline` is how
-    /// long to wait for each heartbeat; `None` asks for none.
+    /// Accepts a handshake from the client at `peer`, which announced this of itself. `deadline` is how long to wait for each
+    /// heartbeat; `None` asks for none.
     pub(crate) fn accept(
         now: Instant,
         peer: Subject,
         own: Subject,
-        original: bool,
+        announced: &Announced,
         deadline: Option<Duration>,
         config: SessionConfig,
     ) -> Self {
+        let original = !announced.versioned;
         let heartbeat = Subject::from(format!("{own}.h"));
         Self {
             accept: Some(Accept { listen: own.clone(), heartbeat, deadline }),
             peer,
             own,
             chunk_limit: config.chunk_limit,
+            queue_limit: config.queue_limit,
+            max_calls: config.max_calls,
+            timeout: announced.timeout,
             original,
             running: 0,
             draining: false,
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             inbound: Inbound::new(!original, Receiver::detecting(config.served, config.limits)),
             out: Outbound::default(),
-            heartbeats: deadline.map(|deadline| Heartbeats {
-                deadline,
-                expires: expiry(now, deadline),
-                extended: false,
-            }),
+            heartbeats: deadline.map(|deadline| Heartbeats::new(now, deadline, original)),
             end: End::Open,
         }
+    }
+
+    /// The largest NATS message to publish from now on, in bytes.
+    pub(crate) const fn set_chunk_limit(&mut self, bytes: usize) {
+        self.chunk_limit = bytes;
+    }
+
+    /// The subject of this side.
+    pub(crate) const fn subject(&self) -> &Subject {
+        &self.own
+    }
+
+    /// How long a call may take whose request does not say; `None`: for ever.
+    pub(crate) const fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -117,18 +158,32 @@ impl ServerSession {
         if payload.is_empty() || self.draining {
             return Ok(());
         }
-        let waiting = &mut self.waiting;
-        let result = self.inbound.receive(reply, payload, |message| waiting.push_back(message));
+        let (waiting, bytes) = (&mut self.waiting, &mut self.waiting_bytes);
+        let (running, max_calls) = (self.running, self.max_calls);
+        let result = self.inbound.receive(reply, payload, |request| {
+            *bytes += request.payload.len();
+            let admitted = running + waiting.len() < max_calls;
+            waiting.push_back(Taken { request, admitted });
+        });
+        // All but what an original peer has to wait for is about to be taken from here.
+        if result.is_ok() && self.original && self.waiting_bytes > self.queue_limit {
+            return Err(self.overflow(self.waiting_bytes));
+        }
         result.map_err(|reason| self.close(reason))
     }
 
+    fn overflow(&mut self, queued: usize) -> CloseReason {
+        self.close(CloseReason::QueueOverflow { queued, limit: self.queue_limit })
+    }
+
     /// The next request to run: for an original peer, not before [`finished`](Self::finished) for the one before.
-    pub(crate) fn next_request(&mut self) -> Option<Frame> {
+    pub(crate) fn next_request(&mut self) -> Option<Taken> {
         if self.original && self.running > 0 {
             return None;
         }
         let request = self.waiting.pop_front();
         self.running += usize::from(request.is_some());
+        self.waiting_bytes -= request.as_ref().map_or(0, |taken| taken.request.payload.len());
         if self.waiting.is_empty() {
             // An idle session keeps no buffer.
             self.waiting = VecDeque::new();
@@ -136,13 +191,21 @@ impl ServerSession {
         request
     }
 
-    /// A request has been run; `answer` is what to send, empty for a oneway one.
-    pub(crate) fn finished(&mut self, answer: &[u8]) {
+    /// A request has been run; `answer` is what to send, empty where there is none.
+    ///
+    /// # Errors
+    /// The session has ended with it: too much waits to be sent.
+    pub(crate) fn finished(&mut self, answer: Bytes) -> Result<(), CloseReason> {
         self.running -= 1;
         if self.is_open() && !answer.is_empty() {
-            self.out.push(answer, 0);
+            // One that is alone goes, however long it is.
+            if self.out.bytes() > 0 && self.out.bytes() + answer.len() > self.queue_limit {
+                return Err(self.overflow(self.out.bytes() + answer.len()));
+            }
+            self.out.push_message(answer, 0);
         }
         self.end_if_drained();
+        Ok(())
     }
 
     /// Whether nothing runs, and no more than one answer waits to be sent: nothing is about to join it.
@@ -165,14 +228,14 @@ impl ServerSession {
     /// A heartbeat came.
     pub(crate) fn heartbeat(&mut self, now: Instant) {
         if let Some(heartbeats) = &mut self.heartbeats {
-            heartbeats.expires = expiry(now, heartbeats.deadline);
-            heartbeats.extended = false;
+            *heartbeats = Heartbeats::new(now, heartbeats.deadline, self.original);
         }
     }
 
     /// When [`on_timeout`](Self::on_timeout) wants to be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.heartbeats.as_ref().filter(|_| self.is_open()).map(|heartbeats| heartbeats.expires)
+        let heartbeats = self.heartbeats.as_ref().filter(|_| self.is_open())?;
+        Some(heartbeats.ask.map_or(heartbeats.expires, |ask| ask.min(heartbeats.expires)))
     }
 
     /// Ends the session if too many heartbeats in a row were missed. Where it is called late, this process was held up,
@@ -182,10 +245,15 @@ impl ServerSession {
     /// The session has ended with it.
     pub(crate) fn on_timeout(&mut self, now: Instant) -> Result<(), CloseReason> {
         let open = self.is_open();
-        let Some(heartbeats) = self.heartbeats.as_mut().filter(|it| open && it.expires <= now) else {
-            return Ok(());
-        };
+        let Some(heartbeats) = self.heartbeats.as_mut().filter(|_| open) else { return Ok(()) };
         let deadline = heartbeats.deadline;
+        if heartbeats.ask.is_some_and(|ask| ask <= now) {
+            heartbeats.asks = true;
+            heartbeats.ask = Some(after(now, deadline));
+        }
+        if heartbeats.expires > now {
+            return Ok(());
+        }
         if !heartbeats.extended && now - heartbeats.expires > deadline / LATE {
             heartbeats.extended = true;
             heartbeats.expires = now + deadline;
@@ -200,7 +268,7 @@ impl ServerSession {
             self.end = reason.to_peer().map_or(End::Closed, End::Farewell);
             // A disconnect comes behind the requests that were sent before it, and oneway ones count on being run.
             if !matches!(reason, CloseReason::Disconnected { .. }) {
-                self.waiting.clear();
+                self.drop_waiting();
             }
             self.out = Outbound::default();
         }
@@ -211,8 +279,19 @@ impl ServerSession {
     pub(crate) fn stop(&mut self) {
         if self.is_open() {
             self.end = End::Farewell(PeerReason::Stopping);
-            self.waiting.clear();
+            self.drop_waiting();
         }
+    }
+
+    fn drop_waiting(&mut self) {
+        self.waiting = VecDeque::new();
+        self.waiting_bytes = 0;
+    }
+
+    /// Whether there is something to be published.
+    pub(crate) fn has_more(&self) -> bool {
+        let asks = self.heartbeats.as_ref().is_some_and(|heartbeats| heartbeats.asks);
+        asks || self.accept.is_some() || self.out.bytes() > 0 || matches!(self.end, End::Farewell(_))
     }
 
     /// What is to be published next.
@@ -221,6 +300,17 @@ impl ServerSession {
             let headers = (!self.original).then(version_headers);
             let (subject, payload) = (self.peer.clone(), accept.body());
             return Some(Transmit { subject, reply: Some(accept.listen), headers, payload });
+        }
+        let open = self.is_open();
+        if let Some(heartbeats) = self.heartbeats.as_mut().filter(|it| open && it.asks) {
+            heartbeats.asks = false;
+            // An empty message is nothing to a client; without one, NATS answers to the reply subject.
+            return Some(Transmit {
+                subject: self.peer.clone(),
+                reply: Some(Subject::from(format!("{}.h0", self.own))),
+                headers: None,
+                payload: Bytes::new(),
+            });
         }
         if let Some(chunk) = self.out.next(self.chunk_limit, |_| ()) {
             return Some(Transmit {

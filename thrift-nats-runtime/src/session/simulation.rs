@@ -33,7 +33,9 @@ const SERVICE: &str = "service";
 const INBOX: &str = "client.session";
 /// How long the client waits for a server.
 const HANDSHAKE_TIMEOUT: Duration = ms(1000);
-/// How many bytes of requests may wait to be sent.
+/// How long a call may take that does not say.
+const CALL_TIMEOUT: Duration = ms(10_000);
+/// How many bytes of messages may wait.
 const QUEUE_LIMIT: usize = 64 << 20;
 
 const fn ms(millis: u64) -> Duration {
@@ -86,12 +88,14 @@ enum Happening {
     /// The handler is done; `token` is the session.
     Finishes {
         token: String,
+        seqid: i32,
         answer: Vec<u8>,
     },
     /// The client makes a call with so many bytes of payload.
     Calls {
         len: usize,
         oneway: bool,
+        timeout: Option<Duration>,
     },
     /// Whoever waits for the call gives up.
     GivesUp {
@@ -108,6 +112,8 @@ enum CallState {
     Sent,
     GivenUp,
     Ended(Outcome),
+    /// Its deadline has passed.
+    Expired(Outcome),
 }
 
 #[derive(Debug)]
@@ -122,7 +128,8 @@ struct ServersSession {
     session: ServerSession,
     /// Whether the process still finds it.
     known: bool,
-    running: usize,
+    /// The sequence numbers of the calls that run.
+    running: BTreeSet<i32>,
 }
 
 struct Simulation {
@@ -161,7 +168,7 @@ impl Simulation {
             SERVICE.into(),
             INBOX.into(),
             HANDSHAKE_TIMEOUT,
-            QUEUE_LIMIT,
+            CALL_TIMEOUT,
             setup.config(),
         );
         Self {
@@ -243,10 +250,16 @@ impl Simulation {
 
     fn on_timeout(&mut self) {
         let now = self.instant();
-        if self.client_runs
-            && let Err(ended) = self.client.on_timeout(now)
-        {
-            self.client_ends(ended);
+        if self.client_runs {
+            let mut expired = Vec::new();
+            let result = self.client.on_timeout(now, |id, outcome| expired.push((id, outcome)));
+            for (id, outcome) in expired {
+                assert_eq!(self.calls[id].state, CallState::Waiting, "call {id} expires");
+                self.calls[id].state = CallState::Expired(outcome);
+            }
+            if let Err(ended) = result {
+                self.client_ends(ended);
+            }
         }
         let results: Vec<_> = self
             .sessions
@@ -262,16 +275,19 @@ impl Simulation {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Arrives(message) => self.arrive(message),
-            Happening::Finishes { token, answer } => {
-                if let Some(session) = self.sessions.get_mut(&token).filter(|_| self.server_runs) {
-                    session.session.finished(&answer);
-                    session.running -= 1;
+            Happening::Finishes { token, seqid, answer } => {
+                // Nothing comes of one that was given up.
+                if self.server_runs
+                    && let Some(session) = self.sessions.get_mut(&token)
+                    && session.running.remove(&seqid)
+                {
+                    session.session.finished(answer.into()).expect("room in the queue");
                     self.start_requests(&token);
                 }
             }
-            Happening::Calls { len, oneway } => {
+            Happening::Calls { len, oneway, timeout } => {
                 if self.client.is_open() {
-                    self.make_call(len, oneway);
+                    self.make_call_within(len, oneway, timeout);
                 }
             }
             Happening::GivesUp { id } => self.give_up(id),
@@ -400,7 +416,14 @@ impl Simulation {
                     self.client_ends(ended);
                 }
             }
-            Some(Address::Heartbeat { .. } | Address::Undelivered { .. }) | None => {}
+            Some(
+                Address::Heartbeat { .. }
+                | Address::Undelivered { .. }
+                | Address::Cancelled { .. }
+                | Address::Probe
+                | Address::Gone { .. },
+            )
+            | None => {}
         }
     }
 
@@ -428,12 +451,17 @@ impl Simulation {
 
     /// Makes a call with so many bytes of payload, and does not publish it yet.
     fn make_call(&mut self, len: usize, oneway: bool) -> usize {
+        self.make_call_within(len, oneway, None)
+    }
+
+    fn make_call_within(&mut self, len: usize, oneway: bool, timeout: Option<Duration>) -> usize {
         let id = self.calls.len();
         let seqid = self.client.next_seqid();
         let kind = if oneway { MessageType::Oneway } else { MessageType::Call };
         let message = message_in(self.setup.format, kind, seqid, id, &payload(id, len));
         self.calls.push(MadeCall { seqid, len, state: CallState::Waiting });
-        self.client.call(seqid, oneway, message.into(), id).expect("room in the queue");
+        let deadline = timeout.map(|timeout| self.instant() + timeout);
+        self.client.call(seqid, oneway, message.into(), deadline, id).expect("room in the queue");
         id
     }
 
@@ -445,7 +473,7 @@ impl Simulation {
         let call = &mut self.calls[id];
         if call.state == CallState::Waiting {
             call.state = CallState::GivenUp;
-            assert_eq!(self.client.cancel(call.seqid), Some(id));
+            assert_eq!(self.client.cancel(call.seqid).map(|(id, _)| id), Some(id));
         }
     }
 
@@ -474,11 +502,14 @@ impl Simulation {
         for (id, call) in self.calls.iter().enumerate() {
             match call.state {
                 CallState::Waiting => panic!("call {id} waits for ever"),
-                CallState::Ended(Outcome::NotRun) => assert!(!self.ran.contains(&id), "call {id} was run"),
+                CallState::Ended(Outcome::NotRun) | CallState::Expired(Outcome::NotRun) => {
+                    assert!(!self.ran.contains(&id), "call {id} was run")
+                }
                 CallState::Answered
                 | CallState::Sent
                 | CallState::GivenUp
-                | CallState::Ended(Outcome::Unknown) => {}
+                | CallState::Ended(Outcome::Unknown)
+                | CallState::Expired(Outcome::Unknown) => {}
             }
         }
     }
@@ -498,12 +529,17 @@ impl Simulation {
         }
         let suffix = subject.strip_prefix("server.").expect("it was addressed to the server");
         let Some(address) = Address::parse(suffix) else { return };
-        let (Address::Session { token } | Address::Heartbeat { token } | Address::Undelivered { token, .. }) =
-            address;
+        let (Address::Session { token }
+        | Address::Heartbeat { token }
+        | Address::Cancelled { token }
+        | Address::Undelivered { token, .. }) = address
+        else {
+            return;
+        };
         let token = token.to_owned();
         let now = self.instant();
         let Some(session) = self.sessions.get_mut(&token).filter(|session| session.known) else {
-            if !matches!(address, Address::Undelivered { .. }) {
+            if matches!(address, Address::Session { .. } | Address::Heartbeat { .. }) {
                 self.answer_stranger(reply.as_deref());
             }
             return;
@@ -519,6 +555,15 @@ impl Simulation {
                 self.server_session_ends(&token, result);
             }
             Address::Heartbeat { .. } => session.session.heartbeat(now),
+            Address::Cancelled { .. } => {
+                for seqid in str::from_utf8(&payload).expect("numbers").split(' ') {
+                    if session.running.remove(&seqid.parse().expect("a number")) {
+                        session.session.finished(Bytes::new()).expect("room in the queue");
+                    }
+                }
+                self.start_requests(&token);
+            }
+            Address::Probe | Address::Gone { .. } => {}
             Address::Undelivered { chunk, .. } => {
                 if status == Some(StatusCode::NO_RESPONDERS) {
                     let reason = session.session.close(CloseReason::PeerGone { chunk });
@@ -536,23 +581,24 @@ impl Simulation {
             self.instant(),
             peer,
             own,
-            !versioned,
+            &Announced { versioned, ..Announced::default() },
             self.setup.deadline,
             self.setup.config(),
         );
-        self.sessions.insert(token, ServersSession { session, known: true, running: 0 });
+        self.sessions.insert(token, ServersSession { session, known: true, running: BTreeSet::new() });
     }
 
     /// Starts all that the session gives out.
     fn start_requests(&mut self, token: &str) {
         let Some(session) = self.sessions.get_mut(token) else { return };
-        while let Some(request) = session.session.next_request() {
-            session.running += 1;
-            if self.setup.original {
-                assert_eq!(session.running, 1, "an original peer's requests are run one at a time");
-            }
+        while let Some(Taken { request, admitted }) = session.session.next_request() {
+            assert!(admitted, "there are not too many");
             let (kind, seqid, id, mut payload) = parse(&request);
             assert_eq!(request.format, self.setup.format, "what the client speaks");
+            assert!(session.running.insert(seqid), "the number of a call that runs");
+            if self.setup.original {
+                assert_eq!(session.running.len(), 1, "an original peer's requests are run one at a time");
+            }
             assert!(self.ran.insert(id), "call {id} is run twice");
             self.order.push(id);
             assert!(payload == self::payload(id, self.calls[id].len), "the request of call {id} is damaged");
@@ -564,7 +610,7 @@ impl Simulation {
             };
             self.planned += 1;
             let at = self.now + self.random.time(&self.setup.handler);
-            let finishes = Happening::Finishes { token: token.to_owned(), answer };
+            let finishes = Happening::Finishes { token: token.to_owned(), seqid, answer };
             self.agenda.insert((at, self.planned), finishes);
         }
     }
@@ -626,22 +672,32 @@ impl Simulation {
     }
 }
 
-/// A session of a server that has just accepted a client.
-fn accepted(original: bool) -> ServerSession {
-    let config = Setup::new().config();
-    ServerSession::accept(Instant::now(), INBOX.into(), "server.s0".into(), original, None, config)
+/// What a client of this crate announces.
+fn ours() -> Announced {
+    Announced { versioned: true, ..Announced::default() }
 }
 
-/// Runs a test with many seeds, and says which one failed.
+/// A session of a server that has just accepted a client.
+fn accepted(original: bool) -> ServerSession {
+    let announced = Announced { versioned: !original, ..Announced::default() };
+    let config = Setup::new().config();
+    ServerSession::accept(Instant::now(), INBOX.into(), "server.s0".into(), &announced, None, config)
+}
+
+/// Runs a test with many seeds, and says which one failed: `SIMULATION_SEED=<seed>` runs that one alone.
 fn for_seeds(seeds: std::ops::Range<u64>, test: impl Fn(u64)) {
     struct Seed(u64);
     impl Drop for Seed {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                eprintln!("failed with the seed {}", self.0);
+                eprintln!("failed with SIMULATION_SEED={}", self.0);
             }
         }
     }
+    let seeds = match std::env::var("SIMULATION_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => seed..seed + 1,
+        None => seeds,
+    };
     for seed in seeds {
         let _seed = Seed(seed);
         test(seed);

@@ -4,8 +4,13 @@
 //! | --- | --- |
 //! | `<base>.<token>` | data, accept, disconnect, and the server's 503 for a handshake |
 //! | `<base>.<token>.h` | heartbeats |
+//! | `<base>.<token>.c` | numbers of calls that nobody waits for any more |
+//! | `<base>.p` | an empty message of one who asks whether the process is there |
+//! | `<base>.p.<n>` | the server's 503 for that: the process with the number `n` is gone |
 //! | `<base>.<token>.<n>` | the server's 503 for chunk `n`, which this side sent |
 //! | `<base>.<token>.h<n>` | the server's 503 for a heartbeat that this side sent |
+
+use async_nats::Subject;
 
 /// The alphabet of tokens: 64 characters that mean nothing to NATS, so that a byte of randomness gives one evenly.
 const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
@@ -26,6 +31,12 @@ pub(crate) enum Address<'a> {
     Session { token: &'a str },
     /// The session's heartbeats.
     Heartbeat { token: &'a str },
+    /// Somebody asks whether this process is there.
+    Probe,
+    /// The process is gone that was asked so.
+    Gone { number: u64 },
+    /// Calls of the session that were given up.
+    Cancelled { token: &'a str },
     /// Where NATS answers that nobody listens to what the session sent: chunk `n`, or a heartbeat.
     Undelivered { token: &'a str, chunk: Option<u64> },
 }
@@ -34,14 +45,33 @@ impl<'a> Address<'a> {
     /// Takes apart what stands behind the base and its dot; `None` where it is none of ours.
     pub(crate) fn parse(suffix: &'a str) -> Option<Self> {
         let Some((token, tail)) = suffix.split_once('.') else {
-            return Some(Self::Session { token: suffix });
+            return Some(if suffix == PROBE { Self::Probe } else { Self::Session { token: suffix } });
         };
+        if token == PROBE {
+            return tail.parse().ok().map(|number| Self::Gone { number });
+        }
+        if tail == "c" {
+            return Some(Self::Cancelled { token });
+        }
         match tail.strip_prefix('h') {
             Some("") => Some(Self::Heartbeat { token }),
             Some(number) => number.parse::<u64>().ok().map(|_| Self::Undelivered { token, chunk: None }),
             None => tail.parse().ok().map(|number| Self::Undelivered { token, chunk: Some(number) }),
         }
     }
+}
+
+/// What no session's token is.
+const PROBE: &str = "p";
+
+/// Where the process that listens below `base` is asked whether it is there.
+pub(crate) fn probe_subject(base: &str) -> Subject {
+    Subject::from(format!("{base}.{PROBE}"))
+}
+
+/// Where NATS says that the process with this number is not: `base` is that of the one who asks.
+pub(crate) fn probe_reply(base: &str, number: u64) -> Subject {
+    Subject::from(format!("{base}.{PROBE}.{number}"))
 }
 
 /// The number at the end of a chunk's reply subject, if it has one.
@@ -99,6 +129,9 @@ mod tests {
     fn every_address_is_told_apart() {
         assert_eq!(Address::parse("tok"), Some(Address::Session { token: "tok" }));
         assert_eq!(Address::parse("tok.h"), Some(Address::Heartbeat { token: "tok" }));
+        assert_eq!(Address::parse("p"), Some(Address::Probe));
+        assert_eq!(Address::parse("p.3"), Some(Address::Gone { number: 3 }));
+        assert_eq!(Address::parse("tok.c"), Some(Address::Cancelled { token: "tok" }));
         assert_eq!(Address::parse("tok.17"), Some(Address::Undelivered { token: "tok", chunk: Some(17) }));
         assert_eq!(Address::parse("tok.h17"), Some(Address::Undelivered { token: "tok", chunk: None }));
         assert_eq!(Address::parse("tok.x"), None);

@@ -29,7 +29,7 @@ fn in_the_middle(seed: u64) -> Simulation {
     for _ in 0..random.within(1..=20) {
         let at = simulation.now + ms(5 * random.within(0..=30));
         let len = random.one_of(&[0, 20, 100, 500]) as usize;
-        simulation.plan(at, Happening::Calls { len, oneway: false });
+        simulation.plan(at, Happening::Calls { len, oneway: false, timeout: None });
     }
     simulation.run_for(ms(random.within(1..=200)));
     simulation
@@ -99,7 +99,7 @@ fn an_ended_session_takes_nothing_more() {
     let nobody = |event: Event<usize>| panic!("{event:?}");
     assert_eq!(simulation.client.receive(simulation.instant(), late, nobody), Ok(()));
     assert_eq!(simulation.client.undelivered(Some(1)), Ok(()));
-    assert_eq!(simulation.client.on_timeout(simulation.instant() + ms(1_000_000)), Ok(()));
+    assert_eq!(simulation.client.on_timeout(simulation.instant() + ms(1_000_000), |_, _| ()), Ok(()));
     simulation.run_for(ms(10));
     let session = &mut simulation.sessions.get_mut("s0").unwrap().session;
     let request = message(MessageType::Call, 1, 0, b"");
@@ -119,7 +119,7 @@ fn stopping_the_server_fails_the_calls_in_flight_at_once_and_says_what_was_taken
     simulation.call(10);
     simulation.call(10);
     let stopped = start + ms(10);
-    simulation.plan(stopped - ms(1) / 2, Happening::Calls { len: 10, oneway: false });
+    simulation.plan(stopped - ms(1) / 2, Happening::Calls { len: 10, oneway: false, timeout: None });
     simulation.run_until(stopped);
     simulation.stop_server();
     simulation.run_for(ms(1000));
@@ -153,9 +153,9 @@ fn answers_that_are_there_leave_before_the_end_of_a_server_that_stops() {
     session.receive(Some("client.session.1"), request.clone()).unwrap();
     session.receive(Some("client.session.2"), request).unwrap();
     assert!(session.next_request().is_some() && session.next_request().is_some());
-    session.finished(b"answer");
+    session.finished(Bytes::from("answer")).unwrap();
     session.stop();
-    session.finished(b"too late");
+    session.finished(Bytes::from("too late")).unwrap();
     session.transmit().expect("the accept");
     assert_eq!(session.transmit().unwrap().payload, "answer");
     let disconnect = session.transmit().unwrap();
@@ -319,7 +319,7 @@ fn data_for_an_unknown_session_is_answered_with_disconnect() {
     let mut simulation = forgotten(slow());
     simulation.call(10);
     let sent = simulation.now;
-    simulation.plan(sent + ms(1), Happening::Calls { len: 10, oneway: false });
+    simulation.plan(sent + ms(1), Happening::Calls { len: 10, oneway: false, timeout: None });
     simulation.run_for(ms(1000));
     assert_eq!(simulation.end(), (sent + ms(2), &disconnected(PeerReason::UnknownSession, 1)));
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
@@ -455,7 +455,7 @@ fn a_heartbeat_that_cannot_be_published_says_nothing_of_the_requests_before() {
     let mut simulation = Simulation::opened(Setup { deadline: Some(ms(100)), ..slow() });
     simulation.call(10);
     simulation.publish();
-    assert_eq!(simulation.client.on_timeout(simulation.instant() + ms(200)), Ok(()));
+    assert_eq!(simulation.client.on_timeout(simulation.instant() + ms(200), |_, _| ()), Ok(()));
     let beat = simulation.client.transmit(drop).expect("a heartbeat");
     let ended =
         simulation.client.publish_failed(beat.reply.as_deref(), SharedError::new("refused")).unwrap_err();
@@ -518,7 +518,7 @@ fn every_reason_is_told_and_decides_the_outcome() {
         session.transmit().expect("the accept");
         session.receive(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into()).unwrap();
         assert!(session.next_request().is_some());
-        session.finished(b"answer");
+        session.finished(Bytes::from("answer")).unwrap();
         assert_eq!(session.close(reason.clone()), reason);
         session.close(CloseReason::Reconnected);
         let published: Vec<_> =

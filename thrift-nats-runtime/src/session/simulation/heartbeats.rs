@@ -42,7 +42,7 @@ fn a_stalled_client_does_not_make_up_for_missed_beats() {
     let mut simulation = Simulation::new(beating());
     simulation.run_until(ms(2));
     let late = simulation.base + ms(1000);
-    assert_eq!(simulation.client.on_timeout(late), Ok(()));
+    assert_eq!(simulation.client.on_timeout(late, |_, _| ()), Ok(()));
     assert!(simulation.client.transmit(drop).is_some_and(|beat| beat.subject.ends_with(".h")));
     assert_eq!(simulation.client.transmit(drop), None, "one is enough");
     assert_eq!(simulation.client.next_timeout(), Some(late + ms(75)));
@@ -56,7 +56,7 @@ fn a_beat_is_not_held_up_by_queued_data() {
     simulation.call(100_000);
     let chunk = simulation.client.transmit(drop).expect("the first chunk");
     assert_eq!(chunk.reply.as_deref(), Some("client.session.1"));
-    assert_eq!(simulation.client.on_timeout(simulation.base + ms(77)), Ok(()));
+    assert_eq!(simulation.client.on_timeout(simulation.base + ms(77), |_, _| ()), Ok(()));
     let beat = simulation.client.transmit(drop).expect("the beat");
     assert_eq!((&*beat.subject, &beat.payload[..]), ("server.s0.h", &b""[..]));
     let chunk = simulation.client.transmit(drop).expect("the second chunk");
@@ -67,7 +67,7 @@ fn a_beat_is_not_held_up_by_queued_data() {
 fn a_session_that_has_ended_does_not_beat() {
     let mut simulation = Simulation::new(beating());
     simulation.run_until(ms(2));
-    assert_eq!(simulation.client.on_timeout(simulation.base + ms(77)), Ok(()));
+    assert_eq!(simulation.client.on_timeout(simulation.base + ms(77), |_, _| ()), Ok(()));
     simulation.close_client();
     assert!(simulation.beats().is_empty());
     assert_eq!(simulation.disconnects(Party::Client), [(ms(2), "0 closed")]);
@@ -76,11 +76,11 @@ fn a_session_that_has_ended_does_not_beat() {
 
 #[test]
 fn a_session_ends_after_exactly_three_windows_without_a_heartbeat() {
-    for (last_beat_arrives, client_dies) in [(ACCEPTED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))]
-    {
+    for (last_beat_arrives, beats_end) in [(ACCEPTED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))] {
         let mut simulation = Simulation::new(beating());
-        simulation.run_until(client_dies);
-        simulation.client_runs = false;
+        simulation.run_until(beats_end);
+        // The client is there, but nothing of it arrives.
+        simulation.setup.network.loses = |message| message.to == Party::Server;
         let expires = last_beat_arrives + 3 * DEADLINE;
         simulation.run_until(expires - Duration::from_nanos(1));
         assert!(simulation.server_has_session(), "not after two, and not before the third is over");
@@ -93,6 +93,36 @@ fn a_session_ends_after_exactly_three_windows_without_a_heartbeat() {
         let disconnects = simulation.disconnects(Party::Server);
         assert_eq!(disconnects, [(expires, "0 missed-heartbeats")]);
     }
+}
+
+#[test]
+fn a_client_that_is_gone_is_noticed_with_the_first_heartbeat_that_it_misses() {
+    for (last_beat_arrives, client_dies) in [(ACCEPTED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))]
+    {
+        let mut simulation = Simulation::new(beating());
+        simulation.run_until(client_dies);
+        simulation.client_runs = false;
+        simulation.run_for(ms(1000));
+        // NATS is asked, which takes as long as an answer of the client's would.
+        let noticed = last_beat_arrives + DEADLINE + ms(2);
+        assert_eq!(simulation.server_ended, [(noticed, CloseReason::PeerGone { chunk: None })]);
+    }
+}
+
+#[test]
+fn a_server_asks_nobody_as_long_as_heartbeats_come_and_no_original_client_ever() {
+    let asked = |simulation: &Simulation| {
+        let asks = |message: &&Published| message.by == Party::Server && message.payload.is_empty();
+        simulation.published.iter().filter(asks).filter(|message| message.subject == INBOX).count()
+    };
+    let mut simulation = Simulation::new(beating());
+    simulation.run_for(ms(1000));
+    assert_eq!(asked(&simulation), 0);
+    let mut simulation = Simulation::new(Setup { original: true, ..beating() });
+    simulation.run_for(ms(100));
+    simulation.client_runs = false;
+    simulation.run_for(ms(250));
+    assert_eq!(asked(&simulation), 0, "and the disconnect is yet to come");
 }
 
 #[test]
@@ -117,10 +147,10 @@ fn data_is_no_heartbeat() {
     simulation.setup.network.loses = is_beat;
     let expires = ACCEPTED + 3 * DEADLINE;
     for at in [20, 100, 180, 230, 260, 290] {
-        simulation.plan(ms(at), Happening::Calls { len: 10, oneway: false });
+        simulation.plan(ms(at), Happening::Calls { len: 10, oneway: false, timeout: None });
     }
     // Arrives when the session is over.
-    simulation.plan(expires - ms(1) / 2, Happening::Calls { len: 10, oneway: false });
+    simulation.plan(expires - ms(1) / 2, Happening::Calls { len: 10, oneway: false, timeout: None });
     simulation.run_until(expires - Duration::from_nanos(1));
     assert!(simulation.server_has_session());
     simulation.run_until(expires + ms(100));

@@ -61,9 +61,9 @@ fn a_handshake_may_wait_for_ever() {
     let base = Instant::now();
     let config = Setup::new().config();
     let mut client =
-        ClientSession::<usize>::open(base, SERVICE.into(), INBOX.into(), Duration::MAX, QUEUE_LIMIT, config);
+        ClientSession::<usize>::open(base, SERVICE.into(), INBOX.into(), Duration::MAX, CALL_TIMEOUT, config);
     assert_eq!(client.next_timeout(), None);
-    assert_eq!(client.on_timeout(base + ms(1 << 40)), Ok(()));
+    assert_eq!(client.on_timeout(base + ms(1 << 40), |_, _| ()), Ok(()));
     let message =
         Incoming { reply: Some("server.s0".into()), payload: "server.s0.h 0".into(), ..Incoming::default() };
     assert_eq!(client.receive(base, message, |_| ()), Ok(()));
@@ -172,7 +172,7 @@ fn whoever_sends_a_bad_accept_is_told_where_it_listens() {
             SERVICE.into(),
             INBOX.into(),
             HANDSHAKE_TIMEOUT,
-            QUEUE_LIMIT,
+            CALL_TIMEOUT,
             setup.config(),
         );
         client.transmit(drop).expect("the handshake");
@@ -194,7 +194,7 @@ fn opening(format: WireFormat) -> Simulation {
 fn a_server_that_does_not_serve_the_protocol_refuses_the_handshake() {
     let mut simulation = opening(WireFormat::default());
     simulation.publish();
-    let refused = refusal(INBOX.into(), ProtocolSet::new(&[]));
+    let refused = unsupported(INBOX.into(), ProtocolSet::new(&[]));
     assert_eq!(refused.subject, Subject::from(INBOX));
     let message = Incoming { reply: refused.reply, status: None, versioned: true, payload: refused.payload };
     let ended = simulation.client.receive(simulation.base, message, |_| panic!("it is refused"));

@@ -25,7 +25,7 @@ fn an_original_server_gets_one_request_at_a_time_in_order() {
             let len = random.one_of(&[0, 20, 500]) as usize;
             let oneway = random.chance(200);
             let at = simulation.now + ms(10 * random.within(0..=20));
-            simulation.plan(at, Happening::Calls { len, oneway });
+            simulation.plan(at, Happening::Calls { len, oneway, timeout: None });
         }
         // That the server never has two of them at a time is what the simulation checks.
         simulation.run_for(ms(5000));
@@ -142,9 +142,9 @@ fn many_requests_of_an_original_client_are_run_one_after_the_other() {
     let mut session = pipelining_client(5);
     for id in 0..5 {
         let request = session.next_request().expect("the next one");
-        assert_eq!(parse(&request).2, id);
+        assert_eq!(parse(&request.request).2, id);
         assert_eq!(session.next_request(), None, "not before the answer to the one before");
-        session.finished(format!("answer {id}").as_bytes());
+        session.finished(format!("answer {id}").into()).unwrap();
         assert_eq!(session.transmit().unwrap().payload, format!("answer {id}"));
     }
     assert_eq!(session.next_request(), None);
@@ -157,7 +157,7 @@ fn a_drain_answers_all_that_an_original_client_has_sent() {
     session.drain();
     for left in (0..3).rev() {
         assert!(session.is_open());
-        session.finished(b"answer");
+        session.finished(Bytes::from("answer")).unwrap();
         assert_eq!(session.next_request().is_some(), left > 0);
     }
     assert!(!session.is_open());
@@ -170,11 +170,11 @@ fn what_an_original_client_sent_before_it_closed_is_run() {
     assert!(session.next_request().is_some());
     let reason = CloseReason::Disconnected { reason: None, taken: None };
     assert_eq!(session.receive(Some("DISCONNECT"), Bytes::new()), Err(reason));
-    session.finished(b"answer");
+    session.finished(Bytes::from("answer")).unwrap();
     assert!(session.next_request().is_some());
-    session.finished(b"answer");
+    session.finished(Bytes::from("answer")).unwrap();
     assert!(session.next_request().is_some());
-    session.finished(b"answer");
+    session.finished(Bytes::from("answer")).unwrap();
     assert_eq!(session.next_request(), None);
     assert_eq!(session.transmit(), None, "nobody is there to be answered");
 }

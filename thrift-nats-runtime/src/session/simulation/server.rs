@@ -21,7 +21,7 @@ fn a_deadline_beyond_all_time_is_kept() {
         now,
         INBOX.into(),
         "server.s0".into(),
-        false,
+        &ours(),
         Some(Duration::MAX),
         Setup::new().config(),
     );
@@ -39,15 +39,15 @@ fn a_stall_of_the_server_ends_no_session_whose_beats_wait_to_be_read() {
         let now = Instant::now();
         let config = Setup::new().config();
         let mut session =
-            ServerSession::accept(now, INBOX.into(), "server.s0".into(), false, Some(deadline), config);
-        let expires = session.next_timeout().unwrap();
-        assert_eq!(expires, now + 3 * deadline);
+            ServerSession::accept(now, INBOX.into(), "server.s0".into(), &ours(), Some(deadline), config);
+        let expires = now + 3 * deadline;
+        assert_eq!(session.next_timeout(), Some(now + deadline), "to ask for the client");
         let woken = expires + late;
         assert_eq!(session.on_timeout(woken), Ok(()), "the timer is done before the beats are read");
         assert_eq!(session.next_timeout(), Some(woken + deadline));
         // They are read.
         session.heartbeat(woken + ms(1));
-        assert_eq!(session.next_timeout(), Some(woken + ms(1) + 3 * deadline));
+        assert_eq!(session.next_timeout(), Some(woken + ms(1) + deadline));
         // Once more, and no beat is there: one window more is all it gets, however late it is noticed.
         let woken = woken + ms(1) + 3 * deadline + late;
         assert_eq!(session.on_timeout(woken), Ok(()));

@@ -109,6 +109,8 @@ impl Setup {
     pub(super) const fn config(&self) -> SessionConfig {
         SessionConfig {
             chunk_limit: self.chunk_limit,
+            queue_limit: super::QUEUE_LIMIT,
+            max_calls: 100_000,
             limits: Limits::DEFAULT,
             format: self.format,
             served: ProtocolSet::ALL,

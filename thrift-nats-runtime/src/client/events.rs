@@ -1,0 +1,53 @@
+//! What a client tells of its sessions while it runs.
+
+use tokio::sync::broadcast;
+
+use crate::error::{CloseReason, Error};
+
+/// How many events wait for one who listens.
+const WAITING: usize = 256;
+
+/// Where sessions tell what becomes of them. Nobody has to listen.
+pub(super) type EventSender = broadcast::Sender<SessionEvent>;
+
+pub(super) fn channel() -> EventSender {
+    broadcast::Sender::new(WAITING)
+}
+
+/// Something that has become of a client's sessions.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// A session was opened.
+    Opened,
+    /// A session has ended. The client opens another when it needs one.
+    Ended {
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A session could not be opened. The client tries again if that may help, as long as a call waits for it.
+    OpenFailed {
+        /// Why.
+        error: Error,
+    },
+    /// Whoever listens was too slow: so many events are gone.
+    Missed(u64),
+}
+
+/// The events of a client, from when it was asked for them; see [`Client::events`](super::Client::events).
+#[derive(Debug)]
+pub struct SessionEvents(pub(super) broadcast::Receiver<SessionEvent>);
+
+impl SessionEvents {
+    /// Waits for the next event; `None` once the client and all its sessions are gone.
+    ///
+    /// # Cancellation
+    /// Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<SessionEvent> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(SessionEvent::Missed(missed)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}

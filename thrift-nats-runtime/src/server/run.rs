@@ -1,0 +1,178 @@
+//! Running the requests of a session: side by side, within their deadlines, until somebody says that nobody waits.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::listener::{Listener, RunningCall};
+use super::request::{Contained, Request, RequestHeader};
+use super::session::Session;
+use crate::error::{ApplicationException, ApplicationExceptionKind};
+use crate::method::Message;
+use crate::protocol::MessageType;
+use crate::session::{CloseReason, Taken};
+
+/// How long handlers of a chunk may hold up those behind them, and the answers that are there.
+const LONG: Duration = Duration::from_micros(200);
+
+/// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost
+/// no task of their own, and their answers leave together. Where that takes long, what is left goes to another task,
+/// and while the handlers are known to take long, each has its own from the start.
+pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, requests: Vec<Taken>) {
+    if requests.len() > 1 && listener.runs_apart() {
+        for request in requests {
+            listener.spawn(run_boxed(Arc::clone(&session), Arc::clone(&listener), vec![request]));
+        }
+        return;
+    }
+    let mut requests = VecDeque::from(requests);
+    let mut answers = Vec::with_capacity(requests.len());
+    let begun = Instant::now();
+    let mut last = begun;
+    while let Some(request) = requests.pop_front() {
+        match Call::begin(&session, &listener, request) {
+            Err(answer) => answers.push(answer),
+            Ok(mut call) => match futures_util::poll!(&mut call.result) {
+                Poll::Ready(result) => answers.push(call.header.answer(result).into()),
+                Poll::Pending => call.go_on(&session, &listener),
+            },
+        }
+        let now = Instant::now();
+        if now - last > LONG {
+            listener.handler_took_long();
+        }
+        last = now;
+        if now - begun > LONG && !requests.is_empty() {
+            listener.spawn(run_boxed(Arc::clone(&session), Arc::clone(&listener), requests.into()));
+            requests = VecDeque::new();
+        }
+        if requests.is_empty() {
+            // For an original peer, the next one may be run now.
+            requests.extend(session.finished(&listener, answers.drain(..)));
+        }
+    }
+    session.publish(&listener);
+}
+
+/// [`run`], for use within itself.
+fn run_boxed(
+    session: Arc<Session>,
+    listener: Arc<Listener>,
+    requests: Vec<Taken>,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(run(session, listener, requests))
+}
+
+/// A call that was begun.
+struct Call {
+    header: RequestHeader,
+    deadline: Option<Instant>,
+    result: Contained,
+}
+
+impl Call {
+    /// Hands a request to the service; or the answer, where the service never sees it.
+    fn begin(session: &Arc<Session>, listener: &Listener, taken: Taken) -> Result<Self, Bytes> {
+        let limits = listener.options().limits;
+        let Taken { request, admitted } = taken;
+        let message = match Message::parse(request, limits) {
+            Ok(message) => message,
+            Err(error) => {
+                session.close(CloseReason::Malformed(error));
+                return Err(Bytes::new());
+            }
+        };
+        let kind = message.kind;
+        let request = {
+            let state = session.state();
+            Request::new(message, Some(state.session.subject().clone()), state.session.timeout(), limits)
+        };
+        let (header, deadline) = (request.header(), request.context().deadline());
+        let refuse = |kind, text: &str| {
+            let error = ApplicationException::new(kind, text);
+            if header.is_oneway() {
+                tracing::warn!(%error, "oneway request not run");
+            }
+            Err(header.answer(Err(error.into())).into())
+        };
+        if !admitted || listener.is_full() {
+            return refuse(
+                ApplicationExceptionKind::LOADSHEDDING,
+                "the server has all the calls that it may have",
+            );
+        }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return refuse(
+                ApplicationExceptionKind::TIMEOUT,
+                "the deadline had passed before the call was begun",
+            );
+        }
+        match kind {
+            MessageType::Call | MessageType::Oneway => {}
+            MessageType::Reply | MessageType::Exception => {
+                let kind = ApplicationExceptionKind::INVALID_MESSAGE_TYPE;
+                return refuse(kind, "an answer came where a request belongs");
+            }
+        }
+        let result = Contained::new(listener.service().call(request));
+        Ok(Self { header, deadline, result })
+    }
+
+    /// Runs a call that did not end at once in a task of its own.
+    fn go_on(self, session: &Arc<Session>, listener: &Arc<Listener>) {
+        let Self { header, deadline, result } = self;
+        let seqid = header.seqid();
+        let running = Running {
+            session: Arc::clone(session),
+            listener: Arc::clone(listener),
+            seqid,
+            answer: Bytes::new(),
+            _running: listener.running_call(),
+        };
+        // Before the task can end, which takes it out.
+        session.state().running.insert(seqid, None);
+        let task = listener.spawn(async move {
+            let mut running = running;
+            let result = match deadline {
+                None => result.await,
+                Some(deadline) => {
+                    tokio::time::timeout_at(deadline.into(), result).await.unwrap_or_else(|_| {
+                        let kind = ApplicationExceptionKind::TIMEOUT;
+                        Err(ApplicationException::new(kind, "the deadline has passed").into())
+                    })
+                }
+            };
+            running.answer = header.answer(result).into();
+        });
+        match session.state().running.get_mut(&seqid) {
+            Some(running) => *running = Some(task),
+            // It has ended, or was given up.
+            None => task.abort(),
+        }
+    }
+}
+
+/// A call that runs in a task of its own. Whatever becomes of the task, the session learns that the call is over.
+struct Running {
+    session: Arc<Session>,
+    listener: Arc<Listener>,
+    seqid: i32,
+    /// Empty if there is none, or the task was ended.
+    answer: Bytes,
+    _running: RunningCall,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.session.state().running.remove(&self.seqid);
+        let next = self.session.finished(&self.listener, [std::mem::take(&mut self.answer)]);
+        self.session.publish(&self.listener);
+        if !next.is_empty() {
+            self.listener.spawn(run_boxed(Arc::clone(&self.session), Arc::clone(&self.listener), next));
+        }
+    }
+}
