@@ -1,0 +1,138 @@
+//! A cluster of three of which one is killed, or goes lame.
+
+use std::time::{Duration, Instant};
+
+use thrift_nats_examples::tutorial::{CalculatorClient, Operation};
+use thrift_nats_runtime::{Error, Outcome, RunningServer, Server};
+use thrift_nats_tests::{Cluster, NatsServer};
+
+use crate::handler::{BOUND, Handler, calculate, ended, soon};
+
+/// A client at node 0 and a server at node 1, which both may go to any other.
+struct Setup {
+    calculator: CalculatorClient,
+    handler: Handler,
+    server: RunningServer,
+    cluster: Cluster,
+}
+
+impl Setup {
+    async fn new() -> Self {
+        let settings = NatsServer::builder()
+            // As short as it may be: 30 s is the least for all, and a node with one or two clients ends them at once.
+            .config("lame_duck_grace_period: \"10ms\"")
+            .config("lame_duck_duration: \"30s\"");
+        let cluster = Cluster::start_with(&settings).unwrap();
+        let handler = Handler::default();
+        let server = Server::new(at(&cluster, 1).await, "calculator")
+            .heartbeat(Duration::ZERO)
+            .serve(thrift_nats_examples::tutorial::CalculatorServer::new(handler.clone()))
+            .await
+            .unwrap();
+        let nats = at(&cluster, 0).await;
+        // Node 0 hears of the server at node 1 a moment later.
+        let end = Instant::now() + BOUND;
+        let calculator = loop {
+            match CalculatorClient::connect(&nats, "calculator").await {
+                Ok(calculator) => break calculator,
+                Err(Error::NoServer { .. }) if Instant::now() < end => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        Self { calculator, handler, server, cluster }
+    }
+
+    /// Makes calls until one is answered. None hangs, and none is run twice.
+    async fn until_served(&self, mut id: i32) {
+        let end = Instant::now() + BOUND;
+        loop {
+            let result = soon(calculate(&self.calculator, id, Operation::ADD)).await;
+            assert!(self.handler.runs(id) <= 1);
+            if result == Ok(2 * id) {
+                return;
+            }
+            assert!(Instant::now() < end, "{result:?}");
+            id += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// A connection to this node, which goes to another if that one is gone.
+async fn at(cluster: &Cluster, node: usize) -> async_nats::Client {
+    let mut urls = cluster.urls();
+    urls.rotate_left(node);
+    async_nats::ConnectOptions::new()
+        .retain_servers_order()
+        .reconnect_delay_callback(|_| Duration::from_millis(5))
+        .connect(urls)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_node_that_serves_neither_side_is_killed_and_no_call_notices() {
+    let mut it = Setup::new().await;
+    let slow = calculate(&it.calculator, 1, Operation::MULTIPLY);
+    it.handler.until_runs(1).await;
+    it.cluster.node_mut(2).stop();
+    for id in 2..200 {
+        assert_eq!(soon(calculate(&it.calculator, id, Operation::ADD)).await, Ok(2 * id));
+    }
+    it.handler.go_on();
+    assert_eq!(soon(slow).await, Ok(2));
+    assert_eq!(it.server.sessions(), 1);
+}
+
+#[tokio::test]
+async fn a_client_goes_to_another_node_when_its_own_is_killed() {
+    let mut it = Setup::new().await;
+    let slow = calculate(&it.calculator, 1, Operation::MULTIPLY);
+    it.handler.until_runs(1).await;
+    it.cluster.node_mut(0).stop();
+    let (reason, outcome) = ended(soon(slow).await);
+    assert_eq!(reason, thrift_nats_runtime::CloseReason::Reconnected);
+    assert_eq!(outcome, Outcome::Unknown);
+    it.until_served(2).await;
+}
+
+#[tokio::test]
+async fn a_server_goes_to_another_node_when_its_own_is_killed() {
+    let mut it = Setup::new().await;
+    let slow = calculate(&it.calculator, 1, Operation::MULTIPLY);
+    it.handler.until_runs(1).await;
+    it.cluster.node_mut(1).stop();
+    // The server tells it once it is back; or NATS does, with whatever is sent before.
+    let (_, outcome) = ended(soon(slow).await);
+    assert_eq!(outcome, Outcome::Unknown);
+    it.until_served(2).await;
+    assert_eq!(it.handler.runs(1), 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_node_that_goes_lame_ends_its_connections_and_calls_go_on_elsewhere() {
+    for lame in [0, 1] {
+        let it = Setup::new().await;
+        it.cluster.node(lame).lame_duck().unwrap();
+        // It ends those that it has, one by one.
+        let logged = || it.cluster.node(lame).log().contains("Closing existing clients");
+        thrift_nats_tests::eventually("the lame node closes its clients", logged).await;
+        let mut answered = 0;
+        let end = Instant::now() + Duration::from_secs(5);
+        for id in 1.. {
+            let result = soon(calculate(&it.calculator, id, Operation::ADD)).await;
+            assert!(it.handler.runs(id) <= 1);
+            answered += usize::from(result == Ok(2 * id));
+            let moved = it.cluster.node(lame).log().contains("Initiating Shutdown");
+            if moved || Instant::now() > end {
+                println!("node {lame}: {answered} of {id} were answered");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        it.until_served(1_000_000).await;
+    }
+}
