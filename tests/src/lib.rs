@@ -12,6 +12,7 @@
 //!
 //! `cargo xtask setup` finds the same server ahead of the tests and says where it is.
 
+mod apache_python;
 mod cluster;
 mod command;
 #[cfg(feature = "client")]
@@ -22,6 +23,7 @@ mod nats_server;
 #[cfg(feature = "client")]
 pub mod proxy;
 
+pub use apache_python::{ApachePython, NoApachePython};
 pub use cluster::Cluster;
 pub use command::RunError;
 #[cfg(feature = "client")]

@@ -22,6 +22,9 @@ mod client;
 mod context;
 mod error;
 mod format;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod link;
 mod macros;
 mod method;

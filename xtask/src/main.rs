@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use thrift_nats_tests::{GoPeer, GoPeerError, NatsProgram, NatsServer, workspace_dir};
+use thrift_nats_tests::{ApachePython, GoPeer, GoPeerError, NatsProgram, NatsServer, workspace_dir};
 
 use step::{Failed, Step};
 
@@ -134,6 +134,10 @@ fn setup() -> Result<&'static NatsProgram, Failed> {
             println!("{error}: the tests with a peer in Go will be skipped, and fail where CI is set");
         }
         Err(source) => return Err(Failed::new("setup", "cargo xtask setup", source)),
+    }
+    match ApachePython::find() {
+        Ok(python) => println!("{python}"),
+        Err(error) => println!("the tests against it will be skipped: {error}"),
     }
     Ok(server)
 }

@@ -74,9 +74,9 @@ pub const INSTALLERS: &[Installer] = &[
 ];
 
 /// How long an installer may take to say that it is there.
-const PROBE_BOUND: Duration = Duration::from_secs(30);
+pub(crate) const PROBE_BOUND: Duration = Duration::from_secs(30);
 /// How long it may take to fetch 7 MB.
-const INSTALL_BOUND: Duration = Duration::from_secs(300);
+pub(crate) const INSTALL_BOUND: Duration = Duration::from_secs(300);
 
 /// Installs the server as the file `kept`. It appears there whole or not at all: any number of processes may do this at
 /// once, each in a folder of its own, and the last to finish replaces the file with an equal one.

@@ -21,8 +21,11 @@ pub(super) fn write_double(buffer: &mut Vec<u8>, value: f64) {
     } else if value.is_infinite() {
         buffer.extend_from_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
     } else {
-        // As Python and Java show them: `1.0`, and an exponent for what is very large or small.
+        // With an exponent for what is very large or small; and `1`, as C++, Go and Python write it, not `1.0`.
         write!(buffer, "{value:?}").expect("a Vec takes everything");
+        if buffer.ends_with(b".0") {
+            buffer.truncate(buffer.len() - 2);
+        }
     }
 }
 

@@ -1,0 +1,349 @@
+//! Golden bytes: what is written is what Apache writes, and what Apache writes is read.
+//!
+//! `tests/vectors/apache.txt` has a line for each: the name of the value or message, what it is written in, the bytes in
+//! hex, and who writes them so. It changes with BLESS=1 only.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use bytes::Bytes;
+use thrift_nats_runtime::internals::{Envelope, Messages, wrap};
+use thrift_nats_runtime::protocol::{
+    BinaryReader, BinaryWriter, CompactReader, CompactWriter, InputProtocol, JsonReader, JsonWriter, Limits,
+    MessageHeader, OutputProtocol, Protocol, from_bytes, to_bytes,
+};
+use thrift_nats_runtime::transport::Transport;
+use thrift_nats_tests::{ApachePython, workspace_dir};
+
+use crate::peer::{apache_bytes, apache_message, apache_value};
+use crate::types::Everything;
+use crate::values::{Message, messages, values, with_body};
+
+const RUST: &str = "rust";
+const PYTHON: &str = "python";
+
+/// What is not written as Apache's Python does, and why. It is read all the same.
+const OUR_CHOICE: &[(&str, &str, &str)] = &[
+    ("double-third", "json", "the shortest digits that are read as the same number; Python writes 17"),
+    ("double-tenth", "json", "the shortest digits"),
+    ("double-large", "json", "the shortest digits"),
+    ("double-whole", "json", "an exponent without a sign"),
+    ("double-max", "json", "an exponent without a sign"),
+    ("double-least", "json", "the shortest digits"),
+    ("double-small", "json", "the shortest digits"),
+    ("double-nan", "json", "in quotes, as C++, Java and Go write it; Python writes what is no JSON"),
+    ("double-infinity", "json", "in quotes, as C++, Java and Go write it"),
+    ("double-minus-infinity", "json", "in quotes, as C++, Java and Go write it"),
+    ("string-control", "json", "escaped, as C++, Java and Go write it; Python leaves control characters raw"),
+];
+
+/// A line of the file, without who wrote it.
+type Vector = (String, String, Vec<u8>);
+
+/// The lines of the file, and who wrote each.
+fn golden() -> Vec<(Vector, String)> {
+    let path = workspace_dir().join("tests/vectors/apache.txt");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let mut words = line.split(' ');
+            let mut word = || words.next().unwrap_or_else(|| panic!("four words: {line}")).to_owned();
+            ((word(), word(), from_hex(&word())), word())
+        })
+        .collect()
+}
+
+pub(crate) fn from_hex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+/// What Apache's crate writes today.
+fn from_rust() -> Vec<Vector> {
+    let mut vectors = Vec::new();
+    let mut add = |name: &str, form: &str, bytes| vectors.push((name.to_owned(), form.to_owned(), bytes));
+    for (name, value) in values() {
+        for protocol in [Protocol::Binary, Protocol::Compact] {
+            add(name, protocol.name(), apache_bytes(protocol, &value));
+        }
+    }
+    for (name, message) in messages() {
+        let header = header(&message);
+        for (form, protocol, strict) in [
+            ("binary", Protocol::Binary, true),
+            ("old-binary", Protocol::Binary, false),
+            ("compact", Protocol::Compact, true),
+        ] {
+            add(
+                name,
+                form,
+                with_body!(&message.body, |body| apache_message(protocol, strict, &header, body)),
+            );
+        }
+    }
+    vectors
+}
+
+/// What Apache's Python library writes today.
+fn from_python(python: &ApachePython) -> Vec<Vector> {
+    let text = python.output("make.py").unwrap();
+    let lines = text.lines().map(|line| {
+        let mut words = line.split(' ');
+        let mut word = || words.next().unwrap_or_default().to_owned();
+        (word(), word(), from_hex(&word()))
+    });
+    lines.collect()
+}
+
+/// The lines that `who` is among the writers of.
+fn written_by(who: &str) -> Vec<Vector> {
+    let by = |writers: &str| writers.split('+').any(|writer| writer == who);
+    golden().into_iter().filter(|(_, writers)| by(writers)).map(|(vector, _)| vector).collect()
+}
+
+#[test]
+fn the_vectors_are_what_apaches_crate_writes() {
+    let written = from_rust();
+    bless();
+    assert!(written_by(RUST) == sorted(written), "run it with BLESS=1 and read the difference");
+}
+
+#[test]
+fn the_vectors_are_what_apaches_python_library_writes() {
+    let Some(python) = ApachePython::or_skip() else { return };
+    bless();
+    let (golden, written) = (written_by(PYTHON), sorted(from_python(&python)));
+    // What zlib makes of a message depends on its version.
+    let but_zlib = |vectors: Vec<Vector>| -> Vec<Vector> {
+        vectors.into_iter().filter(|(_, form, _)| !form.starts_with("zlib-")).collect()
+    };
+    assert!(but_zlib(golden) == but_zlib(written), "run it with BLESS=1 and read the difference");
+}
+
+fn sorted(mut vectors: Vec<Vector>) -> Vec<Vector> {
+    vectors.sort();
+    vectors
+}
+
+/// Writes the file anew, where that is asked for.
+fn bless() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    if std::env::var_os("BLESS").is_none_or(|value| value != "1") {
+        return;
+    }
+    ONCE.call_once(|| {
+        let python = ApachePython::find().unwrap();
+        let mut lines = BTreeMap::<Vector, Vec<&str>>::new();
+        for (who, vectors) in [(PYTHON, from_python(&python)), (RUST, from_rust())] {
+            for vector in vectors {
+                lines.entry(vector).or_default().push(who);
+            }
+        }
+        let mut text = String::from(
+            "# Name, what it is written in, bytes, and which implementations of Apache write them so. Written by the test \
+             `apache` with BLESS=1.\n",
+        );
+        for ((name, form, bytes), writers) in lines {
+            writeln!(text, "{name} {form} {} {}", to_hex(&bytes), writers.join("+")).unwrap();
+        }
+        fs::write(workspace_dir().join("tests/vectors/apache.txt"), text).unwrap();
+    });
+}
+
+fn header(message: &Message) -> MessageHeader<'static> {
+    MessageHeader { name: message.name.into(), kind: message.kind, seqid: message.seqid }
+}
+
+fn our_message(protocol: Protocol, message: &Message) -> Vec<u8> {
+    fn write<O: OutputProtocol>(mut output: O, message: &Message) {
+        output.message_begin(&header(message)).unwrap();
+        with_body!(&message.body, |body| thrift_nats_runtime::protocol::Value::write(body, &mut output))
+            .unwrap();
+        output.message_end();
+    }
+    let mut bytes = Vec::new();
+    match protocol {
+        Protocol::Binary => write(BinaryWriter::new(&mut bytes, Limits::DEFAULT), message),
+        Protocol::Compact => write(CompactWriter::new(&mut bytes, Limits::DEFAULT), message),
+        Protocol::Json => write(JsonWriter::new(&mut bytes, Limits::DEFAULT), message),
+        other => panic!("no vectors for {other}"),
+    }
+    bytes
+}
+
+#[track_caller]
+fn read_message(protocol: Protocol, payload: &Bytes, message: &Message) {
+    #[track_caller]
+    fn read<I: InputProtocol>(mut input: I, message: &Message) {
+        assert_eq!(input.message_begin().unwrap(), header(message));
+        assert_eq!(message.body.read_alike(&mut input).unwrap(), message.body);
+        input.message_end().unwrap();
+    }
+    match protocol {
+        Protocol::Binary => read(BinaryReader::new(payload, Limits::DEFAULT), message),
+        Protocol::Compact => read(CompactReader::new(payload, Limits::DEFAULT), message),
+        Protocol::Json => read(JsonReader::new(payload, Limits::DEFAULT), message),
+        other => panic!("no vectors for {other}"),
+    }
+}
+
+/// Values are equal where their bytes are: NaN is not equal to itself.
+#[track_caller]
+fn assert_same(name: &str, read: &Everything, value: &Everything) {
+    let bytes = |value| to_bytes(Protocol::Binary, value).unwrap();
+    assert_eq!(bytes(read), bytes(value), "{name}: read {read:?}, not {value:?}");
+}
+
+/// The vectors of values; those of messages have names of their own.
+fn of_values() -> impl Iterator<Item = (Vector, Everything)> {
+    let values: BTreeMap<_, _> = values().into_iter().collect();
+    golden().into_iter().filter_map(move |(vector, _)| {
+        let value = values.get(vector.0.as_str())?.clone();
+        Some((vector, value))
+    })
+}
+
+#[test]
+fn every_vector_of_a_value_is_read_as_that_value() {
+    let mut count = 0;
+    for ((name, form, bytes), value) in of_values() {
+        let protocol: Protocol = form.parse().unwrap();
+        let read = from_bytes(protocol, bytes).unwrap_or_else(|error| panic!("{name}, {form}: {error}"));
+        assert_same(&format!("{name}, {form}"), &read, &value);
+        count += 1;
+    }
+    assert!(count > 280, "{count}");
+}
+
+#[test]
+fn values_are_written_as_apache_writes_them() {
+    let mut choices = OUR_CHOICE.to_vec();
+    for (name, value) in values() {
+        for protocol in Protocol::ALL.iter().copied() {
+            let bytes = to_bytes(protocol, &value).unwrap();
+            let same = of_values()
+                .any(|((n, form, golden), _)| n == name && form == protocol.name() && golden == bytes);
+            let before = choices.len();
+            choices.retain(|(n, form, _)| *n != name || *form != protocol.name());
+            let ours = choices.len() < before;
+            assert!(same != ours, "{name}, {protocol}: {:?}", String::from_utf8_lossy(&bytes));
+        }
+    }
+    assert_eq!(choices, [], "these are no values");
+}
+
+#[test]
+fn where_apache_differs_both_forms_are_read() {
+    let mut forms = BTreeMap::<_, Vec<_>>::new();
+    for ((name, form, bytes), _) in of_values() {
+        forms.entry((name, form)).or_default().push(bytes);
+    }
+    let differ: Vec<_> = forms.into_iter().filter(|(_, bytes)| bytes.len() > 1).collect();
+    assert!(!differ.is_empty(), "compact has a delta of 15 in two forms");
+    for ((name, form), bytes) in &differ {
+        let protocol: Protocol = form.parse().unwrap();
+        let read = |bytes: &Vec<u8>| from_bytes::<Everything>(protocol, bytes.clone()).unwrap();
+        assert_same(&format!("{name}, {form}"), &read(&bytes[0]), &read(&bytes[1]));
+    }
+}
+
+#[test]
+fn apaches_crate_reads_what_is_written() {
+    for (name, value) in values() {
+        for protocol in [Protocol::Binary, Protocol::Compact] {
+            let read = apache_value(protocol, &to_bytes(protocol, &value).unwrap()).unwrap();
+            assert_same(name, &read, &value);
+        }
+    }
+}
+
+/// What stands before the name of the protocol in the name of a form.
+fn envelope(form: &str) -> Envelope {
+    let (around, protocol) = form.split_once('-').unwrap_or(("", form));
+    let headers = match around {
+        "headers" => vec![("client_timeout".into(), "250".into()), ("who".into(), "Zoë".into())],
+        _ => Vec::new(),
+    };
+    let transport = match around {
+        "" | "old" => Transport::Buffered,
+        "framed" => Transport::Framed,
+        "header" | "headers" | "zlib" => Transport::Header,
+        other => panic!("no such form: {other}"),
+    };
+    Envelope { protocol: protocol.parse().unwrap(), transport, zlib: around == "zlib", headers }
+}
+
+/// The vectors of messages.
+fn of_messages() -> impl Iterator<Item = (Vector, Message)> {
+    golden().into_iter().filter_map(|(vector, _)| {
+        let (_, message) = messages().into_iter().find(|(name, _)| *name == vector.0)?;
+        Some((vector, message))
+    })
+}
+
+#[test]
+fn every_vector_of_a_message_is_found_in_the_stream_and_read() {
+    let mut count = 0;
+    for ((name, form, bytes), message) in of_messages() {
+        // Whole, and in pieces of three bytes.
+        for piece in [bytes.len(), 3] {
+            let mut found = Vec::new();
+            let mut stream = Messages::new(Limits::DEFAULT);
+            for chunk in bytes.chunks(piece) {
+                stream
+                    .receive(Bytes::copy_from_slice(chunk), |envelope, payload| {
+                        found.push((envelope, payload));
+                    })
+                    .unwrap_or_else(|error| panic!("{name}, {form}: {error}"));
+            }
+            let [(found, payload)] = &found[..] else { panic!("{name}, {form}: {} messages", found.len()) };
+            assert_eq!(*found, envelope(&form), "{name}, {form}");
+            read_message(found.protocol, payload, &message);
+        }
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+}
+
+#[test]
+fn messages_are_written_as_apache_writes_them() {
+    for ((name, form, golden), message) in of_messages() {
+        let envelope = envelope(&form);
+        // The old form of binary is read alone; and zlib's output depends on its version.
+        if form.starts_with("old-") || envelope.zlib {
+            continue;
+        }
+        let message_bytes = our_message(envelope.protocol, &message);
+        let bytes = wrap(&message_bytes, &envelope, message.seqid, Limits::DEFAULT).unwrap();
+        assert_eq!(to_hex(&bytes), to_hex(&golden), "{name}, {form}");
+    }
+}
+
+#[test]
+fn every_value_and_message_has_its_vectors() {
+    let golden = golden();
+    let has = |name: &str, form: &str| golden.iter().any(|((n, f, _), _)| n == name && f == form);
+    for (name, _) in values() {
+        assert!(Protocol::ALL.iter().all(|protocol| has(name, protocol.name())), "{name}");
+    }
+    for (name, _) in messages() {
+        for form in
+            ["binary", "compact", "json", "old-binary", "framed-json", "headers-compact", "zlib-binary"]
+        {
+            assert!(has(name, form), "{name}, {form}");
+        }
+    }
+    let known = |name: &str| {
+        values().iter().any(|(known, _)| *known == name) || messages().iter().any(|(known, _)| *known == name)
+    };
+    assert!(golden.iter().all(|((name, ..), _)| known(name)), "the script knows more than the test");
+}
