@@ -89,6 +89,11 @@ impl Turn {
 const LAST_FLUSH: Duration = Duration::from_secs(2);
 /// How many NATS messages a session may publish before it is another's turn.
 const TURN: usize = 16;
+/// How many bytes are published at once.
+const AT_ONCE: usize = 32 * 1024;
+/// How many bytes the task hands to the connection before it waits until those before them are written. The connection's own
+/// queue is bounded in messages alone: what it held would be in nobody's count.
+const WINDOW: usize = 1 << 20;
 /// How many sessions the task takes up at a time.
 const BATCH: usize = 64;
 
@@ -119,6 +124,7 @@ impl Publisher {
         let publisher = nats.clone();
         tokio::spawn(async move {
             let mut batch = Vec::new();
+            let mut window = Window::default();
             while ready.recv_many(&mut batch, BATCH).await > 0 {
                 // Whoever woke this task would be overtaken by it, and so would all that are to run anyway and have
                 // something to send: a chunk would hold one call. Behind them it holds all of theirs.
@@ -136,6 +142,7 @@ impl Publisher {
                             && let Some(transmit) = source.transmit()
                         {
                             let reply = transmit.reply.clone();
+                            window.open(&publisher, transmit.payload.len()).await;
                             if let Err(error) = publish(&publisher, transmit).await {
                                 source.publish_failed(reply.as_deref(), error);
                             }
@@ -179,15 +186,19 @@ impl Publisher {
         }
     }
 
-    /// Publishes what `source` has, at once: for what nothing else is about to join. Never waits: what the connection has
-    /// no room for goes to the task.
+    /// Publishes what `source` has, at once: for what nothing else is about to join. Never waits: what is long, or what the
+    /// connection has no room for, goes to the task.
     pub(crate) fn publish_now(&self, source: &Arc<impl Source>) {
         if !source.turn().take() {
             return;
         }
-        for _ in 0..TURN {
+        let mut left = AT_ONCE;
+        while left > 0 {
             source.turn().begin();
-            while let Some(transmit) = source.transmit() {
+            while left > 0
+                && let Some(transmit) = source.transmit()
+            {
+                left = left.saturating_sub(transmit.payload.len().max(1));
                 let reply = transmit.reply.clone();
                 let nats = self.nats.clone();
                 let mut publishing: Publishing = Box::pin(async move { publish(&nats, transmit).await });
@@ -197,7 +208,7 @@ impl Publisher {
                     None => return self.hand_over(Arc::clone(source) as Arc<_>, Some((publishing, reply))),
                 }
             }
-            if source.turn().leave() {
+            if left > 0 && source.turn().leave() {
                 return;
             }
         }
@@ -231,6 +242,37 @@ impl Publisher {
     pub(crate) fn send(&self, transmit: Transmit) {
         let once = Once { transmit: Mutex::new(Some(transmit)), turn: Turn::default() };
         self.wake(&Arc::new(once));
+    }
+}
+
+/// What was handed to the connection and may not be written yet.
+#[derive(Default)]
+struct Window {
+    /// Bytes since the last flush was asked for.
+    bytes: usize,
+    /// The end of the window before.
+    flush: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Window {
+    /// Waits until `len` bytes more may be handed over.
+    async fn open(&mut self, nats: &Nats, len: usize) {
+        self.bytes += len;
+        if self.bytes < WINDOW {
+            return;
+        }
+        self.bytes = len;
+        if let Some(flush) = self.flush.take() {
+            flush.await;
+        }
+        let nats = nats.clone();
+        // An error means that the connection is gone, and publishing says so.
+        let mut flush: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(async move { drop(nats.flush().await) });
+        // It is begun here: it is to mark this place.
+        if (&mut flush).now_or_never().is_none() {
+            self.flush = Some(flush);
+        }
     }
 }
 

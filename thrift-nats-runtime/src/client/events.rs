@@ -1,5 +1,7 @@
 //! What a client tells of its sessions while it runs.
 
+use std::sync::{Arc, OnceLock};
+
 use tokio::sync::broadcast;
 
 use crate::error::{CloseReason, Error};
@@ -7,11 +9,21 @@ use crate::error::{CloseReason, Error};
 /// How many events wait for one who listens.
 const WAITING: usize = 256;
 
-/// Where sessions tell what becomes of them. Nobody has to listen.
-pub(super) type EventSender = broadcast::Sender<SessionEvent>;
+/// Where sessions tell what becomes of them. Nobody has to listen, and until somebody does it takes no memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EventSender(Arc<OnceLock<broadcast::Sender<SessionEvent>>>);
 
-pub(super) fn channel() -> EventSender {
-    broadcast::Sender::new(WAITING)
+impl EventSender {
+    pub(super) fn send(&self, event: impl FnOnce() -> SessionEvent) {
+        if let Some(sender) = self.0.get() {
+            // An error means that nobody listens any more.
+            let _ = sender.send(event());
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> SessionEvents {
+        SessionEvents(self.0.get_or_init(|| broadcast::Sender::new(WAITING)).subscribe())
+    }
 }
 
 /// Something that has become of a client's sessions.
@@ -36,7 +48,7 @@ pub enum SessionEvent {
 
 /// The events of a client, from when it was asked for them; see [`Client::events`](super::Client::events).
 #[derive(Debug)]
-pub struct SessionEvents(pub(super) broadcast::Receiver<SessionEvent>);
+pub struct SessionEvents(broadcast::Receiver<SessionEvent>);
 
 impl SessionEvents {
     /// Waits for the next event; `None` once the client and all its sessions are gone.

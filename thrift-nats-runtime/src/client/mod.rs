@@ -275,7 +275,7 @@ impl Client {
     pub fn events(&self) -> SessionEvents {
         match &self.kind {
             Kind::Remote(remote) => remote.events(),
-            Kind::InProcess(_) => SessionEvents(events::channel().subscribe()),
+            Kind::InProcess(_) => events::EventSender::default().subscribe(),
         }
     }
 

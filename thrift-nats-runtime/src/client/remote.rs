@@ -45,7 +45,7 @@ impl Remote {
             slots: (0..options.sessions.max(1)).map(|_| slot()).collect(),
             turn: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-            events: super::events::channel(),
+            events: EventSender::default(),
         });
         let opened = futures_util::future::join_all(remote.slots.iter().map(|slot| remote.fill(slot))).await;
         match opened.into_iter().collect::<Result<Vec<_>, _>>() {
@@ -59,7 +59,7 @@ impl Remote {
     }
 
     pub(super) fn events(&self) -> SessionEvents {
-        SessionEvents(self.events.subscribe())
+        self.events.subscribe()
     }
 
     /// The sessions that are open.
@@ -154,7 +154,7 @@ impl Remote {
         let (hub, session) = match self.open().await {
             Ok(opened) => opened,
             Err(error) => {
-                let _ = self.events.send(SessionEvent::OpenFailed { error: error.clone() });
+                self.events.send(|| SessionEvent::OpenFailed { error: error.clone() });
                 return Err(error);
             }
         };

@@ -242,7 +242,7 @@ impl Session {
         if let Some(opening) = opened {
             if !ended {
                 state.peer = state.session.server().map(|server| hub.join_peer(server, &self.token, self));
-                let _ = state.events.send(SessionEvent::Opened);
+                state.events.send(|| SessionEvent::Opened);
             }
             self.keep_time(&mut state, hub);
             let _ = opening.send(Ok(()));
@@ -324,8 +324,7 @@ impl State {
         }
         match self.opening.take() {
             Some(opening) => drop(opening.send(Err(reason.clone()))),
-            // An error means that nobody listens to events.
-            None => drop(self.events.send(SessionEvent::Ended { reason: reason.clone() })),
+            None => self.events.send(|| SessionEvent::Ended { reason: reason.clone() }),
         }
         self.ended = Some(reason);
     }

@@ -195,7 +195,7 @@ impl Listener {
         lock(&self.sessions).insert(session.token().to_owned(), Arc::clone(&session));
         // The other task may have seen a new connection, and been through the sessions, before this one was there.
         session.check_connection(self.connects.latest());
-        self.publisher.wake(&session);
+        self.publisher.publish_now(&session);
     }
 
     fn receive(&self, message: Message) {

@@ -35,11 +35,6 @@ impl Outbound {
         self.begun != Some(place) && self.queue.remove(place)
     }
 
-    /// How many messages are queued.
-    pub(super) const fn len(&self) -> usize {
-        self.queue.len()
-    }
-
     /// How many bytes are queued.
     pub(super) const fn bytes(&self) -> usize {
         self.queue.bytes()

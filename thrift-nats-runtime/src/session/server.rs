@@ -208,9 +208,9 @@ impl ServerSession {
         Ok(())
     }
 
-    /// Whether nothing runs, and no more than one answer waits to be sent: nothing is about to join it.
+    /// Whether nothing runs: nothing is about to join the answers that are there.
     pub(crate) fn is_alone(&self) -> bool {
-        self.running == 0 && self.out.len() <= 1
+        self.running == 0
     }
 
     /// Takes nothing new up, and ends the session once all that was taken up is answered. The disconnect says what was.
