@@ -36,6 +36,12 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// The call has headers, and there is no way to send them. It was not made.
+    #[error("the headers of the call cannot be sent: {reason}")]
+    HeadersNotCarried {
+        /// Why not.
+        reason: &'static str,
+    },
     /// Nobody listens on the service's subject.
     #[error("no server listens on `{subject}`")]
     NoServer {
@@ -115,6 +121,7 @@ impl Error {
         match self {
             Self::InvalidSubject { .. }
             | Self::InvalidFormat { .. }
+            | Self::HeadersNotCarried { .. }
             | Self::NoServer { .. }
             | Self::Connect { .. }
             | Self::QueueFull { .. }
@@ -291,6 +298,7 @@ impl From<&Error> for ApplicationException {
             Error::Decode(error) => Self::new(ApplicationExceptionKind::PROTOCOL_ERROR, error.to_string()),
             Error::InvalidSubject { .. }
             | Error::InvalidFormat { .. }
+            | Error::HeadersNotCarried { .. }
             | Error::NoServer { .. }
             | Error::Connect { .. }
             | Error::QueueFull { .. }

@@ -47,7 +47,7 @@ pub use uuid::Uuid;
 
 #[doc(hidden)]
 pub use self::arguments::{Arguments, Many, ManyParameters, Parameter, Parameters};
-pub use self::client::{Call, Client, ClientBuilder, SessionEvent, SessionEvents};
+pub use self::client::{Call, CallWithHeaders, Client, ClientBuilder, Response, SessionEvent, SessionEvents};
 pub use self::context::Context;
 pub use self::error::{
     AcceptError, ApplicationException, ApplicationExceptionKind, CloseReason, Error, Outcome, PeerReason,
@@ -56,6 +56,7 @@ pub use self::error::{
 pub use self::format::{Protocol, Transport, UnknownFormat};
 pub use self::method::{MethodError, Success};
 pub use self::server::{RunningServer, Server};
+pub use self::transport::Headers;
 
 /// A `double` that can be ordered: in sets, and as the key of a map.
 pub type OrderedF64 = OrderedFloat<f64>;

@@ -140,10 +140,9 @@ pub(crate) struct Envelope<'a> {
 
 impl Envelope<'_> {
     /// The whole message with this body, as it goes over the wire.
-    pub(crate) fn seal(&self, body: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    pub(crate) fn seal(&self, body: &[u8], limits: Limits) -> Result<Vec<u8>, EncodeError> {
         let Self { format, headers, name, kind, seqid } = *self;
         let mut buffer = Vec::with_capacity(MESSAGE_LEN + name.len() + body.len());
-        let limits = Limits::DEFAULT;
         let start = begin_frame(&mut buffer, format, seqid, headers, limits)?;
         let header = MessageHeader { name: Cow::Borrowed(name), kind, seqid };
         with_writer!(format.protocol, &mut buffer, limits, |writer| {
@@ -159,16 +158,16 @@ impl Envelope<'_> {
 /// What a message takes besides its name, its body and the headers of the header transport: no more than this.
 const MESSAGE_LEN: usize = 40;
 
-/// Encodes the arguments of a call of `method`.
+/// Encodes the arguments of a call of a function whose name, as it is sent, has this length.
 pub(crate) fn encode_arguments(
     protocol: Protocol,
-    method: &str,
+    name: usize,
     arguments: &impl Arguments,
     limits: Limits,
 ) -> Result<Bytes, EncodeError> {
     let mut buffer = Vec::with_capacity(64);
     with_writer!(protocol, &mut buffer, limits, |writer| arguments.write(&mut writer)?);
-    check_size(protocol, method.len(), buffer.len(), limits)?;
+    check_size(protocol, name, buffer.len(), limits)?;
     Ok(buffer.into())
 }
 
@@ -339,13 +338,12 @@ mod tests {
     fn a_message_is_counted_with_its_header() {
         let arguments = ();
         let protocol = Protocol::Binary;
-        let body = encode_arguments(protocol, "add", &arguments, Limits::DEFAULT).unwrap();
+        let body = encode_arguments(protocol, 3, &arguments, Limits::DEFAULT).unwrap();
         let headers = Headers::default();
         let format = WireFormat { protocol, ..WireFormat::default() };
         let envelope = Envelope { format, headers: &headers, name: "add", kind: MessageType::Call, seqid: 1 };
-        let len = envelope.seal(&body).unwrap().len();
-        let limited =
-            |limit| encode_arguments(protocol, "add", &arguments, Limits::DEFAULT.with_message(limit));
+        let len = envelope.seal(&body, Limits::DEFAULT).unwrap().len();
+        let limited = |limit| encode_arguments(protocol, 3, &arguments, Limits::DEFAULT.with_message(limit));
         assert_eq!(limited(len), Ok(body));
         let error = EncodeError::TooLong { what: "message", len, limit: len - 1 };
         assert_eq!(limited(len - 1), Err(error));

@@ -43,6 +43,7 @@ pub(super) fn helps_to_wait(error: &Error) -> bool {
         Error::Application(_)
         | Error::InvalidSubject { .. }
         | Error::InvalidFormat { .. }
+        | Error::HeadersNotCarried { .. }
         | Error::QueueFull { .. }
         | Error::TooManyCalls { .. }
         | Error::DeadlineExceeded { .. }

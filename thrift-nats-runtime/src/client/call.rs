@@ -1,5 +1,6 @@
 //! A call: what it is made of, its options, and its way.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -10,16 +11,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::remote::Remote;
-use super::session::Failure;
+use super::session::{Failure, Outgoing};
 use super::{Client, Kind, Options};
+use crate::context::{Context, TRACEPARENT, TRACESTATE};
 use crate::error::{Error, Outcome};
 use crate::format::{Transport, WireFormat};
 use crate::link::now;
 use crate::method::{Envelope, Message, MethodError, Success, decode_result};
-use crate::protocol::{EncodeError, MessageType};
-use crate::server::{Contained, Request, Service};
+use crate::protocol::{DecodeErrorKind, EncodeError, MessageType};
+use crate::server::{Contained, Origin, Request, Service};
 use crate::session::{CloseReason, PeerReason, Refused};
-use crate::transport::{Frame, Headers};
+use crate::transport::{Headers, Receiver};
 
 /// How often a call moves to another session. A server that is drained or gone costs one, and a rolling restart may drain one
 /// after the other; a call that is itself what ends its sessions must not end all of them.
@@ -79,6 +81,7 @@ pub struct Call<T, E = Error> {
     method: &'static str,
     body: Result<Bytes, EncodeError>,
     timeout: Duration,
+    headers: Headers,
     idempotent: bool,
     result: PhantomData<fn() -> (T, E)>,
 }
@@ -100,13 +103,47 @@ impl<T, E> Call<T, E> {
         body: Result<Bytes, EncodeError>,
         timeout: Duration,
     ) -> Self {
-        Self { client, kind, method, body, timeout, idempotent: false, result: PhantomData }
+        let headers = Headers::new();
+        Self { client, kind, method, body, timeout, headers, idempotent: false, result: PhantomData }
     }
 
-    /// How long the call may take in all, sessions that have to be opened for it included.
+    /// How long the call may take in all, sessions that have to be opened for it included. A server of this crate learns of
+    /// it: see [`Context::deadline`].
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// Sets a header of the request, which the handler reads with [`Context::header`]. The call goes in the header transport
+    /// then, whatever the session's is. Where it cannot, to an original server and in the JSON protocol, the call fails
+    /// with [`Error::HeadersNotCarried`] before it is sent.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Says which trace the call belongs to, as W3C Trace Context writes it: the header `traceparent`.
+    pub fn traceparent(self, traceparent: impl Into<String>) -> Self {
+        self.header(TRACEPARENT, traceparent)
+    }
+
+    /// Makes the call on behalf of the one that a handler serves: it belongs to the same trace (the headers `traceparent`
+    /// and `tracestate` are passed on), and takes no longer than that one has left.
+    pub fn on_behalf_of(mut self, cx: &Context) -> Self {
+        for name in [TRACEPARENT, TRACESTATE] {
+            if let Some(value) = cx.header(name) {
+                self.headers.insert(name, value);
+            }
+        }
+        if let Some(remaining) = cx.remaining() {
+            self.timeout = self.timeout.min(remaining);
+        }
+        self
+    }
+
+    /// The same call, with the headers of the answer beside what it comes to.
+    pub const fn with_headers(self) -> CallWithHeaders<T, E> {
+        CallWithHeaders { call: self }
     }
 
     /// Says that running the call twice does no harm: it is sent again, at most eight times, if its session ends before
@@ -124,17 +161,67 @@ impl<T: Success, E: MethodError> IntoFuture for Call<T, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let limits = self.client.options().limits;
             let answer = self.answer().await?;
-            match answer {
-                Some(answer) => decode_result(self.method, &answer, limits),
-                // Only `void` functions are oneway.
-                None => T::absent().ok_or_else(|| {
-                    let text = format!("`{}` is oneway and has no result", self.method);
-                    Error::from(crate::ApplicationException::internal_error(text)).into()
-                }),
-            }
+            self.result(answer.as_ref())
         })
+    }
+}
+
+/// A call whose answer's headers are wanted, too: see [`Call::with_headers`].
+///
+/// # Errors
+/// Those of the call are in the [`Response`].
+///
+/// # Cancellation
+/// As that of the [`Call`].
+#[must_use = "a call is not made until it is awaited"]
+pub struct CallWithHeaders<T, E = Error> {
+    call: Call<T, E>,
+}
+
+impl<T, E> fmt::Debug for CallWithHeaders<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}
+
+/// What a call comes to, and the headers of its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Response<T, E = Error> {
+    /// What the call comes to.
+    pub result: Result<T, E>,
+    /// What the handler has set with [`Context::set_header`]. None where there is no answer.
+    pub headers: Headers,
+}
+
+impl<T: Success, E: MethodError> IntoFuture for CallWithHeaders<T, E> {
+    type Output = Response<T, E>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Response<T, E>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let answer = self.call.answer().await;
+            let result = match &answer {
+                Ok(answer) => self.call.result(answer.as_ref()),
+                Err(error) => Err(error.clone().into()),
+            };
+            let headers = answer.ok().flatten().map(|answer| answer.headers).unwrap_or_default();
+            Response { result, headers }
+        })
+    }
+}
+
+impl<T: Success, E: MethodError> Call<T, E> {
+    /// What an answer says.
+    fn result(&self, answer: Option<&Message>) -> Result<T, E> {
+        match answer {
+            Some(answer) => decode_result(self.method, answer, self.client.options().limits),
+            // Only `void` functions are oneway.
+            None => T::absent().ok_or_else(|| {
+                let text = format!("`{}` is oneway and has no result", self.method);
+                Error::from(crate::ApplicationException::internal_error(text)).into()
+            }),
+        }
     }
 }
 
@@ -142,12 +229,13 @@ impl<T, E> Call<T, E> {
     /// Makes the call; `None` for a oneway one that has gone.
     async fn answer(&self) -> Result<Option<Message>, Error> {
         let body = self.body.as_ref().map_err(Clone::clone)?;
+        let name = &*self.name();
         // `None`: longer than the clock goes.
         let deadline = now().checked_add(self.timeout);
         match &self.client.kind {
-            Kind::Remote(remote) => self.answer_of(remote, body, deadline).await,
+            Kind::Remote(remote) => self.answer_of(remote, name, body, deadline).await,
             Kind::InProcess(service) => {
-                let answer = self.answer_within(&**service, body);
+                let answer = self.answer_within(&**service, name, body);
                 match deadline {
                     // Not run to its end, if it was begun: the handler has gone with the future.
                     Some(deadline) => tokio::time::timeout_at(deadline.into(), answer)
@@ -159,6 +247,24 @@ impl<T, E> Call<T, E> {
         }
     }
 
+    /// How the function is called in messages.
+    fn name(&self) -> Cow<'static, str> {
+        match &self.client.service {
+            Some(service) => Cow::Owned(format!("{service}:{}", self.method)),
+            None => Cow::Borrowed(self.method),
+        }
+    }
+
+    /// How long the answer is waited for, where a server does not know it from the handshake.
+    fn timeout_to_tell(&self, deadline: Option<Instant>) -> Option<Duration> {
+        let announced = self.client.options().timeout;
+        let deadline = deadline?;
+        let left = deadline.saturating_duration_since(now());
+        // A little less than was announced is not worth a frame with headers.
+        let same = self.timeout == announced && self.timeout.saturating_sub(left) <= announced / 8;
+        (!same).then_some(left)
+    }
+
     fn expired(&self, outcome: Outcome) -> Error {
         Error::DeadlineExceeded { method: self.method.to_owned(), timeout: self.timeout, outcome }
     }
@@ -166,6 +272,7 @@ impl<T, E> Call<T, E> {
     async fn answer_of(
         &self,
         remote: &Arc<Remote>,
+        name: &str,
         body: &Bytes,
         deadline: Option<Instant>,
     ) -> Result<Option<Message>, Error> {
@@ -183,7 +290,9 @@ impl<T, E> Call<T, E> {
                     }
                 }
             };
-            match session.call(self.method, self.kind, body, deadline).await {
+            let timeout = self.timeout_to_tell(deadline);
+            let outgoing = Outgoing { name, kind: self.kind, body, headers: &self.headers, timeout };
+            match session.call(&outgoing, deadline).await {
                 Ok(None) => return Ok(None),
                 Ok(Some(answer)) => return Ok(Some(Message::parse(answer, remote.options.limits)?)),
                 Err(Failure::Ended(reason, outcome)) => {
@@ -196,6 +305,7 @@ impl<T, E> Call<T, E> {
                     tracing::debug!(method = self.method, %reason, "call moves to another session");
                 }
                 Err(Failure::Expired(outcome)) => return Err(self.expired(outcome)),
+                Err(Failure::Headers(reason)) => return Err(Error::HeadersNotCarried { reason }),
                 Err(Failure::Encode(error)) => return Err(error.into()),
                 Err(Failure::Refused(Refused::QueueFull { len, queued, limit })) => {
                     return Err(Error::QueueFull { len, queued, limit });
@@ -208,19 +318,27 @@ impl<T, E> Call<T, E> {
     }
 
     /// Makes the call of a service in this process.
-    async fn answer_within(&self, service: &dyn Service, body: &Bytes) -> Result<Option<Message>, Error> {
+    async fn answer_within(
+        &self,
+        service: &dyn Service,
+        name: &str,
+        body: &Bytes,
+    ) -> Result<Option<Message>, Error> {
         let Options { limits, format, .. } = self.client.options();
-        let headers = Headers::default();
-        let (name, kind) = (self.method, self.kind);
-        // What the other side would find in a frame; only a wire needs the frame.
-        let format = WireFormat { transport: Transport::Buffered, ..format };
-        let envelope = Envelope { format, headers: &headers, name, kind, seqid: 0 };
-        let message = |payload: Vec<u8>| {
-            let frame = Frame { format, headers: Headers::default(), payload: payload.into() };
-            Message::parse(frame, limits)
+        let (kind, headers) = (self.kind, &self.headers);
+        // What is in a frame need not be looked through for its end.
+        let plain = WireFormat { transport: Transport::Framed, ..format };
+        let wrapped = WireFormat { transport: Transport::Header, ..format };
+        let format = if headers.is_empty() { plain } else { wrapped };
+        let receive = |bytes: Vec<u8>| {
+            let mut frame = None;
+            Receiver::of(plain, limits).receive(bytes.into(), |received| frame = Some(received))?;
+            Message::parse(frame.ok_or(DecodeErrorKind::UnexpectedEnd)?, limits)
         };
-        let request = Request::new(message(envelope.seal(body)?)?, None, Some(self.timeout), limits);
-        let header = request.header();
+        let envelope = Envelope { format, headers, name, kind, seqid: 0 };
+        let message = receive(envelope.seal(body, limits)?)?;
+        let origin = Origin { session: None, original: false, timeout: Some(self.timeout) };
+        let (request, header) = Request::new(message, origin, limits);
         let reply = Contained::new(service.call(request)).await;
         if self.kind == MessageType::Oneway {
             return Ok(None);
@@ -230,6 +348,6 @@ impl<T, E> Call<T, E> {
             // A oneway function, called as if it were none: as over NATS, no answer ever comes.
             return std::future::pending().await;
         }
-        Ok(Some(message(answer)?))
+        Ok(Some(receive(answer)?))
     }
 }

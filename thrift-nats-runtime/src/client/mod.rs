@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::call::Call;
+pub use self::call::{Call, CallWithHeaders, Response};
 pub use self::events::{SessionEvent, SessionEvents};
 use self::remote::Remote;
 use crate::arguments::Arguments;
@@ -39,6 +39,7 @@ use async_nats::Client as Nats;
 /// | [`protocol`](Self::protocol) | binary |
 /// | [`transport`](Self::transport) | buffered |
 /// | [`zlib`](Self::zlib) | no |
+/// | [`service`](Self::service) | none is named |
 ///
 /// A server finds out what a session speaks, and answers in kind; an original one speaks what it is told to, and never the
 /// header transport.
@@ -50,6 +51,7 @@ use async_nats::Client as Nats;
 pub struct ClientBuilder {
     nats: Nats,
     subject: String,
+    service: Option<Arc<str>>,
     options: Options,
 }
 
@@ -154,6 +156,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Calls the functions of this service, of a server that has [several](crate::server::Services).
+    pub fn service(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.service = Some(name.into());
+        self
+    }
+
     /// Opens a session: one round trip.
     ///
     /// # Errors
@@ -163,13 +171,14 @@ impl ClientBuilder {
     /// # Cancellation
     /// A session that is being opened when the future is dropped is closed again.
     pub async fn connect(self) -> Result<Client, Error> {
-        let Self { nats, subject, options } = self;
+        let Self { nats, subject, service, options } = self;
         let WireFormat { protocol, transport, .. } = options.format;
         options.format.check().map_err(|reason| Error::InvalidFormat { protocol, transport, reason })?;
         if let Err(reason) = check_subject(&subject) {
             return Err(Error::InvalidSubject { subject, reason });
         }
-        Ok(Client { kind: Kind::Remote(Remote::connect(nats, subject, options).await?) })
+        let remote = Remote::connect(nats, subject, service.clone(), options).await?;
+        Ok(Client { kind: Kind::Remote(remote), service })
     }
 }
 
@@ -186,6 +195,8 @@ fn check_subject(subject: &str) -> Result<(), &'static str> {
 #[derive(Clone)]
 pub struct Client {
     kind: Kind,
+    /// The service that is called, where the server has several.
+    service: Option<Arc<str>>,
 }
 
 #[derive(Clone)]
@@ -216,12 +227,19 @@ impl Client {
 
     /// The options of a client of the service that listens on `subject`.
     pub fn builder(nats: &Nats, subject: impl Into<String>) -> ClientBuilder {
-        ClientBuilder { nats: nats.clone(), subject: subject.into(), options: Options::default() }
+        let options = Options::default();
+        ClientBuilder { nats: nats.clone(), subject: subject.into(), service: None, options }
     }
 
     /// A client of a service in this process: the same encoding and dispatch, without NATS.
     pub fn in_process(service: impl Service) -> Self {
-        Self { kind: Kind::InProcess(Arc::new(service)) }
+        Self { kind: Kind::InProcess(Arc::new(service)), service: None }
+    }
+
+    /// A client of another service of the same server, which has [several](crate::server::Services): it shares the sessions.
+    #[must_use]
+    pub fn for_service(&self, name: impl Into<Arc<str>>) -> Self {
+        Self { kind: self.kind.clone(), service: Some(name.into()) }
     }
 
     /// A call of `method` that is answered. For generated code.
@@ -241,7 +259,8 @@ impl Client {
         arguments: &impl Arguments,
     ) -> Call<T, E> {
         let options = self.options();
-        let body = encode_arguments(options.format.protocol, method, arguments, options.limits);
+        let name = method.len() + self.service.as_ref().map_or(0, |service| service.len() + 1);
+        let body = encode_arguments(options.format.protocol, name, arguments, options.limits);
         Call::new(self.clone(), kind, method, body, options.timeout)
     }
 

@@ -19,6 +19,8 @@ use crate::session::CloseReason;
 pub(super) struct Remote {
     nats: Nats,
     subject: String,
+    /// The service that handshakes name.
+    service: Option<Arc<str>>,
     pub(super) options: Options,
     slots: Box<[Slot]>,
     /// Which slot is the next call's first choice.
@@ -36,11 +38,17 @@ struct Slot {
 
 impl Remote {
     /// Opens all sessions.
-    pub(super) async fn connect(nats: Nats, subject: String, options: Options) -> Result<Arc<Self>, Error> {
+    pub(super) async fn connect(
+        nats: Nats,
+        subject: String,
+        service: Option<Arc<str>>,
+        options: Options,
+    ) -> Result<Arc<Self>, Error> {
         let slot = || Slot { current: Mutex::new(None), opening: tokio::sync::Mutex::default() };
         let remote = Arc::new(Self {
             nats,
             subject,
+            service,
             options,
             slots: (0..options.sessions.max(1)).map(|_| slot()).collect(),
             turn: AtomicUsize::new(0),
@@ -174,7 +182,8 @@ impl Remote {
         let timeout = self.options.handshake_timeout;
         let opened = async {
             let hub = Hub::of(&self.nats).await?;
-            let session = Session::open(&hub, &self.subject, &self.options, self.events.clone()).await?;
+            let Self { subject, service, options, events, .. } = self;
+            let session = Session::open(&hub, subject, service.as_ref(), options, events.clone()).await?;
             Ok((hub, session))
         };
         tokio::time::timeout(timeout.min(far()), opened).await.unwrap_or_else(|_| {

@@ -1,7 +1,8 @@
 //! A session of a client: its state, joined to the hub that carries its messages.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_nats::{PublishError, Subject};
 use bytes::Bytes;
@@ -11,11 +12,12 @@ use super::Options;
 use super::events::{EventSender, SessionEvent};
 use super::hub::Hub;
 use super::peer::Peer;
+use crate::context::CLIENT_TIMEOUT;
 use crate::error::{Error, Outcome, SharedError};
-use crate::format::{ProtocolSet, WireFormat};
+use crate::format::{ProtocolSet, Transport, WireFormat};
 use crate::link::{Source, Timed, TimerKey, Turn, connects, lock, now, random_token};
 use crate::method::Envelope;
-use crate::protocol::{EncodeError, MessageType};
+use crate::protocol::{EncodeError, Limits, MessageType};
 use crate::session::{ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit};
 use crate::transport::{Frame, Headers};
 
@@ -23,6 +25,8 @@ use crate::transport::{Frame, Headers};
 pub(super) enum Failure {
     /// It was not made.
     Refused(Refused),
+    /// It has headers, which cannot be sent; it says why.
+    Headers(&'static str),
     /// Its message cannot be written.
     Encode(EncodeError),
     /// The session has ended.
@@ -42,6 +46,7 @@ pub(super) struct Session {
     turn: Turn,
     /// What it speaks.
     format: WireFormat,
+    limits: Limits,
     /// The option.
     chunk_limit: usize,
     /// Told when all that was queued before a close has gone.
@@ -64,6 +69,49 @@ struct State {
     events: EventSender,
 }
 
+/// A request that is to be sent.
+#[derive(Debug)]
+pub(super) struct Outgoing<'a> {
+    /// The function, with its service where the server has several.
+    pub(super) name: &'a str,
+    pub(super) kind: MessageType,
+    pub(super) body: &'a Bytes,
+    pub(super) headers: &'a Headers,
+    /// How long the answer is waited for, where that is not what the session's handshake said.
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Outgoing<'_> {
+    /// What to send it in on a session of this format, and with which headers.
+    fn wrapping(
+        &self,
+        format: WireFormat,
+        original: bool,
+    ) -> Result<(WireFormat, Cow<'_, Headers>), Failure> {
+        if self.headers.is_empty() && self.timeout.is_none() {
+            return Ok((format, Cow::Borrowed(self.headers)));
+        }
+        let wrapped = WireFormat { transport: Transport::Header, ..format };
+        let reason = if original {
+            "the server is an original one, which cannot read the header transport"
+        } else if let Err(reason) = wrapped.check() {
+            reason
+        } else {
+            let mut headers = Cow::Borrowed(self.headers);
+            if let Some(timeout) = self.timeout {
+                let millis = timeout.as_millis().min(u64::MAX.into());
+                headers.to_mut().insert(CLIENT_TIMEOUT, millis.to_string());
+            }
+            return Ok((wrapped, headers));
+        };
+        if self.headers.is_empty() {
+            // The server need not know how long it is waited for.
+            return Ok((format, Cow::Borrowed(self.headers)));
+        }
+        Err(Failure::Headers(reason))
+    }
+}
+
 /// Closes a session whose opening is given up.
 struct OpeningGuard<'a> {
     hub: &'a Arc<Hub>,
@@ -84,6 +132,7 @@ impl Session {
     pub(super) async fn open(
         hub: &Arc<Hub>,
         subject: &str,
+        called: Option<&Arc<str>>,
         options: &Options,
         events: EventSender,
     ) -> Result<Arc<Self>, Error> {
@@ -100,7 +149,8 @@ impl Session {
         let service = Subject::from(subject);
         let (opening, opened) = oneshot::channel();
         let (timeout, call_timeout) = (options.handshake_timeout, options.timeout);
-        let session = ClientSession::open(now(), service, inbox, timeout, call_timeout, config);
+        let session = ClientSession::open(now(), service, inbox, timeout, call_timeout, config)
+            .calling(called.cloned());
         let session = Arc::new(Self {
             hub: Arc::downgrade(hub),
             token,
@@ -116,6 +166,7 @@ impl Session {
             }),
             turn: Turn::default(),
             format: options.format,
+            limits: options.limits,
             chunk_limit: options.chunk_limit,
             flushed: Notify::new(),
             connects: connects(hub.nats()),
@@ -173,11 +224,10 @@ impl Session {
     /// Makes a call on this session and waits for its answer, until `deadline` if there is one.
     pub(super) async fn call(
         self: &Arc<Self>,
-        method: &str,
-        kind: MessageType,
-        body: &Bytes,
+        outgoing: &Outgoing<'_>,
         deadline: Option<Instant>,
     ) -> CallResult {
+        let Outgoing { name, kind, body, .. } = *outgoing;
         let Some(hub) = self.hub.upgrade() else {
             return Err(Failure::Ended(CloseReason::NatsClosed, Outcome::NotRun));
         };
@@ -190,9 +240,9 @@ impl Session {
             }
             let alone = state.session.in_flight() == 0;
             let seqid = state.session.next_seqid();
-            let headers = Headers::default();
-            let envelope = Envelope { format: self.format, headers: &headers, name: method, kind, seqid };
-            let message = envelope.seal(body).map_err(Failure::Encode)?;
+            let (format, headers) = outgoing.wrapping(self.format, state.session.is_original())?;
+            let envelope = Envelope { format, headers: &headers, name, kind, seqid };
+            let message = envelope.seal(body, self.limits).map_err(Failure::Encode)?;
             let oneway = kind == MessageType::Oneway;
             state.session.call(seqid, oneway, message.into(), deadline, waiter).map_err(Failure::Refused)?;
             if let Some(deadline) = deadline {
@@ -414,6 +464,49 @@ impl Drop for InFlight<'_> {
         if waiter.is_some() {
             // The server is told; an original one may get the next request in its place.
             hub.publisher().wake(session);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Protocol;
+
+    fn headers() -> Headers {
+        let mut headers = Headers::new();
+        headers.insert("name", "value");
+        headers
+    }
+
+    fn wrapping(
+        headers: &Headers,
+        timeout: Option<Duration>,
+        protocol: Protocol,
+        original: bool,
+    ) -> Option<(Transport, Headers)> {
+        let format = WireFormat::new(protocol, Transport::Buffered);
+        let outgoing = Outgoing { name: "f", kind: MessageType::Call, body: &Bytes::new(), headers, timeout };
+        let (format, headers) = outgoing.wrapping(format, original).ok()?;
+        Some((format.transport, headers.into_owned()))
+    }
+
+    #[test]
+    fn a_call_goes_with_headers_only_where_it_has_any_and_the_server_can_read_them() {
+        let (some, none) = (headers(), Headers::new());
+        let second = Some(Duration::from_millis(1500));
+        for protocol in [Protocol::Binary, Protocol::Compact] {
+            assert_eq!(wrapping(&none, None, protocol, false), Some((Transport::Buffered, none.clone())));
+            assert_eq!(wrapping(&some, None, protocol, false), Some((Transport::Header, some.clone())));
+            let mut both = some.clone();
+            both.insert(CLIENT_TIMEOUT, "1500");
+            assert_eq!(wrapping(&some, second, protocol, false), Some((Transport::Header, both)));
+        }
+        // An original server, and one that is spoken to in JSON, need not know of the time.
+        for (protocol, original) in [(Protocol::Binary, true), (Protocol::Json, false)] {
+            let plain = Some((Transport::Buffered, none.clone()));
+            assert_eq!(wrapping(&none, second, protocol, original), plain);
+            assert_eq!(wrapping(&some, None, protocol, original), None, "they cannot be sent");
         }
     }
 }

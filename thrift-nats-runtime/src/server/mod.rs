@@ -3,6 +3,7 @@
 mod listener;
 mod request;
 mod run;
+mod services;
 mod session;
 
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use async_nats::Client as Nats;
 
 pub use self::listener::RunningServer;
 pub(crate) use self::request::Contained;
+pub(crate) use self::request::Origin;
 pub use self::request::{Reply, Request};
+pub use self::services::Services;
 use crate::error::Error;
 use crate::format::{Protocol, ProtocolSet};
 use crate::protocol::Limits;

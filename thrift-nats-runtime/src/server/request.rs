@@ -13,9 +13,9 @@ use super::ReplyFuture;
 use crate::arguments::Parameters;
 use crate::context::Context;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
-use crate::format::{Protocol, WireFormat};
+use crate::format::{Protocol, Transport, WireFormat};
 use crate::method::{Envelope, Message, MethodError, Success, decode_arguments, encode_body, encode_result};
-use crate::protocol::{Limits, MessageType};
+use crate::protocol::{EncodeError, Limits, MessageType};
 use crate::transport::Headers;
 
 /// A request to a service.
@@ -23,39 +23,44 @@ use crate::transport::Headers;
 pub struct Request {
     context: Context,
     format: WireFormat,
-    kind: MessageType,
-    seqid: i32,
     body: Bytes,
     limits: Limits,
 }
 
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The subject of the session; `None` within the process.
+    pub(crate) session: Option<Subject>,
+    /// Whether the client is an original one, which may not be able to read headers.
+    pub(crate) original: bool,
+    /// How long the call may take where its headers do not say.
+    pub(crate) timeout: Option<Duration>,
+}
+
 /// What an answer takes from its request.
 pub(crate) struct RequestHeader {
+    context: Context,
     format: WireFormat,
     kind: MessageType,
-    method: String,
     seqid: i32,
+    original: bool,
+    limits: Limits,
 }
 
 impl Request {
-    /// `timeout` is how long the call may take where its headers do not say.
-    pub(crate) fn new(
-        message: Message,
-        session: Option<Subject>,
-        timeout: Option<Duration>,
-        limits: Limits,
-    ) -> Self {
+    /// The request in this message, and what its answer will take from it.
+    pub(crate) fn new(message: Message, origin: Origin, limits: Limits) -> (Self, RequestHeader) {
         let Message { format, headers, name, kind, seqid, body } = message;
-        Self { context: Context::new(name, session, timeout, headers), format, kind, seqid, body, limits }
+        let Origin { session, original, timeout } = origin;
+        let context = Context::new(name, session, timeout, headers);
+        let header = RequestHeader { context: context.clone(), format, kind, seqid, original, limits };
+        (Self { context, format, body, limits }, header)
     }
 
-    pub(crate) fn header(&self) -> RequestHeader {
-        RequestHeader {
-            format: self.format,
-            kind: self.kind,
-            method: self.method().to_owned(),
-            seqid: self.seqid,
-        }
+    /// Takes the part of the name before its colon for a service.
+    pub(super) fn split_service(&mut self) {
+        self.context.split_service();
     }
 
     /// The function that is called.
@@ -146,11 +151,34 @@ impl RequestHeader {
         if matches!(reply.kind, MessageType::Oneway) {
             return Vec::new();
         }
-        let headers = Headers::default();
-        let (format, name, seqid) = (self.format, &self.method, self.seqid);
-        Envelope { format, headers: &headers, name, kind: reply.kind, seqid }
-            .seal(&reply.body)
-            .expect("the name came in a message within the limits")
+        self.seal(&reply, &self.headers()).unwrap_or_else(|error| {
+            // The name came in a message within the limits: it is the headers that are too long.
+            let reply = Reply::exception(&error.into(), self.format.protocol);
+            self.seal(&reply, &Headers::new()).unwrap_or_default()
+        })
+    }
+
+    fn seal(&self, reply: &Reply, headers: &Headers) -> Result<Vec<u8>, EncodeError> {
+        let mut format = self.format;
+        if !headers.is_empty() {
+            format.transport = Transport::Header;
+        }
+        // Apache's servers answer with the name of the function alone, and their clients expect it.
+        let name = self.context.function();
+        let (kind, seqid) = (reply.kind, self.seqid);
+        Envelope { format, headers, name, kind, seqid }.seal(&reply.body, self.limits)
+    }
+
+    /// The headers of the answer, where it can carry any.
+    fn headers(&self) -> Headers {
+        let headers = self.context.take_answer_headers();
+        let header_transport = WireFormat { transport: Transport::Header, ..self.format };
+        let readable = !self.original || self.format.transport == Transport::Header;
+        if headers.is_empty() || (readable && header_transport.check().is_ok()) {
+            return headers;
+        }
+        tracing::debug!(method = self.context.method(), "the headers of an answer are dropped");
+        Headers::new()
     }
 }
 

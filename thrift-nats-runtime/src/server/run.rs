@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::listener::{Listener, RunningCall};
-use super::request::{Contained, Request, RequestHeader};
+use super::request::{Contained, Origin, Request, RequestHeader};
 use super::session::Session;
 use crate::error::{ApplicationException, ApplicationExceptionKind};
 use crate::method::Message;
@@ -87,11 +87,16 @@ impl Call {
             }
         };
         let kind = message.kind;
-        let request = {
+        let origin = {
             let state = session.state();
-            Request::new(message, Some(state.session.subject().clone()), state.session.timeout(), limits)
+            Origin {
+                session: Some(state.session.subject().clone()),
+                original: state.session.is_original(),
+                timeout: state.session.timeout(),
+            }
         };
-        let (header, deadline) = (request.header(), request.context().deadline());
+        let (request, header) = Request::new(message, origin, limits);
+        let deadline = request.context().deadline();
         let refuse = |kind, text: &str| {
             let error = ApplicationException::new(kind, text);
             if header.is_oneway() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Subject};
+use async_nats::{HeaderMap, HeaderValue, Subject};
 use bytes::Bytes;
 
 use crate::format::{ProtocolSet, WireFormat};
@@ -16,6 +16,9 @@ const VERSION: &str = "1";
 const PROTOCOL_HEADER: &str = "Thrift-Nats-Protocol";
 /// The header of a handshake that says which transport the client will speak.
 const TRANSPORT_HEADER: &str = "Thrift-Nats-Transport";
+
+/// The header of a handshake that names the service that the client will call, where a server may have several.
+const SERVICE_HEADER: &str = "Thrift-Nats-Service";
 
 /// The header of a handshake that says how long a call may take whose request does not say, in milliseconds.
 const TIMEOUT_HEADER: &str = "Thrift-Nats-Timeout";
@@ -41,11 +44,14 @@ pub(crate) struct Announced {
 
 impl Announced {
     /// What a client of this crate says.
-    pub(crate) fn headers(format: WireFormat, timeout: Duration) -> HeaderMap {
+    pub(crate) fn headers(format: WireFormat, timeout: Duration, service: Option<&str>) -> HeaderMap {
         let mut headers = version_headers();
         headers.insert(PROTOCOL_HEADER, format.protocol.name());
         headers.insert(TRANSPORT_HEADER, format.transport.name());
         headers.insert(TIMEOUT_HEADER, timeout.as_millis().to_string());
+        if let Some(service) = service.and_then(|service| service.parse::<HeaderValue>().ok()) {
+            headers.insert(SERVICE_HEADER, service);
+        }
         headers
     }
 
@@ -136,7 +142,7 @@ mod tests {
     #[test]
     fn what_a_client_announces_is_served_or_not() {
         let format = WireFormat { transport: Transport::Framed, ..WireFormat::default() };
-        let headers = Announced::headers(format, Duration::from_millis(1500));
+        let headers = Announced::headers(format, Duration::from_millis(1500), Some("Calculator"));
         let announced = Announced::parse(Some(&headers));
         assert!(announced.versioned && announced.is_served(ProtocolSet::ALL));
         assert!(!announced.is_served(ProtocolSet::new(&[])));

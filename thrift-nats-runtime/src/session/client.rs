@@ -1,5 +1,6 @@
 //! The client's side of a session.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::{StatusCode, Subject};
@@ -142,6 +143,8 @@ pub(crate) struct ClientSession<W> {
     cancelled: Vec<i32>,
     /// How long a call may take that does not say.
     call_timeout: Duration,
+    /// The service that is called, where the server may have several.
+    called: Option<Arc<str>>,
     last_seqid: i32,
     /// Answers that nobody waited for any more.
     late: u64,
@@ -167,6 +170,7 @@ impl<W> ClientSession<W> {
             deadlines: Deadlines::default(),
             cancelled: Vec::new(),
             call_timeout,
+            called: None,
             last_seqid: 0,
             late: 0,
         }
@@ -275,7 +279,13 @@ impl<W> ClientSession<W> {
         waiter.map(|waiter| (waiter, if dropped { Outcome::NotRun } else { Outcome::Unknown }))
     }
 
-    const fn is_original(&self) -> bool {
+    /// The same, with the name of the service that is called, where the server may have several.
+    pub(crate) fn calling(self, service: Option<Arc<str>>) -> Self {
+        Self { called: service, ..self }
+    }
+
+    /// Whether the server is an original one.
+    pub(crate) const fn is_original(&self) -> bool {
         matches!(&self.phase, Phase::Open(Open { original: true, .. }))
     }
 
@@ -484,7 +494,11 @@ impl<W> ClientSession<W> {
                 return (!std::mem::replace(sent, true)).then(|| Transmit {
                     subject: service.clone(),
                     reply: Some(self.inbox.clone()),
-                    headers: Some(Announced::headers(self.config.format, self.call_timeout)),
+                    headers: Some(Announced::headers(
+                        self.config.format,
+                        self.call_timeout,
+                        self.called.as_deref(),
+                    )),
                     payload: Bytes::new(),
                 });
             }

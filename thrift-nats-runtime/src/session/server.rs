@@ -135,6 +135,11 @@ impl ServerSession {
     }
 
     /// How long a call may take whose request does not say; `None`: for ever.
+    /// Whether the client is an original one.
+    pub(crate) const fn is_original(&self) -> bool {
+        self.original
+    }
+
     pub(crate) const fn timeout(&self) -> Option<Duration> {
         self.timeout
     }

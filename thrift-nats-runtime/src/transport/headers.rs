@@ -2,32 +2,41 @@
 
 use std::collections::BTreeMap;
 
-/// Names and values that the header transport carries beside a message.
+/// Names and values that the header transport carries beside a message: those of a call, or of its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Headers {
+pub struct Headers {
     // Takes no memory of its own while it is empty, as it is for most messages.
     entries: BTreeMap<String, String>,
 }
 
 impl Headers {
-    pub(crate) fn insert(&mut self, name: String, value: String) {
-        self.entries.insert(name, value);
+    /// No headers.
+    pub const fn new() -> Self {
+        Self { entries: BTreeMap::new() }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    /// Sets a header; one of this name that was there before is replaced.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.entries.insert(name.into(), value.into());
+    }
+
+    /// The value of a header. Names are compared as they are written.
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.entries.get(name).map(String::as_str)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many there are.
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Names and values, by name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }

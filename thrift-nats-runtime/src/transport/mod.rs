@@ -11,7 +11,7 @@ mod scanner;
 
 use bytes::Bytes;
 
-pub(crate) use self::headers::Headers;
+pub use self::headers::Headers;
 pub(crate) use self::receiver::Receiver;
 pub use crate::format::Transport;
 use crate::format::WireFormat;

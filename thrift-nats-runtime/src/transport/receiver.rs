@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn only_frames_with_headers_may_stand_among_others() {
         let mut headers = Headers::default();
-        headers.insert("traceparent".into(), "00-1-2-03".into());
+        headers.insert("traceparent", "00-1-2-03");
         let frame = |transport, headers: &Headers| framed(transport, &CALL, headers);
         let none = Headers::default();
         for (transport, other) in

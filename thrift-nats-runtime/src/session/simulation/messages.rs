@@ -45,7 +45,7 @@ pub(super) fn message_in(
     });
     let headers = Headers::default();
     let envelope = Envelope { format, headers: &headers, name: "f", kind, seqid };
-    envelope.seal(&body).expect("it is within the limits")
+    envelope.seal(&body, Limits::DEFAULT).expect("it is within the limits")
 }
 
 /// A message of the default format that has been received.
