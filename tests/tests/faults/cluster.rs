@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use thrift_nats_examples::tutorial::{CalculatorClient, Operation};
+use thrift_nats_examples::tutorial::{CalculatorClient, CalculatorServer, Operation};
+use thrift_nats_runtime::server::LameDuck;
 use thrift_nats_runtime::{Error, Outcome, RunningServer, Server};
 use thrift_nats_tests::{Cluster, NatsServer};
 
@@ -26,7 +27,7 @@ impl Setup {
         let handler = Handler::default();
         let server = Server::new(at(&cluster, 1).await, "calculator")
             .heartbeat(Duration::ZERO)
-            .serve(thrift_nats_examples::tutorial::CalculatorServer::new(handler.clone()))
+            .serve(CalculatorServer::new(handler.clone()))
             .await
             .unwrap();
         let nats = at(&cluster, 0).await;
@@ -135,4 +136,70 @@ async fn a_node_that_goes_lame_ends_its_connections_and_calls_go_on_elsewhere() 
         }
         it.until_served(1_000_000).await;
     }
+}
+
+/// Calls that many tasks make until they are told to stop.
+async fn calls_until(calculator: &CalculatorClient, stop: &tokio::sync::Notify) -> u64 {
+    let mut answered = 0;
+    let stopped = stop.notified();
+    tokio::pin!(stopped);
+    for id in 0.. {
+        tokio::select! {
+            result = calculator.add(id, 1) => assert_eq!(result, Ok(id + 1), "after {answered} calls"),
+            () = &mut stopped => break,
+        }
+        answered += 1;
+    }
+    answered
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_server_that_is_told_of_lame_duck_mode_moves_away_without_a_failed_call() {
+    let settings =
+        NatsServer::builder().config("lame_duck_grace_period: \"5s\"").config("lame_duck_duration: \"30s\"");
+    let cluster = Cluster::start_with(&settings).unwrap();
+    let mut urls = cluster.urls();
+    urls.rotate_left(1);
+    let lame_duck = LameDuck::new();
+    let connection = async_nats::ConnectOptions::new()
+        .retain_servers_order()
+        .reconnect_delay_callback(|_| Duration::from_millis(5))
+        .event_callback(lame_duck.callback())
+        .connect(urls)
+        .await
+        .unwrap();
+    let calculator = || CalculatorServer::new(Handler::default());
+    let moves = Server::new(connection.clone(), "calculator").lame_duck(&lame_duck);
+    let moves = moves.serve(calculator()).await.unwrap();
+    let stays = Server::new(at(&cluster, 2).await, "calculator").serve(calculator()).await.unwrap();
+    let nats = at(&cluster, 0).await;
+    let mut clients = Vec::new();
+    // Node 0 hears of the servers a moment later; and each is to have some.
+    while moves.sessions() == 0 || stays.sessions() == 0 || clients.len() < 8 {
+        match CalculatorClient::connect(&nats, "calculator").await {
+            Ok(client) => clients.push(client),
+            Err(Error::NoServer { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let stop = tokio::sync::Notify::new();
+    let load = futures_util::future::join_all(clients.iter().map(|client| calls_until(client, &stop)));
+    let story = async {
+        cluster.node(1).lame_duck().unwrap();
+        let moved = || connection.statistics().connects.load(std::sync::atomic::Ordering::SeqCst) == 2;
+        thrift_nats_tests::eventually("the server is at another node", moved).await;
+        assert!(!cluster.node(1).log().contains("Closing existing clients"), "it was not thrown out");
+        // It serves there.
+        while moves.sessions() == 0 {
+            let client = CalculatorClient::connect(&nats, "calculator").await.unwrap();
+            client.close().await.unwrap();
+        }
+        stop.notify_waiters();
+    };
+    let both = async { tokio::join!(load, story) };
+    let (answered, ()) = tokio::time::timeout(BOUND, both).await.unwrap();
+    assert!(answered.iter().sum::<u64>() > 100, "{answered:?}");
+    stays.stop().await.unwrap();
+    moves.drain(BOUND).await.unwrap();
 }

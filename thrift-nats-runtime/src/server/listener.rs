@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::session::Session;
-use super::{Options, Service};
+use super::{LameDuck, Options, Server, Service};
 use crate::error::Error;
 use crate::link::{Publisher, Timers, connects, lock, random_base, random_token};
 use crate::session::{
@@ -26,6 +26,9 @@ use crate::session::{
 const QUEUE_GROUP: &str = "rpc";
 /// More digits than NATS reads of the number in an UNSUB.
 const NO_NUMBER: u64 = 9_999_999_999;
+/// How long the calls of a server may run on when the NATS server is about to leave: by default NATS begins to close
+/// connections after 10 s.
+const LAME_DUCK_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long NATS may take to confirm that the server is listening.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the connection is looked at, besides whenever a message comes: there is no signal to wait for.
@@ -295,12 +298,8 @@ impl fmt::Debug for RunningServer {
 }
 
 impl RunningServer {
-    pub(super) async fn start(
-        nats: Nats,
-        subject: String,
-        options: Options,
-        service: Arc<dyn Service>,
-    ) -> Result<Self, Error> {
+    pub(super) async fn start(server: Server, service: Arc<dyn Service>) -> Result<Self, Error> {
+        let Server { nats, subject, options, lame_duck } = server;
         let base = random_base(&nats)?;
         let cannot_subscribe = |error| Error::nats("cannot subscribe", error);
         // Once, before the first handshake: a session then costs no subscription, and NATS knows of it in time.
@@ -331,7 +330,9 @@ impl RunningServer {
         let accepts = tasks.spawn(stop.clone().run_until_cancelled_owned(accept_sessions(
             weak.clone(),
             handshakes,
+            subject.clone(),
             accept,
+            lame_duck,
         )));
         tasks.spawn(stop.clone().run_until_cancelled_owned(pump(weak.clone(), inbox)));
         let timers = Arc::clone(&listener.timers);
@@ -437,32 +438,82 @@ async fn confirm(nats: &Nats, base: &str, inbox: &mut Subscriber) -> Result<(), 
     }
 }
 
+/// Accepts sessions until it is told not to; then leaves the queue group.
 async fn accept_sessions(
     listener: Weak<Listener>,
     mut handshakes: Subscriber,
+    subject: String,
     mut accepting: watch::Receiver<bool>,
+    lame_duck: Option<LameDuck>,
 ) {
     loop {
-        tokio::select! {
-            handshake = handshakes.next() => {
-                let (Some(handshake), Some(listener)) = (handshake, listener.upgrade()) else { return };
-                listener.handshake(handshake);
+        let moves_away = loop {
+            let lame = async {
+                match &lame_duck {
+                    Some(lame_duck) => lame_duck.begun().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                handshake = handshakes.next() => {
+                    let (Some(handshake), Some(listener)) = (handshake, listener.upgrade()) else { return };
+                    listener.handshake(handshake);
+                }
+                _ = accepting.wait_for(|accepting| !accepting) => break false,
+                () = lame => break true,
             }
-            _ = accepting.wait_for(|accepting| !accepting) => break,
+        };
+        let Some((nats, base)) =
+            listener.upgrade().map(|listener| (listener.nats.clone(), listener.base.clone()))
+        else {
+            return;
+        };
+        // Those that NATS had given to this server already are accepted, also those on their way: nobody else will.
+        if let Err(error) = leave_queue_group(&nats, &base, &mut handshakes).await {
+            tracing::warn!(%error, "cannot leave the queue group");
+        }
+        while let (Some(handshake), Some(listener)) = (handshakes.next().await, listener.upgrade()) {
+            listener.handshake(handshake);
+        }
+        let (Some(listener), Some(lame_duck), true) = (listener.upgrade(), &lame_duck, moves_away) else {
+            return;
+        };
+        let moved = tokio::select! {
+            moved = move_away(&listener, &subject) => moved,
+            _ = accepting.wait_for(|accepting| !accepting) => return,
+        };
+        lame_duck.over();
+        match moved {
+            Ok(subscriber) => handshakes = subscriber,
+            Err(error) => {
+                tracing::error!(%error, "cannot serve after the NATS server has left");
+                return;
+            }
         }
     }
-    let Some((nats, base)) =
-        listener.upgrade().map(|listener| (listener.nats.clone(), listener.base.clone()))
-    else {
-        return;
+}
+
+/// Ends the sessions as a drain does, has the connection made anew, and listens there.
+async fn move_away(listener: &Listener, subject: &str) -> Result<Subscriber, BoxError> {
+    tracing::info!(subject, "the NATS server is about to leave; moving away");
+    let ended = async {
+        for session in listener.sessions() {
+            session.drain();
+        }
+        listener.all_ended().await;
+        // What was told to the clients is with NATS.
+        listener.publisher.idle().await;
+        round_trip(&listener.nats, format!("{}.left", listener.base)).await
     };
-    // Those that NATS had given to this server already are accepted, also those on their way: nobody else will.
-    if let Err(error) = leave_queue_group(&nats, &base, &mut handshakes).await {
-        tracing::warn!(%error, "cannot leave the queue group");
+    // Whatever is left then ends with the connection.
+    let _ = tokio::time::timeout(LAME_DUCK_TIMEOUT, ended).await;
+    let before = connects(&listener.nats);
+    listener.nats.force_reconnect().await?;
+    while connects(&listener.nats) == before {
+        tokio::time::sleep(CONNECTION_CHECK).await;
     }
-    while let (Some(handshake), Some(listener)) = (handshakes.next().await, listener.upgrade()) {
-        listener.handshake(handshake);
-    }
+    let handshakes = listener.nats.queue_subscribe(subject.to_owned(), QUEUE_GROUP.to_owned()).await?;
+    Ok(handshakes)
 }
 
 /// Leaves the queue group; `handshakes` then has those that came before, and ends.

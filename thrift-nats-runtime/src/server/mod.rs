@@ -1,5 +1,6 @@
 //! Serving a service: accepting sessions, running calls, and ending both without loss.
 
+mod lame_duck;
 mod listener;
 mod request;
 mod run;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use async_nats::Client as Nats;
 
+pub use self::lame_duck::LameDuck;
 pub use self::listener::RunningServer;
 pub(crate) use self::request::Contained;
 pub(crate) use self::request::Origin;
@@ -58,6 +60,7 @@ pub struct Server {
     nats: Nats,
     subject: String,
     options: Options,
+    lame_duck: Option<LameDuck>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +88,7 @@ impl Server {
             limits: Limits::DEFAULT,
             protocols: ProtocolSet::ALL,
         };
-        Self { nats, subject: subject.into(), options }
+        Self { nats, subject: subject.into(), options, lame_duck: None }
     }
 
     /// How long to wait for each heartbeat of a client, in whole milliseconds (1 at least, and no more than 292 years). A
@@ -147,6 +150,12 @@ impl Server {
         self
     }
 
+    /// Moves away when the NATS server of the connection goes into lame duck mode; see [`LameDuck`].
+    pub fn lame_duck(mut self, lame_duck: &LameDuck) -> Self {
+        self.lame_duck = Some(lame_duck.clone());
+        self
+    }
+
     /// Serves `service`; returns once it is listening: a handshake that is sent from then on is answered. That is, if the
     /// account may subscribe to the subject in the queue group `rpc`: where NATS denies it, only the event callback of
     /// the connection ([`async_nats::ConnectOptions::event_callback`]) is told, and no handshake ever comes.
@@ -157,6 +166,6 @@ impl Server {
         if let Err(reason) = check_service_subject(&self.subject) {
             return Err(Error::InvalidSubject { subject: self.subject, reason });
         }
-        RunningServer::start(self.nats, self.subject, self.options, Arc::new(service)).await
+        RunningServer::start(self, Arc::new(service)).await
     }
 }
