@@ -20,6 +20,8 @@ mod eventually;
 mod folders;
 mod go_peer;
 mod nats_server;
+#[cfg(feature = "oracle")]
+pub mod oracle;
 #[cfg(feature = "client")]
 pub mod proxy;
 

@@ -150,6 +150,14 @@ impl Proxy {
         *lock(&self.shared.target) = host_and_port(server);
     }
 
+    /// The same, if new connections go to `from` now.
+    pub fn retarget_from(&self, from: &str, to: &str) {
+        let mut target = lock(&self.shared.target);
+        if *target == host_and_port(from) {
+            *target = host_and_port(to);
+        }
+    }
+
     /// Has an operation arrive on every connection, now.
     pub fn inject(&self, direction: Direction, operation: &Operation) {
         for connection in &*lock(&self.shared.connections) {

@@ -54,6 +54,12 @@ enum Task {
         #[arg(long, default_value_t = FUZZ_SECONDS, value_name = "N")]
         seconds: u64,
     },
+    /// Make calls while servers, clients and NATS break, and tell whether anything happened that must not
+    Oracle {
+        /// For the oracle, such as `--calls 10000` or `--fault "rolling restart"`; it makes a million calls otherwise
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
     /// Measure, and print tables
     Bench {
         /// What to measure
@@ -87,6 +93,7 @@ fn main() -> ExitCode {
         Task::Setup => setup().map(drop),
         Task::Test { arguments } => test(arguments),
         Task::Demo { nats, arguments } => demo(nats, arguments),
+        Task::Oracle { arguments } => oracle(arguments),
         Task::Ci => ci(),
         Task::Fuzz { target, seconds } => fuzz::fuzz(target, Duration::from_secs(seconds)),
         Task::Bench { what: Bench::Idl } => bench::idl(),
@@ -183,6 +190,13 @@ fn demo(nats: Option<OsString>, arguments: Vec<OsString>) -> Result<(), Failed> 
     let server = NatsServer::start().map_err(|source| Failed::new("NATS server", &alone, source))?;
     println!("it listens at {} for this demo", server.url());
     run(server.url().into()).map_err(|failed| failed.alone(alone))
+}
+
+fn oracle(arguments: Vec<OsString>) -> Result<(), Failed> {
+    const ORACLE: [&str; 9] =
+        ["run", "-q", "--release", "-p", "thrift-nats-tests", "--bin", "oracle", "--", "drive"];
+    let server = find_nats_server()?;
+    Step::cargo("oracle", ORACLE).env("NATS_SERVER", server.path()).args(arguments).run()
 }
 
 fn ci() -> Result<(), Failed> {

@@ -1,0 +1,158 @@
+//! What a call is, by its number; and what breaks, in which order.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::api::oracle::Parcel;
+use crate::proxy::random::Random;
+
+/// How long a call may take.
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+/// How much later a call may end than its deadline before it counts as hanging: on a machine under load.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// The function that a call is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    Once,
+    Again,
+    Make,
+    Tell,
+}
+
+/// What the number of a call decides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) id: u64,
+    pub(super) function: Function,
+    pub(super) len: usize,
+    /// How long the handler takes.
+    pub(super) takes: Duration,
+}
+
+impl Plan {
+    pub(super) fn of(id: u64) -> Self {
+        let mut random = Random::new(id);
+        let function = match random.next() % 10 {
+            0..=5 => Function::Once,
+            6 | 7 => Function::Again,
+            8 => Function::Make,
+            _ => Function::Tell,
+        };
+        let len = match random.next() % 1000 {
+            0 => 1 << 20,
+            1..=9 => 100_000,
+            _ => random.next() % 200,
+        };
+        let takes = if random.next().is_multiple_of(50) { Duration::from_millis(5) } else { Duration::ZERO };
+        Self { id, function, len: len as usize, takes }
+    }
+
+    /// Whether it may be run more than once.
+    pub(super) fn may_be_run_again(self) -> bool {
+        self.function == Function::Again
+    }
+
+    pub(super) fn parcel(self) -> Parcel {
+        let mut random = Random::new(!self.id);
+        let mut payload = Vec::with_capacity(self.len + 8);
+        while payload.len() < self.len {
+            payload.extend_from_slice(&random.next().to_le_bytes());
+        }
+        payload.truncate(self.len);
+        let sum = sum(self.id, &payload);
+        Parcel { id: self.id.cast_signed(), payload: payload.into(), sum }
+    }
+
+    /// Whether this is what the call has to bring, or to give back.
+    pub(super) fn is_parcel(self, parcel: &Parcel) -> bool {
+        parcel.id == self.id.cast_signed()
+            && parcel.payload.len() == self.len
+            && parcel.sum == sum(self.id, &parcel.payload)
+            && *parcel == self.parcel()
+    }
+}
+
+/// FNV-1a over the number and the bytes.
+fn sum(id: u64, payload: &[u8]) -> i64 {
+    let bytes = id.to_le_bytes();
+    let hash = bytes.iter().chain(payload).fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    hash.cast_signed()
+}
+
+/// What breaks while a share of the calls is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// Servers are drained and replaced, one after the other: no call may fail.
+    RollingRestart,
+    /// A server's process is killed, and another one started.
+    ServerKilled,
+    /// A client's process is killed, and another one started.
+    ClientKilled,
+    /// One of a hundred messages in either direction is dropped.
+    ChunksDropped,
+    /// A client takes nothing in for a while.
+    SlowConsumer,
+    /// One of the three NATS servers is killed, and comes back a moment later.
+    NodeKilled,
+    /// All three NATS servers are killed and started again.
+    NatsRestarted,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::None,
+        Self::RollingRestart,
+        Self::ServerKilled,
+        Self::ClientKilled,
+        Self::ChunksDropped,
+        Self::SlowConsumer,
+        Self::NodeKilled,
+        Self::NatsRestarted,
+    ];
+
+    /// Whether every call has to be answered all the same.
+    pub(super) fn fails_no_call(self) -> bool {
+        matches!(self, Self::None | Self::RollingRestart)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "nothing breaks",
+            Self::RollingRestart => "rolling restart",
+            Self::ServerKilled => "servers killed",
+            Self::ClientKilled => "clients killed",
+            Self::ChunksDropped => "1% of chunks dropped",
+            Self::SlowConsumer => "slow consumer",
+            Self::NodeKilled => "NATS nodes killed",
+            Self::NatsRestarted => "NATS restarted",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parcel_is_told_from_any_other() {
+        for id in 0..200 {
+            let plan = Plan::of(id);
+            let parcel = plan.parcel();
+            assert!(plan.is_parcel(&parcel));
+            assert!(!Plan::of(id + 1).is_parcel(&parcel));
+            let mut bytes = parcel.payload.to_vec();
+            if let Some(byte) = bytes.last_mut() {
+                *byte ^= 1;
+                assert!(!plan.is_parcel(&Parcel { payload: bytes.into(), ..parcel }));
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A server's process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thrift_nats_runtime::{Context, Error, Server};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use super::api::oracle::{Garbled, Oracle, OracleAgainError, OracleOnceError, OracleServer, Parcel};
+use super::notes::Notes;
+use super::plan::Plan;
+use super::{BoxError, SUBJECT};
+
+/// How long a drain may take; what it waits for takes milliseconds.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What a server's process is told.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// The NATS servers that it may go to, the first one first.
+    pub urls: Vec<String>,
+    /// The file for its notes.
+    pub notes: PathBuf,
+}
+
+/// Serves until the standard input says `drain`, or ends.
+///
+/// # Errors
+/// If it cannot begin, or cannot end as it should.
+pub async fn serve(options: ServeOptions) -> Result<(), BoxError> {
+    let notes = Arc::new(Notes::open(&options.notes)?);
+    let nats = super::peer::connect(options.urls).await?;
+    // A client that was killed is to be gone within seconds.
+    let server = Server::new(nats, SUBJECT).heartbeat(Duration::from_secs(1));
+    let running = server.serve(OracleServer::new(Handler { notes })).await?;
+    println!("ready");
+    let mut line = String::new();
+    BufReader::new(tokio::io::stdin()).read_line(&mut line).await?;
+    // Without a line, whoever started it is gone.
+    if line.trim_end() == "drain" {
+        running.drain(DRAIN).await?
+    } else {
+        running.stop().await?
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Handler {
+    notes: Arc<Notes>,
+}
+
+impl Handler {
+    /// Notes the call before anything else, and takes as long as it is to.
+    async fn run(&self, id: i64) -> Result<Plan, Error> {
+        let plan = Plan::of(id.cast_unsigned());
+        self.notes.runs(plan.id).map_err(internal)?;
+        if !plan.takes.is_zero() {
+            tokio::time::sleep(plan.takes).await;
+        }
+        Ok(plan)
+    }
+
+    async fn checked(&self, parcel: Parcel) -> Result<Result<Parcel, Garbled>, Error> {
+        let plan = self.run(parcel.id).await?;
+        Ok(if plan.is_parcel(&parcel) { Ok(parcel) } else { Err(Garbled { id: parcel.id }) })
+    }
+}
+
+fn internal(error: std::io::Error) -> Error {
+    thrift_nats_runtime::ApplicationException::internal_error(error.to_string()).into()
+}
+
+impl Oracle for Handler {
+    async fn once(&self, _cx: &Context, parcel: Parcel) -> Result<Parcel, OracleOnceError> {
+        Ok(self.checked(parcel).await??)
+    }
+
+    async fn again(&self, _cx: &Context, parcel: Parcel) -> Result<Parcel, OracleAgainError> {
+        Ok(self.checked(parcel).await??)
+    }
+
+    async fn make(&self, _cx: &Context, id: i64, _len: i32) -> Result<Parcel, Error> {
+        Ok(self.run(id).await?.parcel())
+    }
+
+    async fn tell(&self, _cx: &Context, parcel: Parcel) -> Result<(), Error> {
+        self.run(parcel.id).await.map(drop)
+    }
+}

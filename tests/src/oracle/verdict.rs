@@ -1,0 +1,245 @@
+//! The notes of clients and servers beside each other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::notes::{Ended, Ending, lines, parse_ended};
+use super::plan::{Fault, Function, Plan};
+
+/// How many violations are shown.
+const SHOWN: usize = 20;
+
+/// What came of all calls.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What came of those that were made while this broke.
+    phases: Vec<(Fault, Phase)>,
+    /// What must not have happened.
+    violations: Vec<Violation>,
+}
+
+/// Something that must not happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The number of the call.
+    pub id: u64,
+    /// What broke at the time.
+    pub fault: Fault,
+    /// What happened.
+    pub what: String,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Phase {
+    /// How often each ending was.
+    endings: BTreeMap<String, u64>,
+    calls: u64,
+    answered: u64,
+    /// Calls that were run, and of whose client nothing more is known.
+    unheard: u64,
+    /// Idempotent calls that were run more than once.
+    run_again: u64,
+    longest: Duration,
+    /// How long the processes of the phase ran.
+    took: Duration,
+    /// How often NATS ended a connection that took nothing in.
+    slow_consumers: u64,
+}
+
+impl Report {
+    /// What must not have happened and has.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// How many calls have ended.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.phases.iter().map(|(_, phase)| phase.calls).sum()
+    }
+
+    /// How many of them were answered.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.phases.iter().map(|(_, phase)| phase.answered).sum()
+    }
+
+    /// Reads the notes of a phase.
+    pub(super) fn add(
+        &mut self,
+        fault: Fault,
+        folder: &Path,
+        took: Duration,
+        slow_consumers: u64,
+    ) -> io::Result<()> {
+        let mut runs: HashMap<u64, u32> = HashMap::new();
+        for line in lines(folder, "runs-")? {
+            *runs.entry(line.parse().map_err(io::Error::other)?).or_default() += 1;
+        }
+        let mut phase = Phase { took, slow_consumers, ..Phase::default() };
+        let mut seen = runs.clone();
+        for line in lines(folder, "ended-")? {
+            let ended = parse_ended(&line).ok_or_else(|| io::Error::other(format!("a note: {line}")))?;
+            seen.remove(&ended.id);
+            let runs = runs.get(&ended.id).copied().unwrap_or_default();
+            if let Some(what) = violation(fault, &ended, runs) {
+                self.violations.push(Violation { id: ended.id, fault, what });
+            }
+            phase.note(&ended);
+        }
+        // Those of a client that was killed before it could say what became of them.
+        phase.unheard = seen.len() as u64;
+        for (id, times) in runs.into_iter().filter(|(_, times)| *times > 1) {
+            if Plan::of(id).may_be_run_again() {
+                phase.run_again += 1;
+            } else {
+                let what = format!("{:?} was run {times} times", Plan::of(id).function);
+                self.violations.push(Violation { id, fault, what });
+            }
+        }
+        self.phases.push((fault, phase));
+        Ok(())
+    }
+}
+
+/// What is wrong with how a call ended, if anything is.
+fn violation(fault: Fault, ended: &Ended, runs: u32) -> Option<String> {
+    let function = Plan::of(ended.id).function;
+    let took = ended.took;
+    match &ended.ending {
+        // That it has gone is all that is known of a oneway call.
+        Ending::Answered if runs == 0 && function != Function::Tell => {
+            Some(format!("{function:?} was answered and never run"))
+        }
+        Ending::Answered => None,
+        Ending::NotRun(kind) if runs > 0 => {
+            Some(format!("{function:?} ended as not run, with {kind} after {took:?}, and was run"))
+        }
+        Ending::NotRun(kind) | Ending::Unknown(kind) if fault.fails_no_call() => {
+            Some(format!("{function:?} failed with {kind} after {took:?}"))
+        }
+        Ending::NotRun(_) | Ending::Unknown(_) => None,
+        Ending::Wrong(what) => Some(format!("{function:?}: {what}")),
+        Ending::Hung => Some(format!("{function:?} has not ended after {took:?}")),
+    }
+}
+
+impl Phase {
+    fn note(&mut self, ended: &Ended) {
+        self.calls += 1;
+        self.answered += u64::from(ended.ending == Ending::Answered);
+        self.longest = self.longest.max(ended.took);
+        let name = match &ended.ending {
+            Ending::Answered => return,
+            Ending::NotRun(kind) => format!("not run: {kind}"),
+            Ending::Unknown(kind) => format!("unknown: {kind}"),
+            Ending::Wrong(_) => "wrong".to_owned(),
+            Ending::Hung => "hung".to_owned(),
+        };
+        *self.endings.entry(name).or_default() += 1;
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:22} {:>9} {:>9} {:>8} {:>8} {:>9} {:>7} {:>9}",
+            "while", "calls", "answered", "failed", "unheard", "run again", "longest", "calls/s"
+        )?;
+        for (fault, phase) in &self.phases {
+            writeln!(
+                f,
+                "{fault:22} {:>9} {:>9} {:>8} {:>8} {:>9} {:>6.2}s {:>9.0}",
+                phase.calls,
+                phase.answered,
+                phase.calls - phase.answered,
+                phase.unheard,
+                phase.run_again,
+                phase.longest.as_secs_f64(),
+                phase.calls as f64 / phase.took.as_secs_f64()
+            )?;
+            if phase.slow_consumers > 0 {
+                writeln!(
+                    f,
+                    "{:24}{:>8} connections ended by NATS as slow consumers",
+                    "", phase.slow_consumers
+                )?;
+            }
+            for (ending, times) in &phase.endings {
+                writeln!(f, "{:24}{times:>8} {ending}", "")?;
+            }
+        }
+        writeln!(
+            f,
+            "{} calls, {} answered, {} violations",
+            self.calls(),
+            self.answered(),
+            self.violations.len()
+        )?;
+        for Violation { id, fault, what } in self.violations.iter().take(SHOWN) {
+            writeln!(f, "  call {id}, {fault}: {what}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::notes::Notes;
+    use super::*;
+
+    /// The numbers of calls of this function, one after the other.
+    fn ids(function: Function) -> impl Iterator<Item = u64> {
+        (0..).filter(move |id| Plan::of(*id).function == function)
+    }
+
+    /// What is said of these endings, with so many runs of each.
+    fn verdict(fault: Fault, function: Function, ending: Ending, runs: u32) -> Vec<Violation> {
+        let folder = tempfile::tempdir().unwrap();
+        let id = ids(function).next().unwrap();
+        let (ended, run) = (folder.path().join("ended-1"), folder.path().join("runs-1"));
+        Notes::open(&ended).unwrap().ended(&Ended { id, ending, took: Duration::ZERO }).unwrap();
+        let notes = Notes::open(&run).unwrap();
+        (0..runs).for_each(|_| notes.runs(id).unwrap());
+        let mut report = Report::default();
+        report.add(fault, folder.path(), Duration::from_secs(1), 0).unwrap();
+        assert_eq!(report.calls(), 1);
+        report.violations
+    }
+
+    #[test]
+    fn what_is_right_is_no_violation() {
+        let not_run = || Ending::NotRun("NoServer".into());
+        let unknown = || Ending::Unknown("SessionEnded".into());
+        assert_eq!(verdict(Fault::None, Function::Once, Ending::Answered, 1), []);
+        assert_eq!(verdict(Fault::ServerKilled, Function::Again, Ending::Answered, 2), []);
+        assert_eq!(verdict(Fault::ServerKilled, Function::Once, not_run(), 0), []);
+        assert_eq!(verdict(Fault::ServerKilled, Function::Once, unknown(), 0), []);
+        assert_eq!(verdict(Fault::ServerKilled, Function::Once, unknown(), 1), []);
+        assert_eq!(verdict(Fault::ServerKilled, Function::Tell, Ending::Answered, 0), []);
+    }
+
+    #[test]
+    fn what_must_not_happen_is_one() {
+        let not_run = || Ending::NotRun("NoServer".into());
+        for (fault, function, ending, runs) in [
+            (Fault::ServerKilled, Function::Once, Ending::Answered, 2),
+            (Fault::ServerKilled, Function::Tell, Ending::Answered, 2),
+            (Fault::ServerKilled, Function::Once, Ending::Answered, 0),
+            (Fault::ServerKilled, Function::Once, not_run(), 1),
+            (Fault::ServerKilled, Function::Again, not_run(), 1),
+            (Fault::ServerKilled, Function::Once, Ending::Hung, 1),
+            (Fault::ServerKilled, Function::Once, Ending::Wrong("sum".into()), 1),
+            (Fault::RollingRestart, Function::Once, not_run(), 0),
+            (Fault::RollingRestart, Function::Once, Ending::Unknown("x".into()), 1),
+        ] {
+            let violations = verdict(fault, function, ending.clone(), runs);
+            assert_eq!(violations.len(), 1, "{fault} {function:?} {ending:?} {runs}: {violations:?}");
+        }
+    }
+}
