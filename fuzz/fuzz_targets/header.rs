@@ -1,0 +1,51 @@
+//! Any bytes, as a frame of the header transport behind its length and magic number; and as headers that are written, and
+//! read again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use thrift_nats_runtime::internals::{Envelope, Messages, wrap};
+use thrift_nats_runtime::protocol::{DecodeError, Limits, Protocol};
+use thrift_nats_runtime::{Bytes, Transport};
+
+fuzz_target!(|input: &[u8]| {
+    // A compressed message may not become longer than this.
+    let limits = Limits::DEFAULT.with_message(1 << 16);
+    let mut frame = Vec::new();
+    let len = u32::try_from(input.len() + 2).expect("inputs are short");
+    frame.extend_from_slice(&len.to_be_bytes());
+    frame.extend_from_slice(&[0x0f, 0xff]);
+    frame.extend_from_slice(input);
+    if let Ok(Some((envelope, message))) = receive(frame, limits) {
+        assert_eq!(envelope.transport, Transport::Header);
+        assert!(message.len() <= 1 << 16, "{} bytes", message.len());
+        survives(&message, &envelope, limits);
+    }
+
+    // The words of the input, as names and values; they are told apart by the byte 255, which no text has.
+    let Some((choice, rest)) = input.split_first() else { return };
+    let words: Vec<_> =
+        rest.split(|byte| *byte == 0xff).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let headers: Vec<_> = words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+    let protocol = if choice & 1 == 0 { Protocol::Binary } else { Protocol::Compact };
+    let mut headers: Vec<_> = headers.into_iter().collect();
+    headers.sort();
+    headers.dedup_by(|a, b| a.0 == b.0);
+    let envelope = Envelope { protocol, transport: Transport::Header, zlib: choice & 2 != 0, headers };
+    survives(rest, &envelope, limits);
+});
+
+fn receive(frame: Vec<u8>, limits: Limits) -> Result<Option<(Envelope, Bytes)>, DecodeError> {
+    let mut received = None;
+    Messages::new(limits).receive(frame.into(), |envelope, message| {
+        assert!(received.is_none(), "one frame, one message");
+        received = Some((envelope, message));
+    })?;
+    Ok(received)
+}
+
+/// What is written is read as it was.
+fn survives(message: &[u8], envelope: &Envelope, limits: Limits) {
+    let Ok(frame) = wrap(message, envelope, 7, limits) else { return };
+    let (again, payload) = receive(frame, limits).expect("it was just written").expect("it is whole");
+    assert_eq!((&again, &payload[..]), (envelope, message));
+}
