@@ -82,7 +82,7 @@ pub(crate) fn check(
     let mut diagnostics = resolved.diagnostics;
     if let Some(program) = &resolved.program {
         // Names that meet in Rust are part of it.
-        Names::new(program, &mut diagnostics);
+        Names::new(program, options.keep_unknown_fields, &mut diagnostics);
     }
     Ok(Report::new(resolved.sources, diagnostics))
 }
@@ -96,7 +96,7 @@ pub(crate) fn emit<T>(
     let Resolved { sources, mut diagnostics, program } = resolve(roots, &options.include_paths);
     let mut code = None;
     if let Some(program) = &program {
-        let names = Names::new(program, &mut diagnostics);
+        let names = Names::new(program, options.keep_unknown_fields, &mut diagnostics);
         let shapes = Shapes::new(program, options);
         options.attributes.check(program, &mut diagnostics);
         let externs = Externs::new(program, &options.externs, &mut diagnostics);

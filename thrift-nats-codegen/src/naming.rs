@@ -72,7 +72,7 @@ impl Names {
     }
 
     /// Names everything; the warnings and errors are about names that meet.
-    pub(crate) fn new(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(program: &Program, keeps_unknown: bool, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let modules = modules(program);
         let mut items: Vec<ItemNames> = program.items.iter().map(|_| ItemNames::default()).collect();
         let mut by_module: BTreeMap<&ModulePath, Vec<ItemId>> = BTreeMap::new();
@@ -109,6 +109,9 @@ impl Names {
                 ItemKind::Struct { kind, fields } => {
                     let (case, reserved): (Case, &[&str]) = match kind {
                         StructKind::Union => (upper_camel, &["Unknown", "Self"]),
+                        StructKind::Struct | StructKind::Exception if keeps_unknown => {
+                            (snake, &["unknown_fields"])
+                        }
                         StructKind::Struct | StructKind::Exception => (snake, &[]),
                     };
                     let wanted = fields.iter().map(|field| Wanted::of(&field.name, &field.annotations, case));

@@ -26,6 +26,7 @@ use crate::html::Documentation;
 /// | [`type_attribute`](Self::type_attribute), [`field_attribute`](Self::field_attribute) | none |
 /// | [`serde`](Self::serde) | no |
 /// | [`extern_file`](Self::extern_file) | none: everything is generated |
+/// | [`keep_unknown_fields`](Self::keep_unknown_fields) | they are skipped |
 /// | [`comments`](Self::comments) | the IDL's comments become documentation |
 /// | [`deny_warnings`](Self::deny_warnings) | warnings are only shown |
 /// | [`threads`](Self::threads) | several, where there is much to do |
@@ -43,6 +44,7 @@ pub struct Options {
     pub(crate) attributes: Rules,
     pub(crate) serde: bool,
     pub(crate) externs: Vec<ExternFile>,
+    pub(crate) keep_unknown_fields: bool,
     pub(crate) comments: bool,
     pub(crate) deny_warnings: bool,
     pub(crate) threads: bool,
@@ -93,6 +95,7 @@ impl Default for Options {
             attributes: Rules::default(),
             serde: false,
             externs: Vec::new(),
+            keep_unknown_fields: false,
             comments: true,
             deny_warnings: false,
             threads: true,
@@ -188,6 +191,14 @@ impl Options {
             .map_err(|error| Error::message(format!("`{path}` is no path of a module: {error}")))?;
         self.externs.push(ExternFile { file: file.into(), path: path.to_owned() });
         Ok(self)
+    }
+
+    /// Whether structs, unions and exceptions keep the fields that they do not know, and those that come with another type
+    /// than their own, and write them back: in `unknown_fields`, and in the variant `Unknown` of unions. So a service
+    /// passes on what a newer peer has added.
+    pub const fn keep_unknown_fields(mut self, keep: bool) -> Self {
+        self.keep_unknown_fields = keep;
+        self
     }
 
     /// Whether the IDL's comments become documentation.

@@ -47,6 +47,26 @@ fn comments_can_be_left_out() {
 }
 
 #[test]
+fn unknown_fields_can_be_kept() {
+    let text = "struct A { 1: i32 a, 2: string unknownFields } union U { 1: i32 a } struct Empty {} const A ALL = {\"a\": 1, \"unknownFields\": \"\"}";
+    let kept = code(&Options::new().keep_unknown_fields(true), text);
+    for wanted in [
+        "pub unknown_fields: ::thrift_nats_runtime::protocol::UnknownFields",
+        "pub unknown_fields_: ::std::string::String",
+        "Unknown(::thrift_nats_runtime::protocol::UnknownFields)",
+        "field.keep(&mut value.unknown_fields)",
+        "self.unknown_fields.write(output)?",
+        "..::core::default::Default::default()",
+    ] {
+        assert!(kept.contains(wanted), "{wanted} in\n{kept}");
+    }
+    let skipped = code(&Options::new(), text);
+    assert!(
+        !skipped.contains("UnknownFields") && skipped.contains("pub unknown_fields: ::std::string::String")
+    );
+}
+
+#[test]
 fn the_runtime_can_have_another_path() {
     let code = code(&Options::new().runtime("crate::rt").unwrap(), IDL);
     assert!(code.contains("crate::rt::Client") && !code.contains("thrift_nats_runtime"));

@@ -29,6 +29,7 @@ use thrift_nats_codegen::{Containers, Error, Generated, Options, Strings};
 /// | `serde = true` | no |
 /// | `type_attribute("pattern", "#[…]")`, `field_attribute("pattern", "#[…]")` | none |
 /// | `extern_file("file", "::path")` | none: everything is generated |
+/// | `keep_unknown_fields = true` | fields that the IDL does not have are skipped |
 /// | `comments = false` | the IDL's comments become documentation |
 /// | `deny_warnings = true` | warnings are shown as uses of something deprecated |
 /// | `runtime = "::path"` | `::thrift_nats_runtime` |
@@ -119,6 +120,7 @@ impl Arguments {
                 let (file, path) = pair(input)?;
                 options.extern_file(file, &path).map_err(|error| syn::Error::new(name.span(), error))?
             }
+            "keep_unknown_fields" => options.keep_unknown_fields(switch()?),
             "comments" => options.comments(switch()?),
             "deny_warnings" => options.deny_warnings(switch()?),
             "runtime" => {
@@ -128,7 +130,7 @@ impl Arguments {
             }
             other => {
                 let known = "`include`, `client`, `server`, `containers`, `strings`, `serde`, `type_attribute`, \
-                             `field_attribute`, `extern_file`, `comments`, `deny_warnings`, `runtime`";
+                             `field_attribute`, `extern_file`, `keep_unknown_fields`, `comments`, `deny_warnings`, `runtime`";
                 let text = format!("unknown option `{other}`: there are {known}");
                 return Err(syn::Error::new(name.span(), text));
             }

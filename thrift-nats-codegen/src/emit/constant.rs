@@ -181,8 +181,9 @@ impl Emitter<'_> {
             return quote! { #(#made)* };
         }
         let made = made.map(|(name, value)| quote! { #name: #value });
-        let rest = (given.len() < fields.len()).then(|| quote! { ..::core::default::Default::default() });
-        if given.is_empty() && !fields.is_empty() {
+        let whole = given.len() == fields.len() && !self.options.keep_unknown_fields;
+        let rest = (!whole).then(|| quote! { ..::core::default::Default::default() });
+        if given.is_empty() && !whole {
             return quote! { <#path as ::core::default::Default>::default() };
         }
         quote! { #path { #(#made,)* #rest } }

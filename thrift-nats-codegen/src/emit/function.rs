@@ -53,6 +53,7 @@ impl Emitter<'_> {
             fields: members.collect(),
             at: service,
             position: Position::Plain,
+            keeps_unknown: false,
         };
         let name = &record.name;
         let declared = record.fields.iter().map(|member| {

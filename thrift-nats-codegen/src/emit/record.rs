@@ -19,6 +19,8 @@ pub(super) struct Record<'a> {
     pub(super) fields: Vec<Member<'a>>,
     pub(super) at: ItemId,
     pub(super) position: Position,
+    /// Whether it keeps the fields that it does not know.
+    pub(super) keeps_unknown: bool,
 }
 
 /// A field, with what was decided for it.
@@ -42,6 +44,7 @@ impl Emitter<'_> {
             fields: members.collect(),
             at: id,
             position: self.position_in(id),
+            keeps_unknown: self.options.keep_unknown_fields,
         };
         let doc = self.doc(item.doc.as_ref(), &format!("Struct `{}`.", item.name.text));
         let deprecated = self.deprecated(&item.annotations);
@@ -61,6 +64,15 @@ impl Emitter<'_> {
             let (name, ty) = (&member.name, self.field_type(&field.ty, member.shape, id, record.position));
             quote! { #doc #deprecated #serde #attributes pub #name: #ty }
         });
+        let unknown = record.keeps_unknown.then(|| {
+            let rt = &self.rt;
+            let serde = self.options.serde.then(|| quote! { #[serde(skip)] });
+            quote! {
+                #[doc = " Fields that the IDL does not have, to be written back."]
+                #serde
+                pub unknown_fields: #rt::protocol::UnknownFields,
+            }
+        });
         let default = self.record_default(&record);
         let value = self.record_value(&record);
         let declaration = quote! {
@@ -69,7 +81,7 @@ impl Emitter<'_> {
             #[derive(#(#derives),*)]
             #serde
             #attributes
-            pub struct #name { #(#declared),* }
+            pub struct #name { #(#declared,)* #unknown }
         };
         [Some(declaration), default, Some(value)].into_iter().flatten().collect()
     }
@@ -117,11 +129,15 @@ impl Emitter<'_> {
             let name = &member.name;
             quote! { #name: #value }
         });
+        let unknown = record.keeps_unknown.then(|| {
+            let rt = &self.rt;
+            quote! { unknown_fields: #rt::protocol::UnknownFields::default(), }
+        });
         Some(quote! {
             #[doc = " Fields have the defaults of the IDL, or are zero, empty or `None`."]
             impl ::core::default::Default for #name {
                 fn default() -> Self {
-                    Self { #(#values),* }
+                    Self { #(#values,)* #unknown }
                 }
             }
         })
@@ -215,6 +231,17 @@ impl Emitter<'_> {
         });
         let arms = record.fields.iter().map(|member| {
             let (name, id, text) = (&member.name, integer(member.field.id.into()), &member.field.name.text);
+            if record.keeps_unknown {
+                let unknown = quote! { &mut value.unknown_fields };
+                return if member.field.requiredness == Requiredness::Required {
+                    let seen = seen(member);
+                    quote! { #id => field.read_required_or_keep(#text, &mut value.#name, &mut #seen, #unknown) }
+                } else if member.shape.optional {
+                    quote! { #id => field.read_optional_or_keep(#text, &mut value.#name, #unknown) }
+                } else {
+                    quote! { #id => field.read_or_keep(#text, &mut value.#name, #unknown) }
+                };
+            }
             if member.field.requiredness == Requiredness::Required {
                 let seen = seen(member);
                 quote! { #id => field.read_required(#text, &mut value.#name, &mut #seen) }
@@ -224,7 +251,18 @@ impl Emitter<'_> {
                 quote! { #id => field.read(#text, &mut value.#name) }
             }
         });
-        let body = if record.fields.is_empty() {
+        let otherwise = if record.keeps_unknown {
+            quote! { field.keep(&mut value.unknown_fields) }
+        } else {
+            quote! { field.skip() }
+        };
+        let body = if record.fields.is_empty() && record.keeps_unknown {
+            quote! {
+                let mut value = Self::default();
+                input.read_struct(|field| field.keep(&mut value.unknown_fields))?;
+                Ok(value)
+            }
+        } else if record.fields.is_empty() {
             quote! {
                 input.skip(#rt::protocol::TType::Struct)?;
                 Ok(Self {})
@@ -235,13 +273,14 @@ impl Emitter<'_> {
                 #(#declared)*
                 input.read_struct(|field| match field.id {
                     #(#arms,)*
-                    _ => field.skip(),
+                    _ => #otherwise,
                 })?;
                 #(#missing)*
                 Ok(value)
             }
         };
-        self.struct_value_impl(name, &quote! { #(#writes)* }, &body)
+        let kept = record.keeps_unknown.then(|| quote! { self.unknown_fields.write(output)?; });
+        self.struct_value_impl(name, &quote! { #(#writes)* #kept }, &body)
     }
 
     /// How a type that is a struct on the wire is written and read.

@@ -45,40 +45,73 @@ impl Emitter<'_> {
             };
             Some(quote! { Self::#member(#value) })
         });
-        let default = default.unwrap_or_else(|| quote! { Self::Unknown(0) });
+        let keeps = self.options.keep_unknown_fields;
+        let default = default.unwrap_or_else(|| {
+            if keeps {
+                quote! { Self::Unknown(#rt::protocol::UnknownFields::default()) }
+            } else {
+                quote! { Self::Unknown(0) }
+            }
+        });
         let writes = members.iter().map(|(field, member)| {
             let id = integer(field.id.into());
             quote! { Self::#member(value) => output.field(#id, value)?, }
         });
         let reads = members.iter().map(|(field, member)| {
             let (id, text) = (integer(field.id.into()), &field.name.text);
-            quote! { #id => field.read_variant(#text, Self::#member, Self::Unknown)?, }
+            let read = if keeps {
+                quote! { read_variant_or_keep }
+            } else {
+                quote! { read_variant }
+            };
+            quote! { #id => field.#read(#text, Self::#member, Self::Unknown)?, }
         });
+        let otherwise = if keeps {
+            quote! { keep_variant }
+        } else {
+            quote! { skip_variant }
+        };
         let read = if fields.is_empty() {
-            quote! { field.skip_variant(Self::Unknown)? }
+            quote! { field.#otherwise(Self::Unknown)? }
         } else {
             quote! {
                 match field.id {
                     #(#reads)*
-                    _ => field.skip_variant(Self::Unknown)?,
+                    _ => field.#otherwise(Self::Unknown)?,
                 }
             }
+        };
+        let write_unknown = if keeps {
+            quote! { Self::Unknown(fields) => fields.write(output)?, }
+        } else {
+            quote! {
+                Self::Unknown(0) => {}
+                Self::Unknown(id) => {
+                    return Err(#rt::protocol::EncodeError::unknown_union_field(#written, *id));
+                }
+            }
+        };
+        // A union that holds nothing yet.
+        let (nothing, is_something) = if keeps {
+            (
+                quote! { Self::Unknown(#rt::protocol::UnknownFields::default()) },
+                quote! { !::core::matches!(&value, Self::Unknown(fields) if fields.is_empty()) },
+            )
+        } else {
+            (quote! { Self::Unknown(0) }, quote! { value != Self::Unknown(0) })
         };
         let value = self.struct_value_impl(
             &name,
             &quote! {
                 match self {
                     #(#writes)*
-                    Self::Unknown(0) => {}
-                    Self::Unknown(id) => {
-                        return Err(#rt::protocol::EncodeError::unknown_union_field(#written, *id));
-                    }
+                    #write_unknown
                 }
             },
             &quote! {
-                let mut value = Self::Unknown(0);
+                let mut value = #nothing;
                 input.read_struct(|field| {
-                    if value != Self::Unknown(0) {
+                    if #is_something {
                         return Err(#rt::protocol::DecodeError::second_union_field(#written, field.id));
                     }
                     value = #read;
@@ -87,6 +120,19 @@ impl Emitter<'_> {
                 Ok(value)
             },
         );
+        let unknown = if keeps {
+            let serde = self.options.serde.then(|| quote! { #[serde(skip)] });
+            quote! {
+                #[doc = " A field that the IDL does not have, to be written back; empty if no field is set."]
+                #serde
+                Unknown(#rt::protocol::UnknownFields),
+            }
+        } else {
+            quote! {
+                #[doc = " A field that the IDL does not have, by its id; 0 if no field is set. Its value is not kept."]
+                Unknown(i16),
+            }
+        };
         let declaration = quote! {
             #doc
             #deprecated
@@ -95,8 +141,7 @@ impl Emitter<'_> {
             #attributes
             pub enum #name {
                 #(#variants,)*
-                #[doc = " A field that the IDL does not have, by its id; 0 if no field is set. Its value is not kept."]
-                Unknown(i16),
+                #unknown
             }
         };
         let default = quote! {

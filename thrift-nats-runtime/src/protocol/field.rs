@@ -8,8 +8,8 @@ use super::{DecodeResult, FieldHeader, InputProtocol, TType, Value};
 pub struct Field<'a, I> {
     /// The id of the field.
     pub id: i16,
-    ttype: TType,
-    input: &'a mut I,
+    pub(super) ttype: TType,
+    pub(super) input: &'a mut I,
 }
 
 impl<'a, I: InputProtocol> Field<'a, I> {

@@ -20,6 +20,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod tree;
 mod ttype;
+mod unknown;
 mod utf8;
 mod value;
 
@@ -33,6 +34,7 @@ pub use self::json::{JsonReader, JsonWriter};
 pub use self::limits::Limits;
 pub use self::message::{MessageHeader, MessageType};
 pub use self::ttype::TType;
+pub use self::unknown::UnknownFields;
 pub use self::value::Value;
 pub use crate::format::Protocol;
 
@@ -209,6 +211,11 @@ pub trait InputProtocol: Sized {
     /// Reads a `binary`, as a slice of the message where the protocol allows it.
     fn binary(&mut self) -> Result<Bytes, DecodeError>;
 
+    /// Reads a `string` or `binary`, whichever it is: the bytes of the text, where the protocol writes them differently.
+    fn string_or_binary(&mut self) -> Result<Bytes, DecodeError> {
+        self.binary()
+    }
+
     /// Reads a `uuid`.
     fn uuid(&mut self) -> Result<Uuid, DecodeError>;
 
@@ -316,6 +323,11 @@ pub trait OutputProtocol: Sized {
 
     /// Writes a `binary`.
     fn binary(&mut self, value: &[u8]) -> Result<(), EncodeError>;
+
+    /// Writes a `string` or `binary`, whichever it is: as a text if it is one, where the protocol writes them differently.
+    fn string_or_binary(&mut self, value: &[u8]) -> Result<(), EncodeError> {
+        self.binary(value)
+    }
 
     /// Writes a `uuid`.
     fn uuid(&mut self, value: Uuid);

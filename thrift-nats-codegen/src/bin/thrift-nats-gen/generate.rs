@@ -49,6 +49,9 @@ pub(crate) struct Generate {
     /// The code of an included file is elsewhere, as in `shared.thrift=::other_crate::shared`
     #[arg(long = "extern", value_name = "FILE=PATH", value_parser = pair)]
     externs: Vec<(String, String)>,
+    /// Keep fields that the IDL does not have, and write them back
+    #[arg(long)]
+    keep_unknown_fields: bool,
     /// Leave the IDL's comments out
     #[arg(long)]
     no_comments: bool,
@@ -83,6 +86,7 @@ impl Generate {
         let mut options = Options::new()
             .client(!self.no_client)
             .server(!self.no_server)
+            .keep_unknown_fields(self.keep_unknown_fields)
             .comments(!self.no_comments)
             .deny_warnings(self.deny_warnings)
             .containers(match self.containers {

@@ -394,6 +394,10 @@ impl InputProtocol for JsonReader<'_> {
         })
     }
 
+    fn string_or_binary(&mut self) -> Result<Bytes, DecodeError> {
+        self.string().map(|text| Bytes::copy_from_slice(text.as_bytes()))
+    }
+
     fn binary(&mut self) -> Result<Bytes, DecodeError> {
         self.value()?;
         let (text, escaped) = self.quoted()?;

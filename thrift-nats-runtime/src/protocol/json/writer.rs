@@ -244,6 +244,13 @@ impl OutputProtocol for JsonWriter<'_> {
         Ok(())
     }
 
+    fn string_or_binary(&mut self, value: &[u8]) -> Result<(), EncodeError> {
+        match std::str::from_utf8(value) {
+            Ok(text) => self.string(text),
+            Err(_) => self.binary(value),
+        }
+    }
+
     fn uuid(&mut self, value: Uuid) {
         self.value();
         let mut buffer = Uuid::encode_buffer();

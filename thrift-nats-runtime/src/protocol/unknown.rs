@@ -1,0 +1,350 @@
+//! Fields that a type does not know, kept so that they are written back: what the generator's option
+//! `keep_unknown_fields` is made of.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::{
+    BinaryReader, BinaryWriter, DecodeError, DecodeErrorKind, DecodeResult, EncodeError, EncodeResult, Field,
+    InputProtocol, Limits, OutputProtocol, TType, Value,
+};
+
+/// Fields that came with a value, and that its type does not have, or has with another type. They are written back
+/// behind its own, in whatever protocol, in the order in which they came.
+///
+/// They are held as the binary protocol writes them, which takes no more than eight times the bytes that came. Two of these
+/// are equal if they hold the same fields, with the same values, in the same order.
+///
+/// A `string` and a `binary` are one type on the wire, and only JSON writes them differently. What came in JSON is kept as
+/// the text that stood there. What came in another protocol is text in JSON if it is UTF-8, and else Base64.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnknownFields {
+    /// Field after field, without what ends a struct.
+    fields: Vec<u8>,
+}
+
+/// What is kept was within limits when it was read, and whoever writes it has limits again.
+const NO_LIMITS: Limits = Limits {
+    message: usize::MAX,
+    string: usize::MAX,
+    container: usize::MAX,
+    name: usize::MAX,
+    header: usize::MAX,
+    depth: usize::MAX,
+};
+
+const KEPT: &str = "what was kept was written here, and can be read";
+
+impl UnknownFields {
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Drops them.
+    pub fn clear(&mut self) {
+        self.fields.clear();
+    }
+
+    /// The id of each, and its type on the wire.
+    pub fn ids(&self) -> Vec<(i16, TType)> {
+        let message = Bytes::copy_from_slice(&self.fields);
+        let mut input = BinaryReader::new(&message, NO_LIMITS);
+        let mut ids = Vec::new();
+        while !input.rest().is_empty() {
+            let Some(field) = input.field_begin().expect(KEPT) else { break };
+            input.skip(field.ttype).expect(KEPT);
+            ids.push((field.id, field.ttype));
+        }
+        ids
+    }
+
+    /// Writes them into the struct that is being written.
+    ///
+    /// # Errors
+    /// If they are longer or deeper than the limits of `output`.
+    pub fn write<O: OutputProtocol>(&self, output: &mut O) -> EncodeResult {
+        if self.fields.is_empty() {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&self.fields);
+        let mut input = BinaryReader::new(&message, NO_LIMITS);
+        while !input.rest().is_empty() {
+            let Some(field) = input.field_begin().expect(KEPT) else { break };
+            output.field_begin(field.ttype, field.id);
+            match copy(field.ttype, &mut input, output) {
+                Ok(()) => output.field_end(),
+                Err(Stopped::Writing(error)) => return Err(error),
+                Err(Stopped::Reading(error)) => unreachable!("{KEPT}: {error}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The ids: values have no form without a type.
+impl fmt::Debug for UnknownFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.ids().into_iter().map(|(id, ttype)| format!("{id}: {ttype}"))).finish()
+    }
+}
+
+/// For types that keep what they do not know.
+impl<I: InputProtocol> Field<'_, I> {
+    /// Keeps the field as it is.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn keep(self, into: &mut UnknownFields) -> DecodeResult<()> {
+        let start = into.fields.len();
+        let mut output = BinaryWriter::new(&mut into.fields, NO_LIMITS);
+        output.field_begin(self.ttype, self.id);
+        let copied = copy(self.ttype, self.input, &mut output);
+        copied.map_err(|stopped| {
+            into.fields.truncate(start);
+            match stopped {
+                Stopped::Reading(error) => error,
+                Stopped::Writing(EncodeError::TooLong { what, len, limit }) => {
+                    DecodeErrorKind::TooLong { what, len: len as u64, limit: limit as u64 }.into()
+                }
+                Stopped::Writing(EncodeError::TooDeep { limit }) => DecodeErrorKind::TooDeep { limit }.into(),
+                Stopped::Writing(EncodeError::UnknownUnionField { .. }) => {
+                    unreachable!("no union is written")
+                }
+            }
+        })
+    }
+
+    /// As [`read`](Self::read); a field of another type than `T` is kept.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    #[inline]
+    pub fn read_or_keep<T: Value>(
+        self,
+        name: &'static str,
+        into: &mut T,
+        unknown: &mut UnknownFields,
+    ) -> DecodeResult<()> {
+        if self.ttype == T::TTYPE { self.read(name, into) } else { self.keep(unknown) }
+    }
+
+    /// As [`read_optional`](Self::read_optional); a field of another type than `T` is kept.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    #[inline]
+    pub fn read_optional_or_keep<T: Value>(
+        self,
+        name: &'static str,
+        into: &mut Option<T>,
+        unknown: &mut UnknownFields,
+    ) -> DecodeResult<()> {
+        if self.ttype == T::TTYPE { self.read_optional(name, into) } else { self.keep(unknown) }
+    }
+
+    /// As [`read_required`](Self::read_required); a field of another type than `T` is kept.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    #[inline]
+    pub fn read_required_or_keep<T: Value>(
+        self,
+        name: &'static str,
+        into: &mut T,
+        seen: &mut bool,
+        unknown: &mut UnknownFields,
+    ) -> DecodeResult<()> {
+        if self.ttype == T::TTYPE { self.read_required(name, into, seen) } else { self.keep(unknown) }
+    }
+
+    /// As [`read_variant`](Self::read_variant); a field of another type than `T` is kept.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    #[inline]
+    pub fn read_variant_or_keep<T: Value, U>(
+        self,
+        name: &'static str,
+        make: impl FnOnce(T) -> U,
+        unknown: impl FnOnce(UnknownFields) -> U,
+    ) -> DecodeResult<U> {
+        if self.ttype != T::TTYPE {
+            return self.keep_variant(unknown);
+        }
+        T::read(self.input).map(make).map_err(|error| error.in_field(name))
+    }
+
+    /// Keeps the field of a union that it does not know.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn keep_variant<U>(self, unknown: impl FnOnce(UnknownFields) -> U) -> DecodeResult<U> {
+        let mut fields = UnknownFields::default();
+        self.keep(&mut fields)?;
+        Ok(unknown(fields))
+    }
+}
+
+/// Which side of a copy failed.
+enum Stopped {
+    Reading(DecodeError),
+    Writing(EncodeError),
+}
+
+impl From<DecodeError> for Stopped {
+    fn from(error: DecodeError) -> Self {
+        Self::Reading(error)
+    }
+}
+
+impl From<EncodeError> for Stopped {
+    fn from(error: EncodeError) -> Self {
+        Self::Writing(error)
+    }
+}
+
+/// Reads a value of any type, and writes it. The depth is bounded by the limits of the two.
+fn copy<I: InputProtocol, O: OutputProtocol>(
+    ttype: TType,
+    input: &mut I,
+    output: &mut O,
+) -> Result<(), Stopped> {
+    match ttype {
+        TType::Bool => output.bool(input.bool()?),
+        TType::I8 => output.i8(input.i8()?),
+        TType::I16 => output.i16(input.i16()?),
+        TType::I32 => output.i32(input.i32()?),
+        TType::I64 => output.i64(input.i64()?),
+        TType::Double => output.double(input.double()?),
+        TType::Uuid => output.uuid(input.uuid()?),
+        TType::String => output.string_or_binary(&input.string_or_binary()?)?,
+        TType::Struct => {
+            input.struct_begin()?;
+            output.struct_begin()?;
+            while let Some(field) = input.field_begin()? {
+                output.field_begin(field.ttype, field.id);
+                copy(field.ttype, input, output)?;
+                output.field_end();
+            }
+            input.struct_end();
+            output.struct_end();
+        }
+        TType::List => {
+            let list = input.list_begin()?;
+            output.list_begin(list.element, list.len)?;
+            (0..list.len).try_for_each(|_| copy(list.element, input, output))?;
+            input.list_end()?;
+            output.list_end();
+        }
+        TType::Set => {
+            let set = input.set_begin()?;
+            output.set_begin(set.element, set.len)?;
+            (0..set.len).try_for_each(|_| copy(set.element, input, output))?;
+            input.set_end()?;
+            output.set_end();
+        }
+        TType::Map => {
+            let map = input.map_begin()?;
+            output.map_begin(map.key, map.value, map.len)?;
+            for _ in 0..map.len {
+                copy(map.key, input, output)?;
+                copy(map.value, input, output)?;
+            }
+            input.map_end()?;
+            output.map_end();
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::tree::{Tree, any_protocol};
+    use crate::protocol::{Protocol, from_bytes, from_bytes_within, to_bytes, to_bytes_within};
+
+    /// A struct without fields of its own.
+    #[derive(Debug, PartialEq)]
+    struct Keeper(UnknownFields);
+
+    impl Value for Keeper {
+        const TTYPE: TType = TType::Struct;
+
+        fn write<O: OutputProtocol>(&self, output: &mut O) -> EncodeResult {
+            output.struct_begin()?;
+            self.0.write(output)?;
+            output.struct_end();
+            Ok(())
+        }
+
+        fn read<I: InputProtocol>(input: &mut I) -> DecodeResult<Self> {
+            let mut kept = UnknownFields::default();
+            input.read_struct(|field| field.keep(&mut kept))?;
+            Ok(Self(kept))
+        }
+    }
+
+    fn keeper(protocol: Protocol, bytes: Vec<u8>) -> Keeper {
+        from_bytes(protocol, bytes).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_struct_holds_is_written_back(tree in Tree::any_struct(), protocol in any_protocol()) {
+            let bytes = tree.bytes(protocol);
+            let kept = keeper(protocol, bytes.clone());
+            prop_assert!(kept.0.fields.len() <= 8 * bytes.len());
+            let wanted = tree.read_back(protocol).bytes(protocol);
+            prop_assert_eq!(&to_bytes(protocol, &kept).unwrap(), &wanted);
+        }
+
+        #[test]
+        fn what_came_in_binary_goes_on_in_compact_and_back(tree in Tree::any_struct()) {
+            let kept = keeper(Protocol::Binary, tree.bytes(Protocol::Binary));
+            let compact = to_bytes(Protocol::Compact, &kept).unwrap();
+            prop_assert_eq!(&compact, &tree.bytes(Protocol::Compact));
+            let back = to_bytes(Protocol::Binary, &keeper(Protocol::Compact, compact.to_vec())).unwrap();
+            prop_assert_eq!(back, tree.read_back(Protocol::Compact).bytes(Protocol::Binary));
+        }
+
+        #[test]
+        fn broken_bytes_are_an_error_and_nothing_else(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            protocol in any_protocol(),
+        ) {
+            if let Ok(kept) = from_bytes::<Keeper>(protocol, bytes) {
+                prop_assert!(to_bytes(Protocol::Binary, &kept).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_of_json_stays_text_and_what_is_none_becomes_base64() {
+        let json = br#"{"1":{"str":"a\"/"},"2":{"i32":5}}"#.to_vec();
+        let kept = keeper(Protocol::Json, json.clone());
+        assert_eq!(kept.0.ids(), [(1, TType::String), (2, TType::I32)]);
+        assert_eq!(format!("{:?}", kept.0), r#"["1: string", "2: i32"]"#);
+        assert_eq!(to_bytes(Protocol::Json, &kept).unwrap(), json);
+        let binary = to_bytes(Protocol::Binary, &kept).unwrap();
+        assert_eq!(to_bytes(Protocol::Json, &keeper(Protocol::Binary, binary.to_vec())).unwrap(), json);
+        let tree = Tree::Struct(vec![(1, Tree::String(vec![0xff, 0xfe]))]);
+        let kept = keeper(Protocol::Binary, tree.binary());
+        let text = to_bytes(Protocol::Json, &kept).unwrap();
+        assert_eq!(text, tree.bytes(Protocol::Json));
+    }
+
+    #[test]
+    fn what_is_deeper_than_a_limit_is_not_kept_and_not_written() {
+        let deep = (0..10).fold(Tree::Bool(true), |inner, _| Tree::List(inner.ttype(), vec![inner]));
+        let bytes = Bytes::from(Tree::Struct(vec![(1, deep)]).binary());
+        let shallow = Limits::DEFAULT.with_depth(8);
+        assert!(from_bytes_within::<Keeper>(Protocol::Binary, bytes.clone(), shallow).is_err());
+        let kept: Keeper = from_bytes(Protocol::Binary, bytes).unwrap();
+        let error = to_bytes_within(Protocol::Compact, &kept, shallow).unwrap_err();
+        assert_eq!(error, EncodeError::TooDeep { limit: 8 });
+    }
+}
