@@ -73,8 +73,8 @@ const FUZZ_SECONDS: u64 = 60;
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// The generator: by the length of a file, and beside Apache's compiler
-    Idl,
+    /// The generator: by the length of a file, beside Apache's compiler and pilota's parser, and what its output costs
+    Idl(BenchArguments),
     /// Encoding and decoding, beside the crates `pilota` and `thrift`
     Codec(BenchArguments),
     /// Calls
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
         Task::Oracle { arguments } => oracle(arguments),
         Task::Ci => ci(),
         Task::Fuzz { target, seconds } => fuzz::fuzz(target, Duration::from_secs(seconds)),
-        Task::Bench { what: Bench::Idl } => bench::idl(),
+        Task::Bench { what: Bench::Idl(BenchArguments { arguments }) } => bench::idl(arguments),
         Task::Bench { what: Bench::Codec(BenchArguments { arguments }) } => {
             bench::program("codec", arguments)
         }

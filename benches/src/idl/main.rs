@@ -1,0 +1,170 @@
+//! `bench idl`: how long the generator takes, beside Apache's compiler and pilota's parser, and what its output costs.
+//!
+//! `--generator PATH` names the program `thrift-nats-gen`; `cargo xtask bench idl` builds it and gives it. `--quick` leaves
+//! out what is compiled, which takes minutes.
+
+mod compile;
+mod files;
+
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use pilota_thrift_parser::{FileParser, FileSource};
+use thrift_nats_benches::paired::{Samples, nanoseconds, per_run, take_turns};
+use thrift_nats_benches::plot::Lines;
+use thrift_nats_benches::report::{Report, Table};
+use thrift_nats_codegen::Options;
+
+/// How long one thing is measured in one turn.
+const SLICE: Duration = Duration::from_millis(5);
+const TURNS: usize = 41;
+/// How often a program is started.
+const STARTS: usize = 61;
+const LENGTHS: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];
+const NO_APACHE: &str = "Apache's compiler `thrift` is not on the path, and left out. Debian and Ubuntu have it as \
+                         `thrift-compiler`, Homebrew as `thrift`.";
+const NO_CORPUS: &str = "The IDL corpus is not there, and with it `hive_metastore.thrift`: name its folder in the \
+                         variable THRIFT_IDL_CORPUS.";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = env::args().collect();
+    let at = arguments.iter().position(|argument| argument == "--generator");
+    let generator = at.and_then(|at| arguments.get(at + 1)).map(PathBuf::from);
+    let folder = files::folder()?;
+    let packages = ["thrift-nats-codegen", "pilota-thrift-parser", "pilota-build", "pilota", "thrift"];
+    let mut report = Report::from_args("idl", "From IDL to Rust", &packages);
+    if let Some(version) = apache_version() {
+        report.text(&format!("Apache's compiler is `{version}`."));
+    }
+    report.text(
+        "What is compared is measured in turn. Times are those of the shortest turn; a ratio is the median of those within \
+         a turn, with the smallest and the largest.",
+    );
+    let hive = files::hive();
+    lengths(&mut report, &folder)?;
+    parsers(&mut report, &folder, hive.as_deref())?;
+    match &hive {
+        None => report.text(NO_CORPUS),
+        Some(hive) => {
+            match &generator {
+                Some(generator) => processes(&mut report, generator, hive, &folder),
+                None => report.text("Programs are left out: no `--generator` is named."),
+            }
+            let outputs = compile::generate(hive, &folder)?;
+            compile::sizes(&mut report, hive, &outputs)?;
+            if !arguments.iter().any(|argument| argument == "--quick") {
+                compile::times(&mut report, &outputs, &folder)?;
+            }
+        }
+    }
+    report.finish()?;
+    Ok(())
+}
+
+fn apache_version() -> Option<String> {
+    let output = Command::new("thrift").arg("--version").output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The time of each line, for files of all lengths.
+fn lengths(report: &mut Report, folder: &Path) -> Result<(), Box<dyn Error>> {
+    report.heading("Time by the length of a file");
+    report.text("Files of structs, enums and services, in one process. A time that grows with the length alone is flat here.");
+    let mut table = Table::new(["lines", "parse", "per line", "check", "per line", "generate", "per line"]);
+    let names = ["parse", "check", "generate"];
+    let mut lines = names.map(|_| Vec::new());
+    for length in LENGTHS {
+        let (path, text) = files::synthetic(folder, length)?;
+        let options = Options::new();
+        let mut parse = per_run(SLICE, || thrift_parser::parse(&text));
+        let mut check = per_run(SLICE, || options.check([&path]));
+        let mut generate = per_run(SLICE, || options.generate([&path]).map(|generated| generated.code.len()));
+        let turns = if length > 10_000 { 5 } else { TURNS };
+        let samples = take_turns(turns, [&mut parse, &mut check, &mut generate]);
+        let count = text.lines().count() as f64;
+        let mut row = vec![text.lines().count().to_string()];
+        for (samples, points) in samples.iter().zip(&mut lines) {
+            row.extend([nanoseconds(samples.min()), nanoseconds(samples.min() / count)]);
+            points.push((count, samples.min() / count / 1e3));
+        }
+        table.row(row);
+    }
+    report.table(&table);
+    let mut plot = Lines::new("Time per line", "lines of the file", "µs per line").logarithmic_x();
+    names.into_iter().zip(lines).for_each(|(name, points)| plot.line(name, points));
+    report.plot("lengths", "time per line of parse, check and generate, by the length of the file", &plot);
+    Ok(())
+}
+
+/// Our parser and pilota's, on the same texts in memory.
+fn parsers(report: &mut Report, folder: &Path, hive: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    report.heading("Parsers");
+    report.text(
+        "From a text in memory to a syntax tree. Ours keeps every place and comment, pilota's does not.",
+    );
+    let mut table = Table::new(["file", "lines", "thrift-parser", "pilota-thrift-parser", "ratio"]);
+    let mut texts = Vec::new();
+    if let Some(hive) = hive {
+        texts.push(("hive_metastore".to_owned(), std::fs::read_to_string(hive)?));
+    }
+    texts.push((
+        "tutorial".to_owned(),
+        std::fs::read_to_string(files::workspace().join("idl/tutorial.thrift"))?,
+    ));
+    for length in [1_000, 10_000, 100_000] {
+        texts.push((format!("made of {length}"), files::synthetic(folder, length)?.1));
+    }
+    for (name, text) in texts {
+        let theirs = || FileParser::new(FileSource::new(&text)).parse();
+        if !thrift_parser::parse(&text).errors.is_empty() || theirs().is_err() {
+            report.text(&format!("`{name}` is refused by one of them."));
+            continue;
+        }
+        let mut ours = per_run(SLICE, || thrift_parser::parse(&text));
+        let mut theirs = per_run(SLICE, theirs);
+        let turns = if text.len() > 200_000 { 7 } else { TURNS };
+        let [ours, theirs] = take_turns(turns, [&mut ours, &mut theirs]);
+        let ratio = ours.over(&theirs).to_string();
+        let lines = text.lines().count().to_string();
+        table.row([name, lines, nanoseconds(ours.min()), nanoseconds(theirs.min()), ratio]);
+    }
+    report.table(&table);
+    Ok(())
+}
+
+/// Whole programs, from their start to their end.
+fn processes(report: &mut Report, generator: &Path, hive: &Path, folder: &Path) {
+    report.heading("The command beside Apache's compiler");
+    if apache_version().is_none() {
+        return report.text(NO_APACHE);
+    }
+    report.text("Whole processes on `hive_metastore.thrift` and what it includes.");
+    let ours =
+        |arguments: &[&str]| run(Command::new(generator).args(arguments).arg(hive).arg("--out").arg(folder));
+    let theirs =
+        |language: &str| run(Command::new("thrift").args(["--gen", language, "-o"]).arg(folder).arg(hive));
+    let mut check = || run(Command::new(generator).arg("check").arg(hive));
+    let (mut json, mut rs) = (|| theirs("json"), || theirs("rs"));
+    let mut generate = || ours(&["generate"]);
+    let [check, json, generate, rs] = take_turns(STARTS, [&mut check, &mut json, &mut generate, &mut rs]);
+    let mut table = Table::new(["", "thrift-nats-gen", "Apache", "ratio"]);
+    let mut row = |name: &str, ours: &Samples, theirs: &Samples| {
+        let ratio = ours.over(theirs).to_string();
+        table.row([name.to_owned(), nanoseconds(ours.min()), nanoseconds(theirs.min()), ratio]);
+    };
+    row("check / `--gen json`", &check, &json);
+    row("generate / `--gen rs`", &generate, &rs);
+    report.table(&table);
+}
+
+/// Nanoseconds of a program; what fails is not a number, and shows.
+fn run(command: &mut Command) -> f64 {
+    let start = Instant::now();
+    match command.stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(status) if status.success() => start.elapsed().as_secs_f64() * 1e9,
+        _ => f64::NAN,
+    }
+}
