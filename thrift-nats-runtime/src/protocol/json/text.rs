@@ -35,10 +35,21 @@ const ESCAPES: [u8; 256] = {
     escapes
 };
 
+/// From this length on, to look at many bytes at once is worth its start.
+const LONG: usize = 32;
+
 pub(super) fn write_string(buffer: &mut Vec<u8>, text: &str) {
     buffer.reserve(text.len() + 2);
     buffer.push(b'"');
     let mut rest = text.as_bytes();
+    // Most text has nothing to escape. Long text is looked at as a whole, not up to the first that has: that goes many bytes
+    // at a time.
+    let plain = |byte: &u8| (*byte >= 0x20) & (*byte != b'"') & (*byte != b'\\');
+    if rest.len() >= LONG && rest.iter().fold(true, |all, byte| all & plain(byte)) {
+        buffer.extend_from_slice(rest);
+        buffer.push(b'"');
+        return;
+    }
     while let Some(place) = rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0) {
         let (plain, from) = rest.split_at(place);
         buffer.extend_from_slice(plain);
@@ -75,7 +86,12 @@ pub(super) fn read_binary(text: &[u8]) -> Result<Vec<u8>, DecodeErrorKind> {
 /// `None` where it does not end.
 #[inline]
 pub(super) fn len(bytes: &[u8]) -> Option<(usize, bool)> {
-    let mut position = memchr::memchr2(b'"', b'\\', bytes)?;
+    // Ids, the names of types and many keys end within a few bytes: too soon to look at many at a time.
+    let few = &bytes[..bytes.len().min(8)];
+    let mut position = match few.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        Some(position) => position,
+        None => few.len() + memchr::memchr2(b'"', b'\\', &bytes[few.len()..])?,
+    };
     if bytes[position] == b'"' {
         return Some((position, false));
     }
