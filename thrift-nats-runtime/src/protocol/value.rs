@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ordered_float::OrderedFloat;
 use uuid::Uuid;
 
-use super::{DecodeError, DecodeErrorKind, EncodeError, InputProtocol, OutputProtocol, TType, Text};
+use super::{DecodeError, DecodeErrorKind, EncodeError, InputProtocol, OutputProtocol, TType};
 
 /// A type that has a form in Thrift. Generated types implement it.
 pub trait Value: Sized {
@@ -112,8 +112,8 @@ impl Value for faststr::FastStr {
         // What a `FastStr` keeps inline on every machine with 64 bits; elsewhere a few texts are copied.
         const INLINE: usize = 30;
         match input.shared_string(INLINE)? {
-            Text::Checked(text) => Ok(Self::new(text)),
-            Text::Unchecked(bytes) => {
+            super::Text::Checked(text) => Ok(Self::new(text)),
+            super::Text::Unchecked(bytes) => {
                 Self::from_bytes(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8.into())
             }
         }
