@@ -174,6 +174,33 @@ async fn a_call_above_a_sessions_limit_is_answered_so_and_other_sessions_have_th
     }
 }
 
+/// By hand, as an original client: its requests wait for the one before.
+#[tokio::test]
+async fn requests_of_an_original_client_above_the_queue_limit_end_its_session() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let server = Handler::default().serve(&nats, |server| server.queue_limit(1_000_000)).await;
+    let own = connection.new_inbox();
+    let mut inbox = connection.subscribe(own.clone()).await.unwrap();
+    connection.publish_with_reply("calculator", own, "".into()).await.unwrap();
+    let listen = soon(futures_util::StreamExt::next(&mut inbox)).await.unwrap().reply.unwrap();
+    // A `ping`, which waits, with an argument that it does not know.
+    let ping =
+        [&b"\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x07\x0b\0\x01\0\x01\x86\xa0"[..], &[b'x'; 100_000], b"\0"]
+            .concat();
+    for _ in 0..9 {
+        connection.publish(listen.clone(), ping.clone().into()).await.unwrap();
+    }
+    // Behind all of them.
+    let _other = connect(&connection).await;
+    assert_eq!(server.sessions(), 2, "they fit");
+    for _ in 0..3 {
+        connection.publish(listen.clone(), ping.clone().into()).await.unwrap();
+    }
+    let disconnect = soon(futures_util::StreamExt::next(&mut inbox)).await.unwrap();
+    assert_eq!(disconnect.reply.as_deref(), Some("DISCONNECT"));
+}
+
 // Deadlines, and calls that are given up.
 
 #[tokio::test]

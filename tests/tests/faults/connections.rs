@@ -104,6 +104,26 @@ async fn a_server_that_is_gone_is_noticed_by_the_calls_that_wait_for_it() {
     assert_eq!((reason, outcome), (CloseReason::PeerGone { chunk: None }, Outcome::Unknown));
 }
 
+/// Without heartbeats: only what is sent to it can tell.
+#[tokio::test]
+async fn a_client_that_is_gone_is_noticed_with_an_answer_to_it() {
+    let it = Setup::new().await;
+    let _calls: Vec<_> = (0..100).map(|id| it.slow(id)).collect();
+    it.handler.until_runs(99).await;
+    it.near.refuse(true);
+    it.near.cut();
+    // An answer that comes before NATS sees it is lost without a word.
+    for _ in 0..99 {
+        it.handler.go_on_with(1);
+        tokio::task::yield_now().await;
+        if it.server.sessions() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    eventually("its session is gone", || it.server.sessions() == 0).await;
+}
+
 fn is_503(headers: &bytes::Bytes) -> bool {
     headers.starts_with(b"NATS/1.0 503")
 }

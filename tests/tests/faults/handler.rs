@@ -47,7 +47,12 @@ impl Handler {
 
     /// Lets all work that waits end.
     pub(crate) fn go_on(&self) {
-        self.go_on.add_permits(1000);
+        self.go_on_with(1000);
+    }
+
+    /// Lets so much of the work that waits end.
+    pub(crate) fn go_on_with(&self, calls: usize) {
+        self.go_on.add_permits(calls);
     }
 }
 

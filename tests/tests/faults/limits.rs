@@ -177,3 +177,30 @@ async fn what_cannot_be_sent_fills_the_queue_to_its_limit_and_no_further() {
     println!("{answered} MiB waited when the queue was full");
     assert_eq!(it.handler.runs(1), answered, "what was refused was not sent");
 }
+
+#[tokio::test]
+async fn answers_that_cannot_be_sent_end_their_session_at_its_limit() {
+    let it = Setup::new().await;
+    let nats = crate::handler::nats(&it.far.url()).await;
+    let server = thrift_nats_runtime::Server::new(nats, "limited").queue_limit(1 << 20);
+    let service = thrift_nats_examples::tutorial::CalculatorServer::new(it.handler.clone());
+    let server = server.serve(service).await.unwrap();
+    let nats = crate::handler::nats(&it.nats.url()).await;
+    let calculator = CalculatorClient::connect(&nats, "limited").await.unwrap();
+    it.far.stall(Direction::ToServer);
+    // What the library and the pipes hold comes first.
+    let calls: Vec<_> =
+        (0..100).map(|_| tokio::spawn(calculator.get_struct(600_000).timeout(NEVER).into_future())).collect();
+    eventually("the session has ended", || server.sessions() == 0).await;
+    it.far.go_on(Direction::ToServer);
+    let overflow = Some(thrift_nats_runtime::PeerReason::QueueOverflow);
+    for call in calls {
+        match tokio::time::timeout(BOUND, call).await.unwrap().unwrap() {
+            Ok(answer) => assert_eq!(answer.value.len(), 600_000),
+            Err(Error::SessionEnded { reason: CloseReason::Disconnected { reason, .. }, .. }) => {
+                assert_eq!(reason, overflow);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
