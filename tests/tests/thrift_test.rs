@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use thrift_nats_runtime::server::Services;
 use thrift_nats_runtime::{
     ApplicationException, ApplicationExceptionKind, Client, Context, Error, Protocol, Server, Transport, Uuid,
 };
@@ -16,13 +17,15 @@ use tokio::sync::{Notify, mpsc};
 mod api {}
 
 use api::thrift_test::{
-    Insanity, Numberz, ThriftTest, ThriftTestClient, ThriftTestServer, ThriftTestTestExceptionError,
-    ThriftTestTestMultiExceptionError, UserId, Xception, Xception2, Xtruct, Xtruct2,
+    Insanity, Numberz, SecondService, SecondServiceClient, SecondServiceServer, ThriftTest, ThriftTestClient,
+    ThriftTestServer, ThriftTestTestExceptionError, ThriftTestTestMultiExceptionError, UserId, Xception,
+    Xception2, Xtruct, Xtruct2,
 };
 
 /// How long a thing may take that should happen at once.
 const BOUND: Duration = Duration::from_secs(10);
 
+#[derive(Clone)]
 struct Handler {
     /// Lets `testOneway` end.
     wake: &'static Notify,
@@ -165,6 +168,12 @@ impl ThriftTest for Handler {
         self.wake.notified().await;
         self.ended.send(seconds_to_sleep).unwrap();
         Ok(())
+    }
+}
+
+impl SecondService for Handler {
+    async fn secondtest_string(&self, _: &Context, thing: String) -> Result<String, Error> {
+        Ok(format!("testString(\"{thing}\")"))
     }
 }
 
@@ -321,6 +330,19 @@ fn formats() -> impl Iterator<Item = (Protocol, Transport)> {
     all.filter(|format| *format != (Protocol::Json, Transport::Header))
 }
 
+/// Calls every function of a client.
+async fn call_all(client: &ThriftTestClient, wake: &Notify, oneway: &mut mpsc::UnboundedReceiver<i32>) {
+    base_types(client).await;
+    structs_and_containers(client).await;
+    exceptions(client).await;
+    // It returns while the handler waits.
+    client.test_oneway(3).await.unwrap();
+    client.test_void().await.unwrap();
+    oneway.try_recv().unwrap_err();
+    wake.notify_one();
+    assert_eq!(tokio::time::timeout(BOUND, oneway.recv()).await.unwrap(), Some(3));
+}
+
 #[tokio::test]
 async fn every_function_does_in_every_protocol_and_transport_what_apache_asserts() {
     let server = NatsServer::start().unwrap();
@@ -335,20 +357,36 @@ async fn every_function_does_in_every_protocol_and_transport_what_apache_asserts
         println!("{protocol} over {transport}");
         let client = Client::builder(&nats, "thrift-test").protocol(protocol).transport(transport);
         let client = ThriftTestClient::new(client.connect().await.unwrap());
-        base_types(&client).await;
-        structs_and_containers(&client).await;
-        exceptions(&client).await;
-
-        // It returns while the handler waits.
-        client.test_oneway(3).await.unwrap();
-        client.test_void().await.unwrap();
-        oneway.try_recv().unwrap_err();
-        wake.notify_one();
-        assert_eq!(tokio::time::timeout(BOUND, oneway.recv()).await.unwrap(), Some(3));
+        call_all(&client, wake, &mut oneway).await;
         client.close().await.unwrap();
         count += 1;
     }
     assert_eq!(count, 8);
+    running.drain(BOUND).await.unwrap();
+}
+
+#[tokio::test]
+async fn multiplexed_services_do_in_every_protocol_and_transport_what_apache_asserts() {
+    let server = NatsServer::start().unwrap();
+    let (handler, wake, mut oneway) = handler();
+    let services = Services::new()
+        .with(ThriftTestServer::new(handler.clone()))
+        .with(SecondServiceServer::new(handler.clone()))
+        .with_default(ThriftTestServer::new(handler));
+    let running = Server::new(server.client().await.unwrap(), "thrift-test").serve(services).await.unwrap();
+    let nats = server.client().await.unwrap();
+    for (protocol, transport) in formats() {
+        println!("{protocol} over {transport}");
+        let client = Client::builder(&nats, "thrift-test").protocol(protocol).transport(transport);
+        let client = client.connect().await.unwrap();
+        let second = SecondServiceClient::new(client.for_service("SecondService"));
+        call_all(&ThriftTestClient::new(client.for_service("ThriftTest")), wake, &mut oneway).await;
+        assert_eq!(second.secondtest_string("foo".into()).await.unwrap(), "testString(\"foo\")");
+        // One that knows nothing of several has the default one.
+        let plain = ThriftTestClient::new(client);
+        assert_eq!(plain.test_string("bar".into()).await.unwrap(), "bar");
+        plain.close().await.unwrap();
+    }
     running.drain(BOUND).await.unwrap();
 }
 
