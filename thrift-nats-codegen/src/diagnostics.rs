@@ -1,9 +1,10 @@
 //! Errors and warnings, and the text a person reads: place, line, caret, the other place, and the fix.
 
 use std::fmt::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use crate::sources::{Place, Source, SourceId, Sources};
 
@@ -222,8 +223,10 @@ impl fmt::Display for Finding<'_> {
     }
 }
 
-/// Notes that are further away than this are shown in an excerpt of their own.
-const SAME_EXCERPT: usize = 200;
+/// Notes that are further away than this are shown in an excerpt of their own: in lines, and in bytes.
+const SAME_EXCERPT: (usize, usize) = (200, 10_000);
+/// How much of a long line is looked at before and behind what is marked, in bytes. Some files are one line.
+const AROUND: usize = 500;
 
 fn render(sources: &Sources, diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
@@ -234,7 +237,11 @@ fn render(sources: &Sources, diagnostic: &Diagnostic, renderer: &Renderer) -> St
         .primary_title(diagnostic.message.as_str())
         .elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new());
     for excerpt in excerpts(sources, diagnostic) {
-        group = group.element(excerpt.snippet(sources));
+        let (origin, snippet) = excerpt.snippet(sources);
+        if let Some(origin) = origin {
+            group = group.element(origin);
+        }
+        group = group.element(snippet);
     }
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(help.as_str()));
@@ -247,6 +254,8 @@ struct Excerpt<'a> {
     source: SourceId,
     first_line: usize,
     last_line: usize,
+    /// From the first mark to the last.
+    range: Range<usize>,
     marks: Vec<(AnnotationKind, Place, &'a str)>,
 }
 
@@ -257,20 +266,24 @@ fn excerpts<'a>(sources: &Sources, diagnostic: &'a Diagnostic) -> Vec<Excerpt<'a
     for mark in primary.into_iter().chain(notes) {
         let source = sources.get(mark.1.source);
         let (first, last) = (source.line(mark.1.span.start), source.line(mark.1.span.end));
+        let range = mark.1.span.range();
         let near = excerpts.iter_mut().find(|excerpt| {
-            excerpt.source == mark.1.source
-                && first.abs_diff(excerpt.last_line).min(last.abs_diff(excerpt.first_line)) < SAME_EXCERPT
+            let lines = first.abs_diff(excerpt.last_line).min(last.abs_diff(excerpt.first_line));
+            let bytes = range.start.abs_diff(excerpt.range.end).min(range.end.abs_diff(excerpt.range.start));
+            excerpt.source == mark.1.source && lines < SAME_EXCERPT.0 && bytes < SAME_EXCERPT.1
         });
         match near {
             Some(excerpt) => {
                 excerpt.first_line = excerpt.first_line.min(first);
                 excerpt.last_line = excerpt.last_line.max(last);
+                excerpt.range = excerpt.range.start.min(range.start)..excerpt.range.end.max(range.end);
                 excerpt.marks.push(mark);
             }
             None => excerpts.push(Excerpt {
                 source: mark.1.source,
                 first_line: first,
                 last_line: last,
+                range,
                 marks: vec![mark],
             }),
         }
@@ -279,18 +292,36 @@ fn excerpts<'a>(sources: &Sources, diagnostic: &'a Diagnostic) -> Vec<Excerpt<'a
 }
 
 impl<'a> Excerpt<'a> {
-    /// Only these lines are given to the renderer: it would go through the whole file for every error otherwise.
-    fn snippet(&self, sources: &'a Sources) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    /// Only these lines are given to the renderer, and no more of them than it can show: it would go through the whole file
+    /// for every error otherwise. Where a line is cut, it cannot tell the column, which is said apart.
+    fn snippet(
+        &self,
+        sources: &'a Sources,
+    ) -> (Option<Origin<'a>>, Snippet<'a, annotate_snippets::Annotation<'a>>) {
         let source: &Source = sources.get(self.source);
-        let (from, to) = (source.line_start(self.first_line), source.line_start(self.last_line + 1));
-        let mut snippet = Snippet::source(&source.text[from..to])
-            .line_start(self.first_line + 1)
-            .path(source.path.display().to_string());
+        let (first, end) = (source.line_start(self.first_line), source.line_start(self.last_line + 1));
+        let (mut from, mut to) =
+            (first.max(self.range.start.saturating_sub(AROUND)), end.min(self.range.end + AROUND));
+        while !source.text.is_char_boundary(from) {
+            from -= 1;
+        }
+        while !source.text.is_char_boundary(to) {
+            to += 1;
+        }
+        let mut snippet = Snippet::source(&source.text[from..to]).line_start(self.first_line + 1);
+        let path = source.path.display().to_string();
+        let origin = if from == first {
+            snippet = snippet.path(path);
+            None
+        } else {
+            let (line, column) = source.position(self.marks[0].1.span.start);
+            Some(Origin::path(path).line(line).char_column(column))
+        };
         for (kind, place, label) in &self.marks {
             let range = place.span.range();
             snippet = snippet.annotation(kind.span(range.start - from..range.end - from).label(*label));
         }
-        snippet
+        (origin, snippet)
     }
 }
 

@@ -324,6 +324,8 @@ impl Room {
     fn name(&mut self, wanted: &[Wanted], diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
         let mut names = vec![String::new(); wanted.len()];
         let mut owners: HashMap<&str, Place> = HashMap::new();
+        // The last name that was given for one: all shorter ones are taken, and are not tried again.
+        let mut given: HashMap<&str, String> = HashMap::new();
         let rank = |index: &usize| match &wanted[*index] {
             Wanted { chosen: Some(_), .. } => 0,
             Wanted { exact: true, .. } => 1,
@@ -334,6 +336,8 @@ impl Room {
         for index in order {
             let want = &wanted[index];
             let owner = owners.get(want.converted.as_str());
+            let last = given.get(want.converted.as_str()).unwrap_or(&want.converted);
+            let name = free(last.clone(), &self.taken);
             if let Some(place) = want.chosen {
                 let usable = usable(&want.converted);
                 if !usable || owner.is_some() || self.taken.contains(&want.converted) {
@@ -346,7 +350,6 @@ impl Room {
                     });
                 }
             } else if let Some(owner) = owner {
-                let name = free(want.converted.clone(), &self.taken);
                 diagnostics.push(
                     Diagnostic::warning(want.place, format!("becomes `{name}` in Rust"))
                         .label(format!("`{}` is taken", want.converted))
@@ -354,8 +357,8 @@ impl Room {
                         .help("choose a name with `(rust.name = \"…\")`"),
                 );
             }
-            let name = free(want.converted.clone(), &self.taken);
             self.taken.insert(name.clone());
+            given.insert(&want.converted, name.clone());
             owners.entry(&want.converted).or_insert(want.place);
             names[index] = name;
         }

@@ -59,3 +59,21 @@ fn every_kind_of_mistake_is_shown_as_it_was_read_by_a_person() {
     }
     assert!(mistakes > 40, "{mistakes}");
 }
+
+/// Some files are one line. No time is measured: what is shown whole for each error does not end within a test.
+#[test]
+fn a_long_line_is_shown_in_part() {
+    let fields: String = (1..5_000).map(|id| format!(" {id}: Size{id} f{id};")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("line.thrift");
+    fs::write(&file, format!("/* é */ struct A {{{fields} 1: i32 again }}")).unwrap();
+    let report = Options::new().check([&file]).unwrap();
+    assert_eq!(report.len(), 5_000);
+    let text = report.render(false);
+    let first = text.split("\n\n").next().unwrap();
+    assert!(first.contains("line.thrift:1:23\n") && first.contains("1: Size1 f1; 2: Size2"), "{first}");
+    let last = text.rsplit("\n\n").find(|said| said.contains("id 1 is used twice")).unwrap();
+    let column = report.iter().last().unwrap().location().unwrap().column;
+    assert!(column > 80_000 && last.contains(&format!("line.thrift:1:{column}\n")), "{last}");
+    assert!(last.lines().all(|line| line.len() < 300), "{last}");
+}

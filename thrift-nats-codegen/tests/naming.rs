@@ -79,3 +79,14 @@ fn a_few_typedefs_cannot_stand_for_millions_of_types() {
         "where it becomes too large, and not for each that is made of it: {error}"
     );
 }
+
+/// No time is measured: what tries every name for each name does not end within a test.
+#[test]
+fn thousands_of_names_may_become_one() {
+    let fields: String = (0..3_000)
+        .map(|n| format!("{}: i32 {}a{}b\n", n + 1, "_".repeat(n % 60), "_".repeat(1 + n / 60)))
+        .collect();
+    let generated = generate(&format!("struct A {{ {fields} }}")).unwrap();
+    // The first sixty are in the case of Rust already.
+    assert_eq!(generated.warnings.len(), 3_000 - 60);
+}
