@@ -32,7 +32,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -220,7 +220,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         }
         let target = lock(&shared.target).clone();
         // A server that is not there refuses: so does the proxy.
-        let Ok(server) = TcpStream::connect(target).await else { continue };
+        let Ok(server) = reach(&target).await else { continue };
         shared.accepted.fetch_add(1, Ordering::SeqCst);
         let (to_server, for_server) = mpsc::unbounded_channel();
         let (to_client, for_client) = mpsc::unbounded_channel();
@@ -230,6 +230,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         connections.retain(|connection| !connection.ended.is_finished());
         connections.push(Connection { to_server, to_client, ended });
     }
+}
+
+/// Connects to the server, with a small buffer for what it sends: one that is not read from is to notice it soon.
+async fn reach(target: &str) -> io::Result<TcpStream> {
+    let address = tokio::net::lookup_host(target).await?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_recv_buffer_size(64 * 1024)?;
+    socket.connect(address).await
 }
 
 /// Carries a connection until either direction ends; then both sides are closed.

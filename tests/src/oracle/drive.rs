@@ -9,7 +9,7 @@ use tokio::task::block_in_place;
 
 use super::BoxError;
 use super::peer::Peer;
-use super::plan::Fault;
+use super::plan::{Fault, HEAVY};
 use super::verdict::Report;
 use crate::cluster::Cluster;
 use crate::nats_server::NatsServer;
@@ -49,9 +49,14 @@ pub struct DriveOptions {
 pub async fn drive(options: DriveOptions) -> Result<Report, BoxError> {
     let mut report = Report::default();
     let share = options.calls.div_ceil(options.faults.len().max(1) as u64);
+    let mut left = options.calls;
     for (number, fault) in options.faults.iter().enumerate() {
+        // The last one gets what the others have left.
+        let last = number + 1 == options.faults.len();
+        let (calls, heavy) = fault.calls(if last { left } else { share });
+        left = left.saturating_sub(calls);
         let folder = tempfile::Builder::new().prefix("oracle-").tempdir()?;
-        let mut phase = Phase::start(&options, number as u64, share, &folder).await?;
+        let mut phase = Phase::start(&options, number as u64, calls, heavy, &folder).await?;
         let begun = Instant::now();
         phase.run(*fault).await?;
         let took = begun.elapsed();
@@ -92,10 +97,11 @@ impl<'a> Phase<'a> {
         options: &'a DriveOptions,
         number: u64,
         calls: u64,
+        heavy: bool,
         folder: &'a TempDir,
     ) -> Result<Self, BoxError> {
         let settings =
-            NatsServer::builder().config("write_deadline: \"500ms\"").config("max_pending: 8000000");
+            NatsServer::builder().config("write_deadline: \"200ms\"").config("max_pending: 1100000");
         let cluster = block_in_place(|| Cluster::start_with(&settings))?;
         let mut proxies = Vec::new();
         for client in 0..CLIENTS {
@@ -109,7 +115,7 @@ impl<'a> Phase<'a> {
             proxies,
             servers: Vec::new(),
             clients: Vec::new(),
-            next_id: number << 40,
+            next_id: (number << 40) | if heavy { HEAVY } else { 0 },
             processes: 0,
             round: 0,
         };

@@ -11,6 +11,9 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 /// How much later a call may end than its deadline before it counts as hanging: on a machine under load.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
+/// In the number of a call: its payload is long, half of the time.
+pub(super) const HEAVY: u64 = 1 << 39;
+
 /// The function that a call is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
@@ -40,6 +43,7 @@ impl Plan {
             _ => Function::Tell,
         };
         let len = match random.next() % 1000 {
+            0..500 if id & HEAVY != 0 => 300_000,
             0 => 1 << 20,
             1..=9 => 100_000,
             _ => random.next() % 200,
@@ -115,6 +119,21 @@ impl Fault {
         Self::NodeKilled,
         Self::NatsRestarted,
     ];
+
+    /// How many calls are made while this breaks, of a share of so many; and whether they are heavy.
+    pub(super) fn calls(self, share: u64) -> (u64, bool) {
+        match self {
+            // What a client does not take in has to fill all that lies between here and there.
+            Self::SlowConsumer => (share.div_ceil(20), true),
+            Self::None
+            | Self::RollingRestart
+            | Self::ServerKilled
+            | Self::ClientKilled
+            | Self::ChunksDropped
+            | Self::NodeKilled
+            | Self::NatsRestarted => (share, false),
+        }
+    }
 
     /// Whether every call has to be answered all the same.
     pub(super) fn fails_no_call(self) -> bool {
