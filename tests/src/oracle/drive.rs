@@ -100,8 +100,11 @@ impl<'a> Phase<'a> {
         heavy: bool,
         folder: &'a TempDir,
     ) -> Result<Self, BoxError> {
-        let settings =
-            NatsServer::builder().config("write_deadline: \"200ms\"").config("max_pending: 1100000");
+        // Those of a slow consumer are to be few: the others are not to be taken for one.
+        let pending = if heavy { 4_000_000 } else { 64_000_000 };
+        let settings = NatsServer::builder()
+            .config("write_deadline: \"500ms\"")
+            .config(format_args!("max_pending: {pending}"));
         let cluster = block_in_place(|| Cluster::start_with(&settings))?;
         let mut proxies = Vec::new();
         for client in 0..CLIENTS {

@@ -34,6 +34,21 @@ async fn an_idempotent_call_outlives_the_cut() {
 }
 
 #[tokio::test]
+async fn a_call_that_may_have_been_run_is_never_said_not_to_have_been() {
+    let it = Setup::new().await;
+    let work = Work { num1: 1, num2: 1, op: Operation::MULTIPLY, comment: None };
+    let call = it.calculator.calculate(1, work).timeout(NEVER).idempotent();
+    let call = tokio::spawn(call.into_future());
+    it.handler.until_runs(1).await;
+    // It moves, since it may; and where it goes there is nobody to run it.
+    it.far.refuse(true);
+    it.far.cut();
+    it.near.cut();
+    let (_, outcome) = ended(soon(call).await);
+    assert_eq!((outcome, it.handler.runs(1)), (Outcome::Unknown, 1));
+}
+
+#[tokio::test]
 async fn a_call_is_made_while_there_is_no_connection_and_is_never_run_twice() {
     let it = Setup::new().await;
     assert_eq!(soon(it.quick(1)).await, Ok(2));

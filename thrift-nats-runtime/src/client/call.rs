@@ -225,6 +225,20 @@ impl<T: Success, E: MethodError> Call<T, E> {
     }
 }
 
+/// The error of a call that may have been run on an earlier session, which ended for this reason: what the last attempt
+/// says of itself is not the whole of it.
+fn whole(error: Error, earlier: CloseReason) -> Error {
+    let outcome = Outcome::Unknown;
+    match error {
+        Error::SessionEnded { reason, .. } => Error::SessionEnded { reason, outcome },
+        Error::DeadlineExceeded { method, timeout, .. } => {
+            Error::DeadlineExceeded { method, timeout, outcome }
+        }
+        error if error.outcome() == Outcome::NotRun => Error::SessionEnded { reason: earlier, outcome },
+        error => error,
+    }
+}
+
 impl<T, E> Call<T, E> {
     /// Makes the call; `None` for a oneway one that has gone.
     async fn answer(&self) -> Result<Option<Message>, Error> {
@@ -276,6 +290,24 @@ impl<T, E> Call<T, E> {
         body: &Bytes,
         deadline: Option<Instant>,
     ) -> Result<Option<Message>, Error> {
+        let mut perhaps_run = None;
+        let answer = self.attempts(remote, name, body, deadline, &mut perhaps_run).await;
+        match (answer, perhaps_run) {
+            (Err(error), Some(reason)) => Err(whole(error, reason)),
+            (answer, _) => answer,
+        }
+    }
+
+    /// Sends the call until it is answered or can be sent no more. `perhaps_run` is why the last session ended on which it
+    /// may have been run before it moved.
+    async fn attempts(
+        &self,
+        remote: &Arc<Remote>,
+        name: &str,
+        body: &Bytes,
+        deadline: Option<Instant>,
+        perhaps_run: &mut Option<CloseReason>,
+    ) -> Result<Option<Message>, Error> {
         let mut moves_left = MOVES;
         loop {
             let session = match remote.current()? {
@@ -303,6 +335,9 @@ impl<T, E> Call<T, E> {
                     }
                     moves_left -= 1;
                     tracing::debug!(method = self.method, %reason, "call moves to another session");
+                    if outcome == Outcome::Unknown {
+                        *perhaps_run = Some(reason);
+                    }
                 }
                 Err(Failure::Expired(outcome)) => return Err(self.expired(outcome)),
                 Err(Failure::Headers(reason)) => return Err(Error::HeadersNotCarried { reason }),
