@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
-use thrift_nats_runtime::protocol::{DecodeErrorKind, EncodeError, Limits};
+use thrift_nats_runtime::protocol::{DecodeErrorKind, EncodeErrorKind, Limits};
 use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
 use thrift_nats_runtime::{
     ApplicationExceptionKind, Call, Client, CloseReason, Error, Outcome, PeerReason, RunningServer, Server,
@@ -119,7 +119,7 @@ async fn a_request_above_the_clients_limit_is_refused_before_it_goes() {
     // The header, the name, the field and its length, and the end.
     let around = 12 + 3 + 3 + 4 + 1;
     assert_eq!(len(&client, 1000 - around).await, Ok(1000 - around as i32));
-    let error = EncodeError::TooLong { what: "message", len: 1001, limit: 1000 };
+    let error = EncodeErrorKind::TooLong { what: "message", len: 1001, limit: 1000 }.into();
     assert_eq!(len(&client, 1001 - around).await, Err(Error::Encode(error)));
     assert_eq!(texts.runs(), 1);
 }

@@ -8,8 +8,8 @@ use crate::arguments::{Arguments, Parameters};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 use crate::format::{Protocol, WireFormat};
 use crate::protocol::{
-    DecodeError, EncodeError, FieldHeader, InputProtocol, Limits, MessageHeader, MessageType, OutputProtocol,
-    Value, with_reader, with_writer,
+    DecodeError, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits, MessageHeader,
+    MessageType, OutputProtocol, Value, with_reader, with_writer,
 };
 use crate::transport::{Frame, Headers, begin_frame, end_frame};
 
@@ -166,7 +166,8 @@ pub(crate) fn encode_arguments(
     limits: Limits,
 ) -> Result<Bytes, EncodeError> {
     let mut buffer = Vec::with_capacity(64);
-    with_writer!(protocol, &mut buffer, limits, |writer| arguments.write(&mut writer)?);
+    with_writer!(protocol, &mut buffer, limits, |writer| arguments.write(&mut writer))
+        .map_err(|error| error.in_root("arguments"))?;
     check_size(protocol, name, buffer.len(), limits)?;
     Ok(buffer.into())
 }
@@ -199,7 +200,7 @@ const fn header_len(protocol: Protocol) -> usize {
 fn check_size(protocol: Protocol, name: usize, body: usize, limits: Limits) -> Result<(), EncodeError> {
     let len = header_len(protocol) + name + body;
     if len > limits.message {
-        return Err(EncodeError::TooLong { what: "message", len, limit: limits.message });
+        return Err(EncodeErrorKind::TooLong { what: "message", len, limit: limits.message }.into());
     }
     Ok(())
 }
@@ -345,7 +346,7 @@ mod tests {
         let len = envelope.seal(&body, Limits::DEFAULT).unwrap().len();
         let limited = |limit| encode_arguments(protocol, 3, &arguments, Limits::DEFAULT.with_message(limit));
         assert_eq!(limited(len), Ok(body));
-        let error = EncodeError::TooLong { what: "message", len, limit: len - 1 };
+        let error = EncodeErrorKind::TooLong { what: "message", len, limit: len - 1 }.into();
         assert_eq!(limited(len - 1), Err(error));
     }
 }

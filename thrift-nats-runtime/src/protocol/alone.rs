@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    DecodeError, EncodeError, InputProtocol, Limits, Protocol, TType, Value, with_reader, with_writer,
+    DecodeError, EncodeError, EncodeErrorKind, InputProtocol, Limits, Protocol, TType, Value, with_reader,
+    with_writer,
 };
 
 /// The bytes of a value.
@@ -34,9 +35,15 @@ pub fn to_bytes_within<T: Value>(
     limits: Limits,
 ) -> Result<Bytes, EncodeError> {
     let mut buffer = Vec::with_capacity(256);
-    with_writer!(protocol, &mut buffer, limits, |writer| value.write(&mut writer)?);
+    with_writer!(protocol, &mut buffer, limits, |writer| value.write(&mut writer)).map_err(|error| {
+        match T::TTYPE {
+            TType::Struct => error.in_root(name_of::<T>()),
+            _ => error,
+        }
+    })?;
     if buffer.len() > limits.message {
-        return Err(EncodeError::TooLong { what: "message", len: buffer.len(), limit: limits.message });
+        let (what, len, limit) = ("message", buffer.len(), limits.message);
+        return Err(EncodeErrorKind::TooLong { what, len, limit }.into());
     }
     Ok(buffer.into())
 }

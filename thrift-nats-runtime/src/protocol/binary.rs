@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::utf8::utf8;
 use super::{
-    DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader,
-    MessageHeader, MessageType, OutputProtocol, TType, Text,
+    DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits,
+    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text,
 };
 
 /// The version in front of a strict message: `80 01`.
@@ -41,7 +41,7 @@ impl<'a> BinaryWriter<'a> {
     #[inline]
     fn enter(&mut self) -> Result<(), EncodeError> {
         if self.depth == self.limits.depth {
-            return Err(EncodeError::TooDeep { limit: self.limits.depth });
+            return Err(EncodeErrorKind::TooDeep { limit: self.limits.depth }.into());
         }
         self.depth += 1;
         Ok(())
@@ -77,7 +77,7 @@ fn length(what: &'static str, len: usize, limit: usize) -> Result<i32, EncodeErr
 #[cold]
 #[inline(never)]
 fn too_long(what: &'static str, len: usize, limit: usize) -> EncodeError {
-    EncodeError::TooLong { what, len, limit: limit.min(i32::MAX as usize) }
+    EncodeErrorKind::TooLong { what, len, limit: limit.min(i32::MAX as usize) }.into()
 }
 
 impl OutputProtocol for BinaryWriter<'_> {

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::utf8::utf8;
 use super::{
-    DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader,
-    MessageHeader, MessageType, OutputProtocol, TType, Text,
+    DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits,
+    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text,
 };
 
 /// The first byte of a message.
@@ -138,7 +138,7 @@ impl<'a> CompactWriter<'a> {
     #[inline]
     fn enter(&mut self) -> Result<(), EncodeError> {
         if self.depth == self.limits.depth {
-            return Err(EncodeError::TooDeep { limit: self.limits.depth });
+            return Err(EncodeErrorKind::TooDeep { limit: self.limits.depth }.into());
         }
         self.depth += 1;
         Ok(())
@@ -202,7 +202,7 @@ impl<'a> CompactWriter<'a> {
 fn length(what: &'static str, len: usize, limit: usize) -> Result<u64, EncodeError> {
     match i32::try_from(len) {
         Ok(_) if len <= limit => Ok(len as u64),
-        _ => Err(EncodeError::TooLong { what, len, limit: limit.min(i32::MAX as usize) }),
+        _ => Err(EncodeErrorKind::TooLong { what, len, limit: limit.min(i32::MAX as usize) }.into()),
     }
 }
 

@@ -5,10 +5,17 @@ use std::fmt;
 use super::TType;
 use crate::format::{Protocol, Transport};
 
-/// A value that cannot be written.
+/// A value that cannot be written, with the path to the place: `Order.3[7].2: …`. Who writes knows fields by their ids.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EncodeError {
+    // Boxed, as in `DecodeError`: a result without an error is in a register.
+    inner: Box<Inner<EncodeErrorKind>>,
+}
+
+/// What is wrong with a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum EncodeError {
+pub enum EncodeErrorKind {
     /// Structs and containers nest deeper than the limit.
     #[error("value nests deeper than {limit} levels")]
     TooDeep {
@@ -37,32 +44,114 @@ pub enum EncodeError {
 
 impl EncodeError {
     /// The error of a union that holds a field it does not know.
-    pub const fn unknown_union_field(union: &'static str, id: i16) -> Self {
-        Self::UnknownUnionField { union, id }
+    #[cold]
+    pub fn unknown_union_field(union: &'static str, id: i16) -> Self {
+        EncodeErrorKind::UnknownUnionField { union, id }.into()
+    }
+
+    /// What is wrong.
+    pub fn kind(&self) -> &EncodeErrorKind {
+        &self.inner.kind
+    }
+
+    /// The steps to the place, from the outside in.
+    pub fn path(&self) -> impl Iterator<Item = PathSegment> + '_ {
+        self.inner.path()
+    }
+
+    /// The same error, inside the outermost type `name`.
+    #[cold]
+    #[must_use]
+    pub fn in_root(mut self, name: &'static str) -> Self {
+        self.inner.path.push(PathSegment::Root(name));
+        self
+    }
+
+    /// The same error, inside the field `id`.
+    #[cold]
+    #[must_use]
+    pub fn in_id(mut self, id: i16) -> Self {
+        self.inner.path.push(PathSegment::Id(id));
+        self
+    }
+
+    /// The same error, inside the element or entry number `index`.
+    #[cold]
+    #[must_use]
+    pub fn in_element(mut self, index: usize) -> Self {
+        self.inner.path.push(PathSegment::Index(index));
+        self
     }
 }
+
+impl From<EncodeErrorKind> for EncodeError {
+    #[cold]
+    fn from(kind: EncodeErrorKind) -> Self {
+        Self { inner: Box::new(Inner { kind, path: Vec::new() }) }
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl fmt::Debug for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncodeError({self})")
+    }
+}
+
+impl std::error::Error for EncodeError {}
 
 /// Bytes that are not what was expected, with the path to the place: `Order.items[3].price: …`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecodeError {
     // Boxed: a `Result` of a small value stays small, and the path costs nothing until it is needed.
-    inner: Box<Inner>,
+    inner: Box<Inner<DecodeErrorKind>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Inner {
-    kind: DecodeErrorKind,
+struct Inner<K> {
+    kind: K,
     /// From the inside out.
     path: Vec<PathSegment>,
 }
 
-/// A step of the path to the place of a [`DecodeError`].
+impl<K> Inner<K> {
+    fn path(&self) -> impl Iterator<Item = PathSegment> + '_ {
+        self.path.iter().rev().copied()
+    }
+}
+
+impl<K: fmt::Display> fmt::Display for Inner<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, segment) in self.path().enumerate() {
+            match segment {
+                PathSegment::Index(index) => write!(f, "[{index}]")?,
+                PathSegment::Root(name) | PathSegment::Field(name) if position == 0 => f.write_str(name)?,
+                PathSegment::Root(name) | PathSegment::Field(name) => write!(f, ".{name}")?,
+                PathSegment::Id(id) if position == 0 => id.fmt(f)?,
+                PathSegment::Id(id) => write!(f, ".{id}")?,
+            }
+        }
+        if !self.path.is_empty() {
+            f.write_str(": ")?;
+        }
+        self.kind.fmt(f)
+    }
+}
+
+/// A step of the path to the place of a [`DecodeError`] or [`EncodeError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathSegment {
     /// The outermost type.
     Root(&'static str),
     /// A field of a struct.
     Field(&'static str),
+    /// A field of a struct, by its id.
+    Id(i16),
     /// An element of a list or set, or an entry of a map, by its position on the wire.
     Index(usize),
 }
@@ -242,7 +331,7 @@ impl DecodeError {
 
     /// The steps to the place, from the outside in.
     pub fn path(&self) -> impl Iterator<Item = PathSegment> + '_ {
-        self.inner.path.iter().rev().copied()
+        self.inner.path()
     }
 
     /// The same error, inside the outermost type `name`.
@@ -281,17 +370,7 @@ impl From<DecodeErrorKind> for DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, segment) in self.path().enumerate() {
-            match segment {
-                PathSegment::Index(index) => write!(f, "[{index}]")?,
-                PathSegment::Root(name) | PathSegment::Field(name) if position == 0 => f.write_str(name)?,
-                PathSegment::Root(name) | PathSegment::Field(name) => write!(f, ".{name}")?,
-            }
-        }
-        if !self.inner.path.is_empty() {
-            f.write_str(": ")?;
-        }
-        self.inner.kind.fmt(f)
+        self.inner.fmt(f)
     }
 }
 
@@ -315,5 +394,19 @@ mod tests {
             .in_field("items")
             .in_root("Order");
         assert_eq!(error.to_string(), "Order.items[3].name: string is not UTF-8");
+    }
+
+    #[test]
+    fn an_encode_error_shows_the_path_to_its_place() {
+        let value: Vec<Vec<String>> = vec![vec![], vec!["a".into(), "longer".into()]];
+        let mut bytes = Vec::new();
+        let limits = crate::protocol::Limits::DEFAULT.with_string(3);
+        let mut writer = crate::protocol::BinaryWriter::new(&mut bytes, limits);
+        let error = crate::protocol::Value::write_field(&value, &mut writer, 7).expect_err("it is too long");
+        assert_eq!(error.to_string(), "7[1][1]: string of 6 is longer than the limit of 3");
+        let error = error.in_id(2).in_root("Order");
+        assert_eq!(error.to_string(), "Order.2.7[1][1]: string of 6 is longer than the limit of 3");
+        assert_eq!(error.path().last(), Some(PathSegment::Index(1)));
+        assert_eq!(size_of::<Result<(), EncodeError>>(), size_of::<usize>());
     }
 }

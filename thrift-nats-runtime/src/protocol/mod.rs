@@ -28,7 +28,7 @@ pub use self::alone::{from_bytes, from_bytes_within, to_bytes, to_bytes_within};
 pub(crate) use self::binary::fixed_size;
 pub use self::binary::{BinaryReader, BinaryWriter};
 pub use self::compact::{CompactReader, CompactWriter};
-pub use self::error::{DecodeError, DecodeErrorKind, EncodeError, PathSegment};
+pub use self::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, PathSegment};
 pub use self::field::Field;
 pub use self::json::{JsonReader, JsonWriter};
 pub use self::limits::Limits;

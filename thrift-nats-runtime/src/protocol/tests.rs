@@ -127,7 +127,7 @@ fn every_limit_holds() {
                 }
                 Some(what) => {
                     assert_eq!(read, Err(DecodeErrorKind::TooLong { what, len: 4, limit: 3 }.into()));
-                    assert_eq!(written, Err(EncodeError::TooLong { what, len: 4, limit: 3 }));
+                    assert_eq!(written, Err(EncodeErrorKind::TooLong { what, len: 4, limit: 3 }.into()));
                     if what != "binary" {
                         assert!(skip(protocol, &bytes, tree.ttype(), limits).is_err(), "{protocol} {what}");
                     }

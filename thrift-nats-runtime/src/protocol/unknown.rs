@@ -6,8 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::{
-    BinaryReader, BinaryWriter, DecodeError, DecodeErrorKind, DecodeResult, EncodeError, EncodeResult, Field,
-    InputProtocol, Limits, OutputProtocol, TType, Value,
+    BinaryReader, BinaryWriter, DecodeError, DecodeErrorKind, DecodeResult, EncodeError, EncodeErrorKind,
+    EncodeResult, Field, InputProtocol, Limits, OutputProtocol, TType, Value,
 };
 
 /// Fields that came with a value, and that its type does not have, or has with another type. They are written back
@@ -105,13 +105,13 @@ impl<I: InputProtocol> Field<'_, I> {
             into.fields.truncate(start);
             match stopped {
                 Stopped::Reading(error) => error,
-                Stopped::Writing(EncodeError::TooLong { what, len, limit }) => {
-                    DecodeErrorKind::TooLong { what, len: len as u64, limit: limit as u64 }.into()
-                }
-                Stopped::Writing(EncodeError::TooDeep { limit }) => DecodeErrorKind::TooDeep { limit }.into(),
-                Stopped::Writing(EncodeError::UnknownUnionField { .. }) => {
-                    unreachable!("no union is written")
-                }
+                Stopped::Writing(error) => match *error.kind() {
+                    EncodeErrorKind::TooLong { what, len, limit } => {
+                        DecodeErrorKind::TooLong { what, len: len as u64, limit: limit as u64 }.into()
+                    }
+                    EncodeErrorKind::TooDeep { limit } => DecodeErrorKind::TooDeep { limit }.into(),
+                    EncodeErrorKind::UnknownUnionField { .. } => unreachable!("no union is written"),
+                },
             }
         })
     }
@@ -345,6 +345,6 @@ mod tests {
         assert!(from_bytes_within::<Keeper>(Protocol::Binary, bytes.clone(), shallow).is_err());
         let kept: Keeper = from_bytes(Protocol::Binary, bytes).unwrap();
         let error = to_bytes_within(Protocol::Compact, &kept, shallow).unwrap_err();
-        assert_eq!(error, EncodeError::TooDeep { limit: 8 });
+        assert_eq!(*error.kind(), EncodeErrorKind::TooDeep { limit: 8 });
     }
 }

@@ -33,7 +33,7 @@ pub trait Value: Sized {
     #[inline]
     fn write_field<O: OutputProtocol>(&self, output: &mut O, id: i16) -> Result<(), EncodeError> {
         output.field_begin(Self::TTYPE, id);
-        self.write(output)?;
+        self.write(output).map_err(|error| error.in_id(id))?;
         output.field_end();
         Ok(())
     }
@@ -175,8 +175,8 @@ impl<T: Value> Value for Vec<T> {
     #[inline]
     fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
         output.list_begin(T::TTYPE, self.len())?;
-        for element in self {
-            element.write(output)?;
+        for (index, element) in self.iter().enumerate() {
+            element.write(output).map_err(|error| error.in_element(index))?;
         }
         output.list_end();
         Ok(())
@@ -203,8 +203,8 @@ macro_rules! set {
             #[inline]
             fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
                 output.set_begin(T::TTYPE, self.len())?;
-                for element in self {
-                    element.write(output)?;
+                for (index, element) in self.iter().enumerate() {
+                    element.write(output).map_err(|error| error.in_element(index))?;
                 }
                 output.set_end();
                 Ok(())
@@ -240,9 +240,9 @@ macro_rules! map {
             #[inline]
             fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
                 output.map_begin(K::TTYPE, V::TTYPE, self.len())?;
-                for (key, value) in self {
-                    key.write(output)?;
-                    value.write(output)?;
+                for (index, (key, value)) in self.iter().enumerate() {
+                    key.write(output).map_err(|error| error.in_element(index))?;
+                    value.write(output).map_err(|error| error.in_element(index))?;
                 }
                 output.map_end();
                 Ok(())

@@ -25,7 +25,7 @@ use flate2::write::ZlibEncoder;
 use super::detect::HEADER_MAGIC;
 use super::{Frame, Headers};
 use crate::format::{Protocol, Transport, WireFormat};
-use crate::protocol::{DecodeError, DecodeErrorKind, EncodeError, Limits};
+use crate::protocol::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Limits};
 
 /// The block of information that is names and values.
 const KEY_VALUE: u32 = 1;
@@ -97,7 +97,7 @@ fn length(len: usize, limits: Limits) -> Result<u32, EncodeError> {
     // Four less: the last word may be padding.
     let limit = limits.header.min(MAX_HEADERS - 4);
     if len > limit {
-        return Err(EncodeError::TooLong { what: "headers", len, limit });
+        return Err(EncodeErrorKind::TooLong { what: "headers", len, limit }.into());
     }
     Ok(len as u32)
 }

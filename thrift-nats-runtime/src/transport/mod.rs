@@ -15,7 +15,7 @@ pub use self::headers::Headers;
 pub(crate) use self::receiver::Receiver;
 pub use crate::format::Transport;
 use crate::format::WireFormat;
-use crate::protocol::{EncodeError, Limits, peek_seqid};
+use crate::protocol::{EncodeError, EncodeErrorKind, Limits, peek_seqid};
 
 /// A message that was received, with what it came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) fn end_frame(buffer: &mut Vec<u8>, format: WireFormat, start: usize) 
             let limit = i32::MAX as usize;
             let Some(place) = buffer.first_chunk_mut() else { return Ok(()) };
             *place = i32::try_from(len)
-                .map_err(|_| EncodeError::TooLong { what: "frame", len, limit })?
+                .map_err(|_| EncodeErrorKind::TooLong { what: "frame", len, limit })?
                 .to_be_bytes();
             Ok(())
         }

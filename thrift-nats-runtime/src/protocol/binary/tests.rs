@@ -186,7 +186,7 @@ fn every_limit_holds_for_what_is_read() {
 fn every_limit_holds_for_what_is_written() {
     let limits = Limits::DEFAULT.with_string(3).with_container(3);
     let write = |tree: Tree| tree.write(&mut BinaryWriter::new(&mut Vec::new(), limits));
-    let too_long = |what| Err(EncodeError::TooLong { what, len: 4, limit: 3 });
+    let too_long = |what| Err(EncodeErrorKind::TooLong { what, len: 4, limit: 3 }.into());
     let elements = |len| vec![Tree::I8(1); len];
     assert_eq!(write(Tree::String(b"abc".into())), Ok(()));
     assert_eq!(write(Tree::String(b"abcd".into())), too_long("binary"));

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Place, VERSION, name_of, number, text};
-use crate::protocol::{EncodeError, Limits, MessageHeader, OutputProtocol, TType};
+use crate::protocol::{EncodeError, EncodeErrorKind, Limits, MessageHeader, OutputProtocol, TType};
 
 /// Writes the JSON protocol to the end of a buffer.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl<'a> JsonWriter<'a> {
     #[inline]
     fn enter(&mut self, place: Place) -> Result<(), EncodeError> {
         if self.outer.len() >= self.limits.depth {
-            return Err(EncodeError::TooDeep { limit: self.limits.depth });
+            return Err(EncodeErrorKind::TooDeep { limit: self.limits.depth }.into());
         }
         self.outer.push(std::mem::replace(&mut self.place, place));
         Ok(())
@@ -102,7 +102,7 @@ impl<'a> JsonWriter<'a> {
 fn length(what: &'static str, len: usize, limit: usize) -> Result<i64, EncodeError> {
     match i32::try_from(len) {
         Ok(written) if len <= limit => Ok(written.into()),
-        _ => Err(EncodeError::TooLong { what, len, limit: limit.min(i32::MAX as usize) }),
+        _ => Err(EncodeErrorKind::TooLong { what, len, limit: limit.min(i32::MAX as usize) }.into()),
     }
 }
 
