@@ -85,6 +85,12 @@ impl GoPeer {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The version of Go that built it, such as `go1.26.0 linux/amd64`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.go
+    }
 }
 
 impl fmt::Display for GoPeer {

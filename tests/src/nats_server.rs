@@ -252,6 +252,12 @@ impl NatsServer {
         self.process.is_some()
     }
 
+    /// The id of its process; `None` if it is stopped.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.server.id())
+    }
+
     /// Freezes the server (SIGSTOP), and returns once it is frozen. Its connections stay open, and nothing moves.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //
 // The session layer here is written after the protocol's description (the original module is not to be had
 // everywhere); the codecs are Apache's. As a server it says what happens to it, as a client it does what it is told, in
-// lines of JSON. Either ends with its standard input.
+// lines of JSON. Either ends with its standard input. As `bench` it is both, for measuring.
 package main
 
 import (
@@ -64,14 +64,16 @@ func (w wire) over(s *session, conf *thrift.TConfiguration) protocol {
 	}
 }
 
-func run(mode string, conn *nats.Conn, subject string, wire wire, heartbeat time.Duration) error {
+func run(mode, url string, conn *nats.Conn, subject string, wire wire, heartbeat time.Duration) error {
 	switch mode {
 	case "server":
-		return serve(conn, subject, wire, heartbeat, os.Stdin)
+		return serve(conn, subject, wire, heartbeat, os.Stdin, func(line event) { say(line) })
 	case "client":
 		return drive(conn, subject, wire, os.Stdin)
+	case "bench":
+		return bench(url, conn, subject, wire, os.Stdin)
 	default:
-		return fmt.Errorf("`server` or `client`, not %q", mode)
+		return fmt.Errorf("`server`, `client` or `bench`, not %q", mode)
 	}
 }
 
@@ -86,7 +88,7 @@ func main() {
 	conn, err := nats.Connect(*url)
 	if err == nil {
 		defer conn.Close()
-		err = run(flag.Arg(0), conn, *subject, wire{*protocol, *transport}, *heartbeat)
+		err = run(flag.Arg(0), *url, conn, *subject, wire{*protocol, *transport}, *heartbeat)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -83,15 +83,16 @@ func (h *handler) process(ctx context.Context, in, out protocol, ran func(string
 	}
 	var key, num1, num2 int32
 	var w work
-	arguments := map[string]fields{
-		"ping":      {},
-		"zip":       {},
-		"add":       {i32(1, &num1), i32(2, &num2)},
-		"calculate": {i32(1, &key), structure(2, &w)},
-		"getStruct": {i32(1, &key)},
-	}
-	known, found := arguments[name]
-	if !found {
+	var arguments fields
+	switch name {
+	case "ping", "zip":
+	case "add":
+		arguments = fields{i32(1, &num1), i32(2, &num2)}
+	case "calculate":
+		arguments = fields{i32(1, &key), structure(2, &w)}
+	case "getStruct":
+		arguments = fields{i32(1, &key)}
+	default:
 		if err := thrift.SkipDefaultDepth(ctx, in, thrift.STRUCT); err != nil {
 			return false, err
 		}
@@ -100,7 +101,7 @@ func (h *handler) process(ctx context.Context, in, out protocol, ran func(string
 		}
 		return send(ctx, out, name, seqid, exception(thrift.UNKNOWN_METHOD, "Unknown function "+name))
 	}
-	if err := known.Read(ctx, in); err != nil {
+	if err := arguments.Read(ctx, in); err != nil {
 		_, _ = send(ctx, out, name, seqid, exception(thrift.PROTOCOL_ERROR, err.Error()))
 		return false, err
 	}
@@ -150,8 +151,8 @@ func send(ctx context.Context, out protocol, name string, seqid int32, a *answer
 	return a.goesOn, out.Flush(ctx)
 }
 
-// serve answers handshakes until its standard input says `stop`, or ends.
-func serve(conn *nats.Conn, subject string, wire wire, deadline time.Duration, input io.Reader) error {
+// serve answers handshakes until the input says `stop`, or ends; tell is told what happens.
+func serve(conn *nats.Conn, subject string, wire wire, deadline time.Duration, input io.Reader, tell func(event)) error {
 	h := &handler{log: map[int32]*sharedStruct{}}
 	var lock sync.Mutex
 	sessions := map[*session]struct{}{}
@@ -159,15 +160,15 @@ func serve(conn *nats.Conn, subject string, wire wire, deadline time.Duration, i
 		if message.Reply == "" {
 			return
 		}
-		s, err := accept(conn, message.Reply, deadline, func(why string) { say(event{Event: "closed", Why: why}) })
+		s, err := accept(conn, message.Reply, deadline, func(why string) { tell(event{Event: "closed", Why: why}) })
 		if err != nil {
-			say(event{Event: "failed", Why: err.Error()})
+			tell(event{Event: "failed", Why: err.Error()})
 			return
 		}
 		lock.Lock()
 		sessions[s] = struct{}{}
 		lock.Unlock()
-		say(event{Event: "opened"})
+		tell(event{Event: "opened"})
 		go func() {
 			defer func() {
 				lock.Lock()
@@ -177,7 +178,7 @@ func serve(conn *nats.Conn, subject string, wire wire, deadline time.Duration, i
 			ctx := context.Background()
 			in, out := wire.protocols(s)
 			for {
-				goesOn, err := h.process(ctx, in, out, func(method string) { say(event{Event: "ran", Why: method}) })
+				goesOn, err := h.process(ctx, in, out, func(method string) { tell(event{Event: "ran", Why: method}) })
 				if err != nil || !goesOn {
 					s.end("application", true)
 					return
@@ -191,7 +192,7 @@ func serve(conn *nats.Conn, subject string, wire wire, deadline time.Duration, i
 	if err := conn.Flush(); err != nil {
 		return err
 	}
-	say(event{Event: "listening"})
+	tell(event{Event: "listening"})
 	lines := bufio.NewScanner(input)
 	for lines.Scan() && lines.Text() != "stop" {
 	}
