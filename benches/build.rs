@@ -1,4 +1,4 @@
-//! Notes which compiler it is, since a report says so; and generates the types of `bench codec` with each generator.
+//! Notes which compiler it is, since a report says so; and generates what the programs measure, with each generator.
 
 use std::env;
 use std::process::Command;
@@ -15,6 +15,26 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(apache)");
     #[cfg(feature = "codec")]
     codec::generate();
+    #[cfg(feature = "rpc")]
+    rpc::generate();
+}
+
+/// The services of `bench rpc`: the tutorial's, one that echoes, and the tutorial's `add` for tonic.
+#[cfg(feature = "rpc")]
+mod rpc {
+    use thrift_nats_codegen::Options;
+
+    const IDL: [&str; 2] = ["../idl/tutorial.thrift", "idl/echo.thrift"];
+    const PROTO: &str = "idl/adder.proto";
+
+    pub(crate) fn generate() {
+        println!("cargo::rerun-if-changed=../idl/shared.thrift");
+        IDL.iter().chain([&PROTO]).for_each(|file| println!("cargo::rerun-if-changed={file}"));
+        Options::new().file_name("rpc.rs").compile(IDL).expect("the IDL is sound");
+        // No `protoc`, which need not be there.
+        let files = protox::compile([PROTO], ["idl"]).expect("the file is sound");
+        tonic_prost_build::configure().compile_fds(files).expect("the folder is ours");
+    }
 }
 
 #[cfg(feature = "codec")]

@@ -77,7 +77,7 @@ enum Bench {
     Idl(BenchArguments),
     /// Encoding and decoding, beside the crates `pilota` and `thrift`
     Codec(BenchArguments),
-    /// Calls
+    /// Calls, sessions and long payloads, beside async-nats, Go and tonic; or, with `--soak MINUTES`, whether all is as before after so long
     Rpc(BenchArguments),
 }
 

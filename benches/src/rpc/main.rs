@@ -1,0 +1,123 @@
+//! `bench rpc`: calls, sessions and long payloads, beside what else there is.
+//!
+//! | option | what it does |
+//! | --- | --- |
+//! | `--turns N` | measures each thing that often (11) |
+//! | `--time MS` | how long in each turn (200) |
+//! | `--sessions N` | how many idle sessions are weighed (100,000) |
+//! | `--only PART` | measures one part: `calls`, `opening`, `idle` or `payloads` |
+//! | `--who NAME`, `--level N` | of the calls, one contestant alone, and one number of calls at once: for a profiler |
+//! | `--soak MINUTES` | measures nothing of that: full load for so long, and whether all is as before then |
+//! | `--report` | writes `docs/benchmarks/rpc.md` |
+
+mod broker;
+mod calls;
+mod contestants;
+mod idle;
+mod load;
+mod opening;
+mod payloads;
+mod process;
+mod services;
+mod soak;
+
+use std::env;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thrift_nats_benches::report::Report;
+use thrift_nats_tests::{GoPeer, GoPeerError};
+use tokio::runtime::{Builder, Runtime};
+
+use broker::Broker;
+
+mod generated {
+    thrift_nats_runtime::include_thrift!("rpc.rs");
+}
+use generated::{echo, shared, tutorial};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The threads of a contestant.
+const THREADS: usize = 2;
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    turns: usize,
+    time: Duration,
+    sessions: usize,
+}
+
+fn main() -> Result<(), BoxError> {
+    let arguments: Vec<_> = env::args().collect();
+    if let [_, command, url] = &arguments[..]
+        && command.starts_with("idle-")
+    {
+        return idle::child(command, url);
+    }
+    let options = Options {
+        turns: option(&arguments, "--turns")?.unwrap_or(11),
+        time: Duration::from_millis(option(&arguments, "--time")?.unwrap_or(200)),
+        sessions: option(&arguments, "--sessions")?.unwrap_or(100_000),
+    };
+    let runtime = runtime()?;
+    let broker = Broker::start()?;
+    if let Some(minutes) = option::<f64>(&arguments, "--soak")? {
+        return soak::soak(&runtime, &broker, Duration::from_secs_f64(minutes * 60.0));
+    }
+    let only = option::<String>(&arguments, "--only")?;
+    let measures = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    let peer = match GoPeer::build() {
+        Ok(peer) => Some(peer),
+        Err(error) if matches!(*error, GoPeerError::NoGo) => None,
+        Err(error) => return Err(error.into()),
+    };
+
+    let packages = ["thrift-nats-runtime", "async-nats", "tokio", "tonic", "prost"];
+    let mut report = Report::from_args("rpc", "Calls", &packages);
+    report.text(
+        "All of a row is measured in turn, many times in one run, on one NATS server of the run's own; the server \
+         and both sides of every contestant share the machine. A rate is the median of the turns. A ratio is \
+         the median of the ratios within a turn; in brackets is what the middle half of them are between. Processor \
+         time is counted, and suffers less from what else the machine does.",
+    );
+    match peer {
+        Some(peer) => report.text(&format!(
+            "The Go peer is that of this repository's tests ({peer}): the codecs of Apache, and sessions written after the \
+             description of the original package's protocol, whose module is not to be had from the module proxy.",
+            peer = peer.version()
+        )),
+        None => report.text("The Go peer is left out: there was no Go."),
+    }
+    if measures("calls") {
+        let who = option::<String>(&arguments, "--who")?;
+        let levels = option(&arguments, "--level")?.map_or(calls::LEVELS.to_vec(), |level| vec![level]);
+        calls::measure(&mut report, &runtime, &broker, peer, options, who.as_deref(), &levels)?;
+    }
+    if measures("opening") {
+        opening::measure(&mut report, &runtime, &broker, peer, options)?;
+    }
+    if measures("idle") {
+        idle::measure(&mut report, &broker, options)?;
+    }
+    if measures("payloads") {
+        payloads::measure(&mut report, &runtime, &broker, options)?;
+    }
+    report.finish()?;
+    Ok(())
+}
+
+fn runtime() -> Result<Runtime, BoxError> {
+    Ok(Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?)
+}
+
+/// What stands behind `name` on the command line.
+fn option<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
+    arguments: &[String],
+    name: &str,
+) -> Result<Option<T>, BoxError> {
+    let Some(at) = arguments.iter().position(|argument| argument == name) else { return Ok(None) };
+    let value = arguments.get(at + 1).ok_or_else(|| format!("{name} takes a value"))?;
+    Ok(Some(value.parse().map_err(|error| format!("{name} {value}: {error}"))?))
+}

@@ -1,0 +1,132 @@
+//! Full load for a long time, with sessions that come and go: whether memory, subscriptions and tasks are then as before.
+
+use std::time::{Duration, Instant};
+
+use thrift_nats_runtime::Server;
+use tokio::runtime::{Handle, Runtime};
+
+use crate::broker::Broker;
+use crate::load::drive;
+use crate::services::Adder;
+use crate::tutorial::{CalculatorClient, CalculatorServer};
+use crate::{BoxError, process};
+
+const SUBJECT: &str = "soak";
+/// How many calls are made at once, all the time.
+const CALLS: usize = 256;
+/// How many calls each client makes that comes and goes, at once.
+const GUESTS: usize = 16;
+/// How long the load is that comes before the first look: what grows once has grown then.
+const WARM_UP: Duration = Duration::from_secs(10);
+/// How long is between two looks.
+const BETWEEN: Duration = Duration::from_secs(10);
+/// How long what was closed may take to be gone.
+const SETTLE: Duration = Duration::from_secs(30);
+/// How much more memory may be resident at the end: of ten minutes, a tenth of a byte for each call.
+const SLACK: u64 = 8 << 20;
+
+/// What there is when nothing runs.
+#[derive(Debug)]
+struct Look {
+    resident: Option<u64>,
+    subscriptions: u64,
+    tasks: usize,
+}
+
+pub(crate) fn soak(runtime: &Runtime, broker: &Broker, time: Duration) -> Result<(), BoxError> {
+    runtime.block_on(async {
+        let server = broker.connect().await?;
+        let server = Server::new(server, SUBJECT).serve(CalculatorServer::new(Adder)).await?;
+        let nats = broker.connect().await?;
+        run(broker, &nats, WARM_UP).await?;
+        let before = settled(broker, None).await?;
+        println!("before: {before:?}");
+        run(broker, &nats, time).await?;
+        let after = settled(broker, Some(&before)).await?;
+        println!("after:  {after:?}");
+        drop(server);
+        if after.subscriptions != before.subscriptions || after.tasks != before.tasks {
+            return Err("subscriptions or tasks are not as before".into());
+        }
+        if let (Some(before), Some(after)) = (before.resident, after.resident)
+            && after > before + SLACK
+        {
+            return Err("memory is not as before".into());
+        }
+        println!("All is as before.");
+        Ok(())
+    })
+}
+
+/// Full load for `time`; says what there is meanwhile.
+async fn run(broker: &Broker, nats: &async_nats::Client, time: Duration) -> Result<(), BoxError> {
+    let client = CalculatorClient::connect(nats, SUBJECT).await?;
+    let resident = client.clone();
+    let load = tokio::spawn(drive(CALLS, time, move |number| {
+        let call = resident.add(number, 1);
+        async move {
+            let sum = call.await?;
+            if sum == number.wrapping_add(1) { Ok(()) } else { Err("a wrong sum".into()) }
+        }
+    }));
+    let guests = tokio::spawn(guests(nats.clone(), time));
+    let begun = Instant::now();
+    while begun.elapsed() + BETWEEN < time {
+        tokio::time::sleep(BETWEEN).await;
+        println!("{:>5} s: {:?}", begun.elapsed().as_secs(), look(broker)?);
+    }
+    let (load, sessions) = (load.await??, guests.await??);
+    client.close().await?;
+    println!(
+        "{} calls, {:.0} per second, and {sessions} sessions that came and went",
+        load.calls,
+        load.per_second()
+    );
+    Ok(())
+}
+
+/// Clients that come, make calls, and go: some of them while calls are in flight.
+async fn guests(nats: async_nats::Client, time: Duration) -> Result<u64, BoxError> {
+    let begun = Instant::now();
+    let mut sessions = 0;
+    while begun.elapsed() < time {
+        let client = CalculatorClient::connect(&nats, SUBJECT).await?;
+        let calls: Vec<_> =
+            (0..GUESTS as i32).map(|number| tokio::spawn(client.add(number, 1).into_future())).collect();
+        calls.iter().take(GUESTS / 2).for_each(|call| call.abort());
+        for call in calls {
+            // One that was given up has no answer.
+            if let Ok(answer) = call.await {
+                answer?;
+            }
+        }
+        sessions += 1;
+        if sessions % 2 == 0 {
+            client.close().await?;
+        }
+    }
+    Ok(sessions)
+}
+
+fn look(broker: &Broker) -> Result<Look, BoxError> {
+    Ok(Look {
+        resident: process::resident(std::process::id()),
+        subscriptions: broker.subscriptions()?,
+        tasks: Handle::current().metrics().num_alive_tasks(),
+    })
+}
+
+/// What there is once all that was closed is gone, or after a while.
+async fn settled(broker: &Broker, expected: Option<&Look>) -> Result<Look, BoxError> {
+    let until = Instant::now() + SETTLE;
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let look = look(broker)?;
+        let there = expected.is_none_or(|expected| {
+            (look.subscriptions, look.tasks) == (expected.subscriptions, expected.tasks)
+        });
+        if there || Instant::now() > until {
+            return Ok(look);
+        }
+    }
+}
