@@ -179,7 +179,9 @@ async fn a_call_above_a_sessions_limit_is_answered_so_and_other_sessions_have_th
 async fn requests_of_an_original_client_above_the_queue_limit_end_its_session() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
-    let server = Handler::default().serve(&nats, |server| server.queue_limit(1_000_000)).await;
+    // Without heartbeats: nothing else ends the session.
+    let options = |server: Server| server.queue_limit(1_000_000).heartbeat(Duration::ZERO);
+    let server = Handler::default().serve(&nats, options).await;
     let own = connection.new_inbox();
     let mut inbox = connection.subscribe(own.clone()).await.unwrap();
     connection.publish_with_reply("calculator", own, "".into()).await.unwrap();
