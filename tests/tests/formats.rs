@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use thrift_nats_examples::shared::{SharedService, SharedStruct};
 use thrift_nats_examples::tutorial::{
     Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, InvalidOperation, Operation,
@@ -142,4 +143,46 @@ async fn json_in_the_header_transport_is_refused_before_anything_is_sent() {
         matches!(error, Error::InvalidFormat { protocol: Protocol::Json, transport: Transport::Header, .. }),
         "{error}"
     );
+}
+
+/// Every option is seen on the wire, in the request and in its answer.
+#[tokio::test]
+async fn what_a_client_is_told_to_speak_is_what_goes_over_nats() {
+    let server = NatsServer::start().unwrap();
+    let nats = server.client().await.unwrap();
+    let _running = serve(&nats, Protocol::ALL).await;
+    for (protocol, transport) in formats() {
+        for zlib in [false, true] {
+            let calculator = client(&nats, (protocol, transport)).zlib(zlib).connect().await.unwrap();
+            let mut wire = nats.subscribe(">").await.unwrap();
+            nats.flush().await.unwrap();
+            assert_eq!(CalculatorClient::new(calculator).add(40, 2).await, Ok(42));
+            let start = match protocol {
+                Protocol::Binary => &[0x80, 1][..],
+                Protocol::Compact => &[0x82],
+                _ => b"[1,\"add\"",
+            };
+            let mut messages = 0;
+            while messages < 2 {
+                let next = tokio::time::timeout(Duration::from_secs(10), wire.next()).await;
+                let payload = next.unwrap().unwrap().payload;
+                // Other sessions end meanwhile, and say so.
+                let message = match transport {
+                    Transport::Buffered => payload.strip_prefix(start).map(|_| false),
+                    Transport::Framed => {
+                        payload.get(4..).and_then(|it| it.strip_prefix(start)).map(|_| false)
+                    }
+                    // How many transforms, behind the number of the protocol.
+                    Transport::Header => payload
+                        .get(4..)
+                        .and_then(|it| it.strip_prefix(&[0x0f, 0xff]))
+                        .map(|behind| behind[9] == 1),
+                };
+                if let Some(compressed) = message {
+                    assert_eq!(compressed, zlib && transport == Transport::Header);
+                    messages += 1;
+                }
+            }
+        }
+    }
 }
