@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Unknown,
     /// Closes the client.
     Close,
+    /// Waits until the session has ended, for a client in Rust: one in Go says so by itself.
+    UntilEnded,
     /// Keeps the client from beating from now on.
     Mute,
 }
@@ -50,6 +52,7 @@ impl Command {
             Self::ZipAsCall => json!({ "do": "zipAsCall" }),
             Self::Unknown => json!({ "do": "unknown" }),
             Self::Close => json!({ "do": "close" }),
+            Self::UntilEnded => unreachable!("the Go peer says so by itself"),
             Self::Mute => json!({ "do": "mute" }),
         }
     }

@@ -55,6 +55,15 @@ impl Caller {
         }
     }
 
+    /// Waits until the client knows that its session has ended, one more time. A call that is made before may have been
+    /// sent there, and nobody can say what became of it.
+    pub(crate) async fn until_ended(&mut self) {
+        match self {
+            Self::Go(process) => process.until("the Go client is told", |said| !said.closed.is_empty()).await,
+            Self::Rust(_) => assert_eq!(self.call(Command::UntilEnded).await, Answer::done()),
+        }
+    }
+
     pub(crate) async fn ping(&mut self) -> Answer {
         self.call(Command::Ping).await
     }

@@ -13,6 +13,7 @@ use thrift_nats_examples::tutorial::{
 };
 use thrift_nats_runtime::{
     ApplicationException, ApplicationExceptionKind, Client, Context, Error, RunningServer, Server,
+    SessionEvent, SessionEvents,
 };
 use thrift_nats_tests::NatsServer;
 use tokio::sync::{mpsc as unbounded, oneshot};
@@ -111,8 +112,9 @@ impl RustCaller {
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let client = runtime.block_on(connect(&url, wire));
+            let mut events = client.events();
             opened.send(()).unwrap();
-            drive(&runtime, &client, &mut given, &hold);
+            drive(&runtime, &client, &mut events, &mut given, &hold);
         });
         open.await.unwrap();
         Self { commands, _held: held }
@@ -135,6 +137,7 @@ async fn connect(url: &str, wire: Wire) -> Client {
 fn drive(
     runtime: &tokio::runtime::Runtime,
     client: &Client,
+    events: &mut SessionEvents,
     given: &mut unbounded::UnboundedReceiver<(Command, oneshot::Sender<Answer>)>,
     hold: &mpsc::Receiver<()>,
 ) {
@@ -146,11 +149,11 @@ fn drive(
             continue;
         }
         // Nobody may wait for it any more: then the test has failed.
-        let _ = answer.send(runtime.block_on(run(client, command)));
+        let _ = answer.send(runtime.block_on(run(client, events, command)));
     }
 }
 
-async fn run(client: &Client, command: Command) -> Answer {
+async fn run(client: &Client, events: &mut SessionEvents, command: Command) -> Answer {
     let calculator = CalculatorClient::new(client.clone());
     let done = |result: Result<(), Error>| Answer::from(result.map(|()| true));
     match command {
@@ -174,6 +177,10 @@ async fn run(client: &Client, command: Command) -> Answer {
         Command::ZipAsCall => done(client.call::<(), Error>("zip", &()).await),
         Command::Unknown => done(client.call::<(), Error>("noSuchFunction", &()).await),
         Command::Close => done(calculator.close().await),
+        Command::UntilEnded => {
+            while !matches!(events.next().await, Some(SessionEvent::Ended { .. })) {}
+            Answer::done()
+        }
         Command::Mute => unreachable!("`drive` does it"),
     }
 }

@@ -193,6 +193,7 @@ mod rules {
     async fn goes_on_as_the_server_does(mut pair: Pair) {
         if pair.host.ends_after_exceptions() {
             pair.host.until_sessions(0).await;
+            pair.caller.until_ended().await;
         }
         let answer = pair.caller.add(1, 1).await;
         if pair.host.ends_after_exceptions() && pair.client == Language::Go {
@@ -247,9 +248,7 @@ mod rules {
     pub(super) async fn a_server_that_stops_ends_the_session_of_the_client(mut pair: Pair) {
         assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
         pair.host.stop().await;
-        if let Caller::Go(process) = &pair.caller {
-            process.until("the Go client is told", |said| said.closed == ["disconnect"]).await;
-        }
+        pair.caller.until_ended().await;
         let answer = pair.caller.add(1, 1).await;
         assert!(matches!(answer, Answer::Failed(_)), "{answer:?}");
     }
@@ -304,6 +303,7 @@ mod alone {
             for _ in 0..2 {
                 assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
                 pair.host.until_sessions(0).await;
+                pair.caller.until_ended().await;
             }
             assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
         })
