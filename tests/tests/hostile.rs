@@ -2,10 +2,12 @@
 //! memory in proportion to what was sent.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+use std::collections::{BTreeMap, HashMap};
+
 use allocation_counter::measure;
 use bytes::Bytes;
 use thrift_nats_runtime::protocol::{
-    DecodeError, DecodeErrorKind as Kind, Protocol, Value, from_bytes, to_bytes,
+    DecodeError, DecodeErrorKind as Kind, Limits, Protocol, Value, from_bytes, from_bytes_within, to_bytes,
 };
 
 #[thrift_nats_runtime::thrift("../idl/vectors.thrift")]
@@ -170,4 +172,42 @@ fn a_million_empty_structs_take_a_small_multiple_of_their_size() {
         let most = 3 * size_of::<owned::Point>() as u64 * u64::from(million) + AHEAD;
         assert!(memory <= most, "{protocol}: {memory} bytes for {}", bytes.len());
     }
+}
+
+/// Structs that are a byte on the wire, in lists of their own, in maps and in boxes: nothing but the limit bounds them.
+#[test]
+fn memory_is_bounded_where_elements_are_far_larger_than_on_the_wire() {
+    let limit = 4 << 20;
+    let limits = Limits::DEFAULT.with_memory(limit);
+    let expected =
+        |kind: &Kind| matches!(kind, Kind::TooLong { what: "memory", limit, .. } if *limit == 4 << 20);
+    let million = 1_000_000_u32;
+    let list = concat(&[b"\x0c", &million.to_be_bytes(), &times(b"\0", 1_000_000)]);
+    let map = concat(&[b"\x03\x0c", &million.to_be_bytes(), &times(b"\x01\0", 1_000_000)]);
+    let ten_in_each_other = concat(&[&times(b"\x0c\0\x0e", 10), &times(b"\0", 11)]);
+    let boxed = concat(&[b"\x0c", &1000_u32.to_be_bytes(), &times(&ten_in_each_other, 1000)]);
+    let lists = concat(&[
+        b"\x0f",
+        &100_000_u32.to_be_bytes(),
+        &times(&concat(&[b"\x0c", &5_u32.to_be_bytes(), &times(b"\0", 5)]), 100_000),
+    ]);
+    for (result, memory) in [
+        read_within::<Vec<owned::Everything>>(list.into(), limits),
+        read_within::<HashMap<i8, owned::Everything>>(map.clone().into(), limits),
+        read_within::<BTreeMap<i8, owned::Everything>>(map.into(), limits),
+        read_within::<Vec<owned::Everything>>(boxed.into(), limits),
+        read_within::<Vec<Vec<owned::Point>>>(lists.into(), limits),
+    ] {
+        let error = result.expect_err("it takes more than it may");
+        assert!(expected(error.kind()), "{error}");
+        assert!(memory <= 3 * limit as u64 + AHEAD, "{memory} bytes");
+    }
+}
+
+fn read_within<T: Value>(bytes: Bytes, limits: Limits) -> (Result<(), DecodeError>, u64) {
+    let mut result = None;
+    let info = measure(|| {
+        result = Some(from_bytes_within::<T>(Protocol::Binary, bytes, limits).map(drop));
+    });
+    (result.unwrap(), info.bytes_max)
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::utf8::utf8;
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits,
-    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text,
+    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text, take_memory,
 };
 
 /// The version in front of a strict message: `80 01`.
@@ -200,12 +200,14 @@ pub struct BinaryReader<'a> {
     rest: &'a [u8],
     limits: Limits,
     depth: usize,
+    /// What may still be taken of memory.
+    memory: usize,
 }
 
 impl<'a> BinaryReader<'a> {
     /// Reads `message` from its start, within `limits`.
     pub fn new(message: &'a Bytes, limits: Limits) -> Self {
-        Self { message, rest: message, limits, depth: 0 }
+        Self { message, rest: message, limits, depth: 0, memory: limits.memory }
     }
 
     /// The bytes that are not read yet.
@@ -415,6 +417,11 @@ impl InputProtocol for BinaryReader<'_> {
     fn map_end(&mut self) -> Result<(), DecodeError> {
         self.depth -= 1;
         Ok(())
+    }
+
+    #[inline]
+    fn take_memory(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        take_memory(&mut self.memory, bytes, self.limits)
     }
 
     #[inline]

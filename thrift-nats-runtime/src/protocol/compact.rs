@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::utf8::utf8;
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits,
-    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text,
+    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text, take_memory,
 };
 
 /// The first byte of a message.
@@ -337,6 +337,8 @@ pub struct CompactReader<'a> {
     rest: &'a [u8],
     limits: Limits,
     depth: usize,
+    /// What may still be taken of memory.
+    memory: usize,
     /// The id of the last field of the innermost struct.
     last_id: i16,
     /// The same for the structs around it.
@@ -348,7 +350,16 @@ pub struct CompactReader<'a> {
 impl<'a> CompactReader<'a> {
     /// Reads `message` from its start, within `limits`.
     pub fn new(message: &'a Bytes, limits: Limits) -> Self {
-        Self { message, rest: message, limits, depth: 0, last_id: 0, outer_ids: Vec::new(), bool_field: None }
+        Self {
+            message,
+            rest: message,
+            limits,
+            depth: 0,
+            memory: limits.memory,
+            last_id: 0,
+            outer_ids: Vec::new(),
+            bool_field: None,
+        }
     }
 
     /// The bytes that are not read yet.
@@ -556,6 +567,11 @@ impl InputProtocol for CompactReader<'_> {
     fn map_end(&mut self) -> Result<(), DecodeError> {
         self.depth -= 1;
         Ok(())
+    }
+
+    #[inline]
+    fn take_memory(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        take_memory(&mut self.memory, bytes, self.limits)
     }
 
     #[inline]

@@ -10,6 +10,7 @@
 /// | [`name`](Self::name) | 4 KiB | the name of a function in a message's header, in bytes |
 /// | [`header`](Self::header) | 64 KiB | the headers of one message in the header transport, in bytes; 262,140 at most |
 /// | [`depth`](Self::depth) | 64 | structs and containers nested in each other |
+/// | [`memory`](Self::memory) | 256 MiB | what the elements of all containers of one message take in memory, in bytes |
 ///
 /// Memory is never reserved on a peer's word alone: a length is checked against the bytes that are there first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub struct Limits {
     pub header: usize,
     /// How deep structs and containers may nest.
     pub depth: usize,
+    /// What the elements of all lists, sets and maps of one message, and all that is boxed, may take in memory, in bytes.
+    ///
+    /// An empty struct is a byte on the wire, and as large in memory as its type is. Without this limit a list of them would
+    /// take hundreds of times its size. What strings hold is not counted: it is as long as on the wire. A container that
+    /// grows while it is read is there twice for a moment.
+    pub memory: usize,
 }
 
 impl Limits {
@@ -38,6 +45,7 @@ impl Limits {
         name: 4 << 10,
         header: 64 << 10,
         depth: 64,
+        memory: 256 << 20,
     };
 
     /// These limits with another bound on a message, in bytes.
@@ -72,6 +80,13 @@ impl Limits {
     #[must_use]
     pub const fn with_header(mut self, bytes: usize) -> Self {
         self.header = bytes;
+        self
+    }
+
+    /// These limits with another bound on what elements take in memory, in bytes.
+    #[must_use]
+    pub const fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
         self
     }
 

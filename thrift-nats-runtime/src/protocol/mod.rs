@@ -59,6 +59,22 @@ pub(crate) fn peek_seqid(protocol: Protocol, message: &[u8]) -> Option<i32> {
     }
 }
 
+/// Takes `bytes` off what a reader may still take of memory.
+#[inline]
+fn take_memory(left: &mut usize, bytes: usize, limits: Limits) -> Result<(), DecodeError> {
+    match left.checked_sub(bytes) {
+        Some(rest) => {
+            *left = rest;
+            Ok(())
+        }
+        None => {
+            let taken = limits.memory - *left;
+            let len = taken.saturating_add(bytes) as u64;
+            Err(DecodeErrorKind::TooLong { what: "memory", len, limit: limits.memory as u64 }.into())
+        }
+    }
+}
+
 /// What stands before the value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldHeader {
@@ -180,6 +196,13 @@ pub trait InputProtocol: Sized {
 
     /// Leaves a map.
     fn map_end(&mut self) -> Result<(), DecodeError>;
+
+    /// Notes that so many bytes of memory are about to be taken for elements; fails where all that was noted is more than
+    /// [`Limits::memory`]. A protocol that only trusted peers speak need not count.
+    fn take_memory(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        let _ = bytes;
+        Ok(())
+    }
 
     /// Reads a `bool`.
     fn bool(&mut self) -> Result<bool, DecodeError>;

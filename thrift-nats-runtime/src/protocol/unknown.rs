@@ -32,6 +32,7 @@ const NO_LIMITS: Limits = Limits {
     name: usize::MAX,
     header: usize::MAX,
     depth: usize::MAX,
+    memory: usize::MAX,
 };
 
 const KEPT: &str = "what was kept was written here, and can be read";

@@ -144,6 +144,7 @@ impl<T: Value> Value for Box<T> {
 
     #[inline]
     fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+        input.take_memory(size_of::<T>())?;
         T::read(input).map(Self::new)
     }
 }
@@ -158,6 +159,11 @@ const fn first_capacity<T>(len: usize) -> usize {
         size => FIRST_RESERVE / size + 1,
     };
     if len < most { len } else { most }
+}
+
+/// What so many elements take in memory.
+const fn memory<T>(len: usize) -> usize {
+    len.saturating_mul(size_of::<T>())
 }
 
 /// Fails where the elements on the wire are not of the type `expected`.
@@ -186,6 +192,7 @@ impl<T: Value> Value for Vec<T> {
     fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
         let list = input.list_begin()?;
         check_type(T::TTYPE, list.element, list.len)?;
+        input.take_memory(memory::<T>(list.len))?;
         let mut elements = Self::with_capacity(first_capacity::<T>(list.len));
         for index in 0..list.len {
             elements.push(T::read(input).map_err(|error| error.in_element(index))?);
@@ -214,6 +221,7 @@ macro_rules! set {
             fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
                 let set = input.set_begin()?;
                 check_type(T::TTYPE, set.element, set.len)?;
+                input.take_memory(memory::<T>(set.len))?;
                 let mut elements = $make(set.len);
                 for index in 0..set.len {
                     elements.insert(T::read(input).map_err(|error| error.in_element(index))?);
@@ -253,6 +261,7 @@ macro_rules! map {
                 let map = input.map_begin()?;
                 check_type(K::TTYPE, map.key, map.len)?;
                 check_type(V::TTYPE, map.value, map.len)?;
+                input.take_memory(memory::<(K, V)>(map.len))?;
                 let mut entries = $make(map.len);
                 for index in 0..map.len {
                     let key = K::read(input).map_err(|error| error.in_element(index))?;

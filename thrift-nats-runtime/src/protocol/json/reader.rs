@@ -9,7 +9,7 @@ use super::{Place, VERSION, number, text, type_of};
 use crate::protocol::utf8::utf8;
 use crate::protocol::{
     DecodeError, DecodeErrorKind, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader, MessageHeader,
-    MessageType, TType, Text,
+    MessageType, TType, Text, take_memory,
 };
 
 /// Reads the JSON protocol from a message in memory.
@@ -20,6 +20,8 @@ pub struct JsonReader<'a> {
     /// What is not read yet.
     rest: &'a [u8],
     limits: Limits,
+    /// What may still be taken of memory.
+    memory: usize,
     place: Place,
     /// The places around the innermost struct or container.
     outer: Vec<Place>,
@@ -28,7 +30,14 @@ pub struct JsonReader<'a> {
 impl<'a> JsonReader<'a> {
     /// Reads `message` from its start, within `limits`.
     pub fn new(message: &'a Bytes, limits: Limits) -> Self {
-        Self { message, rest: message, limits, place: Place::Single, outer: Vec::new() }
+        Self {
+            message,
+            rest: message,
+            limits,
+            memory: limits.memory,
+            place: Place::Single,
+            outer: Vec::new(),
+        }
     }
 
     /// The bytes that are not read yet.
@@ -339,6 +348,11 @@ impl InputProtocol for JsonReader<'_> {
     fn map_end(&mut self) -> Result<(), DecodeError> {
         self.expect(b'}')?;
         self.sequence_end()
+    }
+
+    #[inline]
+    fn take_memory(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        take_memory(&mut self.memory, bytes, self.limits)
     }
 
     fn bool(&mut self) -> Result<bool, DecodeError> {
