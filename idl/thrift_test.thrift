@@ -70,13 +70,23 @@ service ThriftTest {
   map<UserId, map<Numberz, Insanity>> testInsanity(1: Insanity argument),
 
   /** "Hello2", and the first three arguments. */
-  Xtruct testMulti(1: i8 arg0, 2: i32 arg1, 3: i64 arg2, 4: map<i16, string> arg3, 5: Numberz arg4, 6: UserId arg5),
+  Xtruct testMulti(
+    1: i8 arg0,
+    2: i32 arg1,
+    3: i64 arg2,
+    4: map<i16, string> arg3,
+    5: Numberz arg4,
+    6: UserId arg5,
+  ),
 
   /** Throws an `Xception` of 1001 for "Xception", what is not declared for "TException", and nothing for the rest. */
   void testException(1: string arg) throws (1: Xception err1),
 
   /** Throws an `Xception` of 1001 for "Xception", an `Xception2` of 2002 for "Xception2", and gives the rest back. */
-  Xtruct testMultiException(1: string arg0, 2: string arg1) throws (1: Xception err1, 2: Xception2 err2),
+  Xtruct testMultiException(1: string arg0, 2: string arg1) throws (
+    1: Xception err1,
+    2: Xception2 err2,
+  ),
 
   /** Takes so many seconds, which its caller does not wait for. */
   oneway void testOneway(1: i32 secondsToSleep),
