@@ -96,10 +96,72 @@ pub(crate) fn explain(source: &str, surface: &Surface, error: &Error<Rule>, at: 
             "numbers are decimal, or hexadecimal with `0x`, and have no `_` in them"
         });
     }
-    match help(token, expected.contains(&A_DEFINITION)) {
-        Some(help) => error.with_help(help),
+    let at_definition = expected.contains(&A_DEFINITION);
+    if let Some(help) = help(token, &expected) {
+        return error.with_help(help);
+    }
+    match misspelt(surface, at, at_definition) {
+        Some((start, end, meant)) if start == at && end > start => {
+            error.with_help(format!("write `{meant}`"))
+        }
+        Some((start, end, meant)) => {
+            let span = surface.span(start, end);
+            let message = format!("`{}` is no word that stands here", &source[span.range()]);
+            SyntaxError::new(message, format!("`{meant}`?"), span).with_help(format!("write `{meant}`"))
+        }
         None => error,
     }
+}
+
+/// A word that is nearly one of the grammar's, at `at` in the code or a little before, and the one that is meant. The
+/// grammar takes such a word for a type or a name, and stops a few words later.
+fn misspelt(surface: &Surface, at: usize, at_definition: bool) -> Option<(usize, usize, &'static str)> {
+    const STARTS: [&str; 9] =
+        ["typedef", "const", "enum", "struct", "union", "exception", "service", "include", "namespace"];
+    const INSIDE: [&str; 3] = ["required", "optional", "oneway"];
+    let code = surface.code.as_bytes();
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let len = code[at..].iter().take_while(|byte| is_word(**byte)).count();
+    let word = |start: usize, end: usize| surface.code.get(start..end).unwrap_or_default();
+    if at_definition {
+        return Some((at, at + len, near(word(at, at + len), &STARTS)?));
+    }
+    if let Some(meant) = near(word(at, at + len), &["extends", "throws"]) {
+        return Some((at, at + len, meant));
+    }
+    // Backwards, over words with one blank between them.
+    let mut behind = code.get(at).copied().unwrap_or_default();
+    let mut end = at;
+    for _ in 0..3 {
+        end -= usize::from(end > 0 && code[end - 1] == b'\n');
+        let start = end - code[..end].iter().rev().take_while(|byte| is_word(**byte)).count();
+        if start == end {
+            return None;
+        }
+        let meant = match behind {
+            b'(' => near(word(start, end), &["throws"]),
+            _ if is_word(behind) && !behind.is_ascii_digit() => near(word(start, end), &INSIDE),
+            _ => None,
+        };
+        if let Some(meant) = meant {
+            return Some((start, end, meant));
+        }
+        behind = code[start];
+        end = start;
+    }
+    None
+}
+
+/// The keyword that a word is one or two slips away from, and not the word itself.
+fn near(word: &str, keywords: &[&'static str]) -> Option<&'static str> {
+    let most = word.len() / 3;
+    keywords
+        .iter()
+        .filter(|keyword| **keyword != word && keyword.len().abs_diff(word.len()) <= 2)
+        .map(|keyword| (strsim::damerau_levenshtein(&word.to_ascii_lowercase(), keyword), *keyword))
+        .filter(|(distance, _)| *distance <= most.min(2))
+        .min()
+        .map(|(_, keyword)| keyword)
 }
 
 /// Where the text of a line ends, or its comment starts, behind the last token before `at` in the code; `None` if what is
@@ -133,8 +195,11 @@ fn lexical(token: &str, span: Span) -> Option<SyntaxError> {
 }
 
 /// What to say to those who use a form of another time or dialect.
-fn help(token: &str, at_definition: bool) -> Option<&'static str> {
+fn help(token: &str, expected: &[&str]) -> Option<&'static str> {
+    let at_definition = expected.contains(&A_DEFINITION);
     Some(match token {
+        ":" if expected.contains(&"a field name") => "a field is an id, a type and a name: `1: i32 count`",
+        "extends" | ":" if expected.contains(&"`{`") => "only a service extends another, with `extends`",
         "senum" => "`senum` was removed from Thrift: use an `enum`, or `typedef string`",
         "slist" => "`slist` was removed from Thrift: use `string`",
         "package" if at_definition => "`package` is of fbthrift: use `namespace`",

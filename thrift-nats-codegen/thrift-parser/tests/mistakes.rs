@@ -49,6 +49,54 @@ fn what_is_missing_at_the_end_of_a_line_is_missing_there() {
 }
 
 #[test]
+fn a_word_of_the_grammar_that_is_misspelt_is_told_where_it_stands() {
+    let told = |source| {
+        let helps = parse(source).errors.into_iter().filter_map(|error| error.help);
+        mistakes(source)
+            .into_iter()
+            .zip(helps)
+            .map(|(error, help)| format!("{error}; {help}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told("sturct A {}"), ["1:1: expected a definition, found `sturct`; write `struct`"]);
+    assert_eq!(told("Service S {}"), ["1:1: expected a definition, found `Service`; write `service`"]);
+    assert_eq!(
+        told("struct A {}\nexeption X {}"),
+        ["2:1: expected a definition, found `exeption`; write `exception`"]
+    );
+    let optional = "`optinal` is no word that stands here; write `optional`";
+    assert_eq!(told("struct A {\n  1: optinal string a,\n  2: i32 b\n}"), [format!("2:6: {optional}")]);
+    assert_eq!(told("struct A {\n  1: optinal /* c */ A a\n  2: i32 b\n}"), [format!("2:6: {optional}")]);
+    assert_eq!(
+        told("struct A { 1: reqiured i32 b }"),
+        ["1:15: `reqiured` is no word that stands here; write `required`"]
+    );
+    assert_eq!(
+        told("service S { onewya void f() }"),
+        ["1:13: `onewya` is no word that stands here; write `oneway`"]
+    );
+    assert_eq!(
+        told("service S { void f() throw (1: X x) }"),
+        ["1:22: `throw` is no word that stands here; write `throws`"]
+    );
+    assert_eq!(told("service S extend T {}"), ["1:11: expected `{`, found `extend`; write `extends`"]);
+    // A name that is like one, with another mistake behind it.
+    assert_eq!(mistakes("struct A { 1: option }"), ["1:22: expected a field name, found `}`"]);
+    assert_eq!(mistakes("struct A { 1: option\n 2: i32 b }"), ["2:2: expected a field name, found `2`"]);
+    assert_eq!(mistakes("struct structs [ }"), ["1:16: expected `{`, found `[`"]);
+}
+
+#[test]
+fn the_fields_and_parents_of_other_languages_are_told_how_thrift_has_them() {
+    let help = |source| parse(source).errors.remove(0).help.unwrap_or_default();
+    assert_eq!(help("struct A { count: i32 }"), "a field is an id, a type and a name: `1: i32 count`");
+    let parents = "only a service extends another, with `extends`";
+    assert_eq!(help("struct A extends B { 1: i32 a }"), parents);
+    assert_eq!(help("exception A : B { 1: i32 a }"), parents);
+    assert_eq!(help("service A : B {}"), parents);
+}
+
+#[test]
 fn a_comment_that_is_not_closed_takes_the_rest() {
     let source = "struct A { 1: i32 x /* the first\nstruct B {}\n/* the second\nconst i32 C = 1\n";
     assert_eq!(mistakes(source), ["1:21: comment is not closed"]);
