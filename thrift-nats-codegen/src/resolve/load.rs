@@ -156,7 +156,7 @@ impl Loader<'_> {
         searched.extend(self.include_paths.iter().map(|path| shown_folder(path)));
         let error = Diagnostic::error(place, format!("cannot find `{}`", include.path.value))
             .label(format!("not found in {}", enumerate(&searched)));
-        let help = match near_file(folder, written) {
+        let help = match near_file(folder, written, &self.sources.get(place.source).path) {
             Some(near) => format!("there is a file `{near}`"),
             None => "folders to search are set with `-I DIR`, or `Options::include`".to_owned(),
         };
@@ -169,8 +169,8 @@ fn shown_folder(folder: &Path) -> String {
     if folder.as_os_str().is_empty() { "`.`".to_owned() } else { format!("`{}`", folder.display()) }
 }
 
-/// A `.thrift` file of nearly this name, beside where it was looked for.
-fn near_file(folder: &Path, written: &Path) -> Option<String> {
+/// A `.thrift` file of nearly this name, beside where it was looked for, and other than the one that includes it.
+fn near_file(folder: &Path, written: &Path, including: &Path) -> Option<String> {
     let wanted = written.file_name()?.to_str()?;
     let within = written.parent().unwrap_or(Path::new(""));
     let entries = std::fs::read_dir(match folder.join(within) {
@@ -178,8 +178,11 @@ fn near_file(folder: &Path, written: &Path) -> Option<String> {
         path => path,
     });
     let names = entries.ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names = names.filter(|name| folder.join(within).join(name) != including);
     let stem = |name: &str| name.strip_suffix(".thrift").map(str::to_owned);
-    let names: Vec<String> = names.filter_map(|name| stem(&name)).collect();
+    let mut names: Vec<String> = names.filter_map(|name| stem(&name)).collect();
+    // Folders have no order.
+    names.sort_unstable();
     // What all of them end in makes none of them likely.
     let wanted = stem(wanted).unwrap_or_else(|| wanted.to_owned());
     let near = super::hints::nearest(&wanted, names.iter().map(String::as_str))?;
