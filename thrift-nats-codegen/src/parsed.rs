@@ -29,11 +29,20 @@ impl ParsedFile {
     /// If the file cannot be read. What is wrong with its text is in [`errors`](Self::errors).
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
-        let mut reading = Reading::of(&path)
+        let reading = Reading::of(&path)
             .map_err(|why| Error::message(format!("cannot read `{}`: {why}", path.display())))?;
+        Ok(Self::new(path, reading))
+    }
+
+    /// Parses a text that is in no file, or not yet. Errors call it `path`.
+    pub fn of_text(path: impl Into<PathBuf>, text: String) -> Self {
+        Self::new(path.into(), Reading::of_text(text))
+    }
+
+    fn new(path: PathBuf, mut reading: Reading) -> Self {
         let mut sources = Sources::default();
         let source = sources.add(Source::new(path, reading.text.clone()));
         let errors = Report::new(sources, reading.take_diagnostics(source));
-        Ok(Self { text: reading.text, document: reading.document, errors })
+        Self { text: reading.text, document: reading.document, errors }
     }
 }

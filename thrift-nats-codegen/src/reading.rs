@@ -37,6 +37,12 @@ impl Reading {
         Ok(Self { text, document: parsed.document, mistakes: parsed.errors, invalid })
     }
 
+    /// Parses a text.
+    pub(crate) fn of_text(text: String) -> Self {
+        let parsed = thrift_parser::parse(&text);
+        Self { text, document: parsed.document, mistakes: parsed.errors, invalid: None }
+    }
+
     /// What is wrong with the text, if it is this source.
     pub(crate) fn take_diagnostics(&mut self, source: SourceId) -> Vec<Diagnostic> {
         let place = |span| Place { source, span };

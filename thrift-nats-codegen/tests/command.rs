@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -24,6 +25,21 @@ fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
         .current_dir(folder)
         .output()
         .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The same, with this on the standard input.
+fn run_with_input(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_thrift-nats-gen"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -154,6 +170,40 @@ fn fmt_writes_files_anew_and_check_only_names_them() {
     assert_eq!(code, 1);
     assert!(said.contains("not UTF-8"), "{said}");
     assert_eq!(fs::read(folder.path().join("c.thrift")).unwrap(), b"// caf\xE9\nstruct C{}");
+}
+
+#[test]
+fn fmt_treats_the_standard_input_as_a_file() {
+    assert_eq!(run_with_input(&["fmt", "-"], "struct A{}"), (0, "struct A {}\n".to_owned(), String::new()));
+    let (code, shown, said) = run_with_input(&["fmt", "--check", "-"], "struct A{}");
+    assert_eq!((code, shown.as_str(), said.trim()), (1, "", "the standard input is not formatted"));
+    assert_eq!(run_with_input(&["fmt", "--check", "-"], "struct A {}\n"), (0, String::new(), String::new()));
+    let (code, shown, said) = run_with_input(&["fmt", "-"], "struct A {\n  1: i32\n}");
+    assert_eq!((code, shown.as_str()), (1, ""));
+    assert!(said.contains(" --> <standard input>:2:9\n"), "{said}");
+}
+
+#[test]
+fn a_misspelt_command_is_a_wrong_command_line() {
+    let folder = folder(&[("fmt2", GOOD)]);
+    let (code, _, said) = run(folder.path(), &["chekc", "point.thrift"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("there is a command `check`"), "{said}");
+    let (code, _, said) = run(folder.path(), &["point.thrift"]);
+    assert_eq!((code, said.trim()), (1, "error: cannot read `point.thrift`: there is no such file"));
+    // A file with such a name is a file.
+    assert_eq!(run(folder.path(), &["fmt2"]).0, 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn completions_that_nobody_reads_to_their_end_are_no_panic() {
+    let output = Command::new(env!("CARGO_BIN_EXE_thrift-nats-gen"))
+        .args(["completions", "bash"])
+        .stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]

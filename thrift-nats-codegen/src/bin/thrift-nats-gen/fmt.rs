@@ -22,7 +22,11 @@ pub(crate) struct Fmt {
 pub(crate) fn run(arguments: &Fmt) -> Result<ExitCode, Error> {
     let mut failed = false;
     for file in &arguments.files {
-        failed |= if file.as_os_str() == "-" { !standard_input() } else { !format(file, arguments.check)? };
+        failed |= if file.as_os_str() == "-" {
+            !standard_input(arguments.check)
+        } else {
+            !format(file, arguments.check)?
+        };
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -58,22 +62,26 @@ fn format(path: &Path, check: bool) -> Result<bool, Error> {
     Ok(true)
 }
 
-fn standard_input() -> bool {
+/// Formats the standard input to the output; false if it cannot be, or would change where nothing is written.
+fn standard_input(check: bool) -> bool {
     let mut text = String::new();
     if let Err(error) = std::io::stdin().read_to_string(&mut text) {
         eprintln!("error: cannot read the standard input: {error}");
         return false;
     }
     match thrift_parser::format(&text) {
+        Ok(formatted) if check => {
+            if formatted != text {
+                eprintln!("the standard input is not formatted");
+            }
+            formatted == text
+        }
         Ok(formatted) => {
             show::output(&formatted);
             true
         }
-        Err(errors) => {
-            for error in errors {
-                let line = text[..error.span.start as usize].matches('\n').count() + 1;
-                eprintln!("error: line {line} of the standard input: {}", error.message);
-            }
+        Err(_) => {
+            show::report(&ParsedFile::of_text("<standard input>", text).errors);
             false
         }
     }

@@ -12,7 +12,7 @@ use crate::show;
 pub(crate) struct Generate {
     /// The `.thrift` files to generate from; what they include is generated, too
     #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     /// Write to this folder; without it the code goes to the standard output
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,

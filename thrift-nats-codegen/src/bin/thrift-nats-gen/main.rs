@@ -8,8 +8,10 @@ mod fmt;
 mod generate;
 mod show;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -63,7 +65,10 @@ Exit codes:
 fn main() -> ExitCode {
     let Cli { command, generate } = Cli::parse();
     let result = match command {
-        None => generate::run(&generate),
+        None => match misspelt(&generate.files) {
+            Some(error) => error.exit(),
+            None => generate::run(&generate),
+        },
         Some(Command::Generate(arguments)) => generate::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Fmt(arguments)) => fmt::run(&arguments),
@@ -71,7 +76,9 @@ fn main() -> ExitCode {
         Some(Command::Ast(arguments)) => ast::run(&arguments),
         Some(Command::Docs(arguments)) => docs::run(&arguments),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "thrift-nats-gen", &mut std::io::stdout());
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "thrift-nats-gen", &mut text);
+            show::output(&String::from_utf8_lossy(&text));
             Ok(ExitCode::SUCCESS)
         }
     };
@@ -79,4 +86,14 @@ fn main() -> ExitCode {
         show::report(error.report());
         ExitCode::FAILURE
     })
+}
+
+/// What is said of a first file that is none, and nearly the name of a command.
+fn misspelt(files: &[PathBuf]) -> Option<clap::Error> {
+    let written = files.first().filter(|file| !file.exists())?.to_str()?;
+    let mut cli = Cli::command();
+    let near = |name: &str| strsim::damerau_levenshtein(name, written) <= 1 + written.len() / 6;
+    let meant = cli.get_subcommands().map(clap::Command::get_name).find(|name| near(name))?.to_owned();
+    let message = format!("there is neither a file nor a command `{written}`; there is a command `{meant}`");
+    Some(cli.error(ErrorKind::InvalidSubcommand, message))
 }
