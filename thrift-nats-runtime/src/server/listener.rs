@@ -60,8 +60,10 @@ pub(super) struct Listener {
     running: AtomicUsize,
     /// How many more chunks have a task for each of their requests.
     apart: AtomicU32,
-    /// Ends every task of the server.
+    /// Ends the calls, and the accepting of sessions.
     stop: CancellationToken,
+    /// Ends the rest, once every session knows that it has ended.
+    gone: CancellationToken,
 }
 
 impl Listener {
@@ -198,6 +200,10 @@ impl Listener {
         lock(&self.sessions).insert(session.token().to_owned(), Arc::clone(&session));
         // The other task may have seen a new connection, and been through the sessions, before this one was there.
         session.check_connection(self.connects.latest());
+        // Or the server may have been stopped.
+        if self.stop.is_cancelled() {
+            session.stop();
+        }
         self.publisher.publish_now(&session);
     }
 
@@ -322,6 +328,7 @@ impl RunningServer {
             running: AtomicUsize::new(0),
             apart: AtomicU32::new(0),
             stop: CancellationToken::new(),
+            gone: CancellationToken::new(),
         });
         let (accepting, accept) = watch::channel(true);
         let tasks = TaskTracker::new();
@@ -334,9 +341,9 @@ impl RunningServer {
             accept,
             lame_duck,
         )));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(pump(weak.clone(), inbox)));
+        tasks.spawn(pump(weak.clone(), inbox, listener.publisher.clone(), listener.gone.clone()));
         let timers = Arc::clone(&listener.timers);
-        tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+        tasks.spawn(listener.gone.clone().run_until_cancelled_owned(async move {
             let check = || {
                 if let Some(listener) = weak.upgrade() {
                     listener.check_connection();
@@ -364,7 +371,6 @@ impl RunningServer {
     pub async fn stop(self) -> Result<(), Error> {
         self.end();
         self.tasks.close();
-        self.tasks.wait().await;
         self.farewell().await
     }
 
@@ -400,14 +406,16 @@ impl RunningServer {
         self.listener.stop.cancel();
         for session in self.listener.sessions() {
             session.stop();
-            self.listener.remove(session.token());
         }
+        self.listener.gone.cancel();
     }
 
     /// Waits until everything that was queued is with NATS. To have it written is not enough: a socket that is closed
     /// with something unread in it is reset, and NATS then drops what it has not read, too.
     async fn farewell(&self) -> Result<(), Error> {
         let told = async {
+            self.tasks.wait().await;
+            self.listener.all_ended().await;
             self.listener.publisher.idle().await;
             round_trip(&self.listener.nats, format!("{}.end", self.listener.base))
                 .await
@@ -539,10 +547,29 @@ async fn round_trip(nats: &Nats, subject: String) -> Result<(), BoxError> {
 }
 
 /// Hands what comes to the sessions. Never waits for one of them.
-async fn pump(listener: Weak<Listener>, mut inbox: Subscriber) {
-    while let Some(message) = inbox.next().await {
-        let Some(listener) = listener.upgrade() else { return };
-        listener.receive(message);
+async fn pump(
+    listener: Weak<Listener>,
+    mut inbox: Subscriber,
+    publisher: Publisher,
+    gone: CancellationToken,
+) {
+    let receive = async {
+        while let Some(message) = inbox.next().await {
+            let Some(listener) = listener.upgrade() else { return };
+            listener.receive(message);
+        }
+    };
+    if gone.run_until_cancelled(receive).await.is_none() {
+        // The subscription ends behind all that the sessions have to say. A client that asks whether this process is there,
+        // or sends something, would be told first that it is not.
+        let said = async {
+            if let Some(listener) = listener.upgrade() {
+                listener.all_ended().await;
+            }
+            publisher.idle().await;
+        };
+        let _ = tokio::time::timeout(FAREWELL_TIMEOUT, said).await;
+        return;
     }
     // The connection is closed, or drained.
     if let Some(listener) = listener.upgrade() {

@@ -52,7 +52,7 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, requests
         }
         if requests.is_empty() {
             // For an original peer, the next one may be run now.
-            requests.extend(session.finished(&listener, answers.drain(..)));
+            requests.extend(session.finished(answers.drain(..)));
         }
     }
     session.publish(&listener);
@@ -174,7 +174,7 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.session.state().running.remove(&self.seqid);
-        let next = self.session.finished(&self.listener, [std::mem::take(&mut self.answer)]);
+        let next = self.session.finished([std::mem::take(&mut self.answer)]);
         self.session.publish(&self.listener);
         if !next.is_empty() {
             self.listener.spawn(run_boxed(Arc::clone(&self.session), Arc::clone(&self.listener), next));

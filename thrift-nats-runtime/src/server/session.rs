@@ -99,24 +99,16 @@ impl Session {
     }
 
     /// Notes that requests have been run, with the answers of those that have one; what may be run now that they are.
-    pub(super) fn finished(
-        self: &Arc<Self>,
-        listener: &Listener,
-        answers: impl IntoIterator<Item = Bytes>,
-    ) -> Vec<Taken> {
+    pub(super) fn finished(self: &Arc<Self>, answers: impl IntoIterator<Item = Bytes>) -> Vec<Taken> {
         let mut state = self.state();
         let mut result = Ok(());
         for answer in answers {
             result = result.and(state.session.finished(answer));
         }
         let next = std::iter::from_fn(|| state.session.next_request()).collect();
-        let open = state.session.is_open();
         drop(state);
         if let Err(reason) = result {
             self.ended(&reason);
-        } else if !open {
-            // It was the last that a drain waited for.
-            listener.remove(&self.token);
         }
         next
     }
@@ -168,22 +160,12 @@ impl Session {
 
     /// Takes nothing new up, and ends the session once all that was taken up is answered.
     pub(super) fn drain(self: &Arc<Self>) {
-        let open = {
-            let mut state = self.state();
-            state.session.drain();
-            state.session.is_open()
-        };
-        if let (false, Some(listener)) = (open, self.listener.upgrade()) {
-            listener.remove(&self.token);
-        }
+        self.state().session.drain();
         self.wake();
     }
 
     fn ended(self: &Arc<Self>, reason: &CloseReason) {
         tracing::debug!(session = self.token, %reason, "session ended");
-        if let Some(listener) = self.listener.upgrade() {
-            listener.remove(&self.token);
-        }
         self.wake();
     }
 
@@ -196,12 +178,21 @@ impl Session {
 
 impl Source for Session {
     fn transmit(&self) -> Option<Transmit> {
+        let listener = self.listener.upgrade();
         let mut state = self.state();
-        if let Some(listener) = self.listener.upgrade() {
+        if let Some(listener) = &listener {
             // A NATS server's configuration may have been changed since.
             state.session.set_chunk_limit(listener.chunk_limit());
         }
-        state.session.transmit()
+        let transmit = state.session.transmit();
+        let over = transmit.is_none() && !state.session.is_open();
+        drop(state);
+        if let (true, Some(listener)) = (over, listener) {
+            // Not before its disconnect has gone: until then, what comes is not for a stranger, who would be told first, and
+            // less, than the disconnect tells.
+            listener.remove(&self.token);
+        }
+        transmit
     }
 
     fn turn(&self) -> &Turn {
@@ -211,11 +202,8 @@ impl Source for Session {
     fn publish_failed(&self, _reply: Option<&str>, error: PublishError) {
         let source = SharedError::new(error);
         let reason = self.state().session.close(CloseReason::PublishFailed { chunk: None, source });
+        // Whoever publishes comes back for the farewell by itself: it is the one that tells.
         tracing::warn!(session = self.token, %reason, "session ended");
-        if let Some(listener) = self.listener.upgrade() {
-            // Whoever publishes comes back for the farewell by itself: it is the one that tells.
-            listener.remove(&self.token);
-        }
     }
 }
 
