@@ -19,6 +19,7 @@ pub struct Bars {
     unit: String,
     contestants: Vec<String>,
     groups: Vec<(String, Vec<f64>)>,
+    longest: f64,
 }
 
 /// Lines through points, one for each contestant.
@@ -53,7 +54,20 @@ impl Bars {
         contestants: impl IntoIterator<Item = C>,
     ) -> Self {
         let contestants = contestants.into_iter().map(Into::into).collect();
-        Self { title: title.into(), unit: unit.into(), contestants, groups: Vec::new() }
+        Self {
+            title: title.into(),
+            unit: unit.into(),
+            contestants,
+            groups: Vec::new(),
+            longest: f64::INFINITY,
+        }
+    }
+
+    /// Cuts bars that are longer than this, so that one does not make all others short; its value is told all the same.
+    #[must_use]
+    pub const fn cut_at(mut self, longest: f64) -> Self {
+        self.longest = longest;
+        self
     }
 
     /// Adds a group: a value for each contestant. One that is not a number is left out.
@@ -72,7 +86,8 @@ impl Bars {
     }
 
     fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) {
-        let most = self.groups.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);
+        let most =
+            self.groups.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max).min(self.longest);
         let longest = self.groups.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         let labels = u32::try_from(longest).expect("a label that fits a page") * 9 + 20;
         let groups = self.groups.len() as f64;
@@ -103,7 +118,7 @@ impl Bars {
             let bars = self.groups.iter().enumerate().filter(|(_, (_, values))| values[who].is_finite());
             let bars = bars.map(|(group, (_, values))| {
                 let top = group as f64 + 0.08 + who as f64 * thickness;
-                Rectangle::new([(0.0, top), (values[who], top + thickness * 0.9)], colour.filled())
+                Rectangle::new([(0.0, top), (values[who].min(most), top + thickness * 0.9)], colour.filled())
             });
             chart.draw_series(bars).expect(DRAWN_IN_MEMORY);
         }
@@ -114,9 +129,10 @@ impl Bars {
                 EmptyElement::at((0.0, middle)) + Text::new(name.clone(), (-10, 0), plain(HPos::Right));
             chart.plotting_area().draw(&label).expect(DRAWN_IN_MEMORY);
             for (who, value) in values.iter().enumerate().filter(|(_, value)| value.is_finite()) {
+                let told = if *value > most { format!("… {}", number(*value)) } else { number(*value) };
                 let middle = group as f64 + 0.08 + (who as f64 + 0.45) * thickness;
                 let label =
-                    EmptyElement::at((*value, middle)) + Text::new(number(*value), (5, 0), plain(HPos::Left));
+                    EmptyElement::at((value.min(most), middle)) + Text::new(told, (5, 0), plain(HPos::Left));
                 chart.plotting_area().draw(&label).expect(DRAWN_IN_MEMORY);
             }
         }
@@ -264,6 +280,14 @@ mod tests {
         for text in ["Encoding", "nanoseconds", "ours", "theirs", "small", "large", "83", "4,859"] {
             assert!(svg.contains(text), "{text}: {svg}");
         }
+    }
+
+    #[test]
+    fn a_bar_that_is_cut_tells_its_value() {
+        let mut bars = Bars::new("Encoding", "times as long", ["ours", "theirs"]).cut_at(10.0);
+        bars.group("large", [1.0, 53.0]);
+        let svg = bars.svg();
+        assert!(svg.contains("… 53") && !svg.contains(">40"), "{svg}");
     }
 
     #[test]

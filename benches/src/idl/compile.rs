@@ -11,7 +11,6 @@ use thrift_nats_benches::report::{Report, Table};
 use thrift_nats_codegen::Options;
 use thrift_parser::syntax::{Definition, Document, Header};
 
-
 /// How often each is compiled.
 const TURNS: usize = 3;
 
