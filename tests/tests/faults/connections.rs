@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use thrift_nats_examples::tutorial::{Operation, Work};
 use thrift_nats_runtime::{CloseReason, Outcome, PeerReason};
 use thrift_nats_tests::proxy::{Action, Direction, Rule};
 use thrift_nats_tests::{NatsServer, eventually};
 
-use crate::handler::{BOUND, NEVER, Setup, calculate, ended, is_chunk, soon};
+use crate::handler::{BOUND, Handler, NEVER, Setup, calculate, ended, is_chunk, soon};
 
 #[tokio::test]
 async fn a_client_whose_connection_is_cut_fails_what_may_have_been_run_and_goes_on() {
@@ -209,6 +210,47 @@ async fn until_served(it: &Setup, mut id: i32) {
         id += 1;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A process may end when its drain returns: whatever was answered is with NATS by then.
+#[tokio::test]
+async fn answers_of_many_chunks_are_out_when_a_drain_returns() {
+    let nats = NatsServer::start().unwrap();
+    let url = nats.url();
+    let (ready, is_ready) = tokio::sync::oneshot::channel();
+    let (drain, may_drain) = tokio::sync::oneshot::channel::<()>();
+    let server = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = crate::handler::serve(&url, &Handler::default(), Duration::ZERO).await;
+            ready.send(()).unwrap();
+            may_drain.await.unwrap();
+            server.drain(BOUND).await.unwrap();
+        });
+        // Nothing of it runs any more, as in a process that has ended.
+        runtime.shutdown_background();
+    });
+    is_ready.await.unwrap();
+    let calculator = crate::handler::connect(&nats.url()).await;
+    let calls: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(calculator.get_struct(10_000_000).timeout(NEVER).into_future()))
+        .collect();
+    // The first chunk of the first answer says that the others are about to follow.
+    let seen = nats.client().await.unwrap();
+    let mut traffic = seen.subscribe("_INBOX.>").await.unwrap();
+    while tokio::time::timeout(BOUND, traffic.next()).await.unwrap().unwrap().payload.len() < 10_000 {}
+    // As long as somebody listens there, NATS does not say that the server is gone.
+    drop((traffic, seen));
+    drain.send(()).unwrap();
+    for call in calls {
+        let found = tokio::time::timeout(BOUND, call).await.expect("in time").unwrap();
+        // One that was not taken up before the drain finds no other server.
+        match found {
+            Ok(found) => assert_eq!(found.value.len(), 10_000_000),
+            Err(error) => assert_eq!(error.outcome(), Outcome::NotRun, "{error:?}"),
+        }
+    }
+    server.join().unwrap();
 }
 
 /// The client's connection takes nothing in: NATS calls it a slow consumer and ends it.
