@@ -160,6 +160,10 @@ fn kind(error: &Error) -> String {
             let told = reason.map_or("no reason".to_owned(), |reason| format!("{reason:?}"));
             format!("Disconnected: {told}")
         }
+        Error::SessionEnded { reason: CloseReason::PeerGone { chunk }, .. } => {
+            // What NATS could not deliver.
+            format!("PeerGone: {}", if chunk.is_some() { "a chunk" } else { "a heartbeat or a question" })
+        }
         Error::SessionEnded { reason, .. } | Error::Connect { reason, .. } => variant(format!("{reason:?}")),
         Error::Application(exception) => format!("{}", exception.kind),
         _ => return variant(format!("{error:?}")),

@@ -120,7 +120,7 @@ fn violation(fault: Fault, ended: &Ended, runs: u32) -> Option<String> {
             Some(format!("{function:?} ended as not run, with {kind} after {took:?}, and was run"))
         }
         Ending::NotRun(kind) | Ending::Unknown(kind) if fault.fails_no_call() => {
-            Some(format!("{function:?} failed with {kind} after {took:?}"))
+            Some(format!("{function:?} failed with {kind} after {took:?}, run {runs} times"))
         }
         Ending::NotRun(_) | Ending::Unknown(_) => None,
         Ending::Wrong(what) => Some(format!("{function:?}: {what}")),
