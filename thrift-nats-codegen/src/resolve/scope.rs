@@ -230,6 +230,11 @@ impl<'a> Scopes<'a> {
             if let Some(near) = hints::nearest(prefix, prefixes.into_iter()) {
                 return Some(format!("there is an include `{near}`"));
             }
+            if !KINDS.into_iter().any(|kind| self.own(file, kind, prefix).is_some()) {
+                return Some(format!(
+                    "no include is called `{prefix}`: is `include \"{prefix}.thrift\"` missing?"
+                ));
+            }
         }
         if kind == Kind::Type
             && let Some(base) = hints::base_type(name)
