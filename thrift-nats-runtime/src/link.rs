@@ -97,14 +97,11 @@ const WINDOW: usize = 1 << 20;
 /// How many sessions the task takes up at a time.
 const BATCH: usize = 64;
 
-/// A message on its way into the connection.
-type Publishing = Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send>>;
-
 /// A session whose turn the publishing task has.
 struct Ready {
     source: Arc<dyn Source>,
-    /// What goes first: a message that the connection had no room for, and its reply subject.
-    begun: Option<(Publishing, Option<Subject>)>,
+    /// What goes first: a message that the connection had no room for.
+    begun: Option<Transmit>,
 }
 
 /// The way to the task that publishes. It takes all that a session has queued when its turn comes: the busier the process,
@@ -130,10 +127,8 @@ impl Publisher {
                 // something to send: a chunk would hold one call. Behind them it holds all of theirs.
                 tokio::task::yield_now().await;
                 for Ready { source, begun } in batch.drain(..) {
-                    if let Some((publishing, reply)) = begun
-                        && let Err(error) = publishing.await
-                    {
-                        source.publish_failed(reply.as_deref(), error);
+                    if let Some(transmit) = begun {
+                        put(&publisher, &mut window, &*source, transmit).await;
                     }
                     loop {
                         source.turn().begin();
@@ -141,11 +136,7 @@ impl Publisher {
                         while left > 0
                             && let Some(transmit) = source.transmit()
                         {
-                            let reply = transmit.reply.clone();
-                            window.open(&publisher, transmit.payload.len()).await;
-                            if let Err(error) = publish(&publisher, transmit).await {
-                                source.publish_failed(reply.as_deref(), error);
-                            }
+                            put(&publisher, &mut window, &*source, transmit).await;
                             left -= 1;
                         }
                         if left > 0 && source.turn().leave() {
@@ -199,13 +190,12 @@ impl Publisher {
                 && let Some(transmit) = source.transmit()
             {
                 left = left.saturating_sub(transmit.payload.len().max(1));
-                let reply = transmit.reply.clone();
-                let nats = self.nats.clone();
-                let mut publishing: Publishing = Box::pin(async move { publish(&nats, transmit).await });
-                match (&mut publishing).now_or_never() {
+                // What cannot go at once gives its place in the connection's queue back. One that kept it, and that nobody
+                // looks at before its turn, would hold the room that the task waits for: for ever, if enough of them do.
+                match publish(&self.nats, transmit.clone()).now_or_never() {
                     Some(Ok(())) => {}
-                    Some(Err(error)) => source.publish_failed(reply.as_deref(), error),
-                    None => return self.hand_over(Arc::clone(source) as Arc<_>, Some((publishing, reply))),
+                    Some(Err(error)) => source.publish_failed(transmit.reply.as_deref(), error),
+                    None => return self.hand_over(Arc::clone(source) as Arc<_>, Some(transmit)),
                 }
             }
             if left > 0 && source.turn().leave() {
@@ -215,7 +205,7 @@ impl Publisher {
         self.hand_over(Arc::clone(source) as Arc<_>, None);
     }
 
-    fn hand_over(&self, source: Arc<dyn Source>, begun: Option<(Publishing, Option<Subject>)>) {
+    fn hand_over(&self, source: Arc<dyn Source>, begun: Option<Transmit>) {
         // An error means that the task is gone, and with it the runtime.
         let _ = self.queue.send(Ready { source, begun });
     }
@@ -308,6 +298,15 @@ impl Source for Marker {
 
     fn turn(&self) -> &Turn {
         &self.turn
+    }
+}
+
+/// Publishes a message of `source`, as soon as there is room for it.
+async fn put(nats: &Nats, window: &mut Window, source: &dyn Source, transmit: Transmit) {
+    let reply = transmit.reply.clone();
+    window.open(nats, transmit.payload.len()).await;
+    if let Err(error) = publish(nats, transmit).await {
+        source.publish_failed(reply.as_deref(), error);
     }
 }
 

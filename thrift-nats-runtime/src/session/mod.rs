@@ -47,7 +47,7 @@ pub(crate) struct SessionConfig {
 }
 
 /// A NATS message to be published for a session.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Transmit {
     pub(crate) subject: Subject,
     pub(crate) reply: Option<Subject>,
