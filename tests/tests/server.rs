@@ -16,6 +16,7 @@ use thrift_nats_runtime::protocol::Limits;
 use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
 use thrift_nats_runtime::{Context, Error, RunningServer, Server};
 use thrift_nats_tests::{NatsServer, eventually};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -248,6 +249,69 @@ async fn connects_and_calls_under_a_drain_lose_nothing() {
     while let Some(rounds) = clients.join_next().await {
         assert!(rounds.unwrap() > 0);
     }
+}
+
+/// Answers with many chunks, as soon as it may; says when it runs.
+#[derive(Clone, Default)]
+struct LongAnswer {
+    runs: Arc<Notify>,
+    may_end: Arc<Notify>,
+}
+
+/// So long that a client has read its beginning before the end of it has gone.
+const LONG_ANSWER: usize = 24 << 20;
+
+impl Service for LongAnswer {
+    fn name(&self) -> &'static str {
+        "LongAnswer"
+    }
+
+    fn call(&self, request: Request) -> ReplyFuture {
+        let handler = self.clone();
+        Box::pin(async move {
+            if request.method() != "long" {
+                return request.reply::<(), Error>(Ok(()));
+            }
+            handler.runs.notify_one();
+            handler.may_end.notified().await;
+            request.reply::<String, Error>(Ok("x".repeat(LONG_ANSWER)))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_drained_session_is_unknown_to_nobody_before_its_last_answer_has_gone() {
+    let nats = NatsServer::start().unwrap();
+    let handler = LongAnswer::default();
+    let server =
+        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
+    peer.send(1, &["long"]).await;
+    handler.runs.notified().await;
+    let drained = tokio::spawn(server.drain(BOUND));
+    // A handshake that nobody takes is answered by NATS.
+    let own = peer.nats.new_inbox();
+    let mut other = peer.nats.subscribe(own.clone()).await.unwrap();
+    let mut taken = true;
+    while taken {
+        peer.nats.publish_with_reply("calculator", own.clone(), "".into()).await.unwrap();
+        taken = next(&mut other).await.status.is_none();
+    }
+    handler.may_end.notify_one();
+    let (mut answer, mut chunk) = (0, 1);
+    let end = loop {
+        let message = next(&mut peer.inbox).await;
+        if message.reply.as_deref() == Some("DISCONNECT") {
+            break message;
+        }
+        answer += message.payload.len();
+        chunk += 1;
+        // Not taken up, unless the drain is slow.
+        peer.send(chunk, &["ping"]).await;
+    };
+    assert!(end.payload.ends_with(b" stopping"), "{:?}", end.payload);
+    assert!(answer > LONG_ANSWER, "{answer} bytes");
+    drained.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -134,12 +134,12 @@ impl ServerSession {
         &self.own
     }
 
-    /// How long a call may take whose request does not say; `None`: for ever.
     /// Whether the client is an original one.
     pub(crate) const fn is_original(&self) -> bool {
         self.original
     }
 
+    /// How long a call may take whose request does not say; `None`: for ever.
     pub(crate) const fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
