@@ -58,11 +58,9 @@ impl Hub {
     pub(super) async fn of(nats: &Nats) -> Result<Arc<Self>, Error> {
         let statistics = nats.statistics();
         let key = Arc::as_ptr(&statistics) as usize;
-        let usable = |hubs: &HashMap<usize, Weak<Self>>| {
-            hubs.get(&key).and_then(Weak::upgrade).filter(|hub| hub.is_running())
-        };
-        let existing = || usable(&lock(&HUBS));
-        if let Some(hub) = existing() {
+        // Looked at when the lock is released: this may be the last who holds it, and its end takes the lock.
+        let existing = lock(&HUBS).get(&key).and_then(Weak::upgrade);
+        if let Some(hub) = existing.filter(|hub| hub.is_running()) {
             return Ok(hub);
         }
         let base = random_base(nats)?;
@@ -86,16 +84,15 @@ impl Hub {
         let pump = tokio::spawn(pump(Arc::downgrade(&hub), subscriber, hub.base.len() + 1));
         let time = tokio::spawn(keep_time(Arc::downgrade(&hub), Arc::clone(&hub.timers), keeper));
         hub.tasks.get_or_init(|| [pump.abort_handle(), time.abort_handle()]);
-        {
-            let mut hubs = lock(&HUBS);
-            if let Some(other) = usable(&hubs) {
-                // Somebody was faster; the subscription ends with its task.
-                drop(hubs);
-                return Ok(other);
-            }
+        let mut hubs = lock(&HUBS);
+        let other = hubs.get(&key).and_then(Weak::upgrade);
+        let faster = other.as_ref().is_some_and(|other| other.is_running());
+        if !faster {
             hubs.insert(key, Arc::downgrade(&hub));
         }
-        Ok(hub)
+        drop(hubs);
+        // Where somebody was faster, the subscription ends with its task.
+        Ok(other.filter(|_| faster).unwrap_or(hub))
     }
 }
 
