@@ -113,12 +113,17 @@ impl Remote {
         tokio::spawn(async move {
             let Some(remote) = remote.upgrade() else { return };
             let slot = &remote.slots[index];
-            if let Ok(mut backoff) = slot.opening.try_lock()
-                && slot.open().is_none()
-                && let Err(error) = remote.fill(slot).await
-            {
-                backoff.failed(now());
-                tracing::debug!(%error, "cannot replace a session");
+            // Many calls may have found it so before the first of these tasks runs.
+            let Ok(mut backoff) = slot.opening.try_lock() else { return };
+            if slot.open().is_some() || !backoff.is_due(now()) {
+                return;
+            }
+            match remote.fill(slot).await {
+                Ok(_) => *backoff = Backoff::default(),
+                Err(error) => {
+                    backoff.failed(now());
+                    tracing::debug!(%error, "cannot replace a session");
+                }
             }
         });
     }
