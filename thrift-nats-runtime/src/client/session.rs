@@ -18,7 +18,9 @@ use crate::format::{ProtocolSet, Transport, WireFormat};
 use crate::link::{Source, Timed, TimerKey, Turn, connects, lock, now, random_token};
 use crate::method::Envelope;
 use crate::protocol::{EncodeError, Limits, MessageType};
-use crate::session::{ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit};
+use crate::session::{
+    ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit, millis,
+};
 use crate::transport::{Frame, Headers};
 
 /// Why a call has no answer.
@@ -99,8 +101,7 @@ impl Outgoing<'_> {
         } else {
             let mut headers = Cow::Borrowed(self.headers);
             if let Some(timeout) = self.timeout {
-                let millis = timeout.as_millis().min(u64::MAX.into());
-                headers.to_mut().insert(CLIENT_TIMEOUT, millis.to_string());
+                headers.to_mut().insert(CLIENT_TIMEOUT, millis(timeout).to_string());
             }
             return Ok((wrapped, headers));
         };

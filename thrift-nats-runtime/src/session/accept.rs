@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::{HeaderMap, HeaderValue, Subject};
 use bytes::Bytes;
 
+use super::subject::check_service_subject;
 use crate::format::{ProtocolSet, WireFormat};
 
 /// The header that says which version of this project's additions a peer speaks. An original peer has none.
@@ -30,6 +31,11 @@ pub(crate) fn version_headers() -> HeaderMap {
     headers
 }
 
+/// A time as it is told to a server: in whole milliseconds, and no less than it is, as none at all would be no time to run.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
 /// What a client says of itself in the headers of its handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announced {
@@ -48,7 +54,7 @@ impl Announced {
         let mut headers = version_headers();
         headers.insert(PROTOCOL_HEADER, format.protocol.name());
         headers.insert(TRANSPORT_HEADER, format.transport.name());
-        headers.insert(TIMEOUT_HEADER, timeout.as_millis().to_string());
+        headers.insert(TIMEOUT_HEADER, millis(timeout).to_string());
         if let Some(service) = service.and_then(|service| service.parse::<HeaderValue>().ok()) {
             headers.insert(SERVICE_HEADER, service);
         }
@@ -122,8 +128,9 @@ impl Accept {
         let (heartbeat, deadline) = body.split_once(' ').ok_or(AcceptError::Body)?;
         let deadline: i64 = deadline.parse().map_err(|_| AcceptError::Body)?;
         let deadline = u64::try_from(deadline).ok().filter(|millis| *millis > 0).map(Duration::from_millis);
-        // A subject with white space would break the NATS protocol when it is published to.
-        if heartbeat.is_empty() || heartbeat.contains(char::is_whitespace) {
+        // What is no subject would break the NATS protocol when it is published to, and what is too long for a line of it
+        // would end the connection.
+        if check_service_subject(heartbeat).is_err() {
             return Err(AcceptError::Body);
         }
         Ok(Self { listen, heartbeat: Subject::from(heartbeat), deadline })
@@ -163,6 +170,22 @@ mod tests {
         };
         assert_eq!(accept.body(), "_INBOX.a.h 1500");
         assert_eq!(Accept::parse(Some(&accept.listen), &accept.body()), Ok(accept));
+    }
+
+    #[test]
+    fn a_time_is_never_told_as_less_than_it_is() {
+        for (time, told) in
+            [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2), (1_500_000_000, 1500)]
+        {
+            assert_eq!(millis(Duration::from_nanos(time)), told);
+        }
+        assert_eq!(millis(Duration::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn a_heartbeat_subject_too_long_for_a_line_of_nats_is_refused() {
+        assert!(parse(&format!("{} 1", "a".repeat(2048))).is_ok());
+        assert_eq!(parse(&format!("{} 1", "a".repeat(2049))), Err(AcceptError::Body));
     }
 
     #[test]

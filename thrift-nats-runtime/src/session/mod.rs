@@ -16,7 +16,7 @@ mod simulation;
 mod subject;
 
 pub use self::accept::AcceptError;
-pub(crate) use self::accept::{Announced, VERSION_HEADER};
+pub(crate) use self::accept::{Announced, VERSION_HEADER, millis};
 pub use self::client::Outcome;
 pub(crate) use self::client::{ClientSession, Ended, Event, Incoming, Refused};
 pub(crate) use self::disconnect::DISCONNECT;
