@@ -489,6 +489,7 @@ impl<W> ClientSession<W> {
 
     /// What is to be published next. `sent` is told of oneway calls that have gone.
     pub(crate) fn transmit(&mut self, mut sent: impl FnMut(W)) -> Option<Transmit> {
+        let is_open = self.is_open();
         let open = match &mut self.phase {
             Phase::Opening { service, sent, .. } => {
                 return (!std::mem::replace(sent, true)).then(|| Transmit {
@@ -528,9 +529,16 @@ impl<W> ClientSession<W> {
             Phase::Closed { open: None, .. } => return None,
         };
         let number = self.out.number() + 1;
-        let calls = &mut self.calls;
+        let (calls, cancelled) = (&mut self.calls, &mut self.cancelled);
+        let told = is_open && !open.original;
         let chunk = self.out.next(self.config.chunk_limit, |seqid| {
-            let Some(call) = calls.get_mut(&seqid) else { return };
+            let Some(call) = calls.get_mut(&seqid) else {
+                // It was given up when a part of it had gone already.
+                if told {
+                    cancelled.push(seqid);
+                }
+                return;
+            };
             call.request = Request::Sent(number);
             if call.oneway
                 && let Some(waiter) = calls.remove(&seqid).and_then(|call| call.waiter)

@@ -248,10 +248,17 @@ fn a_call_given_up_before_a_byte_of_it_has_gone_is_never_sent() {
         simulation.give_up(id);
     }
     assert_eq!(simulation.client.in_flight(), 3);
-    let queued: usize =
-        std::iter::from_fn(|| simulation.client.transmit(drop)).map(|transmit| transmit.payload.len()).sum();
+    let rest = std::iter::from_fn(|| simulation.client.transmit(drop));
+    let (told, chunks): (Vec<_>, Vec<_>) = rest.partition(|transmit| transmit.subject.ends_with(".c"));
+    let queued: usize = chunks.iter().map(|transmit| transmit.payload.len()).sum();
     let one = message(MessageType::Call, 1, 0, &payload(0, 100)).len();
     assert_eq!(queued, 4 * one - 10, "the first goes whole, since a part of it has");
+    let told: Vec<_> = told.iter().map(|transmit| str::from_utf8(&transmit.payload).unwrap()).collect();
+    assert_eq!(
+        told,
+        [simulation.calls[first].seqid.to_string()],
+        "and the server is told that nobody waits for it"
+    );
 }
 
 #[test]
