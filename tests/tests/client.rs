@@ -262,6 +262,25 @@ async fn a_call_in_flight_moves_to_the_server_that_is_left() {
     assert_eq!((dying.runs(), other.runs()), (1, 1));
 }
 
+#[tokio::test]
+async fn a_call_that_may_have_been_run_is_not_said_not_to_have_been_by_a_server_that_is_full() {
+    let nats = NatsServer::start().unwrap();
+    let dying = Texts::default();
+    let first = dying.serve(&nats.client().await.unwrap()).await;
+    let client = Client::connect(&nats.client().await.unwrap(), "texts").await.unwrap();
+    let call = tokio::spawn(wait(&client).idempotent().timeout(BOUND).into_future());
+    dying.waiting.notified().await;
+    let full = Server::new(nats.client().await.unwrap(), "texts").max_calls(0);
+    let _second = full.serve(Texts::default()).await.unwrap();
+    first.stop().await.unwrap();
+    match soon(call).await.unwrap() {
+        Err(error) => assert_eq!(error.outcome(), Outcome::Unknown, "{error}"),
+        Ok(()) => panic!("it never ends"),
+    }
+    let error = soon(len(&client, 1)).await.unwrap_err();
+    assert!(matches!(error, Error::Application(_)) && error.outcome() == Outcome::NotRun, "{error}");
+}
+
 // Openings.
 
 #[tokio::test]
@@ -478,6 +497,19 @@ async fn a_call_that_does_not_fit_into_the_queue_fails_at_once() {
     assert_eq!(soon(first).await, Ok(1));
     assert_eq!(soon(fits).await, Ok(600_000));
     assert_eq!(soon(len(&client, 600_000)).await, Ok(600_000), "there is room again");
+}
+
+/// The connection has room for one message, and many sessions have something to send at once.
+#[tokio::test]
+async fn sessions_that_wait_for_the_connection_do_not_hold_each_other_up() {
+    let nats = NatsServer::start().unwrap();
+    let _server = Texts::default().serve(&nats.client().await.unwrap()).await;
+    let narrow = async_nats::ConnectOptions::new().client_capacity(1).connect(nats.url()).await.unwrap();
+    let client = Client::builder(&narrow, "texts").sessions(16).chunk_limit(1000).connect().await.unwrap();
+    let calls = (0..64).map(|_| len(&client, 3000).into_future());
+    for result in soon(futures_util::future::join_all(calls)).await {
+        assert_eq!(result, Ok(3000));
+    }
 }
 
 #[tokio::test]

@@ -126,6 +126,14 @@ impl Message {
             Ok(Self { format, headers, name, kind, seqid, body })
         })
     }
+
+    /// The error that it is the answer of, where that is none that the IDL declares.
+    pub(crate) fn exception(&self, limits: Limits) -> Option<Error> {
+        (self.kind == MessageType::Exception).then(|| {
+            decode_body::<ApplicationException>(self.format.protocol, &self.body, limits)
+                .map_or_else(Error::from, Error::from)
+        })
+    }
 }
 
 /// A message that is to be sent: what stands before its body, which is encoded already.
@@ -276,13 +284,11 @@ pub(crate) fn decode_result<T: Success, E: MethodError>(
     answer: &Message,
     limits: Limits,
 ) -> Result<T, E> {
+    if let Some(error) = answer.exception(limits) {
+        return Err(error.into());
+    }
     match answer.kind {
-        MessageType::Exception => {
-            let exception: ApplicationException =
-                decode_body(answer.format.protocol, &answer.body, limits).map_err(Error::from)?;
-            return Err(Error::from(exception).into());
-        }
-        MessageType::Reply => {}
+        MessageType::Reply | MessageType::Exception => {}
         MessageType::Call | MessageType::Oneway => {
             let text = format!("`{method}` was answered with a request");
             return Err(Error::from(ApplicationException::new(

@@ -272,7 +272,10 @@ impl<T, E> Call<T, E> {
     /// How long the answer is waited for, where a server does not know it from the handshake.
     fn timeout_to_tell(&self, deadline: Option<Instant>) -> Option<Duration> {
         let announced = self.client.options().timeout;
-        let deadline = deadline?;
+        let Some(deadline) = deadline else {
+            // For ever, which the server has to be told as well.
+            return (self.timeout != announced).then_some(self.timeout);
+        };
         let left = deadline.saturating_duration_since(now());
         // A little less than was announced is not worth a frame with headers.
         let same = self.timeout == announced && self.timeout.saturating_sub(left) <= announced / 8;
@@ -294,6 +297,11 @@ impl<T, E> Call<T, E> {
         let answer = self.attempts(remote, name, body, deadline, &mut perhaps_run).await;
         match (answer, perhaps_run) {
             (Err(error), Some(reason)) => Err(whole(error, reason)),
+            (Ok(Some(answer)), Some(reason)) => match answer.exception(remote.options.limits) {
+                // The server that is asked last says so of itself alone.
+                Some(error) if error.outcome() == Outcome::NotRun => Err(whole(error, reason)),
+                _ => Ok(Some(answer)),
+            },
             (answer, _) => answer,
         }
     }
@@ -374,7 +382,7 @@ impl<T, E> Call<T, E> {
         let message = receive(envelope.seal(body, limits)?)?;
         let origin = Origin { session: None, original: false, timeout: Some(self.timeout) };
         let (request, header) = Request::new(message, origin, limits);
-        let reply = Contained::new(service.call(request)).await;
+        let reply = Contained::new(service, request).await;
         if self.kind == MessageType::Oneway {
             return Ok(None);
         }
@@ -384,5 +392,41 @@ impl<T, E> Call<T, E> {
             return std::future::pending().await;
         }
         Ok(Some(receive(answer)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Service for Nobody {
+        fn name(&self) -> &'static str {
+            "Nobody"
+        }
+
+        fn call(&self, _request: Request) -> crate::server::ReplyFuture {
+            panic!("before there is a future")
+        }
+    }
+
+    #[test]
+    fn a_server_is_told_of_a_time_that_is_not_the_usual_one() {
+        let client = Client::in_process(Nobody);
+        let told = |timeout: Duration| {
+            let call: Call<()> = client.call("f", &()).timeout(timeout);
+            call.timeout_to_tell(now().checked_add(timeout))
+        };
+        assert_eq!(told(client.options().timeout), None, "the handshake said so");
+        assert!(told(Duration::from_secs(1)).is_some_and(|left| left <= Duration::from_secs(1)));
+        assert_eq!(told(Duration::MAX), Some(Duration::MAX), "for ever");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_panics_before_it_runs_ends_that_call_alone() {
+        let call: Call<()> = Client::in_process(Nobody).call("f", &());
+        let error = call.await.unwrap_err();
+        assert!(matches!(&error, Error::Application(it) if it.kind.0 == 6), "{error}");
     }
 }

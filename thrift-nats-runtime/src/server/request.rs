@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::ReplyFuture;
+use super::{ReplyFuture, Service};
 use crate::arguments::Parameters;
 use crate::context::Context;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
@@ -186,21 +186,25 @@ impl RequestHeader {
 pub(crate) struct Contained(ReplyFuture);
 
 impl Contained {
-    pub(crate) fn new(call: ReplyFuture) -> Self {
-        Self(call)
+    pub(crate) fn new(service: &dyn Service, request: Request) -> Self {
+        let call = std::panic::catch_unwind(AssertUnwindSafe(|| service.call(request)));
+        Self(call.unwrap_or_else(|panic| Box::pin(std::future::ready(Err(panicked(&*panic))))))
     }
+}
+
+/// What a call comes to whose handler panicked.
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    tracing::error!(panic = panic_text(panic), "handler panicked");
+    // The text stays here: it may say what the client is not to know.
+    ApplicationException::internal_error("the handler panicked").into()
 }
 
 impl Future for Contained {
     type Output = Result<Reply, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))).unwrap_or_else(|panic| {
-            let text = panic_text(&*panic);
-            tracing::error!(panic = text, "handler panicked");
-            // The text stays here: it may say what the client is not to know.
-            Poll::Ready(Err(ApplicationException::internal_error("the handler panicked").into()))
-        })
+        std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)))
+            .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
     }
 }
 

@@ -123,7 +123,7 @@ impl Call {
                 return refuse(kind, "an answer came where a request belongs");
             }
         }
-        let result = Contained::new(listener.service().call(request));
+        let result = Contained::new(listener.service(), request);
         Ok(Self { header, deadline, result })
     }
 
