@@ -320,6 +320,10 @@ impl<W> ClientSession<W> {
                 if reply == Some(DISCONNECT) {
                     return Err(self.close(disconnected(&message.payload)));
                 }
+                if message.payload.is_empty() && reply.is_some_and(super::subject::is_question) {
+                    // The accept was lost, and the server asks whether this side is there: no answer to the handshake.
+                    return Ok(());
+                }
                 match Accept::parse(message.reply.as_ref(), &message.payload) {
                     Ok(accept) if !message.versioned && self.config.format.transport == Transport::Header => {
                         let ended = self.close(CloseReason::HeaderTransportToOriginal);

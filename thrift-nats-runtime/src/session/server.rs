@@ -312,7 +312,7 @@ impl ServerSession {
             // An empty message is nothing to a client; without one, NATS answers to the reply subject.
             return Some(Transmit {
                 subject: self.peer.clone(),
-                reply: Some(Subject::from(format!("{}.h0", self.own))),
+                reply: Some(super::subject::question(&self.own)),
                 headers: None,
                 payload: Bytes::new(),
             });

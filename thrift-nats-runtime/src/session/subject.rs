@@ -74,6 +74,19 @@ pub(crate) fn probe_reply(base: &str, number: u64) -> Subject {
     Subject::from(format!("{base}.{PROBE}.{number}"))
 }
 
+/// The end of the reply subject with which a server asks whether a client is there: a heartbeat's that nobody sends.
+const QUESTION: &str = ".h0";
+
+/// The reply subject with which the session `own` of a server asks whether its client is there.
+pub(super) fn question(own: &str) -> Subject {
+    Subject::from(format!("{own}{QUESTION}"))
+}
+
+/// Whether that is what this reply subject is.
+pub(super) fn is_question(reply: &str) -> bool {
+    reply.ends_with(QUESTION)
+}
+
 /// The number at the end of a chunk's reply subject, if it has one.
 pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
     reply.rsplit_once('.')?.1.parse().ok()

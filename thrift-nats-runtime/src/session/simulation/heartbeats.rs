@@ -126,6 +126,15 @@ fn a_server_asks_nobody_as_long_as_heartbeats_come_and_no_original_client_ever()
 }
 
 #[test]
+fn a_question_whether_a_client_is_there_is_no_answer_to_its_handshake() {
+    let mut simulation = Simulation::new(beating());
+    // The accept is lost, and nothing else.
+    simulation.setup.network.loses = |message| message.to == Party::Client && !message.payload.is_empty();
+    simulation.run_until(ACCEPTED + DEADLINE + ms(5));
+    assert!(!simulation.client.is_open() && simulation.ended.is_none(), "{:?}", simulation.ended);
+}
+
+#[test]
 fn two_missed_heartbeats_are_forgiven() {
     let mut simulation = Simulation::new(beating());
     simulation.run_until(ms(2));
