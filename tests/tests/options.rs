@@ -203,6 +203,26 @@ async fn requests_of_an_original_client_above_the_queue_limit_end_its_session() 
     assert_eq!(disconnect.reply.as_deref(), Some("DISCONNECT"));
 }
 
+#[tokio::test]
+async fn requests_above_the_queue_limit_are_answered_so_while_others_run() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let handler = Handler::default();
+    let _server = handler.serve(&nats, |server| server.queue_limit(1_000_000)).await;
+    let client = Client::connect(&connection, "calculator").await.unwrap();
+    // A `ping` with an argument that it does not know.
+    let long = |len: usize| make(client.call::<(), Error>("ping", &((1, "x".repeat(len)),)));
+    let first = long(600_000);
+    eventually("the first runs", || handler.running() == 1).await;
+    let result = soon(long(600_000)).await.unwrap();
+    assert!(is_overloaded(&result), "{result:?}");
+    let second = long(300_000);
+    eventually("what fits runs", || handler.running() == 2).await;
+    handler.go_on.add_permits(3);
+    assert_eq!((soon(first).await.unwrap(), soon(second).await.unwrap()), (Ok(()), Ok(())));
+    assert_eq!(soon(long(2_000_000)).await.unwrap(), Ok(()), "one that is alone is run, however long it is");
+}
+
 // Deadlines, and calls that are given up.
 
 #[tokio::test]

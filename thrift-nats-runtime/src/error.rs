@@ -201,12 +201,29 @@ impl UnknownEnumValue {
 }
 
 /// Thrift's own exception: what a server answers when a call fails in a way that the IDL does not declare.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct ApplicationException {
     /// What went wrong, for a person.
     pub message: String,
     /// What went wrong, for a program.
     pub kind: ApplicationExceptionKind,
+    /// Whether a server answered it; else it was made here.
+    received: bool,
+}
+
+/// Two are equal that say the same, wherever they were made.
+impl PartialEq for ApplicationException {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.message, self.kind) == (&other.message, other.kind)
+    }
+}
+
+impl Eq for ApplicationException {}
+
+impl std::hash::Hash for ApplicationException {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.message, self.kind).hash(state);
+    }
 }
 
 /// The kinds of [`ApplicationException`]: an open enum, as every enum of Thrift.
@@ -281,7 +298,7 @@ impl std::error::Error for ApplicationException {}
 impl ApplicationException {
     /// The exception of this kind and text.
     pub fn new(kind: ApplicationExceptionKind, message: impl Into<String>) -> Self {
-        Self { message: message.into(), kind }
+        Self { message: message.into(), kind, received: false }
     }
 
     /// The exception of a handler that failed, for a handler to return.
@@ -294,6 +311,10 @@ impl From<&Error> for ApplicationException {
     /// What a server answers when a call ends in this error.
     fn from(error: &Error) -> Self {
         match error {
+            // What another server said of a call that the handler made is not true of the handler's own, which was run.
+            Error::Application(exception) if exception.received && error.outcome() == Outcome::NotRun => {
+                Self::internal_error(format!("a call that the handler made failed: {exception}"))
+            }
             Error::Application(exception) => exception.clone(),
             Error::Decode(error) => Self::new(ApplicationExceptionKind::PROTOCOL_ERROR, error.to_string()),
             Error::InvalidSubject { .. }
@@ -333,6 +354,28 @@ impl Value for ApplicationException {
             }
         }
         input.struct_end();
+        exception.received = true;
         Ok(exception)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Protocol, from_bytes, to_bytes};
+
+    #[test]
+    fn a_handler_that_passes_on_that_another_call_was_not_run_does_not_say_so_of_its_own() {
+        let made = ApplicationException::new(ApplicationExceptionKind::LOADSHEDDING, "enough");
+        let bytes = to_bytes(Protocol::Binary, &made).unwrap();
+        let received: ApplicationException = from_bytes(Protocol::Binary, bytes).unwrap();
+        assert_eq!(received, made);
+        let error = Error::from(received);
+        assert_eq!(error.outcome(), Outcome::NotRun, "as the caller sees it");
+        let passed_on = ApplicationException::from(&error);
+        assert_eq!(passed_on.kind, ApplicationExceptionKind::INTERNAL_ERROR);
+        assert!(passed_on.message.ends_with("LOADSHEDDING: enough"), "{}", passed_on.message);
+        // Its own word it may give.
+        assert_eq!(ApplicationException::from(&Error::from(made.clone())), made);
     }
 }

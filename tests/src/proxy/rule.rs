@@ -152,7 +152,7 @@ fn matches(pattern: &str, subject: &str) -> bool {
     tokens.next().is_none()
 }
 
-/// A rule that is in force until it is [removed](Self::remove).
+/// A rule that is in force until it is [removed](super::Proxy::remove).
 #[derive(Clone)]
 pub struct Added(Arc<InForce>);
 

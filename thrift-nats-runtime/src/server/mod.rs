@@ -124,7 +124,9 @@ impl Server {
     }
 
     /// How many bytes of a session's answers may wait until NATS takes them, and of an original client's requests until they
-    /// are run. A session with more is closed with [`CloseReason::QueueOverflow`](crate::CloseReason::QueueOverflow).
+    /// are run; a session with more is closed with [`CloseReason::QueueOverflow`](crate::CloseReason::QueueOverflow). And how
+    /// many bytes of requests of a session may be run at a time; what is beyond is answered as it is beyond
+    /// [`max_calls`](Self::max_calls).
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
         self

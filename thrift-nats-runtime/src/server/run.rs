@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::listener::{Listener, RunningCall};
 use super::request::{Contained, Origin, Request, RequestHeader};
-use super::session::Session;
+use super::session::{Finished, Session};
 use crate::error::{ApplicationException, ApplicationExceptionKind};
 use crate::method::Message;
 use crate::protocol::MessageType;
@@ -34,11 +34,15 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, requests
     let begun = Instant::now();
     let mut last = begun;
     while let Some(request) = requests.pop_front() {
+        let len = request.len();
         match Call::begin(&session, &listener, request) {
-            Err(answer) => answers.push(answer),
+            Err(answer) => answers.push(Finished { len, answer }),
             Ok(mut call) => match futures_util::poll!(&mut call.result) {
-                Poll::Ready(result) => answers.push(call.header.answer(result).into()),
-                Poll::Pending => call.go_on(&session, &listener),
+                Poll::Ready(result) => {
+                    let answer = call.header.answer(result).into();
+                    answers.push(Finished { len, answer });
+                }
+                Poll::Pending => call.go_on(&session, &listener, len),
             },
         }
         let now = Instant::now();
@@ -95,6 +99,9 @@ impl Call {
                 timeout: state.session.timeout(),
             }
         };
+        if session.state().is_given_up(message.seqid) {
+            return Err(Bytes::new());
+        }
         let (request, header) = Request::new(message, origin, limits);
         let deadline = request.context().deadline();
         let refuse = |kind, text: &str| {
@@ -128,18 +135,26 @@ impl Call {
     }
 
     /// Runs a call that did not end at once in a task of its own.
-    fn go_on(self, session: &Arc<Session>, listener: &Arc<Listener>) {
+    fn go_on(self, session: &Arc<Session>, listener: &Arc<Listener>, len: usize) {
         let Self { header, deadline, result } = self;
         let seqid = header.seqid();
         let running = Running {
             session: Arc::clone(session),
             listener: Arc::clone(listener),
             seqid,
-            answer: Bytes::new(),
+            finished: Finished { len, answer: Bytes::new() },
             _running: listener.running_call(),
         };
-        // Before the task can end, which takes it out.
-        session.state().running.insert(seqid, None);
+        {
+            let mut state = session.state();
+            if state.is_given_up(seqid) {
+                drop(state);
+                // And with it the handler.
+                return drop(running);
+            }
+            // Before the task can end, which takes it out.
+            state.running.insert(seqid, None);
+        }
         let task = listener.spawn(async move {
             let mut running = running;
             let result = match deadline {
@@ -151,7 +166,7 @@ impl Call {
                     })
                 }
             };
-            running.answer = header.answer(result).into();
+            running.finished.answer = header.answer(result).into();
         });
         match session.state().running.get_mut(&seqid) {
             Some(running) => *running = Some(task),
@@ -166,15 +181,16 @@ struct Running {
     session: Arc<Session>,
     listener: Arc<Listener>,
     seqid: i32,
-    /// Empty if there is none, or the task was ended.
-    answer: Bytes,
+    /// Without an answer if there is none, or the task was ended.
+    finished: Finished,
     _running: RunningCall,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.session.state().running.remove(&self.seqid);
-        let next = self.session.finished([std::mem::take(&mut self.answer)]);
+        let Finished { len, answer } = &mut self.finished;
+        let next = self.session.finished([Finished { len: *len, answer: std::mem::take(answer) }]);
         self.session.publish(&self.listener);
         if !next.is_empty() {
             self.listener.spawn(run_boxed(Arc::clone(&self.session), Arc::clone(&self.listener), next));

@@ -15,12 +15,43 @@ use crate::format::WireFormat;
 use crate::link::{Source, Timed, TimerKey, Turn, lock, now};
 use crate::session::{Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit};
 
+/// How many calls that were given up are remembered; any more run to their deadlines.
+const GIVEN_UP: usize = 64;
+
 /// What a session of a server is at the moment.
 pub(super) struct State {
     pub(super) session: ServerSession,
     /// The calls that did not end at once, by their sequence numbers.
     pub(super) running: FxHashMap<i32, Option<AbortHandle>>,
+    /// Calls that the client has given up and that are not among those: they may be about to be begun, in a task that has
+    /// not come so far.
+    given_up: Vec<i32>,
     timer: Option<TimerKey>,
+}
+
+impl State {
+    fn gave_up(&mut self, seqid: i32) {
+        // Those that are over by now, as most are, go with the first look when nothing runs.
+        if self.session.is_idle() {
+            self.given_up = Vec::new();
+        } else if self.given_up.len() < GIVEN_UP {
+            self.given_up.push(seqid);
+        }
+    }
+
+    /// Whether the client has given this call up.
+    pub(super) fn is_given_up(&mut self, seqid: i32) -> bool {
+        let place = self.given_up.iter().position(|given_up| *given_up == seqid);
+        place.map(|place| self.given_up.swap_remove(place)).is_some()
+    }
+}
+
+/// A request that has been run.
+pub(super) struct Finished {
+    /// How long its message was, in bytes.
+    pub(super) len: usize,
+    /// What to send, empty where there is nothing.
+    pub(super) answer: Bytes,
 }
 
 /// A session of a server.
@@ -53,7 +84,7 @@ impl Session {
         };
         let own = Subject::from(format!("{}.{token}", listener.base()));
         let session = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
-        let state = State { session, running: FxHashMap::default(), timer: None };
+        let state = State { session, running: FxHashMap::default(), given_up: Vec::new(), timer: None };
         let session = Arc::new(Self {
             listener: Arc::downgrade(listener),
             token,
@@ -98,12 +129,12 @@ impl Session {
         }
     }
 
-    /// Notes that requests have been run, with the answers of those that have one; what may be run now that they are.
-    pub(super) fn finished(self: &Arc<Self>, answers: impl IntoIterator<Item = Bytes>) -> Vec<Taken> {
+    /// Notes that requests have been run; what may be run now that they are.
+    pub(super) fn finished(self: &Arc<Self>, calls: impl IntoIterator<Item = Finished>) -> Vec<Taken> {
         let mut state = self.state();
         let mut result = Ok(());
-        for answer in answers {
-            result = result.and(state.session.finished(answer));
+        for Finished { len, answer } in calls {
+            result = result.and(state.session.finished(len, answer));
         }
         let next = std::iter::from_fn(|| state.session.next_request()).collect();
         drop(state);
@@ -115,7 +146,7 @@ impl Session {
 
     /// Publishes the answers that are there: at once, if nothing is about to join them.
     pub(super) fn publish(self: &Arc<Self>, listener: &Listener) {
-        let alone = self.state().session.is_alone();
+        let alone = self.state().session.is_idle();
         if alone { listener.publisher().publish_now(self) } else { listener.publisher().wake(self) }
     }
 
@@ -124,8 +155,10 @@ impl Session {
         let seqids = str::from_utf8(seqids).unwrap_or_default().split(' ');
         let mut state = self.state();
         for seqid in seqids.filter_map(|seqid| seqid.parse().ok()) {
-            if let Some(Some(call)) = state.running.remove(&seqid) {
-                call.abort();
+            match state.running.remove(&seqid) {
+                Some(Some(call)) => call.abort(),
+                Some(None) => {}
+                None => state.gave_up(seqid),
             }
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct ServerSession {
     original: bool,
     /// How many requests are being run.
     running: usize,
+    /// The length of the messages of those together.
+    running_bytes: usize,
     /// Nothing new is taken up; the session ends when what was taken up is answered.
     draining: bool,
     /// Requests that wait to be run.
@@ -55,6 +57,13 @@ pub(crate) struct Taken {
     pub(crate) request: Frame,
     /// Whether it may be run; else it is to be answered that there are too many.
     pub(crate) admitted: bool,
+}
+
+impl Taken {
+    /// The length of its message, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.request.payload.len()
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -114,6 +123,7 @@ impl ServerSession {
             timeout: announced.timeout,
             original,
             running: 0,
+            running_bytes: 0,
             draining: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -164,10 +174,14 @@ impl ServerSession {
             return Ok(());
         }
         let (waiting, bytes) = (&mut self.waiting, &mut self.waiting_bytes);
-        let (running, max_calls) = (self.running, self.max_calls);
+        let (running, running_bytes) = (self.running, self.running_bytes);
+        let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
         let result = self.inbound.receive(reply, payload, |request| {
+            let before = running_bytes + *bytes;
             *bytes += request.payload.len();
-            let admitted = running + waiting.len() < max_calls;
+            // One that is alone is run, however long it is.
+            let fits = before == 0 || running_bytes + *bytes <= queue_limit;
+            let admitted = running + waiting.len() < max_calls && fits;
             waiting.push_back(Taken { request, admitted });
         });
         // All but what an original peer has to wait for is about to be taken from here.
@@ -188,7 +202,9 @@ impl ServerSession {
         }
         let request = self.waiting.pop_front();
         self.running += usize::from(request.is_some());
-        self.waiting_bytes -= request.as_ref().map_or(0, |taken| taken.request.payload.len());
+        let len = request.as_ref().map_or(0, Taken::len);
+        self.waiting_bytes -= len;
+        self.running_bytes += len;
         if self.waiting.is_empty() {
             // An idle session keeps no buffer.
             self.waiting = VecDeque::new();
@@ -196,12 +212,13 @@ impl ServerSession {
         request
     }
 
-    /// A request has been run; `answer` is what to send, empty where there is none.
+    /// A request whose message was `len` bytes long has been run; `answer` is what to send, empty where there is none.
     ///
     /// # Errors
     /// The session has ended with it: too much waits to be sent.
-    pub(crate) fn finished(&mut self, answer: Bytes) -> Result<(), CloseReason> {
+    pub(crate) fn finished(&mut self, len: usize, answer: Bytes) -> Result<(), CloseReason> {
         self.running -= 1;
+        self.running_bytes -= len;
         if self.is_open() && !answer.is_empty() {
             // One that is alone goes, however long it is.
             if self.out.bytes() > 0 && self.out.bytes() + answer.len() > self.queue_limit {
@@ -214,7 +231,7 @@ impl ServerSession {
     }
 
     /// Whether nothing runs: nothing is about to join the answers that are there.
-    pub(crate) fn is_alone(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.running == 0
     }
 

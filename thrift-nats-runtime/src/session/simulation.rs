@@ -128,8 +128,8 @@ struct ServersSession {
     session: ServerSession,
     /// Whether the process still finds it.
     known: bool,
-    /// The sequence numbers of the calls that run.
-    running: BTreeSet<i32>,
+    /// The sequence numbers of the calls that run, and how long their messages are.
+    running: BTreeMap<i32, usize>,
 }
 
 struct Simulation {
@@ -279,9 +279,9 @@ impl Simulation {
                 // Nothing comes of one that was given up.
                 if self.server_runs
                     && let Some(session) = self.sessions.get_mut(&token)
-                    && session.running.remove(&seqid)
+                    && let Some(len) = session.running.remove(&seqid)
                 {
-                    session.session.finished(answer.into()).expect("room in the queue");
+                    session.session.finished(len, answer.into()).expect("room in the queue");
                     self.start_requests(&token);
                 }
             }
@@ -557,8 +557,8 @@ impl Simulation {
             Address::Heartbeat { .. } => session.session.heartbeat(now),
             Address::Cancelled { .. } => {
                 for seqid in str::from_utf8(&payload).expect("numbers").split(' ') {
-                    if session.running.remove(&seqid.parse().expect("a number")) {
-                        session.session.finished(Bytes::new()).expect("room in the queue");
+                    if let Some(len) = session.running.remove(&seqid.parse().expect("a number")) {
+                        session.session.finished(len, Bytes::new()).expect("room in the queue");
                     }
                 }
                 self.start_requests(&token);
@@ -585,7 +585,7 @@ impl Simulation {
             self.setup.deadline,
             self.setup.config(),
         );
-        self.sessions.insert(token, ServersSession { session, known: true, running: BTreeSet::new() });
+        self.sessions.insert(token, ServersSession { session, known: true, running: BTreeMap::new() });
     }
 
     /// Starts all that the session gives out.
@@ -595,7 +595,8 @@ impl Simulation {
             assert!(admitted, "there are not too many");
             let (kind, seqid, id, mut payload) = parse(&request);
             assert_eq!(request.format, self.setup.format, "what the client speaks");
-            assert!(session.running.insert(seqid), "the number of a call that runs");
+            let len = request.payload.len();
+            assert!(session.running.insert(seqid, len).is_none(), "the number of a call that runs");
             if self.setup.original {
                 assert_eq!(session.running.len(), 1, "an original peer's requests are run one at a time");
             }

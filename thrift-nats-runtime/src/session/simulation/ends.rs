@@ -153,9 +153,9 @@ fn answers_that_are_there_leave_before_the_end_of_a_server_that_stops() {
     session.receive(Some("client.session.1"), request.clone()).unwrap();
     session.receive(Some("client.session.2"), request).unwrap();
     assert!(session.next_request().is_some() && session.next_request().is_some());
-    session.finished(Bytes::from("answer")).unwrap();
+    session.finished(0, Bytes::from("answer")).unwrap();
     session.stop();
-    session.finished(Bytes::from("too late")).unwrap();
+    session.finished(0, Bytes::from("too late")).unwrap();
     session.transmit().expect("the accept");
     assert_eq!(session.transmit().unwrap().payload, "answer");
     let disconnect = session.transmit().unwrap();
@@ -518,7 +518,7 @@ fn every_reason_is_told_and_decides_the_outcome() {
         session.transmit().expect("the accept");
         session.receive(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into()).unwrap();
         assert!(session.next_request().is_some());
-        session.finished(Bytes::from("answer")).unwrap();
+        session.finished(0, Bytes::from("answer")).unwrap();
         assert_eq!(session.close(reason.clone()), reason);
         session.close(CloseReason::Reconnected);
         let published: Vec<_> =

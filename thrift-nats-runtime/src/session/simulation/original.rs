@@ -144,7 +144,7 @@ fn many_requests_of_an_original_client_are_run_one_after_the_other() {
         let request = session.next_request().expect("the next one");
         assert_eq!(parse(&request.request).2, id);
         assert_eq!(session.next_request(), None, "not before the answer to the one before");
-        session.finished(format!("answer {id}").into()).unwrap();
+        session.finished(0, format!("answer {id}").into()).unwrap();
         assert_eq!(session.transmit().unwrap().payload, format!("answer {id}"));
     }
     assert_eq!(session.next_request(), None);
@@ -157,7 +157,7 @@ fn a_drain_answers_all_that_an_original_client_has_sent() {
     session.drain();
     for left in (0..3).rev() {
         assert!(session.is_open());
-        session.finished(Bytes::from("answer")).unwrap();
+        session.finished(0, Bytes::from("answer")).unwrap();
         assert_eq!(session.next_request().is_some(), left > 0);
     }
     assert!(!session.is_open());
@@ -170,11 +170,11 @@ fn what_an_original_client_sent_before_it_closed_is_run() {
     assert!(session.next_request().is_some());
     let reason = CloseReason::Disconnected { reason: None, taken: None };
     assert_eq!(session.receive(Some("DISCONNECT"), Bytes::new()), Err(reason));
-    session.finished(Bytes::from("answer")).unwrap();
+    session.finished(0, Bytes::from("answer")).unwrap();
     assert!(session.next_request().is_some());
-    session.finished(Bytes::from("answer")).unwrap();
+    session.finished(0, Bytes::from("answer")).unwrap();
     assert!(session.next_request().is_some());
-    session.finished(Bytes::from("answer")).unwrap();
+    session.finished(0, Bytes::from("answer")).unwrap();
     assert_eq!(session.next_request(), None);
     assert_eq!(session.transmit(), None, "nobody is there to be answered");
 }
