@@ -3,7 +3,10 @@
 
 use crate::parse::MAX_NESTING;
 use crate::syntax::{Comment, CommentKind, Span};
-use crate::syntax_error::SyntaxError;
+use crate::syntax_error::{SyntaxError, near};
+
+/// The words that start a definition with a body.
+const BODIES: [&str; 5] = ["enum", "struct", "union", "exception", "service"];
 
 /// What stands in the code for white space and comments: no literal holds it.
 const BLANK: char = '\n';
@@ -17,7 +20,7 @@ pub(crate) struct Surface {
     origin: Vec<u32>,
     /// Every comment, in source order.
     pub(crate) comments: Vec<Comment>,
-    /// Where in the code a line starts with a word that starts an item: where to go on behind a mistake.
+    /// Where in the code a line starts with a word that starts an item, or as if it did: where to go on behind a mistake.
     item_starts: Vec<usize>,
     /// What no grammar can read on from. The code ends before it.
     pub(crate) stop: Option<SyntaxError>,
@@ -79,6 +82,9 @@ impl Surface {
                 }
                 b'"' | b'\'' => at = end_of_literal(bytes, at).0,
                 b'<' | b'{' | b'[' | b'(' => {
+                    if byte == b'{' {
+                        self.note_unknown_item(source);
+                    }
                     depth = if byte == b'{' && opens_definition(&self.code) { 1 } else { depth + 1 };
                     if depth > MAX_NESTING {
                         let message = format!("brackets nest deeper than {MAX_NESTING} levels");
@@ -103,6 +109,35 @@ impl Surface {
             self.origin.extend(start as u32..at as u32);
         }
         self.origin.push(at as u32);
+    }
+
+    /// Before a `{`: notes a line that starts like a definition whose keyword is misspelt, as in `servise S {`: that is to be
+    /// shown behind another mistake, too.
+    fn note_unknown_item(&mut self, source: &str) {
+        let Some((rest, last)) = split_last_word(&self.code) else { return };
+        let Some((rest, before)) = split_last_word(rest) else { return };
+        let (rest, word) = match before {
+            // NAME `extends` PARENT
+            "extends" => {
+                let name = split_last_word(rest).and_then(|(rest, _)| split_last_word(rest));
+                let Some(found) = name else { return };
+                found
+            }
+            _ => (rest, before),
+        };
+        // A field may have `xsd_attrs {` behind its type and name, and it starts a line if it has no id. Words that are far
+        // from all keywords are of another language: one error says that, and not one for each.
+        if matches!(last, "xsd_attrs" | "xsd_all") || near(word, &BODIES).is_none() {
+            return;
+        }
+        let start = rest.len();
+        let gap = match start {
+            0 => "\n",
+            _ => &source[self.origin[start - 1] as usize..self.origin[start] as usize],
+        };
+        if gap.contains('\n') && self.item_starts.last().is_none_or(|noted| *noted < start) {
+            self.item_starts.push(start);
+        }
     }
 
     /// Behind the white space and comments that start at `at`. A comment that is not closed stops the scan.
@@ -177,7 +212,7 @@ fn starts_item(word: &str) -> bool {
 }
 
 fn starts_body(word: &str) -> bool {
-    matches!(word, "enum" | "struct" | "union" | "exception" | "service")
+    BODIES.contains(&word)
 }
 
 /// Whether a `{` behind this code can be of nothing but a definition, so that whatever is open there was never closed.

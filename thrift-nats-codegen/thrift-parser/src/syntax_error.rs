@@ -153,7 +153,7 @@ fn misspelt(surface: &Surface, at: usize, at_definition: bool) -> Option<(usize,
 }
 
 /// The keyword that a word is one or two slips away from, and not the word itself.
-fn near(word: &str, keywords: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn near(word: &str, keywords: &[&'static str]) -> Option<&'static str> {
     let most = word.len() / 3;
     keywords
         .iter()

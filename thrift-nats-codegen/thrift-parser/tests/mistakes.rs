@@ -140,3 +140,23 @@ fn a_literal_ends_with_its_line_unless_it_is_closed() {
     }
     assert_eq!(mistakes("const string A = 'a\\'b' 'c'"), ["1:25: expected a definition, found `'c'`"]);
 }
+
+#[test]
+fn a_keyword_that_is_misspelt_is_told_behind_another_mistake() {
+    let source = "struct A {\n  1: i32 x =\n}\nservise S {}\n exeption X\n// of b\n{\n}\nServise T extends b.B {\n}\nstruct B {}\n";
+    assert_eq!(
+        mistakes(source),
+        [
+            "2:13: expected a value, found the end of the line",
+            "4:1: expected a definition, found `servise`",
+            "5:2: expected a definition, found `exeption`",
+            "9:1: expected a definition, found `Servise`",
+        ]
+    );
+    assert_eq!(parse(source).document.definitions.len(), 1);
+    // A field without an id starts a line with two names before a brace.
+    let source = "struct A {\n  1: i32 x =\n  B b xsd_attrs { 1: i32 y }\n  B xsd_attrs {}\n}\n";
+    assert_eq!(mistakes(source).len(), 1, "{:?}", mistakes(source));
+    let source = "struct A {\n  B b xsd_attrs {\n    1: i32 y\n  }\n}\nstruct C {}\n";
+    assert_eq!(parse(source).document.definitions.len(), 2);
+}
