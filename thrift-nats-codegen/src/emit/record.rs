@@ -112,10 +112,17 @@ impl Emitter<'_> {
         if paths.is_empty() {
             return Vec::new();
         }
-        let present: Vec<String> = present.iter().map(ToString::to_string).collect();
-        // Those that are derived anyway, asked for once more, are there already.
-        let others = paths.into_iter().filter(|path| !present.iter().any(|name| name == path));
-        others.filter_map(|path| path.parse().ok()).collect()
+        let mut names: Vec<String> = present.iter().map(ToString::to_string).collect();
+        let mut others = Vec::new();
+        for path in paths {
+            // Those that are derived anyway, asked for once more, are there already.
+            let name = standard_name(path);
+            if !names.contains(&name) {
+                others.extend(path.parse::<TokenStream>().ok());
+                names.push(name);
+            }
+        }
+        others
     }
 
     /// `Default`, where it cannot be derived.
@@ -307,6 +314,17 @@ impl Emitter<'_> {
                 }
             }
         }
+    }
+}
+
+/// The path of a trait without its blanks, and its last name alone if it is of the standard library: that has no two traits
+/// of one name to derive.
+fn standard_name(path: &str) -> String {
+    let path: String = path.split_whitespace().collect();
+    let rooted = path.strip_prefix("::").unwrap_or(&path);
+    match rooted.split_once("::") {
+        Some(("std" | "core", rest)) => rest.rsplit("::").next().unwrap_or(rest).to_owned(),
+        _ => path,
     }
 }
 
