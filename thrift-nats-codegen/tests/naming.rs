@@ -63,6 +63,23 @@ fn a_trait_that_is_derived_anyway_may_be_asked_for() {
             assert_eq!(derive.matches(name).count(), 1, "{derive}");
         }
     }
+    let paths = "std::cmp::Eq, ::core :: hash::Hash, Copy, std::marker::Copy, other::Eq, other::Eq";
+    let code = generate(&format!("struct A {{}} (rust.derive = \"{paths}\")")).unwrap().code;
+    let wanted = "#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Copy, other::Eq)]";
+    assert!(code.contains(wanted), "{code}");
+}
+
+#[test]
+fn a_function_that_is_neither_idempotent_nor_not_is_told() {
+    let said = |value: &str| {
+        generate(&format!("service S {{ void f() (idempotent{value}) }}")).unwrap().warnings.to_string()
+    };
+    for fine in ["", " = \"true\"", " = \"1\"", " = \"false\"", " = \"0\""] {
+        assert_eq!(said(fine), "", "{fine}");
+    }
+    let warning = said(" = \"yes\"");
+    assert!(warning.contains("`idempotent = \"yes\"` says neither yes nor no"), "{warning}");
+    assert!(warning.contains("write `idempotent = \"true\"`"), "{warning}");
 }
 
 #[test]

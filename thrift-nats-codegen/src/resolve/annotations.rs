@@ -57,6 +57,7 @@ impl Checker<'_> {
                 ItemKind::Service { functions, .. } => {
                     for function in functions {
                         check(&function.annotations, At::Named, &mut found);
+                        check_idempotent(&function.annotations, &mut found);
                         for field in function.arguments.iter().chain(&function.throws) {
                             check(&field.annotations, At::Typed, &mut found);
                             self.check_type(&field.ty, &mut found);
@@ -104,6 +105,20 @@ impl Checker<'_> {
                 Ok(_) => None,
                 Err(_) => Some("neither `hash`, `btree`, `shared`, `owned` nor a type of Rust"),
             },
+        }
+    }
+}
+
+/// A value that does not say yes is taken for no: the call is not sent again, and nobody would know why.
+fn check_idempotent(annotations: &[Annotation], found: &mut Vec<Diagnostic>) {
+    for annotation in annotations.iter().filter(|annotation| annotation.key == "idempotent") {
+        if !matches!(annotation.value.as_str(), "1" | "true" | "0" | "false") {
+            let text = format!("`idempotent = \"{}\"` says neither yes nor no", annotation.value);
+            found.push(
+                Diagnostic::warning(annotation.place, text)
+                    .label("taken for `false`")
+                    .help("write `idempotent = \"true\"` if the call may be sent again"),
+            );
         }
     }
 }
