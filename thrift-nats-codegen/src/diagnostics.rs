@@ -42,6 +42,11 @@ impl Diagnostic {
         Self::new(Severity::Error, None, message.into())
     }
 
+    /// A warning that is at no place of any file.
+    pub(crate) fn warning_without_place(message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, None, message.into())
+    }
+
     const fn new(severity: Severity, place: Option<Place>, message: String) -> Self {
         Self { severity, message, place, label: String::new(), notes: Vec::new(), help: None }
     }

@@ -1,7 +1,7 @@
 //! From files to Rust's text, and to a file that holds it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::diagnostics::{Diagnostic, Report, Severity};
 use crate::emit::Emitter;
@@ -137,6 +137,10 @@ pub(crate) fn compile(
     options: &Options,
     files: impl IntoIterator<Item = impl AsRef<Path>>,
 ) -> Result<(), Error> {
+    if !lies_within(&options.file_name) {
+        let name = options.file_name.display();
+        return Err(Error::message(format!("`{name}` is no file in the folder that is written to")));
+    }
     let generated = generate(options, files);
     let read = match &generated {
         Ok(generated) => &generated.sources,
@@ -157,6 +161,12 @@ pub(crate) fn compile(
         })?),
     };
     generated.write(&folder.join(&options.file_name))
+}
+
+/// Whether a file of this name is in the folder that it is looked for in, or in one below that.
+fn lies_within(name: &Path) -> bool {
+    name.file_name().is_some()
+        && name.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 impl Generated {

@@ -122,7 +122,8 @@ impl Options {
         self
     }
 
-    /// The name of the file that [`compile`](Self::compile) writes.
+    /// The name of the file that [`compile`](Self::compile) writes. It may be in a folder of its own, but not outside of the
+    /// one that is written to.
     pub fn file_name(mut self, name: impl Into<PathBuf>) -> Self {
         self.file_name = name.into();
         self

@@ -131,6 +131,31 @@ fn included_files_are_searched_in_the_folders_that_are_named() {
 }
 
 #[test]
+fn a_folder_to_search_that_is_none_is_named() {
+    let folder = folder(&[("a.thrift", GOOD)]);
+    let warning = "warning: there is no folder `comon` to search for included files";
+    for arguments in [&["check", "a.thrift"][..], &["a.thrift"], &["audit", "a.thrift", "a.thrift"]] {
+        let run = |more: &[&str]| run(folder.path(), &[arguments, more].concat());
+        let (code, _, said) = run(&["-I", "comon"]);
+        assert_eq!((code, said.trim()), (0, warning), "{arguments:?}");
+        assert_eq!(run(&["-I", "comon", "--deny-warnings"]).0, 1, "{arguments:?}");
+    }
+}
+
+#[test]
+fn nothing_is_written_outside_of_the_folder() {
+    let folder = folder(&[("a.thrift", GOOD)]);
+    let absolute = folder.path().join("x.rs");
+    for name in ["../x.rs", "api/../../x.rs", "..", "", absolute.to_str().unwrap()] {
+        let (code, _, said) = run(folder.path(), &["a.thrift", "--out", "src", "--file-name", name]);
+        assert_eq!(code, 2, "{name}: {said}");
+    }
+    assert!(!absolute.exists());
+    assert_eq!(run(folder.path(), &["a.thrift", "--out", "src", "--file-name", "api/x.rs"]).0, 0);
+    assert!(folder.path().join("src/api/x.rs").exists());
+}
+
+#[test]
 fn warnings_are_shown_and_may_be_denied() {
     let folder = folder(&[("warn.thrift", "struct A { i32 without_id }\n")]);
     let (code, shown, said) = run(folder.path(), &["warn.thrift"]);
@@ -170,6 +195,14 @@ fn fmt_writes_files_anew_and_check_only_names_them() {
     assert_eq!(code, 1);
     assert!(said.contains("not UTF-8"), "{said}");
     assert_eq!(fs::read(folder.path().join("c.thrift")).unwrap(), b"// caf\xE9\nstruct C{}");
+}
+
+#[test]
+fn fmt_goes_on_behind_a_file_that_cannot_be_read() {
+    let folder = folder(&[("b.thrift", "struct B{}")]);
+    let (code, _, said) = run(folder.path(), &["fmt", "a.thrift", "b.thrift"]);
+    assert_eq!((code, said.trim()), (1, "error: cannot read `a.thrift`: there is no such file"));
+    assert_eq!(fs::read_to_string(folder.path().join("b.thrift")).unwrap(), "struct B {}\n");
 }
 
 #[test]

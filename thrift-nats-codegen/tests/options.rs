@@ -114,6 +114,15 @@ fn compile_writes_where_it_is_told_and_only_what_has_changed() {
 }
 
 #[test]
+fn compile_writes_nothing_outside_of_its_folder() {
+    let (folder, path) = file(IDL);
+    let options = Options::new().out_dir(folder.path().join("out")).file_name("../x.rs");
+    let error = options.compile([path]).unwrap_err();
+    assert!(error.to_string().contains("`../x.rs` is no file in the folder"), "{error}");
+    assert!(!folder.path().join("x.rs").exists());
+}
+
+#[test]
 fn an_error_leaves_what_was_written_alone() {
     let (folder, path) = file(IDL);
     let options = Options::new().out_dir(folder.path());

@@ -21,7 +21,7 @@ use self::version::Side;
 use crate::diagnostics::{Diagnostic, Report, Severity};
 use crate::generate::Error;
 use crate::ir::{Item, ItemId};
-use crate::resolve::{Resolved, resolve};
+use crate::resolve::{Resolved, missing_folders, resolve};
 use crate::sources::{Place, SourceId, Sources};
 
 /// One version of an IDL, for [`audit`]: its files, and where what they include is found.
@@ -68,14 +68,15 @@ pub fn audit(old: &Version, new: &Version) -> Result<Report, Error> {
     let old_ids: Vec<SourceId> =
         old_resolved.sources.ids().map(|id| sources.add(old_resolved.sources.get(id).clone())).collect();
     let new_ids: Vec<SourceId> = new_resolved.sources.ids().collect();
-    let findings = match (&old_resolved.program, &new_resolved.program) {
+    let mut findings = missing_folders(old.include_paths.iter().chain(&new.include_paths));
+    findings.extend(match (&old_resolved.program, &new_resolved.program) {
         (Some(old_program), Some(new_program)) => {
             let old_side = Side::new(old_program, &sources, old_ids);
             let new_side = Side::new(new_program, &sources, new_ids);
             Audit::new(old_side, new_side).run()
         }
         _ => return Err(errors(old_resolved, &old_ids, new_resolved, sources)),
-    };
+    });
     Ok(Report::new(sources, findings))
 }
 

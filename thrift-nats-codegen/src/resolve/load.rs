@@ -1,6 +1,6 @@
 //! Reading files, and what they include, each once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use thrift_parser::syntax::{Document, Header, Include};
@@ -57,6 +57,14 @@ pub(super) fn load(
     report_circles(&files, sources, diagnostics);
     let order = post_order(&files);
     Files { roots, files: files.into_iter().map(|loaded| loaded.file).collect(), order }
+}
+
+/// A warning for each folder that is to be searched and is none: misspelt, more likely than not.
+pub(crate) fn missing_folders<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) -> Vec<Diagnostic> {
+    let missing: BTreeSet<&PathBuf> = folders.into_iter().filter(|folder| !folder.is_dir()).collect();
+    let said =
+        |folder: &PathBuf| format!("there is no folder `{}` to search for included files", folder.display());
+    missing.into_iter().map(|folder| Diagnostic::warning_without_place(said(folder))).collect()
 }
 
 struct Loaded {

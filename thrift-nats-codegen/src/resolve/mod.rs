@@ -28,10 +28,12 @@ pub(crate) struct Resolved {
     pub(crate) program: Option<Program>,
 }
 
+pub(crate) use load::missing_folders;
+
 /// Reads `roots` and all they include, and checks them.
 pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf]) -> Resolved {
     let mut sources = Sources::default();
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = load::missing_folders(include_paths);
     let files = load::load(roots, include_paths, &mut sources, &mut diagnostics);
     let ids: Vec<SourceId> = sources.ids().collect();
     let scopes = Scopes::new(&files.files, &sources, &ids);

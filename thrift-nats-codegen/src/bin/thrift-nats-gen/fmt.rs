@@ -19,47 +19,54 @@ pub(crate) struct Fmt {
     check: bool,
 }
 
+/// Formats one file after the other, also behind one that cannot be.
 pub(crate) fn run(arguments: &Fmt) -> Result<ExitCode, Error> {
     let mut failed = false;
     for file in &arguments.files {
         failed |= if file.as_os_str() == "-" {
             !standard_input(arguments.check)
         } else {
-            !format(file, arguments.check)?
+            !format(file, arguments.check)
         };
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Formats a file; false if it was not, or would change where nothing is written.
-fn format(path: &Path, check: bool) -> Result<bool, Error> {
-    let parsed = ParsedFile::read(path)?;
+fn format(path: &Path, check: bool) -> bool {
+    let parsed = match ParsedFile::read(path) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            show::report(error.report());
+            return false;
+        }
+    };
     if !parsed.errors.is_empty() {
         show::report(&parsed.errors);
-        return Ok(false);
+        return false;
     }
     let shown = path.display();
     // The text of a file with bytes that are no UTF-8 is not what is on the disk.
     if std::fs::read(path).is_ok_and(|bytes| bytes != parsed.text.as_bytes()) {
         eprintln!("error: `{shown}` is not UTF-8, and is left as it is");
-        return Ok(false);
+        return false;
     }
     let Ok(formatted) = thrift_parser::format(&parsed.text) else {
         eprintln!("error: `{shown}` cannot be formatted, and is left as it is");
-        return Ok(false);
+        return false;
     };
     if formatted == parsed.text {
-        return Ok(true);
+        return true;
     }
     if check {
         eprintln!("`{shown}` is not formatted");
-        return Ok(false);
+        return false;
     }
     if let Err(error) = std::fs::write(path, formatted) {
         eprintln!("error: cannot write `{shown}`: {error}");
-        return Ok(false);
+        return false;
     }
-    Ok(true)
+    true
 }
 
 /// Formats the standard input to the output; false if it cannot be, or would change where nothing is written.

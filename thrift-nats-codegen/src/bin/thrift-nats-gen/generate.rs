@@ -1,6 +1,6 @@
 //! `generate`: Rust code to a folder, or to the standard output.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -17,7 +17,7 @@ pub(crate) struct Generate {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The name of the file in that folder
-    #[arg(long, value_name = "NAME", default_value = "mod.rs")]
+    #[arg(long, value_name = "NAME", default_value = "mod.rs", value_parser = inside)]
     file_name: PathBuf,
     /// Search this folder for included files, after the including file's own
     #[arg(short = 'I', long = "include", value_name = "DIR")]
@@ -73,6 +73,18 @@ enum ContainerKind {
 enum StringKind {
     Owned,
     Shared,
+}
+
+/// The path of a file that is in the folder that is written to, or in one below that.
+fn inside(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let mut parts = path.components();
+    if path.file_name().is_none()
+        || !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    {
+        return Err("it is no file in the folder that is written to".to_owned());
+    }
+    Ok(path)
 }
 
 /// Two texts with a `=` between them.
