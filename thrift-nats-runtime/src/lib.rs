@@ -11,6 +11,38 @@
 //! - [`Error`] is everything that is not in the IDL.
 //! - [`protocol`] reads and writes values; generated types implement [`protocol::Value`].
 //!
+//! # Example
+//!
+//! With the service `Greeter { string greet(1: string name) }` in `idl/greeter.thrift`, which a build script compiles:
+//!
+//! ```ignore (needs the generated code)
+//! use std::time::Duration;
+//!
+//! use greeter::{Greeter, GreeterClient, GreeterServer};
+//! use thrift_nats_runtime::{Context, Result, Server, async_nats};
+//!
+//! thrift_nats_runtime::include_thrift!(); // module `greeter`
+//!
+//! struct Handler;
+//!
+//! impl Greeter for Handler {
+//!     async fn greet(&self, _cx: &Context, name: String) -> Result<String> {
+//!         Ok(format!("Hello, {name}!"))
+//!     }
+//! }
+//!
+//! let nats = async_nats::connect("nats://localhost:4222").await?;
+//! let server = Server::new(nats.clone(), "greeter").serve(GreeterServer::new(Handler)).await?;
+//!
+//! let greeter = GreeterClient::connect(&nats, "greeter").await?;
+//! println!("{}", greeter.greet("world".into()).timeout(Duration::from_secs(1)).await?);
+//!
+//! greeter.close().await?;
+//! server.drain(Duration::from_secs(10)).await?;
+//! ```
+//!
+//! # Features
+//!
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `macros` | yes | the attribute macro |
