@@ -11,9 +11,6 @@ use thrift_nats_benches::report::{Report, Table};
 use thrift_nats_codegen::Options;
 use thrift_parser::syntax::{Definition, Document, Header};
 
-/// How often each is compiled.
-const TURNS: usize = 3;
-
 /// What one generator has made: a crate that holds nothing else.
 pub(crate) struct Output {
     name: &'static str,
@@ -136,7 +133,12 @@ fn fields_of(document: &Document) -> usize {
 }
 
 /// How long each takes to compile, with all that it depends on built.
-pub(crate) fn times(report: &mut Report, outputs: &[Output], folder: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn times(
+    report: &mut Report,
+    outputs: &[Output],
+    folder: &Path,
+    turns: usize,
+) -> Result<(), Box<dyn Error>> {
     report.heading("Time to compile it");
     report.text(
         "A crate that holds nothing but that file, unoptimised and without debug information, not incrementally; what it \
@@ -144,7 +146,7 @@ pub(crate) fn times(report: &mut Report, outputs: &[Output], folder: &Path) -> R
     );
     // A row for each, `check` and `build` in it.
     let mut samples = vec![[const { Vec::new() }; 2]; outputs.len()];
-    for turn in 0..=TURNS {
+    for turn in 0..=turns {
         for (output, samples) in outputs.iter().zip(&mut samples) {
             for (what, samples) in ["check", "build"].into_iter().zip(samples) {
                 let time = compile(output, what, &folder.join("compile"))?;

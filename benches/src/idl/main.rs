@@ -1,7 +1,7 @@
 //! `bench idl`: how long the generator takes, beside Apache's compiler and pilota's parser, and what its output costs.
 //!
-//! `--generator PATH` names the program `thrift-nats-gen`; `cargo xtask bench idl` builds it and gives it. `--quick` leaves
-//! out what is compiled, which takes minutes.
+//! `--generator PATH` names the program `thrift-nats-gen`; `cargo xtask bench idl` builds it and gives it. `--compile N` says
+//! how often the outputs are compiled, which takes minutes each time and some GiB of disk; three times, if nothing is said.
 
 mod compile;
 mod files;
@@ -31,8 +31,12 @@ const NO_CORPUS: &str = "The IDL corpus is not there, and with it `hive_metastor
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args().collect();
-    let at = arguments.iter().position(|argument| argument == "--generator");
-    let generator = at.and_then(|at| arguments.get(at + 1)).map(PathBuf::from);
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)
+    };
+    let generator = option("--generator").map(PathBuf::from);
+    let compile = option("--compile").map_or(Ok(3), |turns| turns.parse())?;
     let folder = files::folder()?;
     let packages = ["thrift-nats-codegen", "pilota-thrift-parser", "pilota-build", "pilota", "thrift"];
     let mut report = Report::from_args("idl", "From IDL to Rust", &packages);
@@ -55,8 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             let outputs = compile::generate(hive, &folder)?;
             compile::sizes(&mut report, hive, &outputs)?;
-            if !arguments.iter().any(|argument| argument == "--quick") {
-                compile::times(&mut report, &outputs, &folder)?;
+            if compile > 0 {
+                compile::times(&mut report, &outputs, &folder, compile)?;
             }
         }
     }
