@@ -11,6 +11,7 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
 /// The width that lines are kept to, where they can be broken.
 const WIDTH: usize = 100;
+const BLANKS: &str = "                                ";
 
 /// Items that have been laid out.
 pub(crate) struct Piece {
@@ -22,10 +23,9 @@ pub(crate) struct Piece {
 impl Piece {
     /// Lays items out that stand in this many modules.
     pub(crate) fn new(tokens: TokenStream, depth: usize) -> Self {
-        let mut flat = Flat::default();
-        flat.push(tokens);
+        let flat = Flat::new(tokens);
         let trees = flat.trees();
-        let mut printer = Printer { text: String::new(), start: 0 };
+        let mut printer = Printer { text: String::with_capacity(2 * flat.text.len()), start: 0 };
         let mut last = None;
         printer.entries(&trees, 4 * depth, List::Items, &mut last);
         let first = split(&trees, List::Items).first().is_some_and(|entry| is_tall(entry));
@@ -75,8 +75,7 @@ impl File {
         if last.replace(true).is_some() {
             self.printer.text.push('\n');
         }
-        let mut flat = Flat::default();
-        flat.push(header);
+        let flat = Flat::new(header);
         self.printer.entry(&flat.trees(), indent);
         self.printer.text.push_str(" {");
         self.open.push(None);
@@ -96,25 +95,38 @@ impl File {
 }
 
 /// Tokens as text, one behind the other: the tokens themselves, each with memory of its own, are gone by then.
-#[derive(Default)]
 struct Flat {
     text: String,
     tokens: Vec<FlatToken>,
+    /// How many tokens and brackets are in no other.
+    top: usize,
 }
 
 #[derive(Clone, Copy)]
 enum FlatToken {
     /// Where its text ends; it starts where that of the one before it ends.
     Text(usize),
-    Open(Delimiter),
+    /// How many tokens and brackets stand in it.
+    Open(Delimiter, usize),
     Close,
 }
 
 impl Flat {
-    fn push(&mut self, tokens: TokenStream) {
+    fn new(tokens: TokenStream) -> Self {
+        // What most definitions fit into.
+        let mut flat = Self { text: String::with_capacity(4096), tokens: Vec::with_capacity(1024), top: 0 };
+        flat.top = flat.push(tokens);
+        flat
+    }
+
+    /// Adds tokens, and says how many stand beside each other.
+    fn push(&mut self, tokens: TokenStream) -> usize {
+        let mut count = 0;
         // Whether nothing is to stand between the last token and the next.
         let mut joint = false;
         for token in tokens {
+            // One too many for what comes in two: it is for a capacity.
+            count += 1;
             match token {
                 TokenTree::Punct(punct) => {
                     self.punct(punct.as_char(), joint);
@@ -139,16 +151,18 @@ impl Flat {
                     // What two hold is copied when it is taken apart.
                     drop(group);
                     if delimiter == Delimiter::None {
-                        self.push(inner);
+                        count += self.push(inner);
                     } else {
-                        self.tokens.push(FlatToken::Open(delimiter));
-                        self.push(inner);
+                        let open = self.tokens.len();
+                        self.tokens.push(FlatToken::Open(delimiter, 0));
+                        self.tokens[open] = FlatToken::Open(delimiter, self.push(inner));
                         self.tokens.push(FlatToken::Close);
                     }
                 }
             }
             joint = false;
         }
+        count
     }
 
     fn punct(&mut self, punct: char, joint: bool) {
@@ -164,7 +178,7 @@ impl Flat {
     }
 
     fn trees(&self) -> Vec<Tree<'_>> {
-        Reader { text: &self.text, at: 0, tokens: self.tokens.iter() }.trees()
+        Reader { text: &self.text, at: 0, tokens: self.tokens.iter() }.trees(self.top)
     }
 }
 
@@ -245,23 +259,27 @@ struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    /// The trees up to the bracket that closes them, or to the end.
-    fn trees(&mut self) -> Vec<Tree<'s>> {
-        let mut builder = Builder::default();
+    /// The trees up to the bracket that closes them, or to the end: about so many.
+    fn trees(&mut self, count: usize) -> Vec<Tree<'s>> {
+        let mut builder = Builder { trees: Vec::with_capacity(count), ..Builder::default() };
         while let Some(token) = self.tokens.next() {
             match *token {
                 FlatToken::Text(end) => {
                     let text = &self.text[self.at..end];
                     self.at = end;
                     if text == "#" {
-                        let open = self.tokens.next();
-                        debug_assert!(matches!(open, Some(FlatToken::Open(_))), "`#` begins an attribute");
-                        builder.attribute(self.trees());
+                        let Some(FlatToken::Open(_, count)) = self.tokens.next() else {
+                            unreachable!("`#` begins an attribute")
+                        };
+                        builder.attribute(self.trees(*count));
                     } else {
                         builder.token(text);
                     }
                 }
-                FlatToken::Open(delimiter) => builder.group(delimiter, self.trees()),
+                FlatToken::Open(delimiter, count) => {
+                    let trees = self.trees(count);
+                    builder.group(delimiter, trees);
+                }
                 FlatToken::Close => break,
             }
         }
@@ -442,7 +460,12 @@ impl Printer {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
-        self.text.extend(std::iter::repeat_n(' ', indent));
+        let mut left = indent;
+        while left > 0 {
+            let some = left.min(BLANKS.len());
+            self.text.push_str(&BLANKS[..some]);
+            left -= some;
+        }
     }
 
     /// How much of the line is taken.
