@@ -33,7 +33,7 @@ pub(super) struct Hub {
     base: String,
     /// How many times the connection had been made when it was last looked at.
     connects: AtomicU64,
-    sessions: Mutex<FxHashMap<String, Arc<Session>>>,
+    sessions: Mutex<FxHashMap<Arc<str>, Arc<Session>>>,
     peers: Mutex<Peers>,
     publisher: Publisher,
     timers: Arc<Timers>,
@@ -128,8 +128,8 @@ impl Hub {
         &self.timers
     }
 
-    pub(super) fn add(&self, token: &str, session: &Arc<Session>) {
-        lock(&self.sessions).insert(token.to_owned(), Arc::clone(session));
+    pub(super) fn add(&self, token: &Arc<str>, session: &Arc<Session>) {
+        lock(&self.sessions).insert(Arc::clone(token), Arc::clone(session));
         // The connection may have been made anew since the session looked at it, and been checked since.
         session.check_connection(self.statistics.connects.load(Ordering::SeqCst));
     }
@@ -148,7 +148,7 @@ impl Hub {
     pub(super) fn join_peer(
         self: &Arc<Self>,
         server: &Subject,
-        token: &str,
+        token: &Arc<str>,
         session: &Arc<Session>,
     ) -> Arc<Peer> {
         let base = server.rsplit_once('.').map_or(server.as_str(), |(base, _)| base);

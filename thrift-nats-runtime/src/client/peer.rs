@@ -31,7 +31,7 @@ pub(super) struct Peer {
     /// When something came from it, in nanoseconds since it was begun.
     heard: AtomicU64,
     timer: Mutex<Option<TimerKey>>,
-    sessions: Mutex<FxHashMap<String, Weak<Session>>>,
+    sessions: Mutex<FxHashMap<Arc<str>, Weak<Session>>>,
 }
 
 impl Peer {
@@ -57,8 +57,8 @@ impl Peer {
     }
 
     /// A session with it was opened.
-    pub(super) fn add(&self, token: &str, session: &Arc<Session>) {
-        lock(&self.sessions).insert(token.to_owned(), Arc::downgrade(session));
+    pub(super) fn add(&self, token: &Arc<str>, session: &Arc<Session>) {
+        lock(&self.sessions).insert(Arc::clone(token), Arc::downgrade(session));
     }
 
     /// A session with it has ended; whether it was the last.

@@ -17,9 +17,10 @@ use crate::error::{Error, Outcome, SharedError};
 use crate::format::{ProtocolSet, Transport, WireFormat};
 use crate::link::{Source, Timed, TimerKey, Turn, connects, lock, now, random_token};
 use crate::method::Envelope;
-use crate::protocol::{EncodeError, Limits, MessageType};
+use crate::protocol::{EncodeError, MessageType};
 use crate::session::{
     ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit, millis,
+    session_subject,
 };
 use crate::transport::{Frame, Headers};
 
@@ -43,12 +44,9 @@ type CallResult = Result<Option<Frame>, Failure>;
 /// A session of a client.
 pub(super) struct Session {
     hub: Weak<Hub>,
-    token: String,
+    token: Arc<str>,
     state: Mutex<State>,
     turn: Turn,
-    /// What it speaks.
-    format: WireFormat,
-    limits: Limits,
     /// The option.
     chunk_limit: usize,
     /// Told when all that was queued before a close has gone.
@@ -146,7 +144,7 @@ impl Session {
             format: options.format,
             served: ProtocolSet::ALL,
         };
-        let inbox = Subject::from(format!("{}.{token}", hub.base()));
+        let inbox = session_subject(hub.base(), &token);
         let service = Subject::from(subject);
         let (opening, opened) = oneshot::channel();
         let (timeout, call_timeout) = (options.handshake_timeout, options.timeout);
@@ -154,7 +152,7 @@ impl Session {
             .calling(called.cloned());
         let session = Arc::new(Self {
             hub: Arc::downgrade(hub),
-            token,
+            token: token.into(),
             state: Mutex::new(State {
                 session,
                 opening: Some(opening),
@@ -166,8 +164,6 @@ impl Session {
                 events,
             }),
             turn: Turn::default(),
-            format: options.format,
-            limits: options.limits,
             chunk_limit: options.chunk_limit,
             flushed: Notify::new(),
             connects: connects(hub.nats()),
@@ -241,9 +237,10 @@ impl Session {
             }
             let alone = state.session.in_flight() == 0;
             let seqid = state.session.next_seqid();
-            let (format, headers) = outgoing.wrapping(self.format, state.session.is_original())?;
+            let config = state.session.config();
+            let (format, headers) = outgoing.wrapping(config.format, state.session.is_original())?;
             let envelope = Envelope { format, headers: &headers, name, kind, seqid };
-            let message = envelope.seal(body, self.limits).map_err(Failure::Encode)?;
+            let message = envelope.seal(body, config.limits).map_err(Failure::Encode)?;
             let oneway = kind == MessageType::Oneway;
             state.session.call(seqid, oneway, message.into(), deadline, waiter).map_err(Failure::Refused)?;
             if let Some(deadline) = deadline {
@@ -420,7 +417,7 @@ impl Source for Session {
     }
 
     fn publish_failed(&self, reply: Option<&str>, error: PublishError) {
-        tracing::debug!(session = self.token, %error, "cannot publish");
+        tracing::debug!(session = &*self.token, %error, "cannot publish");
         let Some(hub) = self.hub.upgrade() else { return };
         let mut state = self.state();
         if let Err(ended) = state.session.publish_failed(reply, SharedError::new(error)) {

@@ -49,7 +49,7 @@ pub(super) struct Listener {
     service: Arc<dyn Service>,
     options: Options,
     connects: Connects,
-    sessions: Mutex<FxHashMap<String, Arc<Session>>>,
+    sessions: Mutex<FxHashMap<Arc<str>, Arc<Session>>>,
     publisher: Publisher,
     timers: Arc<Timers>,
     /// Told when the last session has gone.
@@ -197,7 +197,7 @@ impl Listener {
             }
         };
         let session = Session::accept(self, token, peer, &announced, connects);
-        lock(&self.sessions).insert(session.token().to_owned(), Arc::clone(&session));
+        lock(&self.sessions).insert(Arc::clone(session.token()), Arc::clone(&session));
         // The other task may have seen a new connection, and been through the sessions, before this one was there.
         session.check_connection(self.connects.latest());
         // Or the server may have been stopped.

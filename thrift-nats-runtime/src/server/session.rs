@@ -13,7 +13,9 @@ use super::run::run;
 use crate::error::SharedError;
 use crate::format::WireFormat;
 use crate::link::{Source, Timed, TimerKey, Turn, lock, now};
-use crate::session::{Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit};
+use crate::session::{
+    Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit, session_subject,
+};
 
 /// How many calls that were given up are remembered; any more run to their deadlines.
 const GIVEN_UP: usize = 64;
@@ -57,7 +59,7 @@ pub(super) struct Finished {
 /// A session of a server.
 pub(super) struct Session {
     listener: Weak<Listener>,
-    token: String,
+    token: Arc<str>,
     state: Mutex<State>,
     turn: Turn,
     /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
@@ -82,12 +84,12 @@ impl Session {
             format: WireFormat::default(),
             served: options.protocols,
         };
-        let own = Subject::from(format!("{}.{token}", listener.base()));
+        let own = session_subject(listener.base(), &token);
         let session = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
         let state = State { session, running: FxHashMap::default(), given_up: Vec::new(), timer: None };
         let session = Arc::new(Self {
             listener: Arc::downgrade(listener),
-            token,
+            token: token.into(),
             state: Mutex::new(state),
             turn: Turn::default(),
             connects,
@@ -106,7 +108,7 @@ impl Session {
         listener.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
     }
 
-    pub(super) fn token(&self) -> &str {
+    pub(super) fn token(&self) -> &Arc<str> {
         &self.token
     }
 
@@ -198,7 +200,7 @@ impl Session {
     }
 
     fn ended(self: &Arc<Self>, reason: &CloseReason) {
-        tracing::debug!(session = self.token, %reason, "session ended");
+        tracing::debug!(session = &*self.token, %reason, "session ended");
         self.wake();
     }
 
@@ -236,7 +238,7 @@ impl Source for Session {
         let source = SharedError::new(error);
         let reason = self.state().session.close(CloseReason::PublishFailed { chunk: None, source });
         // Whoever publishes comes back for the farewell by itself: it is the one that tells.
-        tracing::warn!(session = self.token, %reason, "session ended");
+        tracing::warn!(session = &*self.token, %reason, "session ended");
     }
 }
 

@@ -181,6 +181,11 @@ impl<W> ClientSession<W> {
         matches!(self.phase, Phase::Open(_))
     }
 
+    /// What it was made with.
+    pub(crate) const fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
     /// The largest NATS message to publish from now on, in bytes.
     pub(crate) const fn set_chunk_limit(&mut self, bytes: usize) {
         self.config.chunk_limit = bytes;

@@ -22,7 +22,9 @@ pub(crate) use self::client::{ClientSession, Ended, Event, Incoming, Refused};
 pub(crate) use self::disconnect::DISCONNECT;
 pub use self::disconnect::{CloseReason, PeerReason};
 pub(crate) use self::server::{ServerSession, Taken};
-pub(crate) use self::subject::{Address, check_service_subject, probe_reply, probe_subject, random_token};
+pub(crate) use self::subject::{
+    Address, check_service_subject, probe_reply, probe_subject, random_token, session_subject,
+};
 
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;

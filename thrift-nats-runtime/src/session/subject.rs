@@ -24,6 +24,11 @@ pub(crate) fn random_token() -> Result<String, getrandom::Error> {
     Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect())
 }
 
+/// The subject of the session with this token, of a process that listens below `base`. Without room to spare: there are many.
+pub(crate) fn session_subject(base: &str, token: &str) -> Subject {
+    Subject::from([base, ".", token].concat())
+}
+
 /// A subject below the one that a process listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Address<'a> {

@@ -22,8 +22,8 @@ pub(crate) struct Receiver {
     transport: Option<Transport>,
     /// What the message is that arrives.
     start: Option<Start>,
-    /// Kept from message to message: it is of the protocol of the stream.
-    scanner: Option<Scanner>,
+    /// Kept from message to message: it is of the protocol of the stream. In a box: most sessions that wait have none.
+    scanner: Option<Box<Scanner>>,
     /// What has arrived of a message that is not complete yet.
     partial: BytesMut,
 }
@@ -98,7 +98,7 @@ impl Receiver {
         let len = match start {
             Start::Unframed(protocol) => {
                 let limits = self.limits;
-                self.scanner.get_or_insert_with(|| Scanner::new(protocol, limits)).scan(bytes)?
+                self.scanner.get_or_insert_with(|| Box::new(Scanner::new(protocol, limits))).scan(bytes)?
             }
             Start::Framed { end, .. } | Start::Header { end } => (bytes.len() >= end).then_some(end),
         };
