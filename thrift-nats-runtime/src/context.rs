@@ -42,10 +42,10 @@ impl Context {
     pub(crate) fn new(
         name: String,
         session: Option<Subject>,
+        received: Instant,
         timeout: Option<Duration>,
         headers: Headers,
     ) -> Self {
-        let received = Instant::now();
         let millis = headers.get(CLIENT_TIMEOUT).and_then(|millis| millis.parse().ok());
         let timeout = millis.map(Duration::from_millis).or(timeout);
         let deadline = timeout.filter(|it| *it < FOREVER).and_then(|timeout| received.checked_add(timeout));
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn context(name: &str, headers: Headers, timeout: Option<Duration>) -> Context {
-        Context::new(name.to_owned(), None, timeout, headers)
+        Context::new(name.to_owned(), None, Instant::now(), timeout, headers)
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::arguments::{Arguments, Parameters};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
-use crate::format::{Protocol, WireFormat};
+use crate::format::{Protocol, Transport, WireFormat};
 use crate::protocol::{
     DecodeError, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits, MessageHeader,
     MessageType, OutputProtocol, Value, with_reader, with_writer,
@@ -150,7 +150,14 @@ impl Envelope<'_> {
     /// The whole message with this body, as it goes over the wire.
     pub(crate) fn seal(&self, body: &[u8], limits: Limits) -> Result<Vec<u8>, EncodeError> {
         let Self { format, headers, name, kind, seqid } = *self;
-        let mut buffer = Vec::with_capacity(MESSAGE_LEN + name.len() + body.len());
+        let around = match format.transport {
+            Transport::Buffered => 0,
+            Transport::Framed => 4,
+            Transport::Header => HEADER_LEN,
+        };
+        // Exact for the binary protocol: without room to spare it becomes shared bytes where it is, without an allocation more.
+        let len = around + header_len(format.protocol) + name.len() + body.len();
+        let mut buffer = Vec::with_capacity(len);
         let start = begin_frame(&mut buffer, format, seqid, headers, limits)?;
         let header = MessageHeader { name: Cow::Borrowed(name), kind, seqid };
         with_writer!(format.protocol, &mut buffer, limits, |writer| {
@@ -163,8 +170,8 @@ impl Envelope<'_> {
     }
 }
 
-/// What a message takes besides its name, its body and the headers of the header transport: no more than this.
-const MESSAGE_LEN: usize = 40;
+/// What the header transport puts around a message without headers: no more than this.
+const HEADER_LEN: usize = 20;
 
 /// Encodes the arguments of a call of a function whose name, as it is sent, has this length.
 pub(crate) fn encode_arguments(
@@ -172,12 +179,12 @@ pub(crate) fn encode_arguments(
     name: usize,
     arguments: &impl Arguments,
     limits: Limits,
-) -> Result<Bytes, EncodeError> {
+) -> Result<Vec<u8>, EncodeError> {
     let mut buffer = Vec::with_capacity(64);
     with_writer!(protocol, &mut buffer, limits, |writer| arguments.write(&mut writer))
         .map_err(|error| error.in_root("arguments"))?;
     check_size(protocol, name, buffer.len(), limits)?;
-    Ok(buffer.into())
+    Ok(buffer)
 }
 
 /// Encodes what stands behind the header of a message.

@@ -8,8 +8,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::remote::Remote;
 use super::session::{Failure, Outgoing};
 use super::{Client, Kind, Options};
@@ -79,7 +77,7 @@ pub struct Call<T, E = Error> {
     client: Client,
     kind: MessageType,
     method: &'static str,
-    body: Result<Bytes, EncodeError>,
+    body: Result<Vec<u8>, EncodeError>,
     timeout: Duration,
     headers: Headers,
     idempotent: bool,
@@ -100,7 +98,7 @@ impl<T, E> Call<T, E> {
         client: Client,
         kind: MessageType,
         method: &'static str,
-        body: Result<Bytes, EncodeError>,
+        body: Result<Vec<u8>, EncodeError>,
         timeout: Duration,
     ) -> Self {
         let headers = Headers::new();
@@ -290,7 +288,7 @@ impl<T, E> Call<T, E> {
         &self,
         remote: &Arc<Remote>,
         name: &str,
-        body: &Bytes,
+        body: &[u8],
         deadline: Option<Instant>,
     ) -> Result<Option<Message>, Error> {
         let mut perhaps_run = None;
@@ -312,16 +310,20 @@ impl<T, E> Call<T, E> {
         &self,
         remote: &Arc<Remote>,
         name: &str,
-        body: &Bytes,
+        body: &[u8],
         deadline: Option<Instant>,
         perhaps_run: &mut Option<CloseReason>,
     ) -> Result<Option<Message>, Error> {
         let mut moves_left = MOVES;
+        // Whether all of the call's time is left.
+        let mut fresh = true;
         loop {
             let session = match remote.current()? {
                 Some(session) => session,
                 None => {
-                    let opened = remote.session(deadline);
+                    fresh = false;
+                    // In a box: seldom needed, and it would make every call's future several times as large.
+                    let opened = Box::pin(remote.session(deadline));
                     match deadline {
                         Some(deadline) => tokio::time::timeout_at(deadline.into(), opened)
                             .await
@@ -330,7 +332,9 @@ impl<T, E> Call<T, E> {
                     }
                 }
             };
-            let timeout = self.timeout_to_tell(deadline);
+            let same = fresh && self.timeout == remote.options.timeout;
+            let timeout = if same { None } else { self.timeout_to_tell(deadline) };
+            fresh = false;
             let outgoing = Outgoing { name, kind: self.kind, body, headers: &self.headers, timeout };
             match session.call(&outgoing, deadline).await {
                 Ok(None) => return Ok(None),
@@ -365,7 +369,7 @@ impl<T, E> Call<T, E> {
         &self,
         service: &dyn Service,
         name: &str,
-        body: &Bytes,
+        body: &[u8],
     ) -> Result<Option<Message>, Error> {
         let Options { limits, format, .. } = self.client.options();
         let (kind, headers) = (self.kind, &self.headers);
@@ -380,7 +384,8 @@ impl<T, E> Call<T, E> {
         };
         let envelope = Envelope { format, headers, name, kind, seqid: 0 };
         let message = receive(envelope.seal(body, limits)?)?;
-        let origin = Origin { session: None, original: false, timeout: Some(self.timeout) };
+        let origin =
+            Origin { session: None, original: false, received: Instant::now(), timeout: Some(self.timeout) };
         let (request, header) = Request::new(message, origin, limits);
         let reply = Contained::new(service, request).await;
         if self.kind == MessageType::Oneway {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use async_nats::{PublishError, Subject};
-use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use super::Options;
@@ -75,7 +74,7 @@ pub(super) struct Outgoing<'a> {
     /// The function, with its service where the server has several.
     pub(super) name: &'a str,
     pub(super) kind: MessageType,
-    pub(super) body: &'a Bytes,
+    pub(super) body: &'a [u8],
     pub(super) headers: &'a Headers,
     /// How long the answer is waited for, where that is not what the session's handshake said.
     pub(super) timeout: Option<Duration>,
@@ -484,7 +483,7 @@ mod tests {
         original: bool,
     ) -> Option<(Transport, Headers)> {
         let format = WireFormat::new(protocol, Transport::Buffered);
-        let outgoing = Outgoing { name: "f", kind: MessageType::Call, body: &Bytes::new(), headers, timeout };
+        let outgoing = Outgoing { name: "f", kind: MessageType::Call, body: &[], headers, timeout };
         let (format, headers) = outgoing.wrapping(format, original).ok()?;
         Some((format.transport, headers.into_owned()))
     }

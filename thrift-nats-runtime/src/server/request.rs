@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{self, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Subject;
 use bytes::Bytes;
@@ -34,6 +34,8 @@ pub(crate) struct Origin {
     pub(crate) session: Option<Subject>,
     /// Whether the client is an original one, which may not be able to read headers.
     pub(crate) original: bool,
+    /// When it was taken up.
+    pub(crate) received: Instant,
     /// How long the call may take where its headers do not say.
     pub(crate) timeout: Option<Duration>,
 }
@@ -52,8 +54,8 @@ impl Request {
     /// The request in this message, and what its answer will take from it.
     pub(crate) fn new(message: Message, origin: Origin, limits: Limits) -> (Self, RequestHeader) {
         let Message { format, headers, name, kind, seqid, body } = message;
-        let Origin { session, original, timeout } = origin;
-        let context = Context::new(name, session, timeout, headers);
+        let Origin { session, original, received, timeout } = origin;
+        let context = Context::new(name, session, received, timeout, headers);
         let header = RequestHeader { context: context.clone(), format, kind, seqid, original, limits };
         (Self { context, format, body, limits }, header)
     }

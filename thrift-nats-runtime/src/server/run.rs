@@ -22,20 +22,19 @@ const LONG: Duration = Duration::from_micros(200);
 /// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost
 /// no task of their own, and their answers leave together. Where that takes long, what is left goes to another task,
 /// and while the handlers are known to take long, each has its own from the start.
-pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, requests: Vec<Taken>) {
+pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requests: VecDeque<Taken>) {
     if requests.len() > 1 && listener.runs_apart() {
         for request in requests {
-            listener.spawn(run_boxed(Arc::clone(&session), Arc::clone(&listener), vec![request]));
+            listener.spawn(run_boxed(Arc::clone(&session), Arc::clone(&listener), [request].into()));
         }
         return;
     }
-    let mut requests = VecDeque::from(requests);
     let mut answers = Vec::with_capacity(requests.len());
     let begun = Instant::now();
     let mut last = begun;
     while let Some(request) = requests.pop_front() {
         let len = request.len();
-        match Call::begin(&session, &listener, request) {
+        match Call::begin(&session, &listener, request, last) {
             Err(answer) => answers.push(Finished { len, answer }),
             Ok(mut call) => match futures_util::poll!(&mut call.result) {
                 Poll::Ready(result) => {
@@ -51,12 +50,15 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, requests
         }
         last = now;
         if now - begun > LONG && !requests.is_empty() {
-            listener.spawn(run_boxed(Arc::clone(&session), Arc::clone(&listener), requests.into()));
-            requests = VecDeque::new();
+            listener.spawn(run_boxed(
+                Arc::clone(&session),
+                Arc::clone(&listener),
+                std::mem::take(&mut requests),
+            ));
         }
         if requests.is_empty() {
             // For an original peer, the next one may be run now.
-            requests.extend(session.finished(answers.drain(..)));
+            requests = session.finished(answers.drain(..));
         }
     }
     session.publish(&listener);
@@ -66,7 +68,7 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, requests
 fn run_boxed(
     session: Arc<Session>,
     listener: Arc<Listener>,
-    requests: Vec<Taken>,
+    requests: VecDeque<Taken>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(run(session, listener, requests))
 }
@@ -80,7 +82,7 @@ struct Call {
 
 impl Call {
     /// Hands a request to the service; or the answer, where the service never sees it.
-    fn begin(session: &Arc<Session>, listener: &Listener, taken: Taken) -> Result<Self, Bytes> {
+    fn begin(session: &Arc<Session>, listener: &Listener, taken: Taken, now: Instant) -> Result<Self, Bytes> {
         let limits = listener.options().limits;
         let Taken { request, admitted } = taken;
         let message = match Message::parse(request, limits) {
@@ -96,6 +98,7 @@ impl Call {
             Origin {
                 session: Some(state.session.subject().clone()),
                 original: state.session.is_original(),
+                received: now,
                 timeout: state.session.timeout(),
             }
         };
@@ -117,7 +120,7 @@ impl Call {
                 "the server has all the calls that it may have",
             );
         }
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        if deadline.is_some_and(|deadline| deadline <= now) {
             return refuse(
                 ApplicationExceptionKind::TIMEOUT,
                 "the deadline had passed before the call was begun",

@@ -1,5 +1,6 @@
 //! A session of a server: its state, joined to the listener that it belongs to.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
@@ -120,7 +121,7 @@ impl Session {
         let (requests, result) = {
             let mut state = self.state();
             let result = state.session.receive(reply, payload);
-            let requests: Vec<_> = std::iter::from_fn(|| state.session.next_request()).collect();
+            let requests = state.session.take_requests();
             (requests, result)
         };
         if let Err(reason) = result {
@@ -132,13 +133,13 @@ impl Session {
     }
 
     /// Notes that requests have been run; what may be run now that they are.
-    pub(super) fn finished(self: &Arc<Self>, calls: impl IntoIterator<Item = Finished>) -> Vec<Taken> {
+    pub(super) fn finished(self: &Arc<Self>, calls: impl IntoIterator<Item = Finished>) -> VecDeque<Taken> {
         let mut state = self.state();
         let mut result = Ok(());
         for Finished { len, answer } in calls {
             result = result.and(state.session.finished(len, answer));
         }
-        let next = std::iter::from_fn(|| state.session.next_request()).collect();
+        let next = state.session.take_requests();
         drop(state);
         if let Err(reason) = result {
             self.ended(&reason);

@@ -158,7 +158,7 @@ impl ServerSession {
         self.end == End::Open
     }
 
-    /// Takes a message that came to the session's subject; [`next_request`](Self::next_request) has what is in it.
+    /// Takes a message that came to the session's subject; [`take_requests`](Self::take_requests) has what is in it.
     ///
     /// # Errors
     /// The session has ended with it.
@@ -195,8 +195,19 @@ impl ServerSession {
         self.close(CloseReason::QueueOverflow { queued, limit: self.queue_limit })
     }
 
+    /// The requests to run next, all that there are: for an original peer one, and none before
+    /// [`finished`](Self::finished) for the one before.
+    pub(crate) fn take_requests(&mut self) -> VecDeque<Taken> {
+        if self.original {
+            return self.next_request().into_iter().collect();
+        }
+        self.running += self.waiting.len();
+        self.running_bytes += std::mem::take(&mut self.waiting_bytes);
+        std::mem::take(&mut self.waiting)
+    }
+
     /// The next request to run: for an original peer, not before [`finished`](Self::finished) for the one before.
-    pub(crate) fn next_request(&mut self) -> Option<Taken> {
+    pub(super) fn next_request(&mut self) -> Option<Taken> {
         if self.original && self.running > 0 {
             return None;
         }
