@@ -591,7 +591,7 @@ impl Simulation {
     /// Starts all that the session gives out.
     fn start_requests(&mut self, token: &str) {
         let Some(session) = self.sessions.get_mut(token) else { return };
-        while let Some(Taken { request, admitted }) = session.session.next_request() {
+        for Taken { request, admitted } in session.session.take_requests() {
             assert!(admitted, "there are not too many");
             let (kind, seqid, id, mut payload) = parse(&request);
             assert_eq!(request.format, self.setup.format, "what the client speaks");
