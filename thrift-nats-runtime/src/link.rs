@@ -3,9 +3,11 @@
 //! Both tasks belong to the client's hub or to the server that started them, and end with it.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_nats::{Client as Nats, PublishError, Subject};
@@ -125,7 +127,7 @@ impl Publisher {
             while ready.recv_many(&mut batch, BATCH).await > 0 {
                 // Whoever woke this task would be overtaken by it, and so would all that are to run anyway and have
                 // something to send: a chunk would hold one call. Behind them it holds all of theirs.
-                tokio::task::yield_now().await;
+                behind_others().await;
                 for Ready { source, begun } in batch.drain(..) {
                     if let Some(transmit) = begun {
                         put(&publisher, &mut window, &*source, transmit).await;
@@ -233,6 +235,21 @@ impl Publisher {
         let once = Once { transmit: Mutex::new(Some(transmit)), turn: Turn::default() };
         self.wake(&Arc::new(once));
     }
+}
+
+/// Lets those tasks run first that are to run anyway. Not tokio's `yield_now`: that keeps the task with its thread until the
+/// thread has nothing else to do, where no other can take it over, and if a handler holds that thread up meanwhile, it
+/// holds up the answers of all others.
+async fn behind_others() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What was handed to the connection and may not be written yet.
