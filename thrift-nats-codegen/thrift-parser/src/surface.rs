@@ -83,7 +83,7 @@ impl Surface {
                 b'"' | b'\'' => at = end_of_literal(bytes, at).0,
                 b'<' | b'{' | b'[' | b'(' => {
                     if byte == b'{' {
-                        self.note_unknown_item(source);
+                        self.note_unknown_item(bytes);
                     }
                     depth = if byte == b'{' && opens_definition(&self.code) { 1 } else { depth + 1 };
                     if depth > MAX_NESTING {
@@ -113,7 +113,7 @@ impl Surface {
 
     /// Before a `{`: notes a line that starts like a definition whose keyword is misspelt, as in `servise S {`: that is to be
     /// shown behind another mistake, too.
-    fn note_unknown_item(&mut self, source: &str) {
+    fn note_unknown_item(&mut self, source: &[u8]) {
         let Some((rest, last)) = split_last_word(&self.code) else { return };
         let Some((rest, before)) = split_last_word(rest) else { return };
         let (rest, word) = match before {
@@ -131,11 +131,12 @@ impl Surface {
             return;
         }
         let start = rest.len();
-        let gap = match start {
-            0 => "\n",
-            _ => &source[self.origin[start - 1] as usize..self.origin[start] as usize],
+        // Of bytes: what stands before may end with a character of several.
+        let starts_line = match start {
+            0 => true,
+            _ => source[self.origin[start - 1] as usize..self.origin[start] as usize].contains(&b'\n'),
         };
-        if gap.contains('\n') && self.item_starts.last().is_none_or(|noted| *noted < start) {
+        if starts_line && self.item_starts.last().is_none_or(|noted| *noted < start) {
             self.item_starts.push(start);
         }
     }
@@ -276,6 +277,14 @@ mod tests {
         assert_eq!(surface.code, "a\nb\n\"d  d\"\n/");
         assert_eq!(surface.span(2, 4), Span::new(17, 18));
         assert_eq!(surface.source_offset(surface.code.len()), 36);
+    }
+
+    #[test]
+    fn a_misspelt_keyword_may_stand_behind_any_character() {
+        for before in ["{\\\u{feff}0x", "\u{1f4a5}1", "é", "é\n", "'\u{1f4a5}\n"] {
+            let source = format!("{before}struct A {{");
+            assert_eq!(Surface::of(&source).stop, None, "{source}");
+        }
     }
 
     #[test]
