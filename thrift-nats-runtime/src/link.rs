@@ -7,11 +7,11 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client as Nats, PublishError, Subject};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Sink};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::error::Error;
@@ -54,9 +54,9 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// Whose turn it is to publish for the session.
     fn turn(&self) -> &Turn;
 
-    /// What was to be published last was not, and never will be; `reply` was its reply subject.
-    fn publish_failed(&self, reply: Option<&str>, error: PublishError) {
-        tracing::warn!(reply, %error, "cannot publish");
+    /// What was to be published last was not, and never will be; it was this chunk, if it was one.
+    fn publish_failed(&self, chunk: Option<u64>, error: PublishError) {
+        tracing::warn!(chunk, %error, "cannot publish");
     }
 }
 
@@ -111,6 +111,8 @@ struct Ready {
 #[derive(Clone)]
 pub(crate) struct Publisher {
     nats: Nats,
+    /// The same connection, for what is published at once.
+    at_once: Arc<Mutex<Nats>>,
     // Unbounded, but a session is never in it twice: no longer than there are sessions.
     queue: mpsc::UnboundedSender<Ready>,
 }
@@ -120,7 +122,7 @@ impl Publisher {
     pub(crate) fn start(nats: Nats) -> Self {
         let (queue, mut ready) = mpsc::unbounded_channel::<Ready>();
         let others = queue.downgrade();
-        let publisher = nats.clone();
+        let mut publisher = nats.clone();
         tokio::spawn(async move {
             let mut batch = Vec::new();
             let mut window = Window::default();
@@ -130,7 +132,7 @@ impl Publisher {
                 behind_others().await;
                 for Ready { source, begun } in batch.drain(..) {
                     if let Some(transmit) = begun {
-                        put(&publisher, &mut window, &*source, transmit).await;
+                        put(&mut publisher, &mut window, &*source, transmit).await;
                     }
                     loop {
                         source.turn().begin();
@@ -138,7 +140,7 @@ impl Publisher {
                         while left > 0
                             && let Some(transmit) = source.transmit()
                         {
-                            put(&publisher, &mut window, &*source, transmit).await;
+                            put(&mut publisher, &mut window, &*source, transmit).await;
                             left -= 1;
                         }
                         if left > 0 && source.turn().leave() {
@@ -156,7 +158,7 @@ impl Publisher {
             // This may be the last who holds the connection, which ends with it: what was published has to be out first.
             let _ = tokio::time::timeout(LAST_FLUSH, publisher.flush()).await;
         });
-        Self { nats, queue }
+        Self { at_once: Arc::new(Mutex::new(nats.clone())), nats, queue }
     }
 
     /// Whether the task still publishes: it ends with its runtime.
@@ -192,12 +194,8 @@ impl Publisher {
                 && let Some(transmit) = source.transmit()
             {
                 left = left.saturating_sub(transmit.payload.len().max(1));
-                // What cannot go at once gives its place in the connection's queue back. One that kept it, and that nobody
-                // looks at before its turn, would hold the room that the task waits for: for ever, if enough of them do.
-                match publish(&self.nats, transmit.clone()).now_or_never() {
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => source.publish_failed(transmit.reply.as_deref(), error),
-                    None => return self.hand_over(Arc::clone(source) as Arc<_>, Some(transmit)),
+                if let Some(transmit) = self.publish_or_return(&**source, transmit) {
+                    return self.hand_over(Arc::clone(source) as Arc<_>, Some(transmit));
                 }
             }
             if left > 0 && source.turn().leave() {
@@ -205,6 +203,26 @@ impl Publisher {
             }
         }
         self.hand_over(Arc::clone(source) as Arc<_>, None);
+    }
+
+    /// Publishes a message of `source`, or gives it back where the connection has no room for it now.
+    fn publish_or_return(&self, source: &dyn Source, transmit: Transmit) -> Option<Transmit> {
+        let mut nats = lock(&self.at_once);
+        let published = match Pin::new(&mut *nats).poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => start_send(&mut nats, transmit),
+            Poll::Ready(Err(error)) => Err((transmit.chunk(), error)),
+            Poll::Pending => {
+                // Its place among those who wait for room is given back. One that kept it, and that nobody looks at before
+                // its turn, would hold the room that the task waits for: for ever, if enough of them do.
+                *nats = self.nats.clone();
+                return Some(transmit);
+            }
+        };
+        drop(nats);
+        if let Err((chunk, error)) = published {
+            source.publish_failed(chunk, error);
+        }
+        None
     }
 
     fn hand_over(&self, source: Arc<dyn Source>, begun: Option<Transmit>) {
@@ -319,24 +337,22 @@ impl Source for Marker {
 }
 
 /// Publishes a message of `source`, as soon as there is room for it.
-async fn put(nats: &Nats, window: &mut Window, source: &dyn Source, transmit: Transmit) {
-    let reply = transmit.reply.clone();
+async fn put(nats: &mut Nats, window: &mut Window, source: &dyn Source, transmit: Transmit) {
     window.open(nats, transmit.payload.len()).await;
-    if let Err(error) = publish(nats, transmit).await {
-        source.publish_failed(reply.as_deref(), error);
+    let published = match poll_fn(|cx| Pin::new(&mut *nats).poll_ready(cx)).await {
+        Ok(()) => start_send(nats, transmit),
+        Err(error) => Err((transmit.chunk(), error)),
+    };
+    if let Err((chunk, error)) = published {
+        source.publish_failed(chunk, error);
     }
 }
 
-async fn publish(nats: &Nats, transmit: Transmit) -> Result<(), PublishError> {
-    let Transmit { subject, reply, headers, payload } = transmit;
-    match (reply, headers) {
-        (Some(reply), Some(headers)) => {
-            nats.publish_with_reply_and_headers(subject, reply, headers, payload).await
-        }
-        (Some(reply), None) => nats.publish_with_reply(subject, reply, payload).await,
-        (None, Some(headers)) => nats.publish_with_headers(subject, headers, payload).await,
-        (None, None) => nats.publish(subject, payload).await,
-    }
+/// Hands a message to the connection, which is ready for it. As a sink, the client library does not look through the subjects
+/// of each message. The error says which chunk it was, and why it was not taken.
+fn start_send(nats: &mut Nats, transmit: Transmit) -> Result<(), (Option<u64>, PublishError)> {
+    let chunk = transmit.chunk();
+    Pin::new(nats).start_send(transmit.into()).map_err(|error| (chunk, error))
 }
 
 /// A session, as the task that keeps time sees it.

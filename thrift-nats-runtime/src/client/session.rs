@@ -415,11 +415,11 @@ impl Source for Session {
         &self.turn
     }
 
-    fn publish_failed(&self, reply: Option<&str>, error: PublishError) {
+    fn publish_failed(&self, chunk: Option<u64>, error: PublishError) {
         tracing::debug!(session = &*self.token, %error, "cannot publish");
         let Some(hub) = self.hub.upgrade() else { return };
         let mut state = self.state();
-        if let Err(ended) = state.session.publish_failed(reply, SharedError::new(error)) {
+        if let Err(ended) = state.session.publish_failed(chunk, SharedError::new(error)) {
             state.end(&hub, ended);
             drop(state);
             // Whoever publishes comes back for the farewell by itself: it is the one that tells.

@@ -235,9 +235,9 @@ impl Source for Session {
         &self.turn
     }
 
-    fn publish_failed(&self, _reply: Option<&str>, error: PublishError) {
+    fn publish_failed(&self, chunk: Option<u64>, error: PublishError) {
         let source = SharedError::new(error);
-        let reason = self.state().session.close(CloseReason::PublishFailed { chunk: None, source });
+        let reason = self.state().session.close(CloseReason::PublishFailed { chunk, source });
         // Whoever publishes comes back for the farewell by itself: it is the one that tells.
         tracing::warn!(session = &*self.token, %reason, "session ended");
     }

@@ -13,7 +13,6 @@ use super::disconnect::{CloseReason, DISCONNECT, PeerReason, disconnected};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::queue::Queue;
-use super::subject::chunk_number;
 use super::{SessionConfig, Transmit};
 use crate::error::SharedError;
 use crate::transport::{Frame, Receiver, Transport};
@@ -409,19 +408,13 @@ impl<W> ClientSession<W> {
         }
     }
 
-    /// What [`transmit`](Self::transmit) gave out last, with this reply subject, cannot be published.
+    /// What [`transmit`](Self::transmit) gave out last cannot be published; it was this chunk, if it was one.
     ///
     /// # Errors
     /// The session has ended with it.
-    pub(crate) fn publish_failed(
-        &mut self,
-        reply: Option<&str>,
-        source: SharedError,
-    ) -> Result<(), Ended<W>> {
+    pub(crate) fn publish_failed(&mut self, chunk: Option<u64>, source: SharedError) -> Result<(), Ended<W>> {
         match &self.phase {
-            Phase::Opening { .. } => Err(self.close(CloseReason::PublishFailed { chunk: None, source })),
-            Phase::Open(_) => {
-                let chunk = reply.and_then(chunk_number);
+            Phase::Opening { .. } | Phase::Open(_) => {
                 Err(self.close(CloseReason::PublishFailed { chunk, source }))
             }
             Phase::Closed { .. } => Ok(()),
@@ -558,7 +551,7 @@ impl<W> ClientSession<W> {
         if let Some(chunk) = chunk {
             let transmit = Transmit {
                 subject: open.listen.clone(),
-                reply: Some(Subject::from(format!("{}.{}", self.inbox, chunk.number))),
+                reply: Some(super::subject::chunk_reply(&self.inbox, chunk.number)),
                 headers: None,
                 payload: chunk.payload,
             };

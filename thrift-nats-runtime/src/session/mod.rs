@@ -26,6 +26,7 @@ pub(crate) use self::subject::{
     Address, check_service_subject, probe_reply, probe_subject, random_token, session_subject,
 };
 
+use async_nats::message::OutboundMessage;
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 
@@ -48,13 +49,28 @@ pub(crate) struct SessionConfig {
     pub(crate) served: ProtocolSet,
 }
 
-/// A NATS message to be published for a session.
+/// A NATS message to be published for a session. Its subjects are not checked again when it is: they are the process's own,
+/// or have been checked where they came in.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Transmit {
     pub(crate) subject: Subject,
     pub(crate) reply: Option<Subject>,
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) payload: Bytes,
+}
+
+impl Transmit {
+    /// The number of the chunk that it is, if it is one.
+    pub(crate) fn chunk(&self) -> Option<u64> {
+        self.reply.as_deref().and_then(subject::chunk_number)
+    }
+}
+
+impl From<Transmit> for OutboundMessage {
+    fn from(transmit: Transmit) -> Self {
+        let Transmit { subject, reply, headers, payload } = transmit;
+        Self { subject, reply, headers, payload }
+    }
 }
 
 /// The answer to a message for a session that is not there (any more): `reply` is the message's reply subject, which is
@@ -72,6 +88,9 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
         },
         None => (reply, None),
     };
+    if session.is_empty() {
+        return None;
+    }
     Some(stranger(session.into(), taken))
 }
 

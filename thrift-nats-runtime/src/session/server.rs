@@ -348,7 +348,7 @@ impl ServerSession {
         if let Some(chunk) = self.out.next(self.chunk_limit, |_| ()) {
             return Some(Transmit {
                 subject: self.peer.clone(),
-                reply: Some(Subject::from(format!("{}.{}", self.own, chunk.number))),
+                reply: Some(super::subject::chunk_reply(&self.own, chunk.number)),
                 headers: None,
                 payload: chunk.payload,
             });

@@ -441,12 +441,12 @@ fn a_chunk_that_cannot_be_published_ends_the_session_and_was_not_run() {
     let refused = simulation.client.transmit(drop).expect("the second request");
     simulation.call(10);
     let source = SharedError::new("refused");
-    let ended = simulation.client.publish_failed(refused.reply.as_deref(), source.clone()).unwrap_err();
+    let ended = simulation.client.publish_failed(refused.chunk(), source.clone()).unwrap_err();
     simulation.client_ends(ended);
     assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: Some(2), source: source.clone() });
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
     let farewell = simulation.client.transmit(drop).expect("the peer is told");
-    assert_eq!(simulation.client.publish_failed(farewell.reply.as_deref(), source), Ok(()), "it has ended");
+    assert_eq!(simulation.client.publish_failed(farewell.chunk(), source), Ok(()), "it has ended");
     assert_eq!(simulation.client.transmit(drop), None);
 }
 
@@ -457,8 +457,7 @@ fn a_heartbeat_that_cannot_be_published_says_nothing_of_the_requests_before() {
     simulation.publish();
     assert_eq!(simulation.client.on_timeout(simulation.instant() + ms(200), |_, _| ()), Ok(()));
     let beat = simulation.client.transmit(drop).expect("a heartbeat");
-    let ended =
-        simulation.client.publish_failed(beat.reply.as_deref(), SharedError::new("refused")).unwrap_err();
+    let ended = simulation.client.publish_failed(beat.chunk(), SharedError::new("refused")).unwrap_err();
     simulation.client_ends(ended);
     assert_eq!(simulation.states(), [Ended(Unknown)]);
 }
@@ -468,7 +467,7 @@ fn a_handshake_that_cannot_be_published_ends_the_opening() {
     let mut simulation = Simulation::new(Setup::new());
     let handshake = simulation.client.transmit(drop).expect("the handshake");
     let source = SharedError::new("refused");
-    let ended = simulation.client.publish_failed(handshake.reply.as_deref(), source.clone()).unwrap_err();
+    let ended = simulation.client.publish_failed(handshake.chunk(), source.clone()).unwrap_err();
     assert_eq!(ended.reason, CloseReason::PublishFailed { chunk: None, source });
     assert_eq!(simulation.client.transmit(drop), None);
 }

@@ -132,6 +132,7 @@ fn an_accept_that_finds_its_handshake_given_up_is_answered_with_disconnect() {
 #[test]
 fn nothing_is_answered_to_what_came_from_no_session() {
     assert_eq!(unknown_session(""), None);
+    assert_eq!(unknown_session(".1"), None, "there is no empty subject");
     assert_eq!(unknown_session("DISCONNECT"), None, "two strangers would answer each other for ever");
 }
 
