@@ -1,7 +1,7 @@
 //! What a server does with peers that misbehave, vanish or come at the wrong time, over a real NATS server.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -338,10 +338,27 @@ async fn a_message_above_the_limits_of_the_options_ends_the_session() {
     eventually("the session is gone", || server.sessions() == 0).await;
 }
 
-/// A service by hand: `long` holds up its thread for a while, `wait` until it may go on, and `ping` is done at once.
+/// A service by hand: `long` holds up its thread for a while, `wait` until it may go on, `hold` too, but in the way of which
+/// tokio knows, and `ping` is done at once.
 #[derive(Clone)]
 struct Blocking {
     may_go_on: Arc<Mutex<mpsc::Receiver<()>>>,
+    /// How often one has begun to wait.
+    waits: Arc<AtomicUsize>,
+}
+
+impl Blocking {
+    /// And what lets one `wait` go on.
+    fn new() -> (mpsc::Sender<()>, Self) {
+        let (go_on, may_go_on) = mpsc::channel();
+        (go_on, Self { may_go_on: Arc::new(Mutex::new(may_go_on)), waits: Arc::default() })
+    }
+
+    fn wait(&self) {
+        self.waits.fetch_add(1, Ordering::SeqCst);
+        // One waits for the message, the others for the lock.
+        self.may_go_on.lock().unwrap().recv_timeout(BOUND).unwrap();
+    }
 }
 
 impl Service for Blocking {
@@ -355,8 +372,8 @@ impl Service for Blocking {
             match request.method() {
                 // Work, as far as the server can see.
                 "long" => std::thread::sleep(Duration::from_millis(5)),
-                // One waits for the message, the others for the lock.
-                "wait" => handler.may_go_on.lock().unwrap().recv_timeout(BOUND).unwrap(),
+                "wait" => handler.wait(),
+                "hold" => tokio::task::block_in_place(|| handler.wait()),
                 _ => {}
             }
             request.reply::<(), Error>(Ok(()))
@@ -367,8 +384,7 @@ impl Service for Blocking {
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn handlers_that_hold_up_their_threads_hold_up_no_neighbour() {
     let nats = NatsServer::start().unwrap();
-    let (go_on, may_go_on) = mpsc::channel();
-    let handler = Blocking { may_go_on: Arc::new(Mutex::new(may_go_on)) };
+    let (go_on, handler) = Blocking::new();
     let _server =
         Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
     let connection = nats.client().await.unwrap();
@@ -394,4 +410,48 @@ async fn handlers_that_hold_up_their_threads_hold_up_no_neighbour() {
         go_on.send(()).unwrap();
     }
     assert_eq!(answers(&mut peer, 3).await, [1, 2, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_that_holds_up_the_task_that_takes_up_what_comes_is_left_behind() {
+    let nats = NatsServer::start().unwrap();
+    let (go_on, handler) = Blocking::new();
+    let server =
+        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let connection = nats.client().await.unwrap();
+    let (mut one, mut other) = (Numbered::open(&connection).await, Numbered::open(&connection).await);
+
+    // Alone, so that it is run at once, where it came in. It waits for the other session's call, which comes in there too.
+    one.send(1, &["hold"]).await;
+    for chunk in 1..=3 {
+        other.send(chunk, &["ping"]).await;
+        assert_eq!(next(&mut other.inbox).await.payload.len(), 17);
+    }
+    go_on.send(()).unwrap();
+    assert_eq!(next(&mut one.inbox).await.payload.len(), 17);
+
+    // The server knows by now that handlers take long; after so many chunks it tries again.
+    for chunk in 4..=1003 {
+        other.send(chunk, &["ping"]).await;
+        next(&mut other.inbox).await;
+    }
+    one.send(2, &["hold"]).await;
+    eventually("the handler has begun", || handler.waits.load(Ordering::SeqCst) == 2).await;
+    // Nor does the end of the server wait for it.
+    server.stop().await.unwrap();
+    assert_eq!(next(&mut other.inbox).await.reply.as_deref(), Some("DISCONNECT"));
+    go_on.send(()).unwrap();
+}
+
+#[tokio::test]
+async fn a_server_says_when_it_cannot_serve_any_more() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let server =
+        Server::new(connection.clone(), "calculator").serve(CalculatorServer::new(Handler)).await.unwrap();
+    assert_eq!(server.failed().now_or_never(), None);
+    connection.drain().await.unwrap();
+    let error = tokio::time::timeout(BOUND, server.failed()).await.unwrap();
+    assert_eq!(error.to_string(), "cannot serve any more: the connection to NATS is closed");
+    assert_eq!(server.failed().now_or_never(), Some(error), "whoever asks later is told, too");
 }

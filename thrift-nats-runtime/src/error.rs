@@ -138,20 +138,20 @@ impl Error {
         }
     }
 
-    pub(crate) fn nats(
-        what: &'static str,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub(crate) fn nats(what: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Nats { what, source: SharedError::new(source) }
     }
 }
+
+/// Any error.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An error of another library. Two are equal when they say the same.
 #[derive(Clone)]
 pub struct SharedError(Arc<dyn std::error::Error + Send + Sync>);
 
 impl SharedError {
-    pub(crate) fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn new(source: impl Into<BoxError>) -> Self {
         Self(Arc::from(source.into()))
     }
 }

@@ -85,7 +85,11 @@ async fn serve(common: &Common) -> Result<(), BoxError> {
     let server = server::start(&connect(&url).await?, common).await?;
     println!("serving on `{}` at {url}; Ctrl-C to end", common.subject);
     println!("in another terminal: calculator client --nats {url} --subject {}", common.subject);
-    ended().await?;
+    tokio::select! {
+        ended = ended() => ended?,
+        // Such as that the connection was closed for good: nobody can call here any more.
+        error = server.failed() => return Err(error.into()),
+    }
     // What was taken up is answered; clients move to another server without losing a call.
     Ok(server.drain(Duration::from_secs(10)).await?)
 }

@@ -1,46 +1,26 @@
-//! A server that is listening: its subscriptions, its sessions, and its end.
+//! What all sessions of a server share, and where what comes finds the session that it is for.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
-use futures_util::StreamExt;
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, watch};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::pump::{Inbox, Requests};
 use super::session::Session;
-use super::{LameDuck, Options, Server, Service};
-use crate::error::Error;
-use crate::link::{Publisher, Timers, connects, lock, random_base, random_token};
-use crate::session::{
-    Address, Announced, CloseReason, DISCONNECT, check_service_subject, overloaded, unsupported,
-};
-
-/// The queue group of all servers on a subject, as in the original.
-const QUEUE_GROUP: &str = "rpc";
-/// More digits than NATS reads of the number in an UNSUB.
-const NO_NUMBER: u64 = 9_999_999_999;
-/// How long the calls of a server may run on when the NATS server is about to leave: by default NATS begins to close
-/// connections after 10 s.
-const LAME_DUCK_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long NATS may take to confirm that the server is listening.
-const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the connection is looked at, besides whenever a message comes: there is no signal to wait for.
-const CONNECTION_CHECK: Duration = Duration::from_millis(50);
-/// How long the end of a server waits for NATS to take its farewells.
-const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+use super::{Options, Service};
+use crate::error::{BoxError, Error};
+use crate::link::{Publisher, Timers, connects, lock, random_token};
+use crate::session::{Address, Announced, DISCONNECT, check_service_subject, overloaded, unsupported};
 
 /// How many chunks have a task for each of their requests once a handler has held up its thread: what one handler does,
 /// others of the service may do too.
 const RUN_APART: u32 = 1000;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What all sessions of a server share.
 pub(super) struct Listener {
@@ -49,6 +29,7 @@ pub(super) struct Listener {
     service: Arc<dyn Service>,
     options: Options,
     connects: Connects,
+    inbox: Arc<Inbox>,
     sessions: Mutex<FxHashMap<Arc<str>, Arc<Session>>>,
     publisher: Publisher,
     timers: Arc<Timers>,
@@ -64,9 +45,79 @@ pub(super) struct Listener {
     stop: CancellationToken,
     /// Ends the rest, once every session knows that it has ended.
     gone: CancellationToken,
+    /// Why it cannot serve any more, if it cannot.
+    failed: watch::Sender<Option<Error>>,
 }
 
 impl Listener {
+    pub(super) fn new(
+        nats: Nats,
+        base: String,
+        service: Arc<dyn Service>,
+        options: Options,
+        subscriber: Subscriber,
+    ) -> Self {
+        let gone = CancellationToken::new();
+        Self {
+            connects: Connects(AtomicU64::new(connects(&nats))),
+            publisher: Publisher::start(nats.clone()),
+            nats,
+            base,
+            service,
+            options,
+            inbox: Arc::new(Inbox::new(subscriber, gone.clone())),
+            sessions: Mutex::default(),
+            timers: Arc::new(Timers::new()),
+            emptied: Notify::new(),
+            calls: TaskTracker::new(),
+            running: AtomicUsize::new(0),
+            apart: AtomicU32::new(0),
+            stop: CancellationToken::new(),
+            gone,
+            failed: watch::Sender::new(None),
+        }
+    }
+
+    pub(super) const fn nats(&self) -> &Nats {
+        &self.nats
+    }
+
+    pub(super) const fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    /// Ends the calls, and the accepting of sessions.
+    pub(super) const fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Ends the rest, once every session knows that it has ended.
+    pub(super) const fn gone(&self) -> &CancellationToken {
+        &self.gone
+    }
+
+    /// The calls that run.
+    pub(super) const fn calls(&self) -> &TaskTracker {
+        &self.calls
+    }
+
+    /// Notes why the server cannot serve any more, though nobody has stopped it.
+    pub(super) fn fail(&self, what: &'static str, source: impl Into<BoxError>) {
+        let error = Error::nats(what, source);
+        tracing::error!(%error, "the server has ended");
+        self.failed.send_replace(Some(error));
+    }
+
+    /// Waits until the server cannot serve any more; says why.
+    pub(super) async fn failed(&self) -> Error {
+        let mut failed = self.failed.subscribe();
+        match failed.wait_for(Option::is_some).await.map(|error| error.clone()) {
+            Ok(Some(error)) => error,
+            // It cannot be closed: this is who sends.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
     /// The largest NATS message to publish, in bytes.
     pub(super) fn chunk_limit(&self) -> usize {
         self.options.chunk_limit.min(self.nats.max_payload())
@@ -85,7 +136,7 @@ impl Listener {
         &self.publisher
     }
 
-    pub(super) fn timers(&self) -> &Timers {
+    pub(super) const fn timers(&self) -> &Arc<Timers> {
         &self.timers
     }
 
@@ -101,8 +152,13 @@ impl Listener {
         }
     }
 
+    /// How many sessions there are.
+    pub(super) fn session_count(&self) -> usize {
+        lock(&self.sessions).len()
+    }
+
     /// Waits until there is no session.
-    async fn all_ended(&self) {
+    pub(super) async fn all_ended(&self) {
         loop {
             let emptied = self.emptied.notified();
             if lock(&self.sessions).is_empty() {
@@ -110,6 +166,12 @@ impl Listener {
             }
             emptied.await;
         }
+    }
+
+    /// Waits until there is no session, and what they had to say is with the connection.
+    pub(super) async fn said(&self) {
+        self.all_ended().await;
+        self.publisher.idle().await;
     }
 
     /// Whether there are as many calls as there may be.
@@ -156,12 +218,12 @@ impl Listener {
         lock(&self.sessions).get(token).cloned()
     }
 
-    fn sessions(&self) -> Vec<Arc<Session>> {
+    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
         lock(&self.sessions).values().cloned().collect()
     }
 
     /// Ends the sessions that were opened on another connection than this one.
-    fn check_connection(&self) -> u64 {
+    pub(super) fn check_connection(&self) -> u64 {
         let (connects, changed) = self.connects.look(connects(&self.nats));
         if changed {
             for session in self.sessions() {
@@ -171,7 +233,7 @@ impl Listener {
         connects
     }
 
-    fn handshake(self: &Arc<Self>, message: Message) {
+    pub(super) fn handshake(self: &Arc<Self>, message: Message) {
         let connects = self.check_connection();
         if let Err(reason) = check_handshake(&message, &self.base) {
             tracing::debug!(reply = message.reply.as_deref(), reason, "handshake dropped");
@@ -184,7 +246,7 @@ impl Listener {
             self.publisher.send(unsupported(peer, self.options.protocols));
             return;
         }
-        if lock(&self.sessions).len() >= self.options.max_sessions {
+        if self.session_count() >= self.options.max_sessions {
             tracing::warn!(limit = self.options.max_sessions, "handshake refused: too many sessions");
             self.publisher.send(overloaded(peer));
             return;
@@ -207,18 +269,20 @@ impl Listener {
         self.publisher.publish_now(&session);
     }
 
-    fn receive(&self, message: Message) {
+    /// Takes what came to a session's subject; what is to be run then, if anything is.
+    pub(super) fn receive(&self, message: Message) -> Option<Requests> {
         self.check_connection();
-        let Some(address) = message.subject.get(self.base.len() + 1..).and_then(Address::parse) else {
-            return;
-        };
+        let address = message.subject.get(self.base.len() + 1..).and_then(Address::parse)?;
         match address {
             Address::Session { token } => match self.session(token) {
                 // The accept's reply subject has no number: where nobody waits for the accept, the 503 comes here.
                 Some(session) if message.status == Some(StatusCode::NO_RESPONDERS) => {
                     session.undelivered(None)
                 }
-                Some(session) => session.receive(message.reply.as_deref(), message.payload),
+                Some(session) => {
+                    let requests = session.receive(message.reply.as_deref(), message.payload);
+                    return (!requests.is_empty()).then_some((session, requests));
+                }
                 None => self.publisher.answer_stranger(message.reply.as_deref()),
             },
             Address::Heartbeat { token } => match self.session(token) {
@@ -239,6 +303,7 @@ impl Listener {
                 }
             }
         }
+        None
     }
 }
 
@@ -284,299 +349,6 @@ fn check_handshake(message: &Message, base: &str) -> Result<(), &'static str> {
         return Err("its reply subject is the server's own");
     }
     Ok(())
-}
-
-/// A server that is listening. Dropping it stops it as [`stop`](Self::stop) does, without waiting for anything.
-pub struct RunningServer {
-    listener: Arc<Listener>,
-    subject: String,
-    /// Whether new sessions are accepted.
-    accepting: watch::Sender<bool>,
-    /// Ends once the queue group is left, and every handshake that NATS gave to this server is accepted.
-    accepts: JoinHandle<Option<()>>,
-    tasks: TaskTracker,
-}
-
-impl fmt::Debug for RunningServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunningServer").field("subject", &self.subject).finish_non_exhaustive()
-    }
-}
-
-impl RunningServer {
-    pub(super) async fn start(server: Server, service: Arc<dyn Service>) -> Result<Self, Error> {
-        let Server { nats, subject, options, lame_duck } = server;
-        let base = random_base(&nats)?;
-        let cannot_subscribe = |error| Error::nats("cannot subscribe", error);
-        // Once, before the first handshake: a session then costs no subscription, and NATS knows of it in time.
-        let mut inbox = nats.subscribe(format!("{base}.>")).await.map_err(cannot_subscribe)?;
-        let handshakes =
-            nats.queue_subscribe(subject.clone(), QUEUE_GROUP.to_owned()).await.map_err(cannot_subscribe)?;
-        confirm(&nats, &base, &mut inbox).await?;
-
-        let listener = Arc::new(Listener {
-            connects: Connects(AtomicU64::new(connects(&nats))),
-            publisher: Publisher::start(nats.clone()),
-            nats,
-            base,
-            service,
-            options,
-            sessions: Mutex::default(),
-            timers: Arc::new(Timers::new()),
-            emptied: Notify::new(),
-            calls: TaskTracker::new(),
-            running: AtomicUsize::new(0),
-            apart: AtomicU32::new(0),
-            stop: CancellationToken::new(),
-            gone: CancellationToken::new(),
-        });
-        let (accepting, accept) = watch::channel(true);
-        let tasks = TaskTracker::new();
-        let stop = &listener.stop;
-        let weak = Arc::downgrade(&listener);
-        let accepts = tasks.spawn(stop.clone().run_until_cancelled_owned(accept_sessions(
-            weak.clone(),
-            handshakes,
-            subject.clone(),
-            accept,
-            lame_duck,
-        )));
-        tasks.spawn(pump(weak.clone(), inbox, listener.publisher.clone(), listener.gone.clone()));
-        let timers = Arc::clone(&listener.timers);
-        tasks.spawn(listener.gone.clone().run_until_cancelled_owned(async move {
-            let check = || {
-                if let Some(listener) = weak.upgrade() {
-                    listener.check_connection();
-                }
-            };
-            timers.run(CONNECTION_CHECK, check).await;
-        }));
-        Ok(Self { listener, subject, accepting, accepts, tasks })
-    }
-
-    /// The subject that it listens on.
-    pub fn subject(&self) -> &str {
-        &self.subject
-    }
-
-    /// How many sessions are open.
-    pub fn sessions(&self) -> usize {
-        lock(&self.listener.sessions).len()
-    }
-
-    /// Stops at once: calls that run are dropped, and every client is told, so that its calls in flight fail at once.
-    ///
-    /// # Errors
-    /// [`Error::Nats`] if the connection to NATS does not take the farewells within 2 s.
-    pub async fn stop(self) -> Result<(), Error> {
-        self.end();
-        self.tasks.close();
-        self.farewell().await
-    }
-
-    /// Stops without losing a call: accepts no more sessions, answers what was taken up, tells every client what was, and
-    /// stops. What clients of this crate sent beyond that moves to another server. After `timeout` it stops as
-    /// [`stop`](Self::stop) does.
-    ///
-    /// # Errors
-    /// [`Error::Nats`] if the connection to NATS does not take the farewells within 2 s.
-    pub async fn drain(mut self, timeout: Duration) -> Result<(), Error> {
-        self.accepting.send_replace(false);
-        let listener = Arc::clone(&self.listener);
-        let accepts = &mut self.accepts;
-        let drained = async {
-            // First: a client whose session ends before would come back to this server. An error is a panic, which has
-            // ended that task too.
-            let _ = accepts.await;
-            for session in listener.sessions() {
-                session.drain();
-            }
-            listener.all_ended().await;
-            // Of sessions that ended otherwise, for one because the client sent oneway requests and left.
-            listener.calls.close();
-            listener.calls.wait().await;
-        };
-        if tokio::time::timeout(timeout, drained).await.is_err() {
-            tracing::warn!(?timeout, "calls still run at the end of the drain, and are dropped");
-        }
-        self.stop().await
-    }
-
-    fn end(&self) {
-        self.listener.stop.cancel();
-        for session in self.listener.sessions() {
-            session.stop();
-        }
-        self.listener.gone.cancel();
-    }
-
-    /// Waits until everything that was queued is with NATS. To have it written is not enough: a socket that is closed
-    /// with something unread in it is reset, and NATS then drops what it has not read, too.
-    async fn farewell(&self) -> Result<(), Error> {
-        let told = async {
-            self.tasks.wait().await;
-            self.listener.all_ended().await;
-            self.listener.publisher.idle().await;
-            round_trip(&self.listener.nats, format!("{}.end", self.listener.base))
-                .await
-                .map_err(|error| Error::nats("cannot end the sessions", error))
-        };
-        tokio::time::timeout(FAREWELL_TIMEOUT, told).await.unwrap_or_else(|elapsed| {
-            Err(Error::nats("the connection to NATS does not take the end of the sessions", elapsed))
-        })
-    }
-}
-
-impl Drop for RunningServer {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Waits until NATS has taken the subscriptions: what is published behind them on the same connection comes after them.
-async fn confirm(nats: &Nats, base: &str, inbox: &mut Subscriber) -> Result<(), Error> {
-    let what = "NATS does not confirm that the server is listening";
-    nats.publish(format!("{base}.ready"), bytes::Bytes::new())
-        .await
-        .map_err(|error| Error::nats(what, error))?;
-    match tokio::time::timeout(LISTEN_TIMEOUT, inbox.next()).await {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(Error::nats(what, "the subscription has ended")),
-        Err(elapsed) => Err(Error::nats(what, elapsed)),
-    }
-}
-
-/// Accepts sessions until it is told not to; then leaves the queue group.
-async fn accept_sessions(
-    listener: Weak<Listener>,
-    mut handshakes: Subscriber,
-    subject: String,
-    mut accepting: watch::Receiver<bool>,
-    lame_duck: Option<LameDuck>,
-) {
-    loop {
-        let moves_away = loop {
-            let lame = async {
-                match &lame_duck {
-                    Some(lame_duck) => lame_duck.begun().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                handshake = handshakes.next() => {
-                    let (Some(handshake), Some(listener)) = (handshake, listener.upgrade()) else { return };
-                    listener.handshake(handshake);
-                }
-                _ = accepting.wait_for(|accepting| !accepting) => break false,
-                () = lame => break true,
-            }
-        };
-        let Some((nats, base)) =
-            listener.upgrade().map(|listener| (listener.nats.clone(), listener.base.clone()))
-        else {
-            return;
-        };
-        // Those that NATS had given to this server already are accepted, also those on their way: nobody else will.
-        if let Err(error) = leave_queue_group(&nats, &base, &mut handshakes).await {
-            tracing::warn!(%error, "cannot leave the queue group");
-        }
-        while let (Some(handshake), Some(listener)) = (handshakes.next().await, listener.upgrade()) {
-            listener.handshake(handshake);
-        }
-        let (Some(listener), Some(lame_duck), true) = (listener.upgrade(), &lame_duck, moves_away) else {
-            return;
-        };
-        let moved = tokio::select! {
-            moved = move_away(&listener, &subject) => moved,
-            _ = accepting.wait_for(|accepting| !accepting) => return,
-        };
-        lame_duck.over();
-        match moved {
-            Ok(subscriber) => handshakes = subscriber,
-            Err(error) => {
-                tracing::error!(%error, "cannot serve after the NATS server has left");
-                return;
-            }
-        }
-    }
-}
-
-/// Ends the sessions as a drain does, has the connection made anew, and listens there.
-async fn move_away(listener: &Listener, subject: &str) -> Result<Subscriber, BoxError> {
-    tracing::info!(subject, "the NATS server is about to leave; moving away");
-    let ended = async {
-        for session in listener.sessions() {
-            session.drain();
-        }
-        listener.all_ended().await;
-        // What was told to the clients is with NATS.
-        listener.publisher.idle().await;
-        round_trip(&listener.nats, format!("{}.left", listener.base)).await
-    };
-    // Whatever is left then ends with the connection.
-    let _ = tokio::time::timeout(LAME_DUCK_TIMEOUT, ended).await;
-    let before = connects(&listener.nats);
-    listener.nats.force_reconnect().await?;
-    while connects(&listener.nats) == before {
-        tokio::time::sleep(CONNECTION_CHECK).await;
-    }
-    let handshakes = listener.nats.queue_subscribe(subject.to_owned(), QUEUE_GROUP.to_owned()).await?;
-    Ok(handshakes)
-}
-
-/// Leaves the queue group; `handshakes` then has those that came before, and ends.
-///
-/// The client library forgets a subscription when it sends the UNSUB (its `drain` does, too: it does not wait for the
-/// PONG), and drops the messages that NATS sends before it reads that. So NATS is told first, by an UNSUB with a number of
-/// messages that the library never reaches, and that NATS takes for none, as it reads no number of more than 9 digits
-/// (`parseSize` and `processUnsub` in nats-server). If ever it does, the second UNSUB ends the subscription all the same.
-async fn leave_queue_group(nats: &Nats, base: &str, handshakes: &mut Subscriber) -> Result<(), BoxError> {
-    handshakes.unsubscribe_after(NO_NUMBER).await?;
-    // No handshake comes behind it.
-    round_trip(nats, format!("{base}.left")).await?;
-    handshakes.unsubscribe().await?;
-    Ok(())
-}
-
-/// Waits until NATS has taken all that was published and subscribed to before on this connection, and everything that came
-/// meanwhile is here. `subject` is one that nobody else uses.
-async fn round_trip(nats: &Nats, subject: String) -> Result<(), BoxError> {
-    let mut back = nats.subscribe(subject.clone()).await?;
-    nats.publish(subject, bytes::Bytes::new()).await?;
-    back.next().await.map(drop).ok_or_else(|| "the connection is closed".into())
-}
-
-/// Hands what comes to the sessions. Never waits for one of them.
-async fn pump(
-    listener: Weak<Listener>,
-    mut inbox: Subscriber,
-    publisher: Publisher,
-    gone: CancellationToken,
-) {
-    let receive = async {
-        while let Some(message) = inbox.next().await {
-            let Some(listener) = listener.upgrade() else { return };
-            listener.receive(message);
-        }
-    };
-    if gone.run_until_cancelled(receive).await.is_none() {
-        // The subscription ends behind all that the sessions have to say. A client that asks whether this process is there,
-        // or sends something, would be told first that it is not.
-        let said = async {
-            if let Some(listener) = listener.upgrade() {
-                listener.all_ended().await;
-            }
-            publisher.idle().await;
-        };
-        let _ = tokio::time::timeout(FAREWELL_TIMEOUT, said).await;
-        return;
-    }
-    // The connection is closed, or drained.
-    if let Some(listener) = listener.upgrade() {
-        for session in listener.sessions() {
-            session.close(CloseReason::NatsClosed);
-        }
-    }
 }
 
 #[cfg(test)]

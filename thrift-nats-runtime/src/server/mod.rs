@@ -1,9 +1,12 @@
 //! Serving a service: accepting sessions, running calls, and ending both without loss.
 
+mod accepting;
 mod lame_duck;
 mod listener;
+mod pump;
 mod request;
 mod run;
+mod running;
 mod services;
 mod session;
 
@@ -13,10 +16,10 @@ use std::time::Duration;
 use async_nats::Client as Nats;
 
 pub use self::lame_duck::LameDuck;
-pub use self::listener::RunningServer;
 pub(crate) use self::request::Contained;
 pub(crate) use self::request::Origin;
 pub use self::request::{Reply, Request};
+pub use self::running::RunningServer;
 pub use self::services::Services;
 use crate::error::Error;
 use crate::format::{Protocol, ProtocolSet};
@@ -32,6 +35,9 @@ pub trait Service: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Runs a call. What it fails with is answered as a TApplicationException.
+    ///
+    /// The future is polled among all else that the server does. What takes long without waiting, or blocks, belongs into
+    /// [`tokio::task::spawn_blocking`] or `tokio::task::block_in_place`.
     fn call(&self, request: Request) -> ReplyFuture;
 }
 

@@ -10,7 +10,6 @@ use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
 use super::listener::Listener;
-use super::run::run;
 use crate::error::SharedError;
 use crate::format::WireFormat;
 use crate::link::{Source, Timed, TimerKey, Turn, lock, now};
@@ -113,11 +112,8 @@ impl Session {
         &self.token
     }
 
-    /// Takes a message that came to the session's subject, and starts what is in it.
-    pub(super) fn receive(self: &Arc<Self>, reply: Option<&str>, payload: Bytes) {
-        let Some(listener) = self.listener.upgrade() else { return };
-        // Before a request is taken up: a drain that looks between here and its task finds that something runs.
-        let _running = listener.running();
+    /// Takes a message that came to the session's subject; the requests that are to be run now.
+    pub(super) fn receive(self: &Arc<Self>, reply: Option<&str>, payload: Bytes) -> VecDeque<Taken> {
         let (requests, result) = {
             let mut state = self.state();
             let result = state.session.receive(reply, payload);
@@ -127,9 +123,7 @@ impl Session {
         if let Err(reason) = result {
             self.ended(&reason);
         }
-        if !requests.is_empty() {
-            listener.spawn(run(Arc::clone(self), Arc::clone(&listener), requests));
-        }
+        requests
     }
 
     /// Notes that requests have been run; what may be run now that they are.
