@@ -78,13 +78,22 @@ pub(crate) fn check(
     options: &Options,
     files: impl IntoIterator<Item = impl AsRef<Path>>,
 ) -> Result<Report, Error> {
-    let resolved = resolve(&roots(files)?, &options.include_paths);
-    let mut diagnostics = resolved.diagnostics;
-    if let Some(program) = &resolved.program {
-        // Names that meet in Rust are part of it.
-        Names::new(program, options.keep_unknown_fields, &mut diagnostics);
+    let mut resolved = resolve(&roots(files)?, &options.include_paths);
+    // Names that meet in Rust are part of it.
+    names(options, &mut resolved);
+    Ok(Report::new(resolved.sources, resolved.diagnostics))
+}
+
+/// Rust's names for what is known of a program.
+fn names(options: &Options, resolved: &mut Resolved) -> Names {
+    let mut found = Vec::new();
+    let names = Names::new(resolved.part_of_program(), options.keep_unknown_fields, &mut found);
+    if resolved.program().is_none() {
+        // What meets may be what is defined twice, and that has been said.
+        found.retain(|diagnostic| diagnostic.severity() == Severity::Error);
     }
-    Ok(Report::new(resolved.sources, diagnostics))
+    resolved.diagnostics.append(&mut found);
+    names
 }
 
 /// What `made` makes of the emitter of `roots`, if there is no error; and what is to be said of them.
@@ -93,19 +102,20 @@ pub(crate) fn emit<T>(
     roots: &[PathBuf],
     made: impl FnOnce(&Emitter<'_>) -> T,
 ) -> (Option<T>, Sources, Vec<Diagnostic>) {
-    let Resolved { sources, mut diagnostics, program } = resolve(roots, &options.include_paths);
-    let mut code = None;
-    if let Some(program) = &program {
-        let names = Names::new(program, options.keep_unknown_fields, &mut diagnostics);
-        let shapes = Shapes::new(program, options);
-        options.attributes.check(program, &mut diagnostics);
-        let externs = Externs::new(program, &options.externs, &mut diagnostics);
-        let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity() == Severity::Error);
-        if !failed {
-            code = Some(made(&Emitter::new(program, &names, &shapes, &externs, options)));
-        }
+    let mut resolved = resolve(roots, &options.include_paths);
+    let names = names(options, &mut resolved);
+    let mut found = Vec::new();
+    let externs = Externs::new(resolved.part_of_program(), &options.externs, &mut found);
+    options.attributes.check(resolved.part_of_program(), &mut found);
+    if resolved.is_read {
+        // What nothing is found for may be in what could not be read.
+        resolved.diagnostics.append(&mut found);
     }
-    (code, sources, diagnostics)
+    let code = resolved.program().map(|program| {
+        let shapes = Shapes::new(program, options);
+        made(&Emitter::new(program, &names, &shapes, &externs, options))
+    });
+    (code, resolved.sources, resolved.diagnostics)
 }
 
 pub(crate) fn generate(

@@ -3,10 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use thrift_parser::SyntaxError;
 use thrift_parser::syntax::{Comment, Document, Span};
+use thrift_parser::{Gap, SyntaxError};
 
 use crate::diagnostics::Diagnostic;
+use crate::resolve::Unread;
 use crate::sources::{Place, SourceId};
 
 /// A file's text, and what it was parsed to.
@@ -16,6 +17,7 @@ pub(crate) struct Reading {
     pub(crate) text: String,
     /// All of it that could be read.
     pub(crate) document: Document,
+    gaps: Vec<Gap>,
     mistakes: Vec<SyntaxError>,
     /// The first byte outside of comments that is not UTF-8.
     invalid: Option<Span>,
@@ -34,13 +36,13 @@ impl Reading {
         let (text, invalid) = decode(bytes);
         let parsed = thrift_parser::parse(&text);
         let invalid = outside(&invalid, &parsed.document.comments);
-        Ok(Self { text, document: parsed.document, mistakes: parsed.errors, invalid })
+        Ok(Self { text, document: parsed.document, gaps: parsed.gaps, mistakes: parsed.errors, invalid })
     }
 
     /// Parses a text.
     pub(crate) fn of_text(text: String) -> Self {
         let parsed = thrift_parser::parse(&text);
-        Self { text, document: parsed.document, mistakes: parsed.errors, invalid: None }
+        Self { text, document: parsed.document, gaps: parsed.gaps, mistakes: parsed.errors, invalid: None }
     }
 
     /// What is wrong with the text, if it is this source.
@@ -61,9 +63,10 @@ impl Reading {
         diagnostics
     }
 
-    /// Whether the text has mistakes: some definitions may not be there then.
-    pub(crate) fn is_broken(&self) -> bool {
-        !self.mistakes.is_empty()
+    /// What of the text could not be read.
+    pub(crate) fn take_unread(&mut self) -> Unread {
+        let mistakes = self.mistakes.iter().map(|mistake| mistake.span).collect();
+        Unread::new(std::mem::take(&mut self.gaps), &self.document.definitions, mistakes)
     }
 }
 

@@ -193,7 +193,8 @@ fn a_file_with_mistakes_gives_what_could_be_parsed_and_code_1() {
     assert_eq!(tree["complete"], false);
     let names: Vec<_> =
         tree["definitions"].as_array().unwrap().iter().map(|item| &item["name"]["text"]).collect();
-    assert_eq!(names, ["A", "C"]);
+    assert_eq!(names, ["A", "B", "C"]);
+    assert_eq!(tree["definitions"][1]["fields"], json!([]));
 }
 
 #[test]

@@ -123,3 +123,92 @@ fn what_apache_passes_over_is_said() {
         assert!(places.contains(&invalid.join(&row[2]).display().to_string()), "{}: {places:?}", row[0]);
     }
 }
+
+/// A text of the corpus, with names that no other text of it has.
+fn with_other_names(text: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut before = ' ';
+    let rename = |c: char| {
+        let starts = !is_word(before) && c.is_ascii_uppercase();
+        before = c;
+        if starts { c.to_ascii_lowercase() } else { c }
+    };
+    text.chars().map(rename).collect()
+}
+
+/// What is said of the text of a file: line and column of all errors.
+fn errors_of(file: &Path, text: &str) -> Vec<(usize, usize)> {
+    fs::write(file, text).unwrap();
+    let report = Options::new().check([file]).unwrap();
+    let errors = report.iter().filter(|finding| finding.severity() == Severity::Error);
+    let places = errors.filter_map(|finding| finding.location()).filter(|at| at.path == file);
+    places.map(|at| (at.line, at.column)).collect()
+}
+
+/// Texts of other languages: where nothing of Thrift starts behind a mistake, one error says that.
+const FOREIGN: &[&str] = &[
+    "lex_bad_char_at.thrift",
+    "hdr_package.thrift",
+    "file_proto.thrift",
+    "file_json.thrift",
+    "file_garbage.thrift",
+];
+
+/// What one file makes of another: it is in the struct that is not closed, or it may define what the other misses.
+const TOGETHER: &[(&str, &str)] = &[
+    ("syn_struct_unclosed.thrift", "lex_bad_char_at.thrift"),
+    ("syn_struct_unclosed.thrift", "hdr_package.thrift"),
+    ("syn_struct_unclosed.thrift", "leg_senum.thrift"),
+    ("syn_struct_unclosed.thrift", "leg_cpp_namespace.thrift"),
+    ("syn_struct_unclosed.thrift", "leg_java_package.thrift"),
+    ("syn_struct_unclosed.thrift", "file_garbage.thrift"),
+    ("syn_struct_unclosed.thrift", "file_proto.thrift"),
+    ("dot_struct_name.thrift", "svc_extends_struct.thrift"),
+    ("dot_typedef_name.thrift", "svc_extends_struct.thrift"),
+];
+
+/// No mistake hides another, and two make no third.
+#[test]
+fn the_mistakes_of_two_files_are_all_told_where_they_are_in_one() {
+    let Some(corpus) = corpus() else { return };
+    let invalid = corpus.join("invalid");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("main.thrift");
+    let mut all = Vec::new();
+    for row in table(&invalid.join("EXPECTED.tsv")) {
+        let path = invalid.join(&row[0]);
+        let Ok(mut text) = fs::read_to_string(&path) else { continue };
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        let places = errors_of(&file, &text);
+        all.push((row[0].clone(), text, places));
+    }
+    let (mut pairs, mut failures) = (0, Vec::new());
+    for (first, first_text, first_places) in &all {
+        for (second, second_text, second_places) in &all {
+            let lines = first_text.lines().count();
+            let has_header = second_text
+                .lines()
+                .any(|line| ["include", "namespace"].iter().any(|word| line.starts_with(word)));
+            if has_header {
+                continue;
+            }
+            let text = format!("{first_text}{}", with_other_names(second_text));
+            let behind = second_places.iter().map(|(line, column)| (line + lines, *column));
+            let wanted: Vec<_> = first_places.iter().copied().chain(behind).collect();
+            let found = errors_of(&file, &text);
+            pairs += 1;
+            // A comment that is not closed takes all that follows.
+            let is_rest_lost = first == "lex_comment_eof.thrift"
+                || FOREIGN.contains(&second.as_str()) && !first_places.is_empty();
+            if found != wanted
+                && !(is_rest_lost && found == *first_places)
+                && !TOGETHER.contains(&(first.as_str(), second.as_str()))
+            {
+                failures.push(format!("{first} + {second}: {found:?}, not {wanted:?}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {pairs}:\n{}", failures.len(), failures.join("\n"));
+}

@@ -69,7 +69,7 @@ pub fn audit(old: &Version, new: &Version) -> Result<Report, Error> {
         old_resolved.sources.ids().map(|id| sources.add(old_resolved.sources.get(id).clone())).collect();
     let new_ids: Vec<SourceId> = new_resolved.sources.ids().collect();
     let mut findings = missing_folders(old.include_paths.iter().chain(&new.include_paths));
-    findings.extend(match (&old_resolved.program, &new_resolved.program) {
+    findings.extend(match (old_resolved.program(), new_resolved.program()) {
         (Some(old_program), Some(new_program)) => {
             let old_side = Side::new(old_program, &sources, old_ids);
             let new_side = Side::new(new_program, &sources, new_ids);

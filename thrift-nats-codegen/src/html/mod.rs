@@ -12,7 +12,7 @@ use thrift_parser::syntax::{Document, StructKind};
 
 use self::markup::{escape, escaped, script_literal};
 use self::page::Page;
-use crate::diagnostics::{Report, Severity};
+use crate::diagnostics::Report;
 use crate::generate::{Error, write_if_changed};
 use crate::ir::{File, Item, ItemId, ItemKind, Program};
 use crate::options::Options;
@@ -50,11 +50,10 @@ impl Documentation {
 pub(crate) fn document(options: &Options, files: &[PathBuf]) -> Result<Documentation, Error> {
     let resolved = resolve(files, &options.include_paths);
     let sources: Vec<PathBuf> = resolved.sources.paths().map(Path::to_owned).collect();
-    let failed = resolved.diagnostics.iter().any(|diagnostic| diagnostic.severity() == Severity::Error);
     let denied = options.deny_warnings && !resolved.diagnostics.is_empty();
-    match resolved.program {
-        Some(program) if !failed && !denied => {
-            let pages = Site::new(&program, &resolved.sources, options).pages();
+    match resolved.program() {
+        Some(program) if !denied => {
+            let pages = Site::new(program, &resolved.sources, options).pages();
             let warnings = Report::new(resolved.sources, resolved.diagnostics);
             Ok(Documentation { pages, sources, warnings })
         }

@@ -311,6 +311,11 @@ impl Fitter<'_, '_> {
         let behind = self.checker.program.behind(ty).clone();
         match (&behind.kind, &value.kind) {
             (TyKind::Unknown, _) => Constant::Unknown,
+            (_, ValueKind::Integer(_) | ValueKind::Literal(_))
+                if self.checker.scopes.is_mistaken(file, value.span) =>
+            {
+                Constant::Unknown
+            }
             (TyKind::Base(base), kind) => self.fit_base(*base, kind, value, file, ty, path),
             (TyKind::Uuid, ValueKind::Literal(text)) => match parse_uuid(text) {
                 Some(uuid) => Constant::Uuid(uuid),
@@ -345,6 +350,7 @@ impl Fitter<'_, '_> {
                 (ItemKind::Enum(values), ValueKind::Integer(number)) => {
                     match values.iter().find(|other| i64::from(other.number) == *number) {
                         Some(found) => Constant::Enum(*id, found.number),
+                        None if self.checker.vague.contains(id) => Constant::Unknown,
                         None => {
                             let name = self.checker.program.item(*id).name.text.clone();
                             let label = format!("no value of enum `{name}`");
@@ -442,6 +448,9 @@ impl Fitter<'_, '_> {
             Some(Named::NoValueOf(id)) => {
                 let item = self.checker.program.item(id);
                 let (of, missing) = name.rsplit_once('.').unwrap_or(("", name));
+                if self.checker.scopes.may_have(id, missing) {
+                    return Constant::Unknown;
+                }
                 let ItemKind::Enum(values) = &item.kind else { return Constant::Unknown };
                 let near = hints::nearest(missing, values.iter().map(|value| value.name.text.as_str()));
                 let help = near.map(|near| format!("there is `{of}.{near}`"));
@@ -564,6 +573,9 @@ impl Fitter<'_, '_> {
                 continue;
             };
             let Some(index) = fields.iter().position(|field| field.name.text == *name) else {
+                if self.checker.scopes.may_have(id, name) {
+                    continue;
+                }
                 let item = self.checker.program.item(id);
                 let near = hints::nearest(name, fields.iter().map(|field| field.name.text.as_str()));
                 let error = Diagnostic::error(place, format!("`{}` has no field `{name}`", item.name.text))
@@ -614,6 +626,7 @@ impl Fitter<'_, '_> {
             let plain =
                 matches!(key.kind, ValueKind::Integer(_) | ValueKind::Literal(_) | ValueKind::Name(_));
             let place = Place { source: file, span: key.span };
+            let plain = plain && !self.checker.scopes.is_mistaken(file, key.span);
             if let Some(first) = plain.then(|| seen.insert(written(key), place)).flatten() {
                 let text = format!("`{path}` has the key {} twice", written(key));
                 self.checker.report(

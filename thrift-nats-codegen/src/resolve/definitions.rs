@@ -183,9 +183,11 @@ impl Checker<'_> {
                     let ty = self.ty(file, &item.ty);
                     (&item.doc, [].as_slice(), ItemKind::Const { ty, value: Constant::Unknown })
                 }
-                Definition::Enum(item) => {
-                    (&item.doc, item.annotations.as_slice(), ItemKind::Enum(self.enum_values(file, item)))
-                }
+                Definition::Enum(item) => (
+                    &item.doc,
+                    item.annotations.as_slice(),
+                    ItemKind::Enum(self.enum_values(file, item, ItemId::new(index))),
+                ),
                 Definition::Struct(item) => {
                     let fields = self.fields(file, &item.fields, FieldList::Struct(item.kind));
                     (&item.doc, item.annotations.as_slice(), ItemKind::Struct { kind: item.kind, fields })
@@ -238,12 +240,17 @@ impl Checker<'_> {
         Ty { kind, annotations, place: Place { source: file, span: ty.span } }
     }
 
-    fn enum_values(&mut self, file: SourceId, item: &syntax::Enum) -> Vec<EnumValue> {
+    fn enum_values(&mut self, file: SourceId, item: &syntax::Enum, id: ItemId) -> Vec<EnumValue> {
         let mut values: Vec<EnumValue> = Vec::with_capacity(item.values.len());
         let mut names = HashMap::new();
         let mut numbers = HashMap::new();
         // As wide as any sum can get: what leaves the range is reported, once.
         let mut next = 0_i64;
+        // Whether the number of the value before is known. If not, neither are those that follow.
+        let mut is_known = !self.scopes.is_partial(id);
+        if !is_known {
+            self.vague.insert(id);
+        }
         for value in &item.values {
             let place = Place { source: file, span: value.name.span };
             if let Some(error) = dotted(file, &value.name, "enum value") {
@@ -261,18 +268,28 @@ impl Checker<'_> {
             let written = value.number.map(|number| Place { source: file, span: number.span });
             let number = value.number.map_or(next, |number| number.value);
             next = number.saturating_add(1);
-            let Ok(number) = i32::try_from(number) else {
+            is_known |= written.is_some();
+            let is_mistaken = value.number.is_some_and(|number| self.scopes.is_mistaken(file, number.span));
+            if let Err(_) = i32::try_from(number)
+                && is_known
+            {
                 let text = format!("number {number} of `{}.{}` is no i32", item.name, value.name);
                 let error = Diagnostic::error(written.unwrap_or(place), text);
                 self.report(match written {
                     Some(_) => error.label("not within -2147483648 and 2147483647"),
                     None => error.label("one more than the value before it").help("give it a number"),
                 });
+                is_known = false;
+            }
+            if is_mistaken || !is_known {
                 // Those that follow would be wrong for the same reason.
-                next = 0;
-                continue;
-            };
-            if let Some((first, first_place)) = numbers.get(&number) {
+                (is_known, next) = (false, 0);
+                self.vague.insert(id);
+            }
+            let number = i32::try_from(number).unwrap_or_default();
+            if !is_known {
+                // It has the name at least.
+            } else if let Some((first, first_place)) = numbers.get(&number) {
                 let text = format!("`{first}` and `{}` are two names for {number}", value.name);
                 self.report(
                     Diagnostic::warning(written.unwrap_or(place), text)
@@ -306,6 +323,7 @@ impl Checker<'_> {
                 next_implicit + 1
             };
             let (id, id_place) = match field.id {
+                Some(id) if self.scopes.is_mistaken(file, id.span) => (0, place(id.span)),
                 Some(id) if id.value > 0 => (id.value, place(id.span)),
                 Some(id) => {
                     let number = implicit();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thrift_parser::syntax::{Document, Header, Include};
 
+use super::unread::Unread;
 use crate::diagnostics::{Diagnostic, enumerate};
 use crate::graph::Graph;
 use crate::reading::{Reading, reason};
@@ -20,8 +21,8 @@ pub(super) struct File {
     pub(super) includes: Vec<SourceId>,
     /// The prefixes of the files that it includes and that could not be read.
     pub(super) missing: Vec<String>,
-    /// Whether the text has mistakes: some definitions may not be there then.
-    pub(super) broken: bool,
+    /// What of it could not be read.
+    pub(super) unread: Unread,
 }
 
 /// All files of a run.
@@ -105,12 +106,12 @@ impl Loader<'_> {
             Ok(reading) => reading,
             Err(why) => return self.unreadable(&path, identity, &why, from),
         };
-        let (stem, broken) = (stem(&path), reading.is_broken());
+        let (stem, unread) = (stem(&path), reading.take_unread());
         let id = self.sources.add(Source::new(path, std::mem::take(&mut reading.text)));
         self.diagnostics.extend(reading.take_diagnostics(id));
         self.known.insert(identity, Some(id));
         let file =
-            File { stem, document: reading.document, includes: Vec::new(), missing: Vec::new(), broken };
+            File { stem, document: reading.document, includes: Vec::new(), missing: Vec::new(), unread };
         self.files.push(Loaded { id, file, places: Vec::new() });
         Some(id)
     }
@@ -138,7 +139,9 @@ impl Loader<'_> {
         for header in &headers {
             let Header::Include(include) = header else { continue };
             let place = Place { source: id, span: include.path.span };
-            let included = self.include(&folder, include, place);
+            // Nobody knows what file a path with a mistake in it is of.
+            let is_mistaken = self.files[index].file.unread.is_mistaken(include.path.span);
+            let included = if is_mistaken { None } else { self.include(&folder, include, place) };
             let loaded = &mut self.files[index];
             match included {
                 Some(included) => {

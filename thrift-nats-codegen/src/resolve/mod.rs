@@ -12,23 +12,40 @@ mod keys;
 mod load;
 mod scope;
 mod services;
+mod unread;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use self::scope::Scopes;
 use crate::diagnostics::{Diagnostic, Severity};
-use crate::ir::{Item, Program};
+use crate::ir::{Item, ItemId, Program};
 use crate::sources::{SourceId, Sources};
 
 /// What became of the files.
 pub(crate) struct Resolved {
     pub(crate) sources: Sources,
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// Without any `Unknown`; `None` if there is an error.
-    pub(crate) program: Option<Program>,
+    program: Program,
+    /// Whether all files could be found and read whole.
+    pub(crate) is_read: bool,
+}
+
+impl Resolved {
+    /// The program if there is no error: without any `Unknown`.
+    pub(crate) fn program(&self) -> Option<&Program> {
+        let is_error = |diagnostic: &Diagnostic| diagnostic.severity() == Severity::Error;
+        (!self.diagnostics.iter().any(is_error)).then_some(&self.program)
+    }
+
+    /// The program as far as it is known.
+    pub(crate) const fn part_of_program(&self) -> &Program {
+        &self.program
+    }
 }
 
 pub(crate) use load::missing_folders;
+pub(crate) use unread::Unread;
 
 /// Reads `roots` and all they include, and checks them.
 pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf]) -> Resolved {
@@ -38,11 +55,12 @@ pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf]) -> Resolved 
     let ids: Vec<SourceId> = sources.ids().collect();
     let scopes = Scopes::new(&files.files, &sources, &ids);
     let program = Program { roots: files.roots, ..Program::default() };
-    let mut checker = Checker { scopes: &scopes, program, diagnostics };
+    let mut checker = Checker { scopes: &scopes, program, diagnostics, vague: HashSet::new() };
     checker.headers(&files.files, &ids);
     checker.legacy(&files.files, &ids);
     checker.duplicate_definitions(&files);
     checker.definitions();
+    checker.extends_circles();
     checker.typedef_circles();
     checker.immense_typedefs();
     checker.services();
@@ -52,8 +70,8 @@ pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf]) -> Resolved 
     checker.default_circles();
     checker.annotations();
     let Checker { program, diagnostics, .. } = checker;
-    let fine = diagnostics.iter().all(|diagnostic| diagnostic.severity() != Severity::Error);
-    Resolved { diagnostics, program: fine.then_some(program), sources }
+    let is_read = files.files.iter().all(|file| file.unread.is_empty() && file.missing.is_empty());
+    Resolved { diagnostics, program, sources, is_read }
 }
 
 /// The program as far as it is made, and what is wrong with it.
@@ -61,6 +79,8 @@ struct Checker<'a> {
     scopes: &'a Scopes<'a>,
     program: Program,
     diagnostics: Vec<Diagnostic>,
+    /// The enums some of whose numbers are not known.
+    vague: HashSet<ItemId>,
 }
 
 impl Checker<'_> {
@@ -73,7 +93,7 @@ impl Checker<'_> {
         self.program.items.iter().map(of).collect()
     }
 
-    fn items(&self) -> impl Iterator<Item = (crate::ir::ItemId, &Item)> {
+    fn items(&self) -> impl Iterator<Item = (ItemId, &Item)> {
         self.program.ids().map(|id| (id, self.program.item(id)))
     }
 }

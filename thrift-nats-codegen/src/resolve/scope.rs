@@ -133,6 +133,9 @@ impl<'a> Scopes<'a> {
             Kind::Constant => "constant or enum value",
             Kind::Service => "service",
         };
+        if self.is_mistaken(file, span) {
+            return None;
+        }
         let scope = &self.scopes[file.index()];
         let error = Diagnostic::error(Place { source: file, span }, format!("unknown {what} `{name}`"));
         // A prefix may hold dots itself: the longest that is one counts.
@@ -163,6 +166,7 @@ impl<'a> Scopes<'a> {
             let near = hints::nearest(rest, names).map(|near| format!("there is `{prefix}.{near}`"));
             return Some(error.maybe_help(near));
         }
+        // Or of one whose include could not be read.
         if self.may_define(file, name.split('.').next().unwrap_or(name)) {
             return None;
         }
@@ -257,18 +261,24 @@ impl<'a> Scopes<'a> {
         }
     }
 
-    /// Whether a file with syntax errors seems to define `name` in a definition that could not be read.
+    /// Whether a file may define `name` where it could not be read.
     fn may_define(&self, file: SourceId, name: &str) -> bool {
-        const WORDS: [&str; 7] = ["struct", "union", "exception", "enum", "service", "typedef", "const"];
-        let starts = |line: &str| WORDS.iter().any(|word| line.trim_start().starts_with(word));
-        let is_rest = |c: char| c.is_alphanumeric() || c == '_';
-        self.files[file.index()].broken
-            && self
-                .sources
-                .get(file)
-                .text
-                .lines()
-                .filter(|line| starts(line))
-                .any(|line| line.split(|c| !is_rest(c)).any(|word| word == name))
+        self.files[file.index()].unread.may_define(name)
+    }
+
+    /// Whether an error has been given for what stands here, so that its value is not known.
+    pub(super) fn is_mistaken(&self, file: SourceId, span: Span) -> bool {
+        self.files[file.index()].unread.is_mistaken(span)
+    }
+
+    /// Whether some members of a definition could not be read.
+    pub(super) fn is_partial(&self, id: ItemId) -> bool {
+        let declared = self.item(id);
+        self.files[declared.file.index()].unread.is_missing_in(declared.definition.span())
+    }
+
+    /// Whether a definition may have a member of this name that could not be read.
+    pub(super) fn may_have(&self, id: ItemId, name: &str) -> bool {
+        self.is_partial(id) && self.files[self.item(id).file.index()].unread.may_name_member(name)
     }
 }

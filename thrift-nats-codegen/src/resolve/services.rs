@@ -8,6 +8,7 @@ use super::Checker;
 use super::definitions::{FieldList, annotations_of, dotted, name};
 use super::scope::Kind;
 use crate::diagnostics::Diagnostic;
+use crate::graph::Graph;
 use crate::ir::{Function, ItemId, ItemKind, TyKind};
 use crate::sources::{Place, SourceId};
 
@@ -100,6 +101,20 @@ impl Checker<'_> {
         }
     }
 
+    /// Takes services apart that extend each other in a circle: that takes files that include each other, which is an error
+    /// of its own.
+    pub(super) fn extends_circles(&mut self) {
+        let edges = self.each(|item| match &item.kind {
+            ItemKind::Service { extends, .. } => extends.iter().map(|parent| parent.index()).collect(),
+            _ => Vec::new(),
+        });
+        for index in (Graph { edges }).circles().into_iter().flatten() {
+            if let ItemKind::Service { extends, .. } = &mut self.program.items[index].kind {
+                *extends = None;
+            }
+        }
+    }
+
     /// What can be checked once every type is known: what functions throw, and what they inherit.
     pub(super) fn services(&mut self) {
         let mut found = Vec::new();
@@ -130,11 +145,8 @@ impl Checker<'_> {
                     });
                 }
             }
-            // Parents are defined before their children, in files without circles or in an order without one.
             let mut ancestor = *extends;
-            let mut steps = 0;
-            while let Some(id) = ancestor.filter(|_| steps < self.program.items.len()) {
-                steps += 1;
+            while let Some(id) = ancestor {
                 let ItemKind::Service { extends, functions: inherited } = &self.program.item(id).kind else {
                     break;
                 };

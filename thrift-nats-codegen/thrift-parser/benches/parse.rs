@@ -68,6 +68,15 @@ fn mistakes(lines: usize) -> String {
     text
 }
 
+/// A mistake in every field of one struct.
+fn wrong_fields(lines: usize) -> String {
+    let mut text = String::from("struct Wide {\n");
+    for number in 1..lines {
+        writeln!(text, "  {number}: optional void field{number},").expect("a String takes any text");
+    }
+    text + "}\n"
+}
+
 /// Comments alone, but for the last line.
 fn comments(lines: usize) -> String {
     "// one of very many lines of comment\n".repeat(lines - 1) + "const i32 LAST = 1\n"
@@ -110,6 +119,7 @@ fn main() {
     measure("parse: fields", fields, sizes, parse);
     measure("parse: comments", comments, sizes, parse);
     measure("parse: mistakes", mistakes, sizes, parse);
+    measure("parse: wrong fields", wrong_fields, sizes, parse);
     measure("format: ordinary", ordinary, sizes, format);
     measure("format: fields", fields, sizes, format);
     measure("format: comments", comments, sizes, format);

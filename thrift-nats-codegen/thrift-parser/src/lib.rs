@@ -4,6 +4,7 @@ mod doc;
 mod format;
 mod grammar;
 mod parse;
+mod recover;
 mod surface;
 mod syntax_error;
 mod tree;
@@ -11,5 +12,5 @@ mod tree;
 pub mod syntax;
 
 pub use self::format::format;
-pub use self::parse::{MAX_NESTING, Parsed, parse};
+pub use self::parse::{Gap, MAX_NESTING, Parsed, parse};
 pub use self::syntax_error::SyntaxError;

@@ -1,12 +1,14 @@
-//! The driver: matches one item after the other, and goes on behind a mistake at the next definition.
+//! The driver: matches one item after the other, and goes on behind a mistake at the next definition, or within the one that
+//! has the mistake.
 
 use pest::Parser;
 use pest::error::{Error, InputLocation};
 use pest::iterators::Pair;
 
 use crate::grammar::{full, quiet};
-use crate::surface::{Surface, end_of_literal};
-use crate::syntax::{Document, Header, Span};
+use crate::recover::words_outside_brackets;
+use crate::surface::{Surface, end_of_literal, end_of_word, starts_item};
+use crate::syntax::{Definition, Document, Header, Name, Span};
 use crate::syntax_error::{SyntaxError, explain, token_at};
 use crate::tree::{Builder, Item};
 
@@ -16,10 +18,23 @@ pub const MAX_NESTING: usize = 64;
 /// What a parse gives.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parsed {
-    /// What could be read: all of the file if there are no errors.
+    /// What could be read: all of the file if there are no errors. A definition with a mistake in one of its fields, values or
+    /// functions is there with the others.
     pub document: Document,
     /// Every independent mistake, in source order.
     pub errors: Vec<SyntaxError>,
+    /// What could not be read, in source order; nothing if there are no errors.
+    pub gaps: Vec<Gap>,
+}
+
+/// A part of the text that could not be read, and what a checker has to know of it, so that no error follows from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The text. If it is within the span of a definition of the document, that one lacks members.
+    pub span: Span,
+    /// What it may define: the one name that a definition has, or every word that may be one if it cannot be read as far as
+    /// its name. For a part of a definition, every word that may be the name of a member.
+    pub names: Vec<Name>,
 }
 
 /// Parses the text of a `.thrift` file. Spans are offsets into `source`, a byte order mark included.
@@ -30,62 +45,146 @@ pub struct Parsed {
 /// 4 GiB or more is not read at all.
 pub fn parse(source: &str) -> Parsed {
     if let Err(error) = check_length(source) {
-        return Parsed { document: Document::default(), errors: vec![error] };
+        return Parsed { errors: vec![error], ..Parsed::default() };
     }
     let surface = Surface::of(source);
-    let mut parsed = Parsed::default();
-    let mut builder = Builder::new(source, &surface);
-    let code = &surface.code;
-    // Braces that mistakes left open: each may still be closed.
-    let mut left_open = 0_usize;
-    let mut at = 0;
-    loop {
-        at = skip_blanks(code, at);
-        if at == code.len() {
-            break;
-        }
-        if left_open > 0 && code[at..].starts_with('}') {
-            left_open -= 1;
-            at += 1;
-            continue;
-        }
-        match match_item(&surface, at) {
-            Ok((item, end)) => {
-                match builder.item(item, at) {
-                    Item::Header(header) => {
-                        if !parsed.document.definitions.is_empty() {
-                            parsed.errors.push(misplaced_header(source, &header));
-                        }
-                        parsed.document.headers.push(header);
-                    }
-                    Item::Definition(definition) => parsed.document.definitions.push(definition),
-                }
-                at = end;
-            }
-            Err(Mistake { at: mistake, error }) => {
-                // What stops the text is reported instead, below.
-                if mistake < code.len() || surface.stop.is_none() {
-                    parsed.errors.push(explain(source, &surface, &error, mistake));
-                }
-                let next = surface.nth_item_start(mistake.max(at + 1), 1);
-                left_open = open_braces(&code[at..next], left_open);
-                at = next;
-            }
-        }
-    }
-    parsed.errors.append(&mut builder.errors);
+    let mut driver = Driver {
+        source,
+        surface: &surface,
+        builder: Builder::new(source, &surface),
+        parsed: Parsed::default(),
+        left_open: 0,
+        unclosed: None,
+    };
+    driver.items();
+    let Driver { builder, mut parsed, .. } = driver;
+    parsed.errors.extend(builder.errors);
     parsed.document.legacy = builder.legacy;
-    parsed.errors.extend(surface.stop);
+    if let Some(stop) = surface.stop {
+        parsed.gaps.push(rest_of(source, stop.span.start));
+        parsed.errors.push(stop);
+    }
     parsed.errors.sort_by_key(|error| error.span);
     parsed.document.comments = surface.comments;
     parsed
 }
 
+/// What has been read, and what helps to go on.
+pub(crate) struct Driver<'s> {
+    pub(crate) source: &'s str,
+    pub(crate) surface: &'s Surface,
+    pub(crate) builder: Builder<'s>,
+    pub(crate) parsed: Parsed,
+    /// Braces that mistakes left open: each may still be closed.
+    pub(crate) left_open: usize,
+    /// Where the last item starts, if it is one that nothing closes: what stands behind it on its line may be part of it.
+    unclosed: Option<usize>,
+}
+
 /// A text that no rule matches.
 pub(crate) struct Mistake {
     /// Where in the code.
-    at: usize,
+    pub(crate) at: usize,
     error: Box<Error<full::Rule>>,
+}
+
+impl<'s> Driver<'s> {
+    fn items(&mut self) {
+        let code = self.surface.code.as_str();
+        let mut at = 0;
+        loop {
+            at = skip_blanks(code, at);
+            if at == code.len() {
+                break;
+            }
+            if self.left_open > 0 && code[at..].starts_with('}') {
+                self.left_open -= 1;
+                at += 1;
+                continue;
+            }
+            match match_item(self.surface, at) {
+                Ok((item, end)) => {
+                    let text = item.as_str().trim_ascii_end();
+                    match self.builder.item(item, at) {
+                        Item::Header(header) => self.header(header),
+                        Item::Definition(definition) => {
+                            let ends = text.ends_with([',', ';', '}', ')']);
+                            self.unclosed = (!ends).then_some(at);
+                            self.parsed.document.definitions.push(definition);
+                        }
+                    }
+                    at = end;
+                }
+                Err(mistake) => {
+                    self.report(&mistake);
+                    let unclosed = self.unclosed.take();
+                    at = match self.definition(at, &mistake) {
+                        Ok(end) => end,
+                        Err(name) => self.skip_item(at, mistake.at, name, unclosed),
+                    };
+                }
+            }
+        }
+    }
+
+    fn header(&mut self, header: Header) {
+        if !self.parsed.document.definitions.is_empty() {
+            self.parsed.errors.push(misplaced_header(self.source, &header));
+        }
+        self.unclosed = None;
+        self.parsed.document.headers.push(header);
+    }
+
+    pub(crate) fn report(&mut self, mistake: &Mistake) {
+        // What stops the text is reported instead.
+        if mistake.at < self.surface.code.len() || self.surface.stop.is_none() {
+            let error = explain(self.source, self.surface, &mistake.error, mistake.at);
+            self.parsed.errors.push(error);
+        }
+    }
+
+    /// Goes past an item of which nothing can be read but perhaps its name.
+    fn skip_item(&mut self, at: usize, mistake: usize, name: Option<Name>, unclosed: Option<usize>) -> usize {
+        let code = self.surface.code.as_str();
+        let mut start = at;
+        let mut names = Vec::new();
+        if let Some(before) = unclosed.filter(|_| mistake == at && !self.is_line_between(at))
+            && let Some(Definition::Typedef(_) | Definition::Const(_)) =
+                self.parsed.document.definitions.last()
+            && let Some(definition) = self.parsed.document.definitions.pop()
+        {
+            // It goes on where it should end: who knows what it was meant to be.
+            start = before;
+            names.push(definition.name().clone());
+        }
+        let next = self.next_item(at, mistake);
+        match name {
+            Some(name) => names.push(name),
+            None => names.extend(words_outside_brackets(self.surface, at, next)),
+        }
+        self.parsed.gaps.push(Gap { span: self.surface.span(start, next), names });
+        self.left_open = open_braces(&code[at..next], self.left_open);
+        next
+    }
+
+    /// Where to go on behind an item that starts at `at` and has a mistake.
+    fn next_item(&self, at: usize, mistake: usize) -> usize {
+        let code = self.surface.code.as_str();
+        if mistake == at && code[at..].starts_with([';', ',', '}']) {
+            // Often all that is wrong.
+            let next = skip_blanks(code, at + 1);
+            let word = code.get(next..).unwrap_or_default();
+            if !word.is_empty() && starts_item(&word[..end_of_word(word.as_bytes(), 0)]) {
+                return next;
+            }
+        }
+        self.surface.nth_item_start(mistake.max(at + 1), 1)
+    }
+
+    /// Whether a line ends before the token at `at`.
+    pub(crate) fn is_line_between(&self, at: usize) -> bool {
+        self.surface.starts_line(self.source, at)
+    }
 }
 
 /// The item that starts at `at`, and where it ends.
@@ -103,15 +202,21 @@ fn match_item(surface: &Surface, at: usize) -> Result<(Pair<'_, quiet::Rule>, us
             let end = at + item.as_span().end();
             return Ok((item, end));
         }
-        let error =
-            full::Grammar::parse(full::Rule::item, text).expect_err("both readings are of one language");
-        let (InputLocation::Pos(offset) | InputLocation::Span((offset, _))) = error.location;
-        if at + offset < end || end == surface.code.len() {
-            return Err(Mistake { at: at + offset, error: Box::new(error) });
+        if let Some(mistake) = mistake_in(surface, full::Rule::item, at, end) {
+            return Err(mistake);
         }
         // Twice as much each time: that bounds what is read again by what is read.
         lines *= 2;
     }
+}
+
+/// Why no `rule` matches what starts at `at`, if that can be told from the code before `end`.
+pub(crate) fn mistake_in(surface: &Surface, rule: full::Rule, at: usize, end: usize) -> Option<Mistake> {
+    let parsed = full::Grammar::parse(rule, &surface.code[at..end]);
+    let error = parsed.expect_err("both readings are of one language");
+    let (InputLocation::Pos(offset) | InputLocation::Span((offset, _))) = error.location;
+    (at + offset < end || end == surface.code.len())
+        .then(|| Mistake { at: at + offset, error: Box::new(error) })
 }
 
 /// # Errors
@@ -137,6 +242,33 @@ fn misplaced_header(source: &str, header: &Header) -> SyntaxError {
     let span = token_at(source, span.start as usize);
     let word = &source[span.range()];
     SyntaxError::new(format!("`{word}` behind a definition"), "belongs before all definitions", span)
+}
+
+/// What cannot be read from `start` on. Its definitions start lines, if they are there at all.
+fn rest_of(source: &str, start: u32) -> Gap {
+    let mut names = Vec::new();
+    let mut at = start as usize;
+    for line in source[at..].split_inclusive('\n') {
+        let word = line.trim_start();
+        if !word.is_empty() && starts_item(&word[..end_of_word(word.as_bytes(), 0)]) {
+            names.extend(words(line, at as u32));
+        }
+        at += line.len();
+    }
+    Gap { span: Span::new(start, source.len() as u32), names }
+}
+
+/// The words of a text that starts at `start` in the source.
+pub(crate) fn words(text: &str, start: u32) -> Vec<Name> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut words = Vec::new();
+    let mut at = 0;
+    while let Some(from) = text[at..].find(is_word).map(|len| at + len) {
+        at = text[from..].find(|c| !is_word(c)).map_or(text.len(), |len| from + len);
+        let span = Span::new(start + from as u32, start + at as u32);
+        words.push(Name { text: text[from..at].to_owned(), span });
+    }
+    words
 }
 
 /// How many braces are open behind this code, if `open` are before it.

@@ -43,7 +43,7 @@ impl Surface {
 
     /// The place in the source of the tokens from `start` up to `end` in the code, blanks at the end left out.
     pub(crate) fn span(&self, start: usize, end: usize) -> Span {
-        let end = start + self.code[start..end].trim_ascii_end().len();
+        let end = start + self.code[start..end].trim_end_matches(BLANK).len();
         // Not the origin of `end`: that lies behind what follows the last token.
         let end = if end == start { self.origin[start] } else { self.origin[end - 1] + 1 };
         Span::new(self.origin[start], end)
@@ -53,6 +53,20 @@ impl Surface {
     pub(crate) fn nth_item_start(&self, at: usize, nth: usize) -> usize {
         let before = self.item_starts.partition_point(|start| *start < at);
         self.item_starts.get(before + nth - 1).copied().unwrap_or(self.code.len())
+    }
+
+    /// Whether the token at `at` is the first of its line.
+    pub(crate) fn starts_line(&self, source: &str, at: usize) -> bool {
+        match at {
+            0 => true,
+            // Of bytes: what stands before may end with a character of several.
+            _ => source.as_bytes()[self.origin[at - 1] as usize..self.origin[at] as usize].contains(&b'\n'),
+        }
+    }
+
+    /// Whether a line starts like an item at `at`.
+    pub(crate) fn is_item_start(&self, at: usize) -> bool {
+        self.item_starts.binary_search(&at).is_ok()
     }
 
     fn scan(&mut self, source: &str) {
@@ -83,7 +97,7 @@ impl Surface {
                 b'"' | b'\'' => at = end_of_literal(bytes, at).0,
                 b'<' | b'{' | b'[' | b'(' => {
                     if byte == b'{' {
-                        self.note_unknown_item(bytes);
+                        self.note_unknown_item(source);
                     }
                     depth = if byte == b'{' && opens_definition(&self.code) { 1 } else { depth + 1 };
                     if depth > MAX_NESTING {
@@ -113,7 +127,7 @@ impl Surface {
 
     /// Before a `{`: notes a line that starts like a definition whose keyword is misspelt, as in `servise S {`: that is to be
     /// shown behind another mistake, too.
-    fn note_unknown_item(&mut self, source: &[u8]) {
+    fn note_unknown_item(&mut self, source: &str) {
         let Some((rest, last)) = split_last_word(&self.code) else { return };
         let Some((rest, before)) = split_last_word(rest) else { return };
         let (rest, word) = match before {
@@ -131,12 +145,7 @@ impl Surface {
             return;
         }
         let start = rest.len();
-        // Of bytes: what stands before may end with a character of several.
-        let starts_line = match start {
-            0 => true,
-            _ => source[self.origin[start - 1] as usize..self.origin[start] as usize].contains(&b'\n'),
-        };
-        if starts_line && self.item_starts.last().is_none_or(|noted| *noted < start) {
+        if self.starts_line(source, start) && self.item_starts.last().is_none_or(|noted| *noted < start) {
             self.item_starts.push(start);
         }
     }
@@ -197,19 +206,23 @@ pub(crate) fn end_of_literal(bytes: &[u8], at: usize) -> (usize, bool) {
 }
 
 /// Behind the word or number, dots included, or else the character that starts at `at`.
-fn end_of_word(bytes: &[u8], at: usize) -> usize {
+pub(crate) fn end_of_word(bytes: &[u8], at: usize) -> usize {
     let run = |wanted: fn(u8) -> bool, from: usize| {
         bytes[from..].iter().position(|byte| !wanted(*byte)).map_or(bytes.len(), |len| from + len)
     };
     if is_word_byte(bytes[at]) { run(is_word_byte, at) } else { run(|byte| byte & 0xc0 == 0x80, at + 1) }
 }
 
-fn is_word_byte(byte: u8) -> bool {
+pub(crate) fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
 }
 
-fn starts_item(word: &str) -> bool {
-    matches!(word, "include" | "cpp_include" | "namespace" | "typedef" | "const") || starts_body(word)
+pub(crate) fn starts_item(word: &str) -> bool {
+    // Forms of old times, too: each is told of itself.
+    matches!(word, "include" | "cpp_include" | "namespace" | "typedef" | "const" | "senum")
+        || word.ends_with("_namespace")
+        || word.ends_with("_package")
+        || starts_body(word)
 }
 
 fn starts_body(word: &str) -> bool {

@@ -167,7 +167,9 @@ pub(crate) fn near(word: &str, keywords: &[&'static str]) -> Option<&'static str
 /// Where the text of a line ends, or its comment starts, behind the last token before `at` in the code; `None` if what is
 /// at `at` stands on the same line.
 fn line_end_before(source: &str, surface: &Surface, at: usize) -> Option<Span> {
-    let last_token_end = surface.source_offset(at.checked_sub(1)?) as usize;
+    let before = at.checked_sub(1)?;
+    let is_blank = surface.code.as_bytes()[before] == b'\n';
+    let last_token_end = surface.source_offset(before) as usize + usize::from(!is_blank);
     let between = &source[last_token_end..surface.source_offset(at) as usize];
     if !between.contains('\n') {
         return None;
@@ -280,5 +282,6 @@ fn describe(rule: Rule) -> Option<(u8, &'static str)> {
         Rule::keyword | Rule::sign | Rule::exponent | Rule::any_separator => return None,
         Rule::any_header | Rule::any_definition | Rule::any_type | Rule::any_value => return None,
         Rule::map_head | Rule::set_head | Rule::list_head => return None,
+        Rule::struct_rest | Rule::enum_rest | Rule::service_rest => return None,
     })
 }

@@ -25,7 +25,7 @@ pub(crate) struct Builder<'s> {
     source: &'s str,
     surface: &'s Surface,
     /// Where the text that was matched starts in the code.
-    base: usize,
+    pub(crate) base: usize,
     pub(crate) errors: Vec<SyntaxError>,
     /// Words of old forms.
     pub(crate) legacy: Vec<Name>,
@@ -59,7 +59,7 @@ impl<'s> Builder<'s> {
         doc_before(self.source, &self.surface.comments, start)
     }
 
-    fn name(&self, node: &Node<'_>) -> Name {
+    pub(crate) fn name(&self, node: &Node<'_>) -> Name {
         Name { text: node.as_str().to_owned(), span: self.span(node) }
     }
 
@@ -146,23 +146,23 @@ impl<'s> Builder<'s> {
     }
 
     fn enumeration(&mut self, node: Node<'_>) -> Enum {
-        let span = self.span(&node);
-        let mut item = Enum {
-            doc: self.doc(span.start),
-            name: Name::default(),
-            values: Vec::new(),
-            annotations: Vec::new(),
-            span,
-        };
-        for child in node.into_inner() {
-            match child.as_rule() {
-                Rule::name => item.name = self.name(&child),
-                Rule::enum_value => item.values.push(self.enum_value(child)),
-                Rule::annotations => item.annotations = self.annotations(child),
-                _ => {}
-            }
-        }
+        let mut item = self.new_enum(self.span(&node));
+        node.into_inner().for_each(|child| self.enum_part(&mut item, child));
         item
+    }
+
+    pub(crate) fn new_enum(&self, span: Span) -> Enum {
+        let doc = self.doc(span.start);
+        Enum { doc, name: Name::default(), values: Vec::new(), annotations: Vec::new(), span }
+    }
+
+    pub(crate) fn enum_part(&mut self, item: &mut Enum, part: Node<'_>) {
+        match part.as_rule() {
+            Rule::name => item.name = self.name(&part),
+            Rule::enum_value => item.values.push(self.enum_value(part)),
+            Rule::annotations => item.annotations = self.annotations(part),
+            _ => {}
+        }
     }
 
     fn enum_value(&mut self, node: Node<'_>) -> EnumValue {
@@ -186,32 +186,37 @@ impl<'s> Builder<'s> {
     }
 
     fn structure(&mut self, node: Node<'_>) -> Struct {
-        let span = self.span(&node);
-        let mut item = Struct {
+        let mut item = self.new_struct(self.span(&node));
+        node.into_inner().for_each(|child| self.struct_part(&mut item, child));
+        item
+    }
+
+    pub(crate) fn new_struct(&self, span: Span) -> Struct {
+        Struct {
             kind: StructKind::Struct,
             doc: self.doc(span.start),
             name: Name::default(),
             fields: Vec::new(),
             annotations: Vec::new(),
             span,
-        };
-        for child in node.into_inner() {
-            match child.as_rule() {
-                Rule::kw_struct => {
-                    item.kind = match child.as_str() {
-                        "union" => StructKind::Union,
-                        "exception" => StructKind::Exception,
-                        _ => StructKind::Struct,
-                    }
-                }
-                Rule::kw_xsd_all => self.legacy(&child),
-                Rule::name => item.name = self.name(&child),
-                Rule::field => item.fields.push(self.field(child)),
-                Rule::annotations => item.annotations = self.annotations(child),
-                _ => {}
-            }
         }
-        item
+    }
+
+    pub(crate) fn struct_part(&mut self, item: &mut Struct, part: Node<'_>) {
+        match part.as_rule() {
+            Rule::kw_struct => {
+                item.kind = match part.as_str() {
+                    "union" => StructKind::Union,
+                    "exception" => StructKind::Exception,
+                    _ => StructKind::Struct,
+                }
+            }
+            Rule::kw_xsd_all => self.legacy(&part),
+            Rule::name => item.name = self.name(&part),
+            Rule::field => item.fields.push(self.field(part)),
+            Rule::annotations => item.annotations = self.annotations(part),
+            _ => {}
+        }
     }
 
     fn field(&mut self, node: Node<'_>) -> Field {
@@ -254,28 +259,33 @@ impl<'s> Builder<'s> {
     }
 
     fn service(&mut self, node: Node<'_>) -> Service {
-        let span = self.span(&node);
-        let mut item = Service {
+        let mut item = self.new_service(self.span(&node));
+        node.into_inner().for_each(|child| self.service_part(&mut item, child));
+        item
+    }
+
+    pub(crate) fn new_service(&self, span: Span) -> Service {
+        Service {
             doc: self.doc(span.start),
             name: Name::default(),
             extends: None,
             functions: Vec::new(),
             annotations: Vec::new(),
             span,
-        };
-        for child in node.into_inner() {
-            match child.as_rule() {
-                Rule::name => item.name = self.name(&child),
-                Rule::extends => {
-                    let parent = child.into_inner().find(|child| child.as_rule() == Rule::path);
-                    item.extends = parent.map(|parent| self.name(&parent));
-                }
-                Rule::function => item.functions.push(self.function(child)),
-                Rule::annotations => item.annotations = self.annotations(child),
-                _ => {}
-            }
         }
-        item
+    }
+
+    pub(crate) fn service_part(&mut self, item: &mut Service, part: Node<'_>) {
+        match part.as_rule() {
+            Rule::name => item.name = self.name(&part),
+            Rule::extends => {
+                let parent = part.into_inner().find(|child| child.as_rule() == Rule::path);
+                item.extends = parent.map(|parent| self.name(&parent));
+            }
+            Rule::function => item.functions.push(self.function(part)),
+            Rule::annotations => item.annotations = self.annotations(part),
+            _ => {}
+        }
     }
 
     fn function(&mut self, node: Node<'_>) -> Function {
@@ -328,7 +338,6 @@ impl<'s> Builder<'s> {
         item
     }
 
-    /// A type, without the annotations behind it.
     /// Notes the word of an old form, which the node begins with.
     fn legacy(&mut self, node: &Node<'_>) {
         let text = node.as_str();
@@ -338,6 +347,7 @@ impl<'s> Builder<'s> {
         self.legacy.push(Name { text: text[..word].to_owned(), span });
     }
 
+    /// A type, without the annotations behind it.
     fn field_type(&mut self, node: Node<'_>) -> Type {
         let span = self.span(&node);
         if node.as_rule() == Rule::base && node.as_str().starts_with("by") {

@@ -89,7 +89,7 @@ fn a_file_that_ends_too_early_is_an_error() {
     }
     for end in ["/*", "/* /", "/**", "\"", "'", "\"\\", "\"\\\"", "'\u{e9}"] {
         let source = format!("struct A {{}}\nconst string B = {end}");
-        let Parsed { document, errors } = parse(&source);
+        let Parsed { document, errors, .. } = parse(&source);
         assert_eq!((document.definitions.len(), errors.len()), (1, 1), "{source}");
     }
 }
@@ -113,7 +113,7 @@ fn long_files_of_short_definitions_parse() {
     ];
     for (definition, count) in definitions {
         let source = definition.repeat(count);
-        let Parsed { document, errors } = parse(&source);
+        let Parsed { document, errors, .. } = parse(&source);
         assert_eq!((document.definitions.len(), errors), (count, Vec::new()), "{definition}");
     }
 }
@@ -154,4 +154,26 @@ fn every_one_of_very_many_mistakes_is_told() {
     let numbers = format!("const list<i64> A = [{}]", "99999999999999999999 ".repeat(3_000));
     assert_eq!(parse(&numbers).errors.len(), 3_000);
     assert_eq!(parse(&"}".repeat(1_000_000)).errors.len(), 1);
+}
+
+#[test]
+fn every_one_of_very_many_mistakes_in_a_definition_is_told() {
+    let members = [
+        ("struct A {", "1: void a\n"),
+        ("struct A {", "1: void a,"),
+        ("struct A {", "1: i32 a = ]\n"),
+        ("struct A {", "1: i32 a (b = c)\n"),
+        ("enum A {", "A = B,"),
+        ("service A {", "void a(1: void b)\n"),
+        ("service A {", "void a;\n"),
+    ];
+    for (open, member) in members {
+        let Parsed { document, errors, gaps } = parse(&format!("{open}{}\n}}", member.repeat(10_000)));
+        assert_eq!((document.definitions.len(), errors.len(), gaps.len()), (1, 10_000, 10_000), "{member}");
+    }
+    // What no member can start with is one mistake, however much there is of it.
+    for scraps in ["void, ", "( ", "[\n", "{ ", "} = ", "'a' ", "A ", "A; ", "1 "] {
+        let source = format!("struct A {{ {}", scraps.repeat(100_000));
+        assert!((1..3).contains(&parse(&source).errors.len()), "{scraps}");
+    }
 }

@@ -1,6 +1,7 @@
 //! What is said about a text that is wrong, and where.
 
-use thrift_parser::{MAX_NESTING, SyntaxError, parse};
+use thrift_parser::syntax::Definition;
+use thrift_parser::{Gap, MAX_NESTING, SyntaxError, parse};
 
 /// Each mistake as `line:column: message`.
 fn mistakes(source: &str) -> Vec<String> {
@@ -24,7 +25,7 @@ fn a_brace_that_a_mistake_left_open_may_still_be_closed() {
             "8:1: expected a definition, found `}`",
         ]
     );
-    assert_eq!(parse(source).document.definitions.len(), 2);
+    assert_eq!(parse(source).document.definitions.len(), 3);
 }
 
 #[test]
@@ -153,10 +154,140 @@ fn a_keyword_that_is_misspelt_is_told_behind_another_mistake() {
             "9:1: expected a definition, found `Servise`",
         ]
     );
-    assert_eq!(parse(source).document.definitions.len(), 1);
+    assert_eq!(parse(source).document.definitions.len(), 2);
     // A field without an id starts a line with two names before a brace.
-    let source = "struct A {\n  1: i32 x =\n  B b xsd_attrs { 1: i32 y }\n  B xsd_attrs {}\n}\n";
+    let source = "struct A {\n  1: i32 x =\n  B b xsd_attrs { 1: i32 y }\n  B c xsd_attrs {}\n}\n";
     assert_eq!(mistakes(source).len(), 1, "{:?}", mistakes(source));
     let source = "struct A {\n  B b xsd_attrs {\n    1: i32 y\n  }\n}\nstruct C {}\n";
     assert_eq!(parse(source).document.definitions.len(), 2);
+}
+
+/// The members of every definition that could be read, and what is said of the text.
+fn outline(source: &str) -> (Vec<String>, Vec<String>) {
+    let outline = |definition: &Definition| {
+        let members: Vec<&str> = match definition {
+            Definition::Struct(item) => item.fields.iter().map(|field| field.name.text.as_str()).collect(),
+            Definition::Enum(item) => item.values.iter().map(|value| value.name.text.as_str()).collect(),
+            Definition::Service(item) => item.functions.iter().map(|item| item.name.text.as_str()).collect(),
+            Definition::Typedef(_) | Definition::Const(_) => Vec::new(),
+        };
+        format!("{}: {}", definition.name(), members.join(" "))
+    };
+    (parse(source).document.definitions.iter().map(outline).collect(), mistakes(source))
+}
+
+#[test]
+fn a_mistake_in_a_field_hides_no_other_of_its_struct() {
+    let source = "struct A {
+  0: i32 z
+  1: list<void> a
+  2: i32 b
+  3: void c; 4: i32 d
+  5: i32 e (f = g), 6: i32 h = 7; 8:
+  9: map<i32, i32> m = {
+    1: 2,
+    2: void,
+    3: 4
+  }
+  10: i32 n 11: string 12: i32 o
+}
+union B {}
+";
+    let (definitions, mistakes) = outline(source);
+    assert_eq!(definitions, ["A: z b d h n o", "B: "]);
+    assert_eq!(
+        mistakes,
+        [
+            "3:11: expected a type, found `void`",
+            "5:6: expected a type, found `void`",
+            "6:17: expected a quoted literal, found `g`",
+            "7:3: expected a type, found `9`",
+            "9:8: expected a value, found `void`",
+            "12:24: expected a field name, found `12`",
+        ]
+    );
+}
+
+#[test]
+fn a_mistake_in_a_value_or_function_hides_no_other() {
+    let source = "enum E { A = 1.5, B, C = \"c\"
+  D = D
+  F }
+service S {
+  void a(1: i32 b,
+    2: void c,
+    3: i32 d) throws (1: X x)
+  i32 e(1: i32 f)
+  void g(
+  oneway void h(1: i32 i =),
+  void j
+  void k() throws
+  void l(1: i32 m
+  A n(1: i32 o)
+  void p() }
+";
+    let (definitions, mistakes) = outline(source);
+    assert_eq!(definitions, ["E: B F", "S: e n p"]);
+    assert_eq!(
+        mistakes,
+        [
+            "1:14: expected an integer, found `1.5`",
+            "1:26: expected an integer, found `\"c\"`",
+            "2:7: expected an integer, found `D`",
+            "6:8: expected a type, found `void`",
+            "10:3: expected a field or `)`, found `oneway`",
+            "10:27: expected a value, found `)`",
+            "12:3: expected `(`, found `void`",
+            "13:3: expected `(`, found `void`",
+            "14:7: expected a name or `)`, found `1`",
+        ]
+    );
+}
+
+#[test]
+fn a_missing_brace_is_told_behind_another_mistake_unless_that_left_something_open() {
+    let places = |source: &str| {
+        let told = mistakes(source);
+        told.iter().map(|told| told.split(": ").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(places("struct A {\n  1: void a\n\nstruct B {}\n"), ["2:6", "4:1"]);
+    assert_eq!(places("struct A {\n  1: void a\n"), ["2:6", "3:1"]);
+    assert_eq!(places("struct A {\n  1: list<i32 a\n\nstruct B {}\n"), ["2:15"]);
+    assert_eq!(places("struct A {\n  1: i32 a = { void\n}\n\nstruct B {}\n"), ["2:16"]);
+    assert_eq!(places("struct A {\n  1: string a = \"b }\n\nstruct B {}\n"), ["2:17"]);
+    assert_eq!(places("service A {\n  void a(\n\nstruct B {}\n"), ["4:1"]);
+}
+
+#[test]
+fn definitions_on_one_line_are_told_apart_where_one_is_closed() {
+    let (definitions, mistakes) = outline("struct A { 1: void a; }; struct B {}, enum C {} union D {}\n");
+    assert_eq!(definitions, ["A: ", "B: ", "C: ", "D: "]);
+    assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+}
+
+#[test]
+fn what_could_not_be_read_is_told_with_the_names_that_it_may_define() {
+    let gaps = |source: &str| {
+        let gaps = parse(source).gaps;
+        let names = |gap: &Gap| gap.names.iter().map(|name| name.text.clone()).collect::<Vec<_>>().join(" ");
+        gaps.iter().map(|gap| format!("{} [{}]", &source[gap.span.range()], names(gap))).collect::<Vec<_>>()
+    };
+    assert_eq!(gaps("struct A { 1: i32 a }\n"), [""; 0]);
+    assert_eq!(gaps("struct A { 1: void a, 2: i32 b }\n"), ["1: void a, [1 void a]"]);
+    // The name is known, or it is one of the words that no brackets hold.
+    assert_eq!(
+        gaps("const i32 A = ;\nconst void B = C\n"),
+        ["const i32 A = ; [A]", "const void B = C [const void B C]"]
+    );
+    assert_eq!(gaps("typedef list<void> A\n"), ["typedef list<void> A [typedef list void A]"]);
+    assert_eq!(gaps("sturct A { 1: B b }\n"), ["sturct A { 1: B b } [sturct A]"]);
+    assert_eq!(gaps("include 'a.thrift\nstruct B {}\n"), ["include 'a.thrift [include a thrift]"]);
+    // Nobody knows what it was to be.
+    assert_eq!(gaps("typedef unsigned int A\n"), ["typedef unsigned int A [int A]"]);
+    assert_eq!(gaps("const double A = 5.\nconst i32 B = 1;.\n"), ["const double A = 5. [A]", ". []"]);
+    // What is not looked at is guessed at.
+    assert_eq!(gaps("/* a\n b\n struct C {}\n"), ["/* a\n b\n struct C {}\n [struct C]"]);
+    let deep = format!("const A B = {}\nstruct C {{}}\n", "[".repeat(MAX_NESTING + 1));
+    assert_eq!(gaps(&deep).len(), 2);
+    assert!(gaps(&deep)[1].ends_with("[struct C]"), "{:?}", gaps(&deep));
 }

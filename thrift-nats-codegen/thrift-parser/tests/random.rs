@@ -548,7 +548,7 @@ proptest! {
     #[test]
     fn a_document_is_read_as_it_was_written(document in document(), choices in vec(any::<u8>(), 1..200)) {
         let source = write(&document, &choices, UNDOCUMENTED);
-        let Parsed { document: mut parsed, errors } = parse(&source);
+        let Parsed { document: mut parsed, errors, .. } = parse(&source);
         prop_assert_eq!(errors, [], "{}", source);
         parsed.comments.clear();
         parsed.legacy.clear();
@@ -651,9 +651,23 @@ fn check_bounds(source: &str) -> Result<(), TestCaseError> {
     for error in &parsed.errors {
         prop_assert!(!error.message.is_empty());
     }
+    // Every part of the text is read or told to be left out, once.
+    let mut end = 0;
+    for gap in &parsed.gaps {
+        prop_assert!(end <= gap.span.start && gap.span.start < gap.span.end, "{:?} in {:?}", gap, source);
+        end = gap.span.end;
+        let within = |place: Span| gap.span.start <= place.start && place.end <= gap.span.end;
+        prop_assert!(gap.names.iter().all(|name| within(name.span)), "{:?} in {:?}", gap, source);
+    }
+    let mut end = 0;
+    for definition in &parsed.document.definitions {
+        prop_assert!(end <= definition.span().start, "{:?} in {:?}", definition, source);
+        end = definition.span().end;
+    }
     match format(source) {
         Ok(_) => {
             prop_assert_eq!(parsed.errors, [], "{:?}", source);
+            prop_assert_eq!(parsed.gaps, [], "{:?}", source);
             if let Err(what) = check_format(source) {
                 prop_assert!(false, "{}: {:?}", what, source);
             }
@@ -703,5 +717,87 @@ proptest! {
         let mut source = write(&document, &choices, DOCUMENTED);
         source.insert_str(char_boundary(&source, at.index(source.len() + 1)), scrap);
         check_bounds(&source)?;
+    }
+}
+
+/// Fields without their id, and whether they are right.
+const FIELDS: &[(&str, bool)] = &[
+    ("i32 a", true),
+    ("optional list<T> a = [1, 'b'] (c = 'd')", true),
+    ("map<i32, T> a = {1: b, 2: {3: 'c'}}", true),
+    ("void a", false),
+    ("list<void> a", false),
+    ("map<i32> a", false),
+    ("list<i32 a", false),
+    ("i32", false),
+    ("optional", false),
+    ("i32 a = ", false),
+    ("i32 a = 5.", false),
+    ("i32 a = 'b", false),
+    ("i32 a = [1, void]", false),
+    ("i32 a = {1: void}", false),
+    ("i32 a (b = c)", false),
+    ("i32 $a", false),
+    ("i32 a b", false),
+    ("string required optional a", false),
+    ("T<i32> a", false),
+    (": i32 a", false),
+];
+
+/// Functions, and whether they are right. None leaves its bracket open: what follows could be an argument then.
+const FUNCTIONS: &[(&str, bool)] = &[
+    ("void a()", true),
+    ("oneway void a(1: i32 b, 2: T c = 5)", true),
+    ("list<T> a(1: i32 b) throws (1: X x, 2: Y y) (c = 'd')", true),
+    ("void a", false),
+    ("void a(1: void b)", false),
+    ("void a(1: i32 b) throws", false),
+    ("void a() throws (1: void x)", false),
+    ("void list()", false),
+    ("list<void> a()", false),
+    ("oneway a()", false),
+];
+
+/// What holds for a definition with such members on lines of their own, after `open`.
+fn check_members(
+    open: &str,
+    members: &[(&str, bool)],
+    separator: &str,
+    write: fn(usize, &str) -> String,
+) -> Result<(), TestCaseError> {
+    let write = |(index, (text, _)): (usize, &(&str, bool))| write(index + 1, text) + separator + "\n";
+    let source = format!(
+        "{open}\n{}}}\nstruct Last {{}}\n",
+        members.iter().enumerate().map(write).collect::<String>()
+    );
+    let parsed = parse(&source);
+    let wrong = members.iter().filter(|(_, is_right)| !is_right).count();
+    prop_assert_eq!(parsed.errors.len(), wrong, "{}{:#?}", source, parsed.errors);
+    prop_assert_eq!(parsed.document.definitions.len(), 2, "{}", source);
+    let read = match &parsed.document.definitions[0] {
+        Definition::Struct(item) => item.fields.len(),
+        Definition::Service(item) => item.functions.len(),
+        _ => 0,
+    };
+    // Of some that are wrong, enough is right.
+    prop_assert!(read >= members.len() - wrong, "{}{:#?}", source, parsed.document);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn every_field_that_is_wrong_is_one_mistake(
+        fields in vec(prop::sample::select(FIELDS), 0..12),
+        separator in prop::sample::select(&[",", ";"][..]),
+    ) {
+        check_members("struct First {", &fields, separator, |id, text| format!("  {id}: {text}"))?;
+    }
+
+    #[test]
+    fn every_function_that_is_wrong_is_one_mistake(
+        functions in vec(prop::sample::select(FUNCTIONS), 0..12),
+        separator in prop::sample::select(&["", ",", ";"][..]),
+    ) {
+        check_members("service First {", &functions, separator, |_, text| format!("  {text}"))?;
     }
 }

@@ -1,0 +1,76 @@
+//! What of a file could not be read, and so what must not be said of the rest: no error shall follow from another.
+
+use std::collections::HashSet;
+
+use thrift_parser::Gap;
+use thrift_parser::syntax::{Definition, Span};
+
+/// The parts of a file that could not be read.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    /// Where something is missing, in source order.
+    gaps: Vec<Span>,
+    /// The names that may be defined there.
+    names: HashSet<String>,
+    /// The names that members may have there, of definitions that are known.
+    members: HashSet<String>,
+    /// The places of all mistakes in the text, in source order.
+    mistakes: Vec<Span>,
+}
+
+impl Unread {
+    pub(crate) fn new(gaps: Vec<Gap>, definitions: &[Definition], mistakes: Vec<Span>) -> Self {
+        let spans = gaps.iter().map(|gap| gap.span).collect();
+        let is_within = |gap: &Gap| {
+            let before = definitions.partition_point(|definition| definition.span().start <= gap.span.start);
+            before > 0 && gap.span.start < definitions[before - 1].span().end
+        };
+        let (members, others): (Vec<Gap>, Vec<Gap>) = gaps.into_iter().partition(is_within);
+        let names =
+            |gaps: Vec<Gap>| gaps.into_iter().flat_map(|gap| gap.names).map(|name| name.text).collect();
+        Self { gaps: spans, names: names(others), members: names(members), mistakes }
+    }
+
+    /// Whether all of the file could be read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mistakes.is_empty()
+    }
+
+    /// Whether `name` may be defined in what could not be read.
+    pub(super) fn may_define(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Whether something is missing in the definition that stands here.
+    pub(super) fn is_missing_in(&self, span: Span) -> bool {
+        touches(&self.gaps, span)
+    }
+
+    /// Whether a member may be missing that is called `name`.
+    pub(super) fn may_name_member(&self, name: &str) -> bool {
+        self.members.contains(name)
+    }
+
+    /// Whether what stands here has a mistake, so that its value is not known.
+    pub(super) fn is_mistaken(&self, span: Span) -> bool {
+        touches(&self.mistakes, span)
+    }
+}
+
+/// Whether one of these spans, which are sorted, starts within another.
+fn touches(sorted: &[Span], span: Span) -> bool {
+    let before = sorted.partition_point(|other| other.start < span.start);
+    sorted.get(before).is_some_and(|other| other.start < span.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_known_to_be_within_what_holds_it() {
+        let unread = Unread::new(Vec::new(), &[], vec![Span::new(3, 4), Span::new(10, 12)]);
+        assert!(unread.is_mistaken(Span::new(0, 20)) && unread.is_mistaken(Span::new(10, 12)));
+        assert!(!unread.is_mistaken(Span::new(4, 10)) && !unread.is_mistaken(Span::new(0, 3)));
+    }
+}
