@@ -244,14 +244,22 @@ impl Fitter<'_, '_> {
 
     /// The value does not fit its type.
     fn misfit(&mut self, value: &Value, file: SourceId, ty: &Ty, path: &Path<'_>) -> Constant {
+        self.misfit_with(value, file, ty, path, None)
+    }
+
+    fn misfit_with(
+        &mut self,
+        value: &Value,
+        file: SourceId,
+        ty: &Ty,
+        path: &Path<'_>,
+        help: Option<String>,
+    ) -> Constant {
         let wanted = with_article(&self.type_name(ty));
-        let found = describe(value);
-        self.error(
-            value,
-            file,
-            format!("`{path}` must be {wanted}, not {found}"),
-            format!("expected {wanted}"),
-        )
+        let text = format!("`{path}` must be {wanted}, not {}", describe(value));
+        let error = Diagnostic::error(Place { source: file, span: value.span }, text);
+        self.checker.report(error.label(format!("expected {wanted}")).maybe_help(help));
+        Constant::Unknown
     }
 
     fn type_name(&self, ty: &Ty) -> String {
@@ -358,6 +366,14 @@ impl Fitter<'_, '_> {
                         }
                     }
                 }
+                (ItemKind::Enum(values), ValueKind::Literal(text)) => {
+                    let last = text.rsplit('.').next().unwrap_or(text);
+                    let names = || values.iter().map(|value| value.name.text.as_str());
+                    let meant = names().find(|name| *name == last).or_else(|| hints::nearest(last, names()));
+                    let of = self.shown_type(ty, *id, file);
+                    let help = meant.map(|meant| format!("write `{of}.{meant}`, without quotes"));
+                    self.misfit_with(value, file, ty, path, help)
+                }
                 (ItemKind::Struct { .. }, ValueKind::Map(entries)) => {
                     self.fit_struct(*id, entries, value, file, path, position)
                 }
@@ -432,10 +448,7 @@ impl Fitter<'_, '_> {
             },
             Some(Named::NoValueOf(_)) | None if self.value_of_wanted(name, ty).is_some() => {
                 let Some((id, number)) = self.value_of_wanted(name, ty) else { return Constant::Unknown };
-                let right = match &ty.kind {
-                    TyKind::Item(named) => self.shown_name(*named, file),
-                    _ => self.shown_name(id, file),
-                };
+                let right = self.shown_type(ty, id, file);
                 let last = name.rsplit('.').next().unwrap_or(name);
                 let place = Place { source: file, span: value.span };
                 self.checker.report(
@@ -471,10 +484,7 @@ impl Fitter<'_, '_> {
                     // A value of the enum that is wanted, without the name of the enum.
                     TyKind::Item(id) => match &self.checker.program.item(id).kind {
                         ItemKind::Enum(values) if values.iter().any(|value| value.name.text == name) => {
-                            let of = match &ty.kind {
-                                TyKind::Item(id) => self.shown_name(*id, file),
-                                _ => self.shown_name(id, file),
-                            };
+                            let of = self.shown_type(ty, id, file);
                             error.help(format!("write `{of}.{name}`"))
                         }
                         _ => error,
@@ -493,6 +503,14 @@ impl Fitter<'_, '_> {
         let TyKind::Item(id) = self.checker.program.behind(ty).kind else { return None };
         let ItemKind::Enum(values) = &self.checker.program.item(id).kind else { return None };
         values.iter().find(|value| value.name.text == last).map(|value| (id, value.number))
+    }
+
+    /// The name of a type as it is written in `file`: its own, or the one of the item behind it.
+    fn shown_type(&self, ty: &Ty, behind: ItemId, file: SourceId) -> String {
+        match &ty.kind {
+            TyKind::Item(named) => self.shown_name(*named, file),
+            _ => self.shown_name(behind, file),
+        }
     }
 
     /// The name of an item as it is written in `file`.

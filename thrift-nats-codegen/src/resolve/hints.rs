@@ -2,17 +2,36 @@
 
 /// The name that is nearest to `wanted`, if one is near enough to be meant.
 pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters may be wrong, as rustc has it.
-    let most = (wanted.chars().count().max(3)) / 3;
+    // A third of the letters may be wrong, as rustc has it. Of very few, none but for their case: one may be missing.
+    let most = |name: &str| match wanted.chars().count() {
+        0 | 1 => 0,
+        2 => usize::from(name.len() > 2),
+        len => len / 3,
+    };
     names
-        .filter(|name| *name != wanted && name.len().abs_diff(wanted.len()) <= 3 * most)
+        .filter(|name| *name != wanted && name.len().abs_diff(wanted.len()) <= wanted.len().max(3))
         .map(|name| {
             let same = name.eq_ignore_ascii_case(wanted);
             (if same { 0 } else { strsim::damerau_levenshtein(wanted, name) }, name)
         })
-        .filter(|(distance, _)| *distance <= most)
+        .filter(|(distance, name)| *distance <= most(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+/// What is written in Thrift for a value of another language.
+pub(super) fn value(written: &str) -> Option<&'static str> {
+    Some(match written {
+        _ if written.eq_ignore_ascii_case("true") => "write `true`",
+        _ if written.eq_ignore_ascii_case("false") => "write `false`",
+        "yes" | "on" | "YES" | "ON" => "write `true`",
+        "no" | "off" | "NO" | "OFF" => "write `false`",
+        "null" | "NULL" | "nullptr" | "nil" | "None" | "undefined" => {
+            "Thrift has no such value: leave the default away, and make the field `optional`"
+        }
+        "inf" | "Infinity" | "INFINITY" => "write `1e999`",
+        _ => return None,
+    })
 }
 
 /// The name of a base type in Thrift for one of another language or version.
@@ -45,5 +64,9 @@ mod tests {
         assert_eq!(nearest("Itme", names.into_iter()), Some("Item"));
         assert_eq!(nearest("order", names.into_iter()), Some("Order"));
         assert_eq!(nearest("Customer", names.into_iter()), None);
+        assert_eq!(nearest("i3", ["i8", "i32"].into_iter()), Some("i32"));
+        // What has one letter is like all else that has one.
+        assert_eq!(nearest("T", ["A", "i8"].into_iter()), None);
+        assert_eq!(nearest("a", ["B", "A"].into_iter()), Some("A"));
     }
 }

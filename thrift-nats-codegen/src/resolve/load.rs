@@ -156,17 +156,31 @@ impl Loader<'_> {
 
     fn include(&mut self, folder: &Path, include: &Include, place: Place) -> Option<SourceId> {
         let written = Path::new(&include.path.value);
-        let folders = std::iter::once(folder).chain(self.include_paths.iter().map(PathBuf::as_path));
-        let found = folders
+        let paths = self.include_paths;
+        let folders = || std::iter::once(folder).chain(paths.iter().map(PathBuf::as_path));
+        let found = folders()
             .map(|folder| folder.join(written))
             .find_map(|path| path.canonicalize().ok().filter(|path| path.is_file()).map(|id| (path, id)));
         if let Some((path, identity)) = found {
             return self.read(path, identity, Some(place));
         }
-        let mut searched: Vec<String> = vec![shown_folder(folder)];
-        searched.extend(self.include_paths.iter().map(|path| shown_folder(path)));
-        let error = Diagnostic::error(place, format!("cannot find `{}`", include.path.value))
-            .label(format!("not found in {}", enumerate(&searched)));
+        let error = Diagnostic::error(place, format!("cannot find `{}`", include.path.value));
+        if written.as_os_str().is_empty() {
+            self.diagnostics.push(error.label("expected the path of a file"));
+            return None;
+        }
+        if folders().any(|folder| folder.join(written).is_dir()) {
+            self.diagnostics.push(error.label("this is a folder").help("write the path of a file in it"));
+            return None;
+        }
+        if written.is_absolute() {
+            let near = near_file(folder, written, &self.sources.get(place.source).path);
+            let error = error.label("there is no file at this path");
+            self.diagnostics.push(error.maybe_help(near.map(|near| format!("there is a file `{near}`"))));
+            return None;
+        }
+        let searched: Vec<String> = folders().map(shown_folder).collect();
+        let error = error.label(format!("not found in {}", enumerate(&searched)));
         let help = match near_file(folder, written, &self.sources.get(place.source).path) {
             Some(near) => format!("there is a file `{near}`"),
             None => "folders to search are set with `-I DIR`, or `Options::include`".to_owned(),

@@ -240,6 +240,11 @@ impl<'a> Scopes<'a> {
                 ));
             }
         }
+        if kind == Kind::Constant
+            && let Some(help) = hints::value(name)
+        {
+            return Some(help.to_owned());
+        }
         if kind == Kind::Type
             && let Some(base) = hints::base_type(name)
         {
