@@ -1,5 +1,7 @@
 //! Files whose code is in another crate.
 
+use std::path::Path;
+
 use crate::diagnostics::Diagnostic;
 use crate::ir::Program;
 use crate::options::ExternFile;
@@ -22,10 +24,13 @@ impl Externs {
         let mut places = vec![Place::Unused; program.files.len()];
         for file in externs {
             let mut found = false;
-            for (place, known) in places.iter_mut().zip(&program.files) {
+            for (number, (place, known)) in places.iter_mut().zip(&program.files).enumerate() {
                 if known.path.ends_with(&file.file) {
                     *place = Place::Elsewhere(file.path.clone());
                     found = true;
+                    if number < program.roots {
+                        diagnostics.push(generated_here(&known.path, file));
+                    }
                 }
             }
             if !found {
@@ -60,4 +65,14 @@ impl Externs {
     pub(crate) fn is_here(&self, file: usize) -> bool {
         matches!(self.0[file], Place::Here)
     }
+}
+
+/// Code is asked for and said to be elsewhere: there would be none.
+fn generated_here(path: &Path, file: &ExternFile) -> Diagnostic {
+    let text =
+        format!("code is to be generated from `{}`, and is to be in `{}` already", path.display(), file.path);
+    let written = file.file.display();
+    Diagnostic::without_place(text).help(format!(
+        "generate from the files that include it, or leave `extern_file` (`--extern`) of `{written}` away"
+    ))
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::derives::Derives;
 use crate::diagnostics::{Diagnostic, Report, Severity};
 use crate::emit::Emitter;
 use crate::externs::Externs;
@@ -79,8 +80,9 @@ pub(crate) fn check(
     files: impl IntoIterator<Item = impl AsRef<Path>>,
 ) -> Result<Report, Error> {
     let mut resolved = resolve(&roots(files)?, &options.include_paths);
-    // Names that meet in Rust are part of it.
+    // Names that meet in Rust are part of it, and what it cannot derive.
     names(options, &mut resolved);
+    shapes(options, &mut resolved);
     Ok(Report::new(resolved.sources, resolved.diagnostics))
 }
 
@@ -96,6 +98,16 @@ fn names(options: &Options, resolved: &mut Resolved) -> Names {
     names
 }
 
+/// How what is known of a program lies in memory.
+fn shapes(options: &Options, resolved: &mut Resolved) -> Shapes {
+    let program = resolved.part_of_program();
+    let shapes = Shapes::new(program, options);
+    let mut found = Vec::new();
+    Derives { program, shapes: &shapes, options }.check(&mut found);
+    resolved.diagnostics.append(&mut found);
+    shapes
+}
+
 /// What `made` makes of the emitter of `roots`, if there is no error; and what is to be said of them.
 pub(crate) fn emit<T>(
     options: &Options,
@@ -104,6 +116,7 @@ pub(crate) fn emit<T>(
 ) -> (Option<T>, Sources, Vec<Diagnostic>) {
     let mut resolved = resolve(roots, &options.include_paths);
     let names = names(options, &mut resolved);
+    let shapes = shapes(options, &mut resolved);
     let mut found = Vec::new();
     let externs = Externs::new(resolved.part_of_program(), &options.externs, &mut found);
     options.attributes.check(resolved.part_of_program(), &mut found);
@@ -111,10 +124,8 @@ pub(crate) fn emit<T>(
         // What nothing is found for may be in what could not be read.
         resolved.diagnostics.append(&mut found);
     }
-    let code = resolved.program().map(|program| {
-        let shapes = Shapes::new(program, options);
-        made(&Emitter::new(program, &names, &shapes, &externs, options))
-    });
+    let code =
+        resolved.program().map(|program| made(&Emitter::new(program, &names, &shapes, &externs, options)));
     (code, resolved.sources, resolved.diagnostics)
 }
 

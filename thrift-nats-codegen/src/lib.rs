@@ -16,6 +16,7 @@
 
 mod attributes;
 mod audit;
+mod derives;
 mod diagnostics;
 mod emit;
 mod externs;

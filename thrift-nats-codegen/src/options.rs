@@ -183,7 +183,7 @@ impl Options {
 
     /// The code of `file`, which is included here, is in the module `path` of another crate, as in
     /// `extern_file("shared.thrift", "::other_crate::shared")`: types and services are shared with it. `file` is the end
-    /// of a path; it is an error when code is generated if nothing is included by it.
+    /// of a path; it is an error when code is generated if nothing is included by it, or if it is what code is generated from.
     ///
     /// # Errors
     /// If `path` is no path.

@@ -47,6 +47,40 @@ fn comments_can_be_left_out() {
 }
 
 #[test]
+fn what_is_derived_anyway_is_not_derived_twice() {
+    let text = "struct A { 1: i32 a = 5 } (rust.derive = \"Hash, Default, serde::Serialize, ::serde::Deserialize, x::Y\")";
+    let plain = code(&Options::new(), text);
+    assert!(
+        plain.contains(
+            "#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, ::serde::Deserialize, x::Y)]"
+        ),
+        "{plain}"
+    );
+    let serde = code(&Options::new().serde(true), text);
+    assert_eq!(
+        (serde.matches("::Serialize").count(), serde.matches("::Deserialize").count()),
+        (1, 1),
+        "{serde}"
+    );
+    assert!(serde.contains("x::Y"), "{serde}");
+}
+
+#[test]
+fn a_trait_that_cannot_be_derived_is_an_error_under_the_option_that_is_the_cause() {
+    let (_folder, path) =
+        file("struct A { 1: set<i32> a } (rust.derive = \"Hash\") struct B {} (rust.derive = \"Copy\")");
+    let said = |options: &Options| {
+        let report = options.check([&path]).unwrap();
+        let generated = options.generate([&path]);
+        assert_eq!(generated.is_err(), !report.is_empty());
+        report.to_string()
+    };
+    assert_eq!(said(&Options::new()), "");
+    assert!(said(&Options::new().containers(Containers::Hash)).contains("`Hash` cannot be derived for `A`"));
+    assert!(said(&Options::new().keep_unknown_fields(true)).contains("`Copy` cannot be derived for `B`"));
+}
+
+#[test]
 fn unknown_fields_can_be_kept() {
     let text = "struct A { 1: i32 a, 2: string unknownFields } union U { 1: i32 a } struct Empty {} const A ALL = {\"a\": 1, \"unknownFields\": \"\"}";
     let kept = code(&Options::new().keep_unknown_fields(true), text);
@@ -232,6 +266,15 @@ fn the_code_of_an_included_file_can_be_elsewhere() {
     let error = options("nothing.thrift").generate([&path]).unwrap_err();
     assert!(error.to_string().contains("no file is included as `nothing.thrift`"), "{error}");
     assert!(Options::new().extern_file("shared.thrift", "no path").is_err());
+}
+
+#[test]
+fn what_code_is_asked_for_cannot_be_in_another_crate() {
+    let (_folder, path) = file("struct A {}");
+    let options = Options::new().extern_file("greeter.thrift", "::other_crate::greeter").unwrap();
+    let error = options.generate([&path]).unwrap_err().to_string();
+    assert!(error.contains("greeter.thrift`, and is to be in `::other_crate::greeter` already"), "{error}");
+    assert!(error.contains("leave `extern_file` (`--extern`) of `greeter.thrift` away"), "{error}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use thrift_parser::syntax::BaseType;
 use super::Emitter;
 use super::constant::integer;
 use super::types::Position;
+use crate::derives::{asked, is_of_serde, standard_name};
 use crate::ir::{Annotation, Field, Item, ItemId, Requiredness, Ty, TyKind};
 use crate::naming::ident;
 use crate::shape::{FieldShape, custom, is_shared, is_zero};
@@ -101,23 +102,16 @@ impl Emitter<'_> {
         derives
     }
 
-    /// What `rust.derive` adds.
+    /// What `rust.derive` adds to what is there anyway.
     pub(super) fn derives(&self, annotations: &[Annotation], present: &[TokenStream]) -> Vec<TokenStream> {
-        let lists = annotations.iter().filter(|annotation| annotation.key == "rust.derive");
-        let paths: Vec<&str> = lists
-            .flat_map(|list| list.value.split(','))
-            .map(str::trim)
-            .filter(|path| !path.is_empty())
-            .collect();
-        if paths.is_empty() {
-            return Vec::new();
-        }
         let mut names: Vec<String> = present.iter().map(ToString::to_string).collect();
+        // Where it is not derived, it is implemented.
+        names.push("Default".to_owned());
         let mut others = Vec::new();
-        for path in paths {
-            // Those that are derived anyway, asked for once more, are there already.
+        for (path, _) in asked(annotations) {
             let name = standard_name(path);
-            if !names.contains(&name) {
+            let is_there = names.contains(&name) || self.options.serde && is_of_serde(path);
+            if !is_there {
                 others.extend(path.parse::<TokenStream>().ok());
                 names.push(name);
             }
@@ -314,17 +308,6 @@ impl Emitter<'_> {
                 }
             }
         }
-    }
-}
-
-/// The path of a trait without its blanks, and its last name alone if it is of the standard library: that has no two traits
-/// of one name to derive.
-fn standard_name(path: &str) -> String {
-    let path: String = path.split_whitespace().collect();
-    let rooted = path.strip_prefix("::").unwrap_or(&path);
-    match rooted.split_once("::") {
-        Some(("std" | "core", rest)) => rest.rsplit("::").next().unwrap_or(rest).to_owned(),
-        _ => path,
     }
 }
 
