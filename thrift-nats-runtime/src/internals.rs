@@ -61,7 +61,7 @@ pub fn wrap(message: &[u8], envelope: &Envelope, seqid: i32, limits: Limits) -> 
     let mut buffer = Vec::new();
     let start = begin_frame(&mut buffer, format, seqid, &headers, limits)?;
     buffer.extend_from_slice(message);
-    end_frame(&mut buffer, format, start)?;
+    end_frame(&mut buffer, format, start, 0)?;
     Ok(buffer)
 }
 

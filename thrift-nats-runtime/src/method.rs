@@ -1,6 +1,7 @@
 //! How calls and results lie in messages: what generated clients and servers have in common.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
 use bytes::Bytes;
 
@@ -11,7 +12,7 @@ use crate::protocol::{
     DecodeError, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits, MessageHeader,
     MessageType, OutputProtocol, Value, with_reader, with_writer,
 };
-use crate::transport::{Frame, Headers, begin_frame, end_frame};
+use crate::transport::{Frame, Headers, Parts, begin_frame, end_frame, may_be_apart};
 
 /// The error of a function: its declared exceptions, and [`Error`] for all else. Generated for functions that throw.
 pub trait MethodError: From<Error> + Send + 'static {
@@ -136,6 +137,36 @@ impl Message {
     }
 }
 
+/// What stands behind the header of a message that is to be sent, encoded.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Body {
+    Short(Vec<u8>),
+    /// It is not copied any more, however often it is sent.
+    Long(Bytes),
+}
+
+impl Body {
+    /// The shortest length of a long one, in bytes: to copy less costs no more than to keep it apart.
+    const LONG: usize = 16 * 1024;
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(body: Vec<u8>) -> Self {
+        if body.len() < Self::LONG { Self::Short(body) } else { Self::Long(body.into()) }
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short(body) => body,
+            Self::Long(body) => body,
+        }
+    }
+}
+
 /// A message that is to be sent: what stands before its body, which is encoded already.
 #[derive(Debug)]
 pub(crate) struct Envelope<'a> {
@@ -148,8 +179,15 @@ pub(crate) struct Envelope<'a> {
 
 impl Envelope<'_> {
     /// The whole message with this body, as it goes over the wire.
-    pub(crate) fn seal(&self, body: &[u8], limits: Limits) -> Result<Vec<u8>, EncodeError> {
+    pub(crate) fn seal(&self, body: &Body, limits: Limits) -> Result<Parts, EncodeError> {
         let Self { format, headers, name, kind, seqid } = *self;
+        let (body, apart) = match body {
+            // In JSON, something stands behind the body, too.
+            Body::Long(body) if format.protocol != Protocol::Json && may_be_apart(format) => {
+                (&[][..], body.clone())
+            }
+            body => (&**body, Bytes::new()),
+        };
         let around = match format.transport {
             Transport::Buffered => 0,
             Transport::Framed => 4,
@@ -165,8 +203,8 @@ impl Envelope<'_> {
             writer.body(body);
             writer.message_end();
         });
-        end_frame(&mut buffer, format, start)?;
-        Ok(buffer)
+        end_frame(&mut buffer, format, start, apart.len())?;
+        Ok(Parts { head: buffer.into(), body: apart })
     }
 }
 
@@ -356,7 +394,7 @@ mod tests {
         let headers = Headers::default();
         let format = WireFormat { protocol, ..WireFormat::default() };
         let envelope = Envelope { format, headers: &headers, name: "add", kind: MessageType::Call, seqid: 1 };
-        let len = envelope.seal(&body, Limits::DEFAULT).unwrap().len();
+        let len = envelope.seal(&Body::from(body.clone()), Limits::DEFAULT).unwrap().len();
         let limited = |limit| encode_arguments(protocol, 3, &arguments, Limits::DEFAULT.with_message(limit));
         assert_eq!(limited(len), Ok(body));
         let error = EncodeErrorKind::TooLong { what: "message", len, limit: len - 1 }.into();

@@ -15,11 +15,11 @@ use crate::context::{Context, TRACEPARENT, TRACESTATE};
 use crate::error::{Error, Outcome};
 use crate::format::{Transport, WireFormat};
 use crate::link::now;
-use crate::method::{Envelope, Message, MethodError, Success, decode_result};
+use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
 use crate::protocol::{DecodeErrorKind, EncodeError, MessageType};
 use crate::server::{Contained, Origin, Request, Service};
 use crate::session::{CloseReason, PeerReason, Refused};
-use crate::transport::{Headers, Receiver};
+use crate::transport::{Headers, Parts, Receiver};
 
 /// How often a call moves to another session. A server that is drained or gone costs one, and a rolling restart may drain one
 /// after the other; a call that is itself what ends its sessions must not end all of them.
@@ -77,7 +77,7 @@ pub struct Call<T, E = Error> {
     client: Client,
     kind: MessageType,
     method: &'static str,
-    body: Result<Vec<u8>, EncodeError>,
+    body: Result<Body, EncodeError>,
     timeout: Duration,
     headers: Headers,
     idempotent: bool,
@@ -101,7 +101,7 @@ impl<T, E> Call<T, E> {
         body: Result<Vec<u8>, EncodeError>,
         timeout: Duration,
     ) -> Self {
-        let headers = Headers::new();
+        let (body, headers) = (body.map(Body::from), Headers::new());
         Self { client, kind, method, body, timeout, headers, idempotent: false, result: PhantomData }
     }
 
@@ -288,7 +288,7 @@ impl<T, E> Call<T, E> {
         &self,
         remote: &Arc<Remote>,
         name: &str,
-        body: &[u8],
+        body: &Body,
         deadline: Option<Instant>,
     ) -> Result<Option<Message>, Error> {
         let mut perhaps_run = None;
@@ -310,7 +310,7 @@ impl<T, E> Call<T, E> {
         &self,
         remote: &Arc<Remote>,
         name: &str,
-        body: &[u8],
+        body: &Body,
         deadline: Option<Instant>,
         perhaps_run: &mut Option<CloseReason>,
     ) -> Result<Option<Message>, Error> {
@@ -369,7 +369,7 @@ impl<T, E> Call<T, E> {
         &self,
         service: &dyn Service,
         name: &str,
-        body: &[u8],
+        body: &Body,
     ) -> Result<Option<Message>, Error> {
         let Options { limits, format, .. } = self.client.options();
         let (kind, headers) = (self.kind, &self.headers);
@@ -377,9 +377,9 @@ impl<T, E> Call<T, E> {
         let plain = WireFormat { transport: Transport::Framed, ..format };
         let wrapped = WireFormat { transport: Transport::Header, ..format };
         let format = if headers.is_empty() { plain } else { wrapped };
-        let receive = |bytes: Vec<u8>| {
+        let receive = |message: Parts| {
             let mut frame = None;
-            Receiver::of(plain, limits).receive(bytes.into(), |received| frame = Some(received))?;
+            Receiver::of(plain, limits).receive(message.joined(), |received| frame = Some(received))?;
             Message::parse(frame.ok_or(DecodeErrorKind::UnexpectedEnd)?, limits)
         };
         let envelope = Envelope { format, headers, name, kind, seqid: 0 };

@@ -15,7 +15,7 @@ use crate::context::CLIENT_TIMEOUT;
 use crate::error::{Error, Outcome, SharedError};
 use crate::format::{ProtocolSet, Transport, WireFormat};
 use crate::link::{Source, Timed, TimerKey, Turn, connects, lock, now, random_token};
-use crate::method::Envelope;
+use crate::method::{Body, Envelope};
 use crate::protocol::{EncodeError, MessageType};
 use crate::session::{
     ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit, millis,
@@ -74,7 +74,7 @@ pub(super) struct Outgoing<'a> {
     /// The function, with its service where the server has several.
     pub(super) name: &'a str,
     pub(super) kind: MessageType,
-    pub(super) body: &'a [u8],
+    pub(super) body: &'a Body,
     pub(super) headers: &'a Headers,
     /// How long the answer is waited for, where that is not what the session's handshake said.
     pub(super) timeout: Option<Duration>,
@@ -241,7 +241,7 @@ impl Session {
             let envelope = Envelope { format, headers: &headers, name, kind, seqid };
             let message = envelope.seal(body, config.limits).map_err(Failure::Encode)?;
             let oneway = kind == MessageType::Oneway;
-            state.session.call(seqid, oneway, message.into(), deadline, waiter).map_err(Failure::Refused)?;
+            state.session.call(seqid, oneway, message, deadline, waiter).map_err(Failure::Refused)?;
             if let Some(deadline) = deadline {
                 self.keep_time_at_least(&mut state, &hub, deadline);
             }
@@ -483,7 +483,8 @@ mod tests {
         original: bool,
     ) -> Option<(Transport, Headers)> {
         let format = WireFormat::new(protocol, Transport::Buffered);
-        let outgoing = Outgoing { name: "f", kind: MessageType::Call, body: &[], headers, timeout };
+        let body = &Body::from(Vec::new());
+        let outgoing = Outgoing { name: "f", kind: MessageType::Call, body, headers, timeout };
         let (format, headers) = outgoing.wrapping(format, original).ok()?;
         Some((format.transport, headers.into_owned()))
     }

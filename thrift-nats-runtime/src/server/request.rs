@@ -14,9 +14,11 @@ use crate::arguments::Parameters;
 use crate::context::Context;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 use crate::format::{Protocol, Transport, WireFormat};
-use crate::method::{Envelope, Message, MethodError, Success, decode_arguments, encode_body, encode_result};
+use crate::method::{
+    Body, Envelope, Message, MethodError, Success, decode_arguments, encode_body, encode_result,
+};
 use crate::protocol::{EncodeError, Limits, MessageType};
-use crate::transport::Headers;
+use crate::transport::{Headers, Parts};
 
 /// A request to a service.
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl Request {
     /// [`Error::Encode`] where the result cannot be written.
     pub fn reply<T: Success, E: MethodError>(&self, result: Result<T, E>) -> Result<Reply, Error> {
         let (kind, body) = encode_result(self.format.protocol, &result, self.limits)?;
-        Ok(Reply { kind, body })
+        Ok(Reply { kind, body: body.into() })
     }
 
     /// The end of a oneway function: nobody is told of an error but the log.
@@ -103,7 +105,7 @@ impl Request {
         }
         // Nor of its end, whatever the message says: Apache's Go client sends a call here (since 0.11), reads no answer, and
         // would take this one for that of its next call.
-        Ok(Reply { kind: MessageType::Oneway, body: Vec::new() })
+        Ok(Reply { kind: MessageType::Oneway, body: Vec::new().into() })
     }
 
     /// The error of a function that the service does not have.
@@ -118,7 +120,7 @@ impl Request {
 pub struct Reply {
     /// `Oneway`: there is no answer.
     kind: MessageType,
-    body: Vec<u8>,
+    body: Body,
 }
 
 impl Reply {
@@ -130,7 +132,7 @@ impl Reply {
             let short = ApplicationException::new(exception.kind, "");
             encode_body(protocol, &short, Limits::DEFAULT).unwrap_or_default()
         });
-        Self { kind: MessageType::Exception, body }
+        Self { kind: MessageType::Exception, body: body.into() }
     }
 }
 
@@ -144,14 +146,14 @@ impl RequestHeader {
     }
 
     /// The whole message of an answer, in what the request was written in; nothing where there is none.
-    pub(crate) fn answer(&self, result: Result<Reply, Error>) -> Vec<u8> {
+    pub(crate) fn answer(&self, result: Result<Reply, Error>) -> Parts {
         if self.is_oneway() {
             // A handler's error is in the log by now.
-            return Vec::new();
+            return Parts::default();
         }
         let reply = result.unwrap_or_else(|error| Reply::exception(&error, self.format.protocol));
         if matches!(reply.kind, MessageType::Oneway) {
-            return Vec::new();
+            return Parts::default();
         }
         self.seal(&reply, &self.headers()).unwrap_or_else(|error| {
             // The name came in a message within the limits: it is the headers that are too long.
@@ -160,7 +162,7 @@ impl RequestHeader {
         })
     }
 
-    fn seal(&self, reply: &Reply, headers: &Headers) -> Result<Vec<u8>, EncodeError> {
+    fn seal(&self, reply: &Reply, headers: &Headers) -> Result<Parts, EncodeError> {
         let mut format = self.format;
         if !headers.is_empty() {
             format.transport = Transport::Header;

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::listener::{Listener, RunningCall};
 use super::request::{Contained, Origin, Request, RequestHeader};
 use super::session::{Finished, Session};
@@ -15,6 +13,7 @@ use crate::error::{ApplicationException, ApplicationExceptionKind};
 use crate::method::Message;
 use crate::protocol::MessageType;
 use crate::session::{CloseReason, Taken};
+use crate::transport::Parts;
 
 /// How long handlers of a chunk may hold up those behind them, and the answers that are there.
 const LONG: Duration = Duration::from_micros(200);
@@ -38,7 +37,7 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
             Err(answer) => answers.push(Finished { len, answer }),
             Ok(mut call) => match futures_util::poll!(&mut call.result) {
                 Poll::Ready(result) => {
-                    let answer = call.header.answer(result).into();
+                    let answer = call.header.answer(result);
                     answers.push(Finished { len, answer });
                 }
                 Poll::Pending => call.go_on(&session, &listener, len),
@@ -82,14 +81,14 @@ struct Call {
 
 impl Call {
     /// Hands a request to the service; or the answer, where the service never sees it.
-    fn begin(session: &Arc<Session>, listener: &Listener, taken: Taken, now: Instant) -> Result<Self, Bytes> {
+    fn begin(session: &Arc<Session>, listener: &Listener, taken: Taken, now: Instant) -> Result<Self, Parts> {
         let limits = listener.options().limits;
         let Taken { request, admitted } = taken;
         let message = match Message::parse(request, limits) {
             Ok(message) => message,
             Err(error) => {
                 session.close(CloseReason::Malformed(error));
-                return Err(Bytes::new());
+                return Err(Parts::default());
             }
         };
         let kind = message.kind;
@@ -103,7 +102,7 @@ impl Call {
             }
         };
         if session.state().is_given_up(message.seqid) {
-            return Err(Bytes::new());
+            return Err(Parts::default());
         }
         let (request, header) = Request::new(message, origin, limits);
         let deadline = request.context().deadline();
@@ -112,7 +111,7 @@ impl Call {
             if header.is_oneway() {
                 tracing::warn!(%error, "oneway request not run");
             }
-            Err(header.answer(Err(error.into())).into())
+            Err(header.answer(Err(error.into())))
         };
         if !admitted || listener.is_full() {
             return refuse(
@@ -145,7 +144,7 @@ impl Call {
             session: Arc::clone(session),
             listener: Arc::clone(listener),
             seqid,
-            finished: Finished { len, answer: Bytes::new() },
+            finished: Finished { len, answer: Parts::default() },
             _running: listener.running_call(),
         };
         {
@@ -169,7 +168,7 @@ impl Call {
                     })
                 }
             };
-            running.finished.answer = header.answer(result).into();
+            running.finished.answer = header.answer(result);
         });
         match session.state().running.get_mut(&seqid) {
             Some(running) => *running = Some(task),

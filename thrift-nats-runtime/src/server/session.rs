@@ -16,6 +16,7 @@ use crate::link::{Source, Timed, TimerKey, Turn, lock, now};
 use crate::session::{
     Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit, session_subject,
 };
+use crate::transport::Parts;
 
 /// How many calls that were given up are remembered; any more run to their deadlines.
 const GIVEN_UP: usize = 64;
@@ -53,7 +54,7 @@ pub(super) struct Finished {
     /// How long its message was, in bytes.
     pub(super) len: usize,
     /// What to send, empty where there is nothing.
-    pub(super) answer: Bytes,
+    pub(super) answer: Parts,
 }
 
 /// A session of a server.

@@ -15,7 +15,7 @@ use super::outbound::Outbound;
 use super::queue::Queue;
 use super::{SessionConfig, Transmit};
 use crate::error::SharedError;
-use crate::transport::{Frame, Receiver, Transport};
+use crate::transport::{Frame, Parts, Receiver, Transport};
 
 /// Whether the request of a call that got no answer may have been run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,10 +232,11 @@ impl<W> ClientSession<W> {
         &mut self,
         seqid: i32,
         oneway: bool,
-        message: Bytes,
+        message: impl Into<Parts>,
         deadline: Option<Instant>,
         waiter: W,
     ) -> Result<(), Refused> {
+        let message = message.into();
         if self.calls.len() >= self.config.max_calls {
             return Err(Refused::TooManyCalls { limit: self.config.max_calls });
         }

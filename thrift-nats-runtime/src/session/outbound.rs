@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::queue::Queue;
+use crate::transport::Parts;
 
 /// A chunk that is ready to be published.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// Queues a message; `seqid` says whose it is. Returns its place, for [`cancel`](Self::cancel).
-    pub(super) fn push_message(&mut self, message: Bytes, seqid: i32) -> u64 {
-        self.queue.push(message, seqid)
+    pub(super) fn push_message(&mut self, message: impl Into<Parts>, seqid: i32) -> u64 {
+        self.queue.push(message.into(), seqid)
     }
 
     /// Drops the message at this place, and says whether it did: not if a part of it has gone, since what follows would be
@@ -51,14 +52,14 @@ impl Outbound {
         if limit == 0 {
             return None;
         }
-        // A chunk of one message is a slice of it.
+        // A chunk of what lies together is a slice of it.
         let mut payload = Bytes::new();
         let mut joined = BytesMut::new();
         while payload.len() + joined.len() < limit
-            && let Some((place, len)) = self.queue.first()
+            && let Some(place) = self.queue.first()
             && let Some((part, seqid)) = self.queue.take(limit - joined.len())
         {
-            if joined.is_empty() && len >= limit {
+            if part.len() == limit {
                 payload = part;
             } else {
                 joined.reserve(limit - joined.len());
@@ -107,7 +108,8 @@ mod tests {
     #[test]
     fn a_message_of_which_no_byte_has_gone_can_be_cancelled() {
         let mut out = Outbound::default();
-        let places = [&b"abcdef"[..], b"gh", b"ij"].map(|message| out.push_message(message.into(), 1));
+        let places =
+            [&b"abcdef"[..], b"gh", b"ij"].map(|message| out.push_message(Bytes::from_static(message), 1));
         assert_eq!(out.bytes(), 10);
         assert_eq!(out.next(4, |_| ()).unwrap().payload, "abcd");
         assert!(!out.cancel(places[0]), "a part has gone");
@@ -117,6 +119,29 @@ mod tests {
         assert_eq!(out.next(100, |_| ()).unwrap().payload, "efij");
         assert!(!out.cancel(places[2]), "it has gone");
         assert_eq!((out.bytes(), out.next(100, |_| ())), (0, None));
+    }
+
+    #[test]
+    fn a_body_that_is_apart_follows_what_stands_before_it() {
+        let mut out = Outbound::default();
+        let body = Bytes::from(vec![b'x'; 100]);
+        let parts = || Parts { head: Bytes::from("head"), body: body.clone() };
+        let places = [(); 3].map(|()| out.push_message(parts(), 1));
+        out.push_message(Bytes::from("end"), 2);
+        let whole = [b"head", &body[..]].concat();
+        let mut complete = 0;
+        assert_eq!(out.next(40, |_| complete += 1).unwrap().payload, whole[..40]);
+        let second = out.next(40, |_| complete += 1).unwrap().payload;
+        assert_eq!(second.as_ptr(), body[36..].as_ptr(), "it is not copied");
+        assert!(!out.cancel(places[0]), "a part of it has gone");
+        assert!(out.cancel(places[1]));
+        assert_eq!(out.bytes(), 24 + 104 + 3);
+        let mut rest = Vec::new();
+        while let Some(chunk) = out.next(40, |_| complete += 1) {
+            rest.extend_from_slice(&chunk.payload);
+        }
+        assert_eq!(rest, [&whole[80..], &whole, b"end"].concat());
+        assert_eq!(complete, 3);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::transport::Parts;
+
 /// How many messages the buffer of an empty queue may be made for.
 const SMALL: usize = 16;
 
@@ -24,12 +26,12 @@ pub(super) struct Queue {
 struct Message {
     seqid: i32,
     /// What has not been taken.
-    rest: Bytes,
+    rest: Parts,
 }
 
 impl Queue {
     /// Queues a message, which is not empty; `seqid` says whose it is. Returns its place.
-    pub(super) fn push(&mut self, message: Bytes, seqid: i32) -> u64 {
+    pub(super) fn push(&mut self, message: Parts, seqid: i32) -> u64 {
         debug_assert!(!message.is_empty(), "no message of any protocol is empty");
         self.bytes += message.len();
         self.len += 1;
@@ -48,7 +50,7 @@ impl Queue {
     }
 
     /// Takes the first message.
-    pub(super) fn pop(&mut self) -> Option<(i32, Bytes)> {
+    pub(super) fn pop(&mut self) -> Option<(i32, Parts)> {
         let (seqid, rest) =
             self.messages.front_mut().map(|message| (message.seqid, std::mem::take(&mut message.rest)))?;
         self.bytes -= rest.len();
@@ -70,16 +72,17 @@ impl Queue {
         true
     }
 
-    /// The place of the first message, and how much of it is left.
-    pub(super) fn first(&self) -> Option<(u64, usize)> {
-        self.messages.front().map(|message| (self.first, message.rest.len()))
+    /// The place of the first message.
+    pub(super) fn first(&self) -> Option<u64> {
+        (!self.messages.is_empty()).then_some(self.first)
     }
 
-    /// Takes at most `limit` bytes off the first message: they, and whose it is if that was the last of it.
+    /// Takes at most `limit` bytes off the first message, as many as lie together: they, and whose it is if that was the
+    /// last of it.
     pub(super) fn take(&mut self, limit: usize) -> Option<(Bytes, Option<i32>)> {
         let Message { seqid, rest } = self.messages.front_mut()?;
         let seqid = *seqid;
-        let part = if rest.len() <= limit { std::mem::take(rest) } else { rest.split_to(limit) };
+        let part = rest.take(limit);
         let complete = rest.is_empty();
         self.bytes -= part.len();
         if complete {

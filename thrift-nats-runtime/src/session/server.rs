@@ -11,7 +11,7 @@ use super::disconnect::{CloseReason, DISCONNECT, PeerReason};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::{SessionConfig, Transmit};
-use crate::transport::{Frame, Receiver};
+use crate::transport::{Frame, Parts, Receiver};
 
 /// How many heartbeats in a row a client may miss: as in the code of the original, whose README says "more than three".
 pub(crate) const MISSED_HEARTBEATS: u32 = 3;
@@ -227,7 +227,8 @@ impl ServerSession {
     ///
     /// # Errors
     /// The session has ended with it: too much waits to be sent.
-    pub(crate) fn finished(&mut self, len: usize, answer: Bytes) -> Result<(), CloseReason> {
+    pub(crate) fn finished(&mut self, len: usize, answer: impl Into<Parts>) -> Result<(), CloseReason> {
+        let answer = answer.into();
         self.running -= 1;
         self.running_bytes -= len;
         if self.is_open() && !answer.is_empty() {

@@ -281,7 +281,7 @@ impl Simulation {
                     && let Some(session) = self.sessions.get_mut(&token)
                     && let Some(len) = session.running.remove(&seqid)
                 {
-                    session.session.finished(len, answer.into()).expect("room in the queue");
+                    session.session.finished(len, answer).expect("room in the queue");
                     self.start_requests(&token);
                 }
             }
@@ -461,7 +461,7 @@ impl Simulation {
         let message = message_in(self.setup.format, kind, seqid, id, &payload(id, len));
         self.calls.push(MadeCall { seqid, len, state: CallState::Waiting });
         let deadline = timeout.map(|timeout| self.instant() + timeout);
-        self.client.call(seqid, oneway, message.into(), deadline, id).expect("room in the queue");
+        self.client.call(seqid, oneway, message, deadline, id).expect("room in the queue");
         id
     }
 

@@ -6,12 +6,14 @@
 mod detect;
 mod header;
 mod headers;
+mod parts;
 mod receiver;
 mod scanner;
 
 use bytes::Bytes;
 
 pub use self::headers::Headers;
+pub(crate) use self::parts::Parts;
 pub(crate) use self::receiver::Receiver;
 pub use crate::format::Transport;
 use crate::format::WireFormat;
@@ -52,8 +54,19 @@ pub(crate) fn begin_frame(
     Ok(buffer.len())
 }
 
-/// Completes the frame that is all of `buffer`, in which the message starts at `start`.
-pub(crate) fn end_frame(buffer: &mut Vec<u8>, format: WireFormat, start: usize) -> Result<(), EncodeError> {
+/// Whether the frame of a message in this format can be completed without what is behind the start of the message.
+pub(crate) const fn may_be_apart(format: WireFormat) -> bool {
+    !(format.zlib && matches!(format.transport, Transport::Header))
+}
+
+/// Completes the frame that is all of `buffer` and the `behind` bytes behind it, and in which the message starts at `start`.
+/// There may be such bytes if the message [may be apart](may_be_apart).
+pub(crate) fn end_frame(
+    buffer: &mut Vec<u8>,
+    format: WireFormat,
+    start: usize,
+    behind: usize,
+) -> Result<(), EncodeError> {
     if format.zlib && format.transport == Transport::Header {
         let message = buffer.split_off(start);
         header::compress(buffer, &message);
@@ -61,7 +74,7 @@ pub(crate) fn end_frame(buffer: &mut Vec<u8>, format: WireFormat, start: usize) 
     match format.transport {
         Transport::Buffered => Ok(()),
         Transport::Framed | Transport::Header => {
-            let len = buffer.len().saturating_sub(4);
+            let len = buffer.len().saturating_sub(4) + behind;
             let limit = i32::MAX as usize;
             let Some(place) = buffer.first_chunk_mut() else { return Ok(()) };
             *place = i32::try_from(len)

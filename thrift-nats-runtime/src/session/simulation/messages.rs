@@ -45,7 +45,8 @@ pub(super) fn message_in(
     });
     let headers = Headers::default();
     let envelope = Envelope { format, headers: &headers, name: "f", kind, seqid };
-    envelope.seal(&body, Limits::DEFAULT).expect("it is within the limits")
+    let message = envelope.seal(&body.into(), Limits::DEFAULT).expect("it is within the limits");
+    message.joined().into()
 }
 
 /// A message of the default format that has been received.

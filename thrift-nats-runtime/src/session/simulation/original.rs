@@ -144,7 +144,7 @@ fn many_requests_of_an_original_client_are_run_one_after_the_other() {
         let request = session.next_request().expect("the next one");
         assert_eq!(parse(&request.request).2, id);
         assert_eq!(session.next_request(), None, "not before the answer to the one before");
-        session.finished(0, format!("answer {id}").into()).unwrap();
+        session.finished(0, Bytes::from(format!("answer {id}"))).unwrap();
         assert_eq!(session.transmit().unwrap().payload, format!("answer {id}"));
     }
     assert_eq!(session.next_request(), None);

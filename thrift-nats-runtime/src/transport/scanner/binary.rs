@@ -41,6 +41,11 @@ impl BinaryScanner {
         Self { position: 0, open: vec![Frame::Start], limits }
     }
 
+    /// How long the message is at least.
+    pub(super) const fn needed(&self) -> usize {
+        self.position
+    }
+
     /// Forgets everything, for the next message.
     fn restart(&mut self) {
         self.position = 0;

@@ -41,6 +41,11 @@ impl CompactScanner {
         Self { position: 0, open: vec![Frame::Start], depth: 0, limits }
     }
 
+    /// How long the message is at least.
+    pub(super) const fn needed(&self) -> usize {
+        self.position
+    }
+
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
         while let Some(frame) = self.open.pop() {
             let rest = bytes.get(self.position..).unwrap_or_default();

@@ -39,4 +39,14 @@ impl Scanner {
             Self::Json(scanner) => scanner.scan(bytes),
         }
     }
+
+    /// How long the message is at least, by what was looked at so far.
+    pub(super) const fn needed(&self) -> usize {
+        match self {
+            Self::Binary(scanner) => scanner.needed(),
+            Self::Compact(scanner) => scanner.needed(),
+            // Only its bytes tell where a text ends.
+            Self::Json(_) => 0,
+        }
+    }
 }
