@@ -339,6 +339,13 @@ impl<T, E> Call<T, E> {
             match session.call(&outgoing, deadline).await {
                 Ok(None) => return Ok(None),
                 Ok(Some(answer)) => return Ok(Some(Message::parse(answer, remote.options.limits)?)),
+                // Whatever ended it, it was not this call.
+                Err(Failure::NotOpen(reason)) => {
+                    if moves_left == 0 {
+                        return Err(Error::SessionEnded { reason, outcome: Outcome::NotRun });
+                    }
+                    moves_left -= 1;
+                }
                 Err(Failure::Ended(reason, outcome)) => {
                     // It was certainly not run, or may be run again: it moves to the next session.
                     let again = may_move(&reason) && (outcome == Outcome::NotRun || self.idempotent);

@@ -31,6 +31,8 @@ pub(super) enum Failure {
     Headers(&'static str),
     /// Its message cannot be written.
     Encode(EncodeError),
+    /// The session had ended before it was made.
+    NotOpen(CloseReason),
     /// The session has ended.
     Ended(CloseReason, Outcome),
     /// Its deadline has passed.
@@ -225,28 +227,28 @@ impl Session {
     ) -> CallResult {
         let Outgoing { name, kind, body, .. } = *outgoing;
         let Some(hub) = self.hub.upgrade() else {
-            return Err(Failure::Ended(CloseReason::NatsClosed, Outcome::NotRun));
+            return Err(Failure::NotOpen(CloseReason::NatsClosed));
         };
-        let (waiter, answer) = oneshot::channel();
-        let (seqid, alone) = {
+        let (seqid, config, original) = {
             let mut state = self.state();
-            if !state.session.is_open() {
-                let reason = state.ended.clone().unwrap_or(CloseReason::NatsClosed);
-                return Err(Failure::Ended(reason, Outcome::NotRun));
-            }
+            state.check_open()?;
+            (state.session.next_seqid(), *state.session.config(), state.session.is_original())
+        };
+        let (format, headers) = outgoing.wrapping(config.format, original)?;
+        let envelope = Envelope { format, headers: &headers, name, kind, seqid };
+        let message = envelope.seal(body, config.limits).map_err(Failure::Encode)?;
+        let (waiter, answer) = oneshot::channel();
+        let alone = {
+            let mut state = self.state();
+            state.check_open()?;
             let alone = state.session.in_flight() == 0;
-            let seqid = state.session.next_seqid();
-            let config = state.session.config();
-            let (format, headers) = outgoing.wrapping(config.format, state.session.is_original())?;
-            let envelope = Envelope { format, headers: &headers, name, kind, seqid };
-            let message = envelope.seal(body, config.limits).map_err(Failure::Encode)?;
             let oneway = kind == MessageType::Oneway;
             state.session.call(seqid, oneway, message, deadline, waiter).map_err(Failure::Refused)?;
             if let Some(deadline) = deadline {
                 self.keep_time_at_least(&mut state, &hub, deadline);
             }
             state.note_busy(&hub);
-            (seqid, alone)
+            alone
         };
         // Nothing else is on its way: nothing will join it, either, that is worth a wait.
         if alone {
@@ -332,9 +334,6 @@ impl Session {
 
     /// What follows from a change of the state: that it has ended, or that there is something to be published.
     fn after(self: &Arc<Self>, ended: bool, more: bool) {
-        if ended && let Some(hub) = self.hub.upgrade() {
-            hub.remove(&self.token);
-        }
         if ended || more {
             self.wake();
         }
@@ -357,6 +356,13 @@ impl Session {
 }
 
 impl State {
+    fn check_open(&self) -> Result<(), Failure> {
+        if self.session.is_open() {
+            return Ok(());
+        }
+        Err(Failure::NotOpen(self.ended.clone().unwrap_or(CloseReason::NatsClosed)))
+    }
+
     /// Tells everybody who waits, and the peer that it has one session less.
     fn end(&mut self, hub: &Hub, ended: Ended<oneshot::Sender<CallResult>>) {
         self.tell(ended);
@@ -401,12 +407,19 @@ impl Source for Session {
         let transmit = state.session.transmit(|oneway| {
             let _ = oneway.send(Ok(None));
         });
-        if transmit.is_none() && state.ended.is_some() {
+        let over = transmit.is_none() && state.ended.is_some();
+        if over {
             state.drained = true;
             self.flushed.notify_waiters();
         }
-        if let Some(hub) = hub {
-            state.note_busy(&hub);
+        if let Some(hub) = &hub {
+            state.note_busy(hub);
+        }
+        drop(state);
+        if let (true, Some(hub)) = (over, hub) {
+            // Not before its disconnect has gone: what comes until then is not for a stranger, who would be told of before
+            // the requests that go first.
+            hub.remove(&self.token);
         }
         transmit
     }
@@ -420,10 +433,8 @@ impl Source for Session {
         let Some(hub) = self.hub.upgrade() else { return };
         let mut state = self.state();
         if let Err(ended) = state.session.publish_failed(chunk, SharedError::new(error)) {
-            state.end(&hub, ended);
-            drop(state);
             // Whoever publishes comes back for the farewell by itself: it is the one that tells.
-            hub.remove(&self.token);
+            state.end(&hub, ended);
         }
     }
 }

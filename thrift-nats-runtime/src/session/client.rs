@@ -354,6 +354,8 @@ impl<W> ClientSession<W> {
                 }
             }
             Phase::Open(_) if reply == Some(DISCONNECT) => Err(self.close(disconnected(&message.payload))),
+            // The accept came twice: nothing else that a server of ours sends in a session has its header.
+            Phase::Open(open) if message.versioned && reply == Some(open.listen.as_str()) => Ok(()),
             // Nothing in it: no data, and no disconnect.
             Phase::Open(_) if message.payload.is_empty() => Ok(()),
             Phase::Open(open) => {

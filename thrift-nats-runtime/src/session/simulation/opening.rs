@@ -70,6 +70,22 @@ fn a_handshake_may_wait_for_ever() {
     assert!(client.is_open());
 }
 
+#[test]
+fn an_accept_that_comes_twice_is_dropped() {
+    let mut simulation = Simulation::opened(Setup::new());
+    let accept = Incoming {
+        reply: Some("server.s0".into()),
+        payload: "server.s0.h 0".into(),
+        versioned: true,
+        ..Incoming::default()
+    };
+    let result = simulation.client.receive(simulation.base, accept, |event| panic!("{event:?}"));
+    assert_eq!(result, Ok(()));
+    simulation.call(10);
+    simulation.run_for(ms(100));
+    assert!(simulation.client.is_open());
+}
+
 /// The longest deadline that can be said in an accept is said instead of a longer one.
 #[test]
 fn a_deadline_beyond_what_an_accept_can_say_is_cut() {
