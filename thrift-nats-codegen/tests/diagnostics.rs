@@ -60,6 +60,33 @@ fn every_kind_of_mistake_is_shown_as_it_was_read_by_a_person() {
     assert!(mistakes > 40, "{mistakes}");
 }
 
+#[test]
+fn a_service_has_so_many_above_it_and_no_more() {
+    let chain = |len: usize| -> String {
+        let extends = |number: usize| match number {
+            0 => String::new(),
+            _ => format!(" extends S{}", number - 1),
+        };
+        (0..len)
+            .map(|number| format!("service S{number}{} {{ void f{number}() }}\n", extends(number)))
+            .collect()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chain.thrift");
+    let places = |len: usize| {
+        fs::write(&file, chain(len)).unwrap();
+        let report = Options::new().check([&file]).unwrap();
+        let finding = |finding: thrift_nats_codegen::Finding<'_>| {
+            (finding.message().to_owned(), finding.location().unwrap().line)
+        };
+        report.iter().map(finding).collect::<Vec<_>>()
+    };
+    assert_eq!(places(101), []);
+    let text = |name: &str| format!("service `{name}` has more than 100 services above it");
+    assert_eq!(places(203), [(text("S101"), 102), (text("S202"), 203)]);
+    assert_eq!(places(20_000).len(), 198);
+}
+
 /// Some files are one line. No time is measured: what is shown whole for each error does not end within a test.
 #[test]
 fn a_long_line_is_shown_in_part() {

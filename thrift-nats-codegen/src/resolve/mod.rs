@@ -60,7 +60,7 @@ pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf]) -> Resolved 
     checker.legacy(&files.files, &ids);
     checker.duplicate_definitions(&files);
     checker.definitions();
-    checker.extends_circles();
+    checker.extends_chains();
     checker.typedef_circles();
     checker.immense_typedefs();
     checker.services();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use thrift_parser::syntax::{self, StructKind};
+use thrift_parser::syntax::{self, Definition, StructKind};
 
 use super::Checker;
 use super::definitions::{FieldList, annotations_of, dotted, name};
@@ -11,6 +11,16 @@ use crate::diagnostics::Diagnostic;
 use crate::graph::Graph;
 use crate::ir::{Function, ItemId, ItemKind, TyKind};
 use crate::sources::{Place, SourceId};
+
+/// How many services one may extend, one above the other.
+const MOST_PARENTS: usize = 100;
+
+fn parent_of(kind: &ItemKind) -> Option<ItemId> {
+    match kind {
+        ItemKind::Service { extends, .. } => *extends,
+        ItemKind::Typedef(_) | ItemKind::Const { .. } | ItemKind::Enum(_) | ItemKind::Struct { .. } => None,
+    }
+}
 
 impl Checker<'_> {
     pub(super) fn service(
@@ -102,17 +112,46 @@ impl Checker<'_> {
     }
 
     /// Takes services apart that extend each other in a circle: that takes files that include each other, which is an error
-    /// of its own.
-    pub(super) fn extends_circles(&mut self) {
-        let edges = self.each(|item| match &item.kind {
-            ItemKind::Service { extends, .. } => extends.iter().map(|parent| parent.index()).collect(),
-            _ => Vec::new(),
-        });
+    /// of its own. And those of a chain that nobody means, and rustc does not take: each has all that it inherits.
+    pub(super) fn extends_chains(&mut self) {
+        let edges = self.each(|item| parent_of(&item.kind).map(ItemId::index).into_iter().collect());
         for index in (Graph { edges }).circles().into_iter().flatten() {
-            if let ItemKind::Service { extends, .. } = &mut self.program.items[index].kind {
-                *extends = None;
+            self.takes_apart(ItemId::new(index));
+        }
+        let mut lengths: Vec<Option<usize>> = self.each(|_| None);
+        for id in self.program.ids() {
+            let mut chain = Vec::new();
+            let mut next = Some(id);
+            while let Some(id) = next.filter(|id| lengths[id.index()].is_none()) {
+                chain.push(id);
+                next = parent_of(&self.program.item(id).kind);
+            }
+            let mut length = next.and_then(|id| lengths[id.index()]).unwrap_or_default();
+            for id in chain.into_iter().rev() {
+                length += 1;
+                if length > MOST_PARENTS + 1 {
+                    self.report_long_chain(id);
+                    self.takes_apart(id);
+                    length = 1;
+                }
+                lengths[id.index()] = Some(length);
             }
         }
+    }
+
+    fn takes_apart(&mut self, id: ItemId) {
+        if let ItemKind::Service { extends, .. } = &mut self.program.items[id.index()].kind {
+            *extends = None;
+        }
+    }
+
+    fn report_long_chain(&mut self, id: ItemId) {
+        let declared = self.scopes.item(id);
+        let Definition::Service(service) = declared.definition else { return };
+        let span = service.extends.as_ref().unwrap_or(&service.name).span;
+        let text = format!("service `{}` has more than {MOST_PARENTS} services above it", service.name);
+        let place = Place { source: declared.file, span };
+        self.report(Diagnostic::error(place, text).label("one too many"));
     }
 
     /// What can be checked once every type is known: what functions throw, and what they inherit.
@@ -145,14 +184,17 @@ impl Checker<'_> {
                     });
                 }
             }
+            let mut own: HashMap<&str, Vec<&Function>> = HashMap::new();
+            for function in functions.iter().filter(|_| extends.is_some()) {
+                own.entry(&function.name.text).or_default().push(function);
+            }
             let mut ancestor = *extends;
             while let Some(id) = ancestor {
                 let ItemKind::Service { extends, functions: inherited } = &self.program.item(id).kind else {
                     break;
                 };
-                for function in functions {
-                    if let Some(first) = inherited.iter().find(|other| other.name.text == function.name.text)
-                    {
+                for first in inherited {
+                    for function in own.get(first.name.text.as_str()).into_iter().flatten() {
                         let parent = &self.program.item(id).name.text;
                         let text =
                             format!("function `{}` is inherited from `{parent}` already", function.name.text);
