@@ -1,0 +1,95 @@
+//! Tokens as text and where each ends.
+
+use std::fmt::Write;
+
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+
+use super::tree::{Reader, Tree};
+
+/// Tokens as text, one behind the other: the tokens themselves, each with memory of its own, are gone by then.
+pub(super) struct Flat {
+    pub(super) text: String,
+    tokens: Vec<FlatToken>,
+    /// How many tokens and brackets are in no other.
+    top: usize,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum FlatToken {
+    /// Where its text ends; it starts where that of the one before it ends.
+    Text(usize),
+    /// How many tokens and brackets stand in it.
+    Open(Delimiter, usize),
+    Close,
+}
+
+impl Flat {
+    pub(super) fn new(tokens: TokenStream) -> Self {
+        // What most definitions fit into.
+        let mut flat = Self { text: String::with_capacity(4096), tokens: Vec::with_capacity(1024), top: 0 };
+        flat.top = flat.push(tokens);
+        flat
+    }
+
+    /// Adds tokens, and says how many stand beside each other.
+    fn push(&mut self, tokens: TokenStream) -> usize {
+        let mut count = 0;
+        // Whether nothing is to stand between the last token and the next.
+        let mut joint = false;
+        for token in tokens {
+            // One too many for what comes in two: it is for a capacity.
+            count += 1;
+            match token {
+                TokenTree::Punct(punct) => {
+                    self.punct(punct.as_char(), joint);
+                    joint = punct.spacing() == Spacing::Joint;
+                    continue;
+                }
+                TokenTree::Ident(ident) => {
+                    // A lifetime comes in two.
+                    if joint && self.text.ends_with('\'') {
+                        self.tokens.pop();
+                    }
+                    // Writing to a `String` cannot fail.
+                    let _ = write!(self.text, "{ident}");
+                    self.tokens.push(FlatToken::Text(self.text.len()));
+                }
+                TokenTree::Literal(literal) => {
+                    let _ = write!(self.text, "{literal}");
+                    self.tokens.push(FlatToken::Text(self.text.len()));
+                }
+                TokenTree::Group(group) => {
+                    let (delimiter, inner) = (group.delimiter(), group.stream());
+                    // What two hold is copied when it is taken apart.
+                    drop(group);
+                    if delimiter == Delimiter::None {
+                        count += self.push(inner);
+                    } else {
+                        let open = self.tokens.len();
+                        self.tokens.push(FlatToken::Open(delimiter, 0));
+                        self.tokens[open] = FlatToken::Open(delimiter, self.push(inner));
+                        self.tokens.push(FlatToken::Close);
+                    }
+                }
+            }
+            joint = false;
+        }
+        count
+    }
+
+    fn punct(&mut self, punct: char, joint: bool) {
+        self.text.push(punct);
+        if joint
+            && let Some(FlatToken::Text(end)) = self.tokens.last_mut()
+            && matches!(&self.text[*end - 1..], "::" | "->" | "=>" | "==" | "!=" | ".." | "||")
+        {
+            *end = self.text.len();
+        } else {
+            self.tokens.push(FlatToken::Text(self.text.len()));
+        }
+    }
+
+    pub(super) fn trees(&self) -> Vec<Tree<'_>> {
+        Reader { text: &self.text, at: 0, tokens: self.tokens.iter() }.trees(self.top)
+    }
+}

@@ -1,0 +1,259 @@
+//! Rust tokens as text that is laid out for people, in the manner of rustfmt.
+//!
+//! It knows the Rust that this crate emits, and no more: items, statements, calls, paths and types, but no operators besides
+//! `=`, `+`, `!=` and prefixes. What is printed are the tokens that came, and trailing commas. Tests hold it to that. A printer
+//! for all of Rust wants a syntax tree first, which takes longer than all the rest of the generator.
+
+mod entry;
+mod flat;
+mod print;
+mod tree;
+
+use proc_macro2::TokenStream;
+
+use self::entry::{is_tall, split};
+use self::flat::Flat;
+use self::print::Printer;
+use self::tree::List;
+
+/// Items that have been laid out.
+pub(crate) struct Piece {
+    text: String,
+    /// Whether the first of them, and the last, stand apart; `None` without any.
+    ends: Option<(bool, bool)>,
+}
+
+impl Piece {
+    /// Lays items out that stand in this many modules.
+    pub(crate) fn new(tokens: TokenStream, depth: usize) -> Self {
+        let flat = Flat::new(tokens);
+        let trees = flat.trees();
+        let mut printer = Printer { text: String::with_capacity(2 * flat.text.len()), start: 0 };
+        let mut last = None;
+        printer.entries(&trees, 4 * depth, List::Items, &mut last);
+        let first = split(&trees, List::Items).first().is_some_and(|entry| is_tall(entry));
+        Self { text: printer.text, ends: last.map(|last| (first, last)) }
+    }
+}
+
+/// A file that is laid out bit by bit: what has been laid out needs no tokens any more.
+pub(crate) struct File {
+    printer: Printer,
+    /// For each module that is open, and the file: whether what came last in it stands apart; `None` at its start.
+    open: Vec<Option<bool>>,
+}
+
+impl File {
+    pub(crate) fn new() -> Self {
+        Self { printer: Printer { text: String::new(), start: 0 }, open: vec![None] }
+    }
+
+    fn indent(&self) -> usize {
+        4 * self.depth()
+    }
+
+    /// Items in the module that is open.
+    pub(crate) fn items(&mut self, piece: &Piece) {
+        let Some((first, last)) = piece.ends else { return };
+        let before = self.open.last_mut().expect("the file itself is never closed").replace(last);
+        let text = &mut self.printer.text;
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        if before.is_some_and(|before| before || first) {
+            text.push('\n');
+        }
+        text.push_str(&piece.text);
+    }
+
+    /// How many modules are open.
+    pub(crate) fn depth(&self) -> usize {
+        self.open.len() - 1
+    }
+
+    /// Opens a module: `header` is all that stands before its brace.
+    pub(crate) fn open(&mut self, header: TokenStream) {
+        let indent = self.indent();
+        let last = self.open.last_mut().expect("the file itself is never closed");
+        if last.replace(true).is_some() {
+            self.printer.text.push('\n');
+        }
+        let flat = Flat::new(header);
+        self.printer.entry(&flat.trees(), indent);
+        self.printer.text.push_str(" {");
+        self.open.push(None);
+    }
+
+    /// Closes the module that is open.
+    pub(crate) fn close(&mut self) {
+        self.open.pop();
+        let indent = self.indent();
+        self.printer.line(indent);
+        self.printer.text.push('}');
+    }
+
+    pub(crate) fn text(self) -> String {
+        self.printer.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use proc_macro2::TokenTree;
+    use quote::quote;
+
+    use super::*;
+    use crate::options::{Containers, Options};
+
+    fn layout(tokens: TokenStream) -> String {
+        let mut file = File::new();
+        file.items(&Piece::new(tokens, 0));
+        file.text()
+    }
+
+    #[test]
+    fn what_fits_stays_on_a_line_and_bodies_have_their_own() {
+        let text = layout(quote! {
+            #[doc = " A point."]
+            #[derive(Clone, Debug)]
+            pub struct Point { pub x: i32, pub y: ::std::vec::Vec<(i32, &'static str)> }
+            impl<T: Some> ::a::B for Point {
+                const X: &'static [Self] = &[Self { x: -1 }];
+                fn get(&mut self, other: &Point) -> Result<(), Error> {
+                    let mut value = vec![1, (2, 3).0];
+                    if !value.is_empty() { return Err(Error::new("a", *other)); }
+                    match self.x { 1 => value.one()?, 2 => { value.two() } 3 => {} Self::X(_) => Self { ..other } }
+                }
+            }
+            ::a::b!(Point, "x");
+        });
+        let wanted = "\
+/// A point.
+#[derive(Clone, Debug)]
+pub struct Point {
+    pub x: i32,
+    pub y: ::std::vec::Vec<(i32, &'static str)>,
+}
+
+impl<T: Some> ::a::B for Point {
+    const X: &'static [Self] = &[Self { x: -1 }];
+
+    fn get(&mut self, other: &Point) -> Result<(), Error> {
+        let mut value = vec![1, (2, 3).0];
+        if !value.is_empty() {
+            return Err(Error::new(\"a\", *other));
+        }
+        match self.x {
+            1 => value.one()?,
+            2 => {
+                value.two()
+            }
+            3 => {}
+            Self::X(_) => Self { ..other },
+        }
+    }
+}
+
+::a::b!(Point, \"x\");";
+        assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_opened_at_its_last_bracket() {
+        let text = layout(quote! {
+            fn long(&self, first: ::some::rather::long::path::to::AType, second: ::another::rather::long::path) -> Out {
+                self.client.call("a rather long literal", |field| match field.id { 1 => field.read(), _ => field.skip() })
+            }
+        });
+        let wanted = "\
+fn long(
+    &self,
+    first: ::some::rather::long::path::to::AType,
+    second: ::another::rather::long::path,
+) -> Out {
+    self.client.call(
+        \"a rather long literal\",
+        |field| match field.id {
+            1 => field.read(),
+            _ => field.skip(),
+        },
+    )
+}";
+        assert_eq!(text, wanted);
+    }
+
+    /// The tokens, without the commas that are left out or put in.
+    fn tokens(stream: TokenStream, found: &mut Vec<String>) {
+        for token in stream {
+            match token {
+                TokenTree::Group(group) => {
+                    found.push(format!("{:?}", group.delimiter()));
+                    tokens(group.stream(), found);
+                    found.push("end".to_owned());
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ',' => {}
+                other => found.push(other.to_string()),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn assert_is_its_tokens(options: &Options, path: &Path) {
+        let (Some(()), ..) = crate::generate::emit(options, &[path.to_owned()], |emitter| {
+            let text = emitter.program();
+            syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let trailing = text.lines().find(|line| line.ends_with(' ') && !line.contains("///"));
+            assert_eq!(trailing, None, "{}", path.display());
+            for id in emitter.program.ids() {
+                let code = emitter.item(id);
+                let (mut before, mut after) = (Vec::new(), Vec::new());
+                tokens(code.clone(), &mut before);
+                tokens(layout(code).parse().unwrap(), &mut after);
+                let differs = before.iter().zip(&after).position(|(one, other)| one != other);
+                let around = |tokens: &[String], at: usize| tokens[at.saturating_sub(8)..=at].join(" ");
+                let shown = differs.map(|at| (around(&before, at), around(&after, at)));
+                assert!(differs.is_none() && before.len() == after.len(), "{}: {shown:?}", path.display());
+            }
+        }) else {
+            return;
+        };
+    }
+
+    #[test]
+    fn the_text_is_the_tokens_that_came() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../idl");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            assert_is_its_tokens(&Options::new(), &path);
+            assert_is_its_tokens(
+                &Options::new().containers(Containers::Hash).serde(true).client(false),
+                &path,
+            );
+        }
+    }
+
+    #[test]
+    fn the_text_of_the_corpus_is_the_tokens_that_came() {
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/idl-corpus");
+        let corpus = std::env::var_os("THRIFT_IDL_CORPUS").map_or(beside, PathBuf::from);
+        if !corpus.is_dir() {
+            println!("skipped: no IDL corpus at {} (set THRIFT_IDL_CORPUS)", corpus.display());
+            return;
+        }
+        let (mut folders, mut files) = (vec![corpus], 0);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "thrift") {
+                    assert_is_its_tokens(&Options::new(), &path);
+                    files += 1;
+                }
+            }
+        }
+        assert!(files > 500);
+    }
+}
