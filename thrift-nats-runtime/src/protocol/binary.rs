@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::cursor::Cursor;
 use super::utf8::utf8;
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits,
-    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text, take_memory,
+    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text, skip_value,
 };
 
 /// The version in front of a strict message: `80 01`.
@@ -194,58 +195,34 @@ impl OutputProtocol for BinaryWriter<'_> {
 /// Reads the binary protocol from a message in memory.
 #[derive(Debug)]
 pub struct BinaryReader<'a> {
-    /// The whole message: binary values are slices of it.
-    message: &'a Bytes,
-    /// What is not read yet.
-    rest: &'a [u8],
-    limits: Limits,
-    depth: usize,
-    /// What may still be taken of memory.
-    memory: usize,
+    cursor: Cursor<'a>,
 }
 
 impl<'a> BinaryReader<'a> {
     /// Reads `message` from its start, within `limits`.
     pub fn new(message: &'a Bytes, limits: Limits) -> Self {
-        Self { message, rest: message, limits, depth: 0, memory: limits.memory }
+        Self { cursor: Cursor::new(message, limits) }
     }
 
     /// The bytes that are not read yet.
     pub const fn rest(&self) -> &'a [u8] {
-        self.rest
+        self.cursor.rest
     }
 
     /// What stands between the header of a message and its end.
     pub(crate) fn body(&self) -> Result<&'a [u8], DecodeError> {
-        Ok(self.rest)
-    }
-
-    #[inline]
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        match self.rest.split_first_chunk() {
-            Some((chunk, rest)) => {
-                self.rest = rest;
-                Ok(*chunk)
-            }
-            None => Err(DecodeErrorKind::UnexpectedEnd.into()),
-        }
+        Ok(self.cursor.rest)
     }
 
     #[inline]
     fn take_slice(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], DecodeError> {
         let len = self.length(what, limit)?;
-        match self.rest.split_at_checked(len) {
-            Some((slice, rest)) => {
-                self.rest = rest;
-                Ok(slice)
-            }
-            None => Err(DecodeErrorKind::LengthBeyondEnd { what, len: len as u64 }.into()),
-        }
+        self.cursor.slice(what, len)
     }
 
     #[inline]
     fn length(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {
-        let len = i32::from_be_bytes(self.take()?);
+        let len = i32::from_be_bytes(self.cursor.take()?);
         match usize::try_from(len) {
             Ok(len) if len <= limit => Ok(len),
             Ok(len) => Err(DecodeErrorKind::TooLong { what, len: len as u64, limit: limit as u64 }.into()),
@@ -254,32 +231,13 @@ impl<'a> BinaryReader<'a> {
     }
 
     #[inline]
-    fn enter(&mut self) -> Result<(), DecodeError> {
-        if self.depth == self.limits.depth {
-            return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
-        }
-        self.depth += 1;
-        Ok(())
-    }
-
-    #[inline]
     fn sequence(&mut self, what: &'static str) -> Result<ListHeader, DecodeError> {
-        self.enter()?;
-        let [number] = self.take()?;
-        let len = self.length(what, self.limits.container)?;
+        self.cursor.enter()?;
+        let [number] = self.cursor.take()?;
+        let len = self.length(what, self.cursor.limits.container)?;
         let element = container_type(number, len)?;
-        self.check_count(what, len, least_size(element))?;
+        self.cursor.check_count(what, len, least_size(element))?;
         Ok(ListHeader { element, len })
-    }
-
-    /// Fails where `len` elements of at least `size` bytes cannot be in what is left.
-    #[inline]
-    fn check_count(&self, what: &'static str, len: usize, size: usize) -> Result<(), DecodeError> {
-        // Neither factor is above 2^31, so that this cannot overflow where `usize` has 64 bits; elsewhere it saturates.
-        if len.saturating_mul(size) > self.rest.len() {
-            return Err(DecodeErrorKind::LengthBeyondEnd { what, len: len as u64 }.into());
-        }
-        Ok(())
     }
 }
 
@@ -320,23 +278,24 @@ pub(crate) const fn fixed_size(ttype: TType) -> Option<usize> {
 
 impl InputProtocol for BinaryReader<'_> {
     fn message_begin(&mut self) -> Result<MessageHeader<'_>, DecodeError> {
-        let first: [u8; 4] = self.take()?;
+        let first: [u8; 4] = self.cursor.take()?;
         let strict = first[0] & 0x80 != 0;
         let (name, kind) = if strict {
             let version = u16::from_be_bytes([first[0], first[1]]);
             if version != VERSION_1 {
                 return Err(DecodeErrorKind::UnknownVersion(version).into());
             }
-            (self.take_slice("message name", self.limits.name)?, first[3])
+            (self.take_slice("message name", self.cursor.limits.name)?, first[3])
         } else {
             // Without a version there is nothing but the length of the name to tell a message from anything else.
             let len = u32::from_be_bytes(first) as usize;
-            let Some((name, rest)) = self.rest.split_at_checked(len).filter(|_| len <= self.limits.name)
+            let Some((name, rest)) =
+                self.cursor.rest.split_at_checked(len).filter(|_| len <= self.cursor.limits.name)
             else {
                 return Err(DecodeErrorKind::NotAMessage(first[0]).into());
             };
-            self.rest = rest;
-            (name, self.take::<1>()?[0])
+            self.cursor.rest = rest;
+            (name, self.cursor.take::<1>()?[0])
         };
         let name = utf8(name)?;
         let kind = MessageType::from_u8(kind).ok_or(DecodeErrorKind::UnknownMessageType(kind))?;
@@ -349,34 +308,31 @@ impl InputProtocol for BinaryReader<'_> {
     }
 
     fn end(&mut self) -> Result<(), DecodeError> {
-        match self.rest.len() {
-            0 => Ok(()),
-            left => Err(DecodeErrorKind::TrailingBytes(left).into()),
-        }
+        self.cursor.end()
     }
 
     #[inline]
     fn struct_begin(&mut self) -> Result<(), DecodeError> {
-        self.enter()
+        self.cursor.enter()
     }
 
     #[inline]
     fn struct_end(&mut self) {
-        self.depth -= 1;
+        self.cursor.leave();
     }
 
     #[inline]
     fn field_begin(&mut self) -> Result<Option<FieldHeader>, DecodeError> {
         // In one look where there is room for it: there is, but in front of the last few bytes.
-        let ([number, high, low], rest) = match self.rest {
+        let ([number, high, low], rest) = match self.cursor.rest {
             [STOP, rest @ ..] => {
-                self.rest = rest;
+                self.cursor.rest = rest;
                 return Ok(None);
             }
             [number, high, low, rest @ ..] => ([*number, *high, *low], rest),
             [] | [_] | [_, _] => return Err(DecodeErrorKind::UnexpectedEnd.into()),
         };
-        self.rest = rest;
+        self.cursor.rest = rest;
         let ttype = TType::from_u8(number).ok_or(DecodeErrorKind::UnknownType(number))?;
         Ok(Some(FieldHeader { ttype, id: i16::from_be_bytes([high, low]) }))
     }
@@ -388,7 +344,7 @@ impl InputProtocol for BinaryReader<'_> {
 
     #[inline]
     fn list_end(&mut self) -> Result<(), DecodeError> {
-        self.depth -= 1;
+        self.cursor.leave();
         Ok(())
     }
 
@@ -399,133 +355,101 @@ impl InputProtocol for BinaryReader<'_> {
 
     #[inline]
     fn set_end(&mut self) -> Result<(), DecodeError> {
-        self.depth -= 1;
+        self.cursor.leave();
         Ok(())
     }
 
     #[inline]
     fn map_begin(&mut self) -> Result<MapHeader, DecodeError> {
-        self.enter()?;
-        let [key, value] = self.take()?;
-        let len = self.length("map", self.limits.container)?;
+        self.cursor.enter()?;
+        let [key, value] = self.cursor.take()?;
+        let len = self.length("map", self.cursor.limits.container)?;
         let (key, value) = (container_type(key, len)?, container_type(value, len)?);
-        self.check_count("map", len, least_size(key) + least_size(value))?;
+        self.cursor.check_count("map", len, least_size(key) + least_size(value))?;
         Ok(MapHeader { key, value, len })
     }
 
     #[inline]
     fn map_end(&mut self) -> Result<(), DecodeError> {
-        self.depth -= 1;
+        self.cursor.leave();
         Ok(())
     }
 
     #[inline]
     fn take_memory(&mut self, bytes: usize) -> Result<(), DecodeError> {
-        take_memory(&mut self.memory, bytes, self.limits)
+        self.cursor.take_memory(bytes)
     }
 
     #[inline]
     fn bool(&mut self) -> Result<bool, DecodeError> {
-        let [byte] = self.take()?;
+        let [byte] = self.cursor.take()?;
         Ok(byte != 0)
     }
 
     #[inline]
     fn i8(&mut self) -> Result<i8, DecodeError> {
-        self.take().map(i8::from_be_bytes)
+        self.cursor.take().map(i8::from_be_bytes)
     }
 
     #[inline]
     fn i16(&mut self) -> Result<i16, DecodeError> {
-        self.take().map(i16::from_be_bytes)
+        self.cursor.take().map(i16::from_be_bytes)
     }
 
     #[inline]
     fn i32(&mut self) -> Result<i32, DecodeError> {
-        self.take().map(i32::from_be_bytes)
+        self.cursor.take().map(i32::from_be_bytes)
     }
 
     #[inline]
     fn i64(&mut self) -> Result<i64, DecodeError> {
-        self.take().map(i64::from_be_bytes)
+        self.cursor.take().map(i64::from_be_bytes)
     }
 
     #[inline]
     fn double(&mut self) -> Result<f64, DecodeError> {
-        self.take().map(f64::from_be_bytes)
+        self.cursor.take().map(f64::from_be_bytes)
     }
 
     #[inline]
     fn string(&mut self) -> Result<Cow<'_, str>, DecodeError> {
-        let bytes = self.take_slice("string", self.limits.string)?;
+        let bytes = self.take_slice("string", self.cursor.limits.string)?;
         utf8(bytes).map(Cow::Borrowed)
     }
 
     #[inline]
     fn binary(&mut self) -> Result<Bytes, DecodeError> {
-        let bytes = self.take_slice("binary", self.limits.string)?;
-        Ok(self.message.slice_ref(bytes))
+        let bytes = self.take_slice("binary", self.cursor.limits.string)?;
+        Ok(self.cursor.share(bytes))
     }
 
     #[inline]
     fn shared_string(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
-        let bytes = self.take_slice("string", self.limits.string)?;
-        if bytes.len() > inline {
-            return Ok(Text::Unchecked(self.message.slice_ref(bytes)));
-        }
-        utf8(bytes).map(Text::Checked)
+        let bytes = self.take_slice("string", self.cursor.limits.string)?;
+        self.cursor.text(bytes, inline)
     }
 
     #[inline]
     fn uuid(&mut self) -> Result<Uuid, DecodeError> {
-        self.take().map(Uuid::from_bytes)
+        self.cursor.take().map(Uuid::from_bytes)
     }
 
     fn skip(&mut self, ttype: TType) -> Result<(), DecodeError> {
-        if let Some(size) = fixed_size(ttype) {
-            return self.skip_bytes(size);
-        }
-        match ttype {
-            TType::Struct => {
-                self.struct_begin()?;
-                while let Some(field) = self.field_begin()? {
-                    self.skip(field.ttype)?;
-                }
-                self.struct_end();
-                Ok(())
-            }
-            TType::List | TType::Set => {
-                let list = self.sequence(ttype.name())?;
-                match fixed_size(list.element) {
-                    Some(size) => self.skip_bytes(list.len * size)?,
-                    None => (0..list.len).try_for_each(|_| self.skip(list.element))?,
-                }
-                self.list_end()
-            }
-            TType::Map => {
-                let map = self.map_begin()?;
-                for _ in 0..map.len {
-                    self.skip(map.key)?;
-                    self.skip(map.value)?;
-                }
-                self.map_end()
-            }
-            // All that is left is strings: everything of one size has been handled.
-            _ => self.take_slice("string", self.limits.string).map(drop),
+        match fixed_size(ttype) {
+            Some(size) => self.cursor.skip(size),
+            None => skip_value(self, ttype),
         }
     }
-}
 
-impl BinaryReader<'_> {
-    #[inline]
-    fn skip_bytes(&mut self, len: usize) -> Result<(), DecodeError> {
-        match self.rest.split_at_checked(len) {
-            Some((_, rest)) => {
-                self.rest = rest;
-                Ok(())
-            }
-            None => Err(DecodeErrorKind::UnexpectedEnd.into()),
+    fn skip_elements(&mut self, list: ListHeader) -> Result<(), DecodeError> {
+        match fixed_size(list.element) {
+            Some(size) => self.cursor.skip(list.len * size),
+            None => (0..list.len).try_for_each(|_| self.skip(list.element)),
         }
+    }
+
+    fn skip_string(&mut self) -> Result<(), DecodeError> {
+        self.take_slice("string", self.cursor.limits.string).map(drop)
     }
 }
 

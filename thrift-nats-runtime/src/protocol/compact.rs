@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::cursor::Cursor;
 use super::utf8::utf8;
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits,
-    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text, take_memory,
+    ListHeader, MapHeader, MessageHeader, MessageType, OutputProtocol, TType, Text,
 };
 
 /// The first byte of a message.
@@ -331,14 +332,7 @@ impl OutputProtocol for CompactWriter<'_> {
 /// Reads the compact protocol from a message in memory.
 #[derive(Debug)]
 pub struct CompactReader<'a> {
-    /// The whole message: binary values are slices of it.
-    message: &'a Bytes,
-    /// What is not read yet.
-    rest: &'a [u8],
-    limits: Limits,
-    depth: usize,
-    /// What may still be taken of memory.
-    memory: usize,
+    cursor: Cursor<'a>,
     /// The id of the last field of the innermost struct.
     last_id: i16,
     /// The same for the structs around it.
@@ -350,44 +344,24 @@ pub struct CompactReader<'a> {
 impl<'a> CompactReader<'a> {
     /// Reads `message` from its start, within `limits`.
     pub fn new(message: &'a Bytes, limits: Limits) -> Self {
-        Self {
-            message,
-            rest: message,
-            limits,
-            depth: 0,
-            memory: limits.memory,
-            last_id: 0,
-            outer_ids: Vec::new(),
-            bool_field: None,
-        }
+        Self { cursor: Cursor::new(message, limits), last_id: 0, outer_ids: Vec::new(), bool_field: None }
     }
 
     /// The bytes that are not read yet.
     pub const fn rest(&self) -> &'a [u8] {
-        self.rest
+        self.cursor.rest
     }
 
     /// What stands between the header of a message and its end.
     pub(crate) fn body(&self) -> Result<&'a [u8], DecodeError> {
-        Ok(self.rest)
-    }
-
-    #[inline]
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        match self.rest.split_first_chunk() {
-            Some((chunk, rest)) => {
-                self.rest = rest;
-                Ok(*chunk)
-            }
-            None => Err(DecodeErrorKind::UnexpectedEnd.into()),
-        }
+        Ok(self.cursor.rest)
     }
 
     #[inline]
     fn varint(&mut self, bits: u32) -> Result<u64, DecodeError> {
-        match self.rest {
+        match self.cursor.rest {
             [byte, rest @ ..] if *byte < 0x80 => {
-                self.rest = rest;
+                self.cursor.rest = rest;
                 Ok(u64::from(*byte))
             }
             _ => self.long_varint(bits),
@@ -395,8 +369,8 @@ impl<'a> CompactReader<'a> {
     }
 
     fn long_varint(&mut self, bits: u32) -> Result<u64, DecodeError> {
-        let (value, len) = read_varint(self.rest, bits)?.ok_or(DecodeErrorKind::UnexpectedEnd)?;
-        self.rest = &self.rest[len..];
+        let (value, len) = read_varint(self.cursor.rest, bits)?.ok_or(DecodeErrorKind::UnexpectedEnd)?;
+        self.cursor.rest = &self.cursor.rest[len..];
         Ok(value)
     }
 
@@ -413,48 +387,24 @@ impl<'a> CompactReader<'a> {
     #[inline]
     fn take_slice(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], DecodeError> {
         let len = self.length(what, limit)?;
-        match self.rest.split_at_checked(len) {
-            Some((slice, rest)) => {
-                self.rest = rest;
-                Ok(slice)
-            }
-            None => Err(DecodeErrorKind::LengthBeyondEnd { what, len: len as u64 }.into()),
-        }
-    }
-
-    #[inline]
-    fn enter(&mut self) -> Result<(), DecodeError> {
-        if self.depth == self.limits.depth {
-            return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
-        }
-        self.depth += 1;
-        Ok(())
+        self.cursor.slice(what, len)
     }
 
     #[inline]
     fn sequence(&mut self, what: &'static str) -> Result<ListHeader, DecodeError> {
-        self.enter()?;
-        let [header] = self.take()?;
+        self.cursor.enter()?;
+        let [header] = self.cursor.take()?;
         let len = match header >> 4 {
-            15 => self.length(what, self.limits.container)?,
-            len if usize::from(len) <= self.limits.container => usize::from(len),
+            15 => self.length(what, self.cursor.limits.container)?,
+            len if usize::from(len) <= self.cursor.limits.container => usize::from(len),
             len => {
-                let (len, limit) = (len.into(), self.limits.container as u64);
+                let (len, limit) = (len.into(), self.cursor.limits.container as u64);
                 return Err(DecodeErrorKind::TooLong { what, len, limit }.into());
             }
         };
         let element = container_type(header & 0x0f, len)?;
-        self.check_count(what, len, least_size(element))?;
+        self.cursor.check_count(what, len, least_size(element))?;
         Ok(ListHeader { element, len })
-    }
-
-    /// Fails where `len` elements of at least `size` bytes cannot be in what is left.
-    #[inline]
-    fn check_count(&self, what: &'static str, len: usize, size: usize) -> Result<(), DecodeError> {
-        if len.saturating_mul(size) > self.rest.len() {
-            return Err(DecodeErrorKind::LengthBeyondEnd { what, len: len as u64 }.into());
-        }
-        Ok(())
     }
 }
 
@@ -470,7 +420,7 @@ fn container_type(number: u8, len: usize) -> Result<TType, DecodeError> {
 
 impl InputProtocol for CompactReader<'_> {
     fn message_begin(&mut self) -> Result<MessageHeader<'_>, DecodeError> {
-        let [first, second] = self.take()?;
+        let [first, second] = self.cursor.take()?;
         if first != PROTOCOL_ID {
             return Err(DecodeErrorKind::NotAMessage(first).into());
         }
@@ -480,7 +430,7 @@ impl InputProtocol for CompactReader<'_> {
         let kind =
             MessageType::from_u8(second >> 5).ok_or(DecodeErrorKind::UnknownMessageType(second >> 5))?;
         let seqid = self.varint(32)? as u32 as i32;
-        let name = self.take_slice("message name", self.limits.name)?;
+        let name = self.take_slice("message name", self.cursor.limits.name)?;
         let name = utf8(name)?;
         Ok(MessageHeader { name: Cow::Borrowed(name), kind, seqid })
     }
@@ -490,28 +440,25 @@ impl InputProtocol for CompactReader<'_> {
     }
 
     fn end(&mut self) -> Result<(), DecodeError> {
-        match self.rest.len() {
-            0 => Ok(()),
-            left => Err(DecodeErrorKind::TrailingBytes(left).into()),
-        }
+        self.cursor.end()
     }
 
     #[inline]
     fn struct_begin(&mut self) -> Result<(), DecodeError> {
-        self.enter()?;
+        self.cursor.enter()?;
         self.outer_ids.push(std::mem::take(&mut self.last_id));
         Ok(())
     }
 
     #[inline]
     fn struct_end(&mut self) {
-        self.depth -= 1;
+        self.cursor.leave();
         self.last_id = self.outer_ids.pop().unwrap_or_default();
     }
 
     #[inline]
     fn field_begin(&mut self) -> Result<Option<FieldHeader>, DecodeError> {
-        let [header] = self.take()?;
+        let [header] = self.cursor.take()?;
         if header == STOP {
             return Ok(None);
         }
@@ -535,7 +482,7 @@ impl InputProtocol for CompactReader<'_> {
 
     #[inline]
     fn list_end(&mut self) -> Result<(), DecodeError> {
-        self.depth -= 1;
+        self.cursor.leave();
         Ok(())
     }
 
@@ -546,32 +493,32 @@ impl InputProtocol for CompactReader<'_> {
 
     #[inline]
     fn set_end(&mut self) -> Result<(), DecodeError> {
-        self.depth -= 1;
+        self.cursor.leave();
         Ok(())
     }
 
     #[inline]
     fn map_begin(&mut self) -> Result<MapHeader, DecodeError> {
-        self.enter()?;
-        let len = self.length("map", self.limits.container)?;
+        self.cursor.enter()?;
+        let len = self.length("map", self.cursor.limits.container)?;
         if len == 0 {
             return Ok(MapHeader { key: TType::I8, value: TType::I8, len });
         }
-        let [types] = self.take()?;
+        let [types] = self.cursor.take()?;
         let (key, value) = (container_type(types >> 4, len)?, container_type(types & 0x0f, len)?);
-        self.check_count("map", len, least_size(key) + least_size(value))?;
+        self.cursor.check_count("map", len, least_size(key) + least_size(value))?;
         Ok(MapHeader { key, value, len })
     }
 
     #[inline]
     fn map_end(&mut self) -> Result<(), DecodeError> {
-        self.depth -= 1;
+        self.cursor.leave();
         Ok(())
     }
 
     #[inline]
     fn take_memory(&mut self, bytes: usize) -> Result<(), DecodeError> {
-        take_memory(&mut self.memory, bytes, self.limits)
+        self.cursor.take_memory(bytes)
     }
 
     #[inline]
@@ -579,13 +526,13 @@ impl InputProtocol for CompactReader<'_> {
         match self.bool_field.take() {
             Some(value) => Ok(value),
             // Some writers have 0 for false.
-            None => Ok(self.take()? == [1]),
+            None => Ok(self.cursor.take()? == [1]),
         }
     }
 
     #[inline]
     fn i8(&mut self) -> Result<i8, DecodeError> {
-        self.take().map(i8::from_be_bytes)
+        self.cursor.take().map(i8::from_be_bytes)
     }
 
     #[inline]
@@ -606,67 +553,34 @@ impl InputProtocol for CompactReader<'_> {
 
     #[inline]
     fn double(&mut self) -> Result<f64, DecodeError> {
-        self.take().map(f64::from_le_bytes)
+        self.cursor.take().map(f64::from_le_bytes)
     }
 
     #[inline]
     fn string(&mut self) -> Result<Cow<'_, str>, DecodeError> {
-        let bytes = self.take_slice("string", self.limits.string)?;
+        let bytes = self.take_slice("string", self.cursor.limits.string)?;
         utf8(bytes).map(Cow::Borrowed)
     }
 
     #[inline]
     fn binary(&mut self) -> Result<Bytes, DecodeError> {
-        let bytes = self.take_slice("binary", self.limits.string)?;
-        Ok(self.message.slice_ref(bytes))
+        let bytes = self.take_slice("binary", self.cursor.limits.string)?;
+        Ok(self.cursor.share(bytes))
     }
 
     #[inline]
     fn shared_string(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
-        let bytes = self.take_slice("string", self.limits.string)?;
-        if bytes.len() > inline {
-            return Ok(Text::Unchecked(self.message.slice_ref(bytes)));
-        }
-        utf8(bytes).map(Text::Checked)
+        let bytes = self.take_slice("string", self.cursor.limits.string)?;
+        self.cursor.text(bytes, inline)
     }
 
     #[inline]
     fn uuid(&mut self) -> Result<Uuid, DecodeError> {
-        self.take().map(Uuid::from_bytes)
+        self.cursor.take().map(Uuid::from_bytes)
     }
 
-    fn skip(&mut self, ttype: TType) -> Result<(), DecodeError> {
-        match ttype {
-            TType::Bool => self.bool().map(drop),
-            TType::I8 => self.i8().map(drop),
-            TType::I16 => self.i16().map(drop),
-            TType::I32 => self.i32().map(drop),
-            TType::I64 => self.i64().map(drop),
-            TType::Double => self.double().map(drop),
-            TType::Uuid => self.uuid().map(drop),
-            TType::String => self.take_slice("string", self.limits.string).map(drop),
-            TType::Struct => {
-                self.struct_begin()?;
-                while let Some(field) = self.field_begin()? {
-                    self.skip(field.ttype)?;
-                }
-                self.struct_end();
-                Ok(())
-            }
-            TType::List | TType::Set => {
-                let list = self.sequence(ttype.name())?;
-                (0..list.len).try_for_each(|_| self.skip(list.element))?;
-                self.list_end()
-            }
-            TType::Map => {
-                let map = self.map_begin()?;
-                for _ in 0..map.len {
-                    self.skip(map.key)?;
-                    self.skip(map.value)?;
-                }
-                self.map_end()
-            }
-        }
+    fn skip_string(&mut self) -> Result<(), DecodeError> {
+        self.take_slice("string", self.cursor.limits.string).map(drop)
     }
 }
 

@@ -10,6 +10,7 @@ mod alone;
 mod binary;
 
 pub(crate) mod compact;
+mod cursor;
 mod error;
 mod field;
 mod json;
@@ -71,6 +72,46 @@ fn take_memory(left: &mut usize, bytes: usize, limits: Limits) -> Result<(), Dec
             let taken = limits.memory - *left;
             let len = taken.saturating_add(bytes) as u64;
             Err(DecodeErrorKind::TooLong { what: "memory", len, limit: limits.memory as u64 }.into())
+        }
+    }
+}
+
+/// Reads a value and drops it, piece by piece.
+fn skip_value(input: &mut impl InputProtocol, ttype: TType) -> Result<(), DecodeError> {
+    match ttype {
+        TType::Bool => input.bool().map(drop),
+        TType::I8 => input.i8().map(drop),
+        TType::I16 => input.i16().map(drop),
+        TType::I32 => input.i32().map(drop),
+        TType::I64 => input.i64().map(drop),
+        TType::Double => input.double().map(drop),
+        TType::Uuid => input.uuid().map(drop),
+        TType::String => input.skip_string(),
+        TType::Struct => {
+            input.struct_begin()?;
+            while let Some(field) = input.field_begin()? {
+                input.skip(field.ttype)?;
+            }
+            input.struct_end();
+            Ok(())
+        }
+        TType::List => {
+            let list = input.list_begin()?;
+            input.skip_elements(list)?;
+            input.list_end()
+        }
+        TType::Set => {
+            let set = input.set_begin()?;
+            input.skip_elements(set)?;
+            input.set_end()
+        }
+        TType::Map => {
+            let map = input.map_begin()?;
+            for _ in 0..map.len {
+                input.skip(map.key)?;
+                input.skip(map.value)?;
+            }
+            input.map_end()
         }
     }
 }
@@ -243,7 +284,19 @@ pub trait InputProtocol: Sized {
     fn uuid(&mut self) -> Result<Uuid, DecodeError>;
 
     /// Reads a value of the wire type `ttype` and drops it.
-    fn skip(&mut self, ttype: TType) -> Result<(), DecodeError>;
+    fn skip(&mut self, ttype: TType) -> Result<(), DecodeError> {
+        skip_value(self, ttype)
+    }
+
+    /// Reads the elements of a list or set and drops them.
+    fn skip_elements(&mut self, list: ListHeader) -> Result<(), DecodeError> {
+        (0..list.len).try_for_each(|_| self.skip(list.element))
+    }
+
+    /// Reads a `string` or `binary`, whichever it is, and drops it.
+    fn skip_string(&mut self) -> Result<(), DecodeError> {
+        self.string_or_binary().map(drop)
+    }
 
     /// Reads a struct, union or exception, field by field.
     #[inline]

@@ -434,48 +434,16 @@ impl InputProtocol for JsonReader<'_> {
         Uuid::try_parse_ascii(text).map_err(|_| DecodeErrorKind::InvalidUuid.into())
     }
 
-    fn skip(&mut self, ttype: TType) -> Result<(), DecodeError> {
-        match ttype {
-            TType::Bool => self.bool().map(drop),
-            TType::I8 => self.i8().map(drop),
-            TType::I16 => self.i16().map(drop),
-            TType::I32 => self.i32().map(drop),
-            TType::I64 => self.i64().map(drop),
-            TType::Double => self.double().map(drop),
-            TType::Uuid => self.uuid().map(drop),
-            TType::String => {
-                self.value()?;
-                // Nobody knows whether it is a string or a binary.
-                let (text, _) = self.quoted()?;
-                // Escapes take six bytes for one at most.
-                if text.len() / 6 > self.limits.string {
-                    let (what, len, limit) = ("string", text.len() as u64, self.limits.string as u64);
-                    return Err(DecodeErrorKind::TooLong { what, len, limit }.into());
-                }
-                Ok(())
-            }
-            TType::Struct => {
-                self.struct_begin()?;
-                while let Some(field) = self.field_begin()? {
-                    self.skip(field.ttype)?;
-                }
-                self.struct_end();
-                Ok(())
-            }
-            TType::List | TType::Set => {
-                let list = self.sequence(ttype.name())?;
-                (0..list.len).try_for_each(|_| self.skip(list.element))?;
-                self.sequence_end()
-            }
-            TType::Map => {
-                let map = self.map_begin()?;
-                for _ in 0..map.len {
-                    self.skip(map.key)?;
-                    self.skip(map.value)?;
-                }
-                self.map_end()
-            }
+    fn skip_string(&mut self) -> Result<(), DecodeError> {
+        self.value()?;
+        // Nobody knows whether it is a string or a binary.
+        let (text, _) = self.quoted()?;
+        // Escapes take six bytes for one at most.
+        if text.len() / 6 > self.limits.string {
+            let (what, len, limit) = ("string", text.len() as u64, self.limits.string as u64);
+            return Err(DecodeErrorKind::TooLong { what, len, limit }.into());
         }
+        Ok(())
     }
 }
 
