@@ -66,7 +66,7 @@ impl Reading {
     /// What of the text could not be read.
     pub(crate) fn take_unread(&mut self) -> Unread {
         let mistakes = self.mistakes.iter().map(|mistake| mistake.span).collect();
-        Unread::new(std::mem::take(&mut self.gaps), &self.document.definitions, mistakes)
+        Unread::new(&self.text, std::mem::take(&mut self.gaps), &self.document.definitions, mistakes)
     }
 }
 

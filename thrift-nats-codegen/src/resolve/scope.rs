@@ -143,7 +143,8 @@ impl<'a> Scopes<'a> {
         let missing = &self.files[file.index()].missing;
         let is_known = |prefix: &str| scope.includes.contains_key(prefix);
         // It may be of a file that could not be found, perhaps since its name is wrong there.
-        if !missing.is_empty()
+        let unread = &self.files[file.index()].unread;
+        if (!missing.is_empty() || unread.lacks_name_of(&["include"]))
             && dots.clone().next().is_some()
             && !dots.clone().any(|(prefix, _)| is_known(prefix))
         {
@@ -164,6 +165,9 @@ impl<'a> Scopes<'a> {
             }
             let names = files.iter().flat_map(|file| self.names_of(*file, kind));
             let near = hints::nearest(rest, names).map(|near| format!("there is `{prefix}.{near}`"));
+            if near.is_none() && files.iter().any(|file| self.may_lack(*file, kind, rest)) {
+                return None;
+            }
             return Some(error.maybe_help(near));
         }
         // Or of one whose include could not be read.
@@ -176,6 +180,9 @@ impl<'a> Scopes<'a> {
         }
         let error = error.label("not found in this file or its includes");
         let help = self.meant(file, kind, name);
+        if help.is_none() && self.may_lack(file, kind, name) {
+            return None;
+        }
         Some(error.maybe_help(help))
     }
 
@@ -271,6 +278,19 @@ impl<'a> Scopes<'a> {
         self.files[file.index()].unread.may_define(name)
     }
 
+    /// Whether a definition of this kind has no name in a file, so that it may be the one that is missed.
+    fn may_lack(&self, file: SourceId, kind: Kind, name: &str) -> bool {
+        const TYPES: &[&str] = &["struct", "union", "exception", "enum", "typedef"];
+        let unread = &self.files[file.index()].unread;
+        match kind {
+            Kind::Type => unread.lacks_name_of(TYPES),
+            Kind::Service => unread.lacks_name_of(&["service"]),
+            // A value of an enum has the enum's name before it.
+            Kind::Constant if name.contains('.') => unread.lacks_name_of(TYPES),
+            Kind::Constant => unread.lacks_name_of(&["const"]),
+        }
+    }
+
     /// Whether an error has been given for what stands here, so that its value is not known.
     pub(super) fn is_mistaken(&self, file: SourceId, span: Span) -> bool {
         self.files[file.index()].unread.is_mistaken(span)
@@ -284,6 +304,7 @@ impl<'a> Scopes<'a> {
 
     /// Whether a definition may have a member of this name that could not be read.
     pub(super) fn may_have(&self, id: ItemId, name: &str) -> bool {
-        self.is_partial(id) && self.files[self.item(id).file.index()].unread.may_name_member(name)
+        let declared = self.item(id);
+        self.files[declared.file.index()].unread.may_name_member(declared.definition.span(), name)
     }
 }

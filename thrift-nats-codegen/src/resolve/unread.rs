@@ -5,6 +5,10 @@ use std::collections::HashSet;
 use thrift_parser::Gap;
 use thrift_parser::syntax::{Definition, Span};
 
+/// The words that something starts with that has a name, or a path.
+const KEYWORDS: [&str; 8] =
+    ["struct", "union", "exception", "enum", "typedef", "const", "service", "include"];
+
 /// The parts of a file that could not be read.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
@@ -14,21 +18,38 @@ pub(crate) struct Unread {
     names: HashSet<String>,
     /// The names that members may have there, of definitions that are known.
     members: HashSet<String>,
+    /// The members there that have no name.
+    nameless_members: Vec<Span>,
+    /// The keywords of definitions that have no name there, and of includes that have no path.
+    nameless: Vec<&'static str>,
     /// The places of all mistakes in the text, in source order.
     mistakes: Vec<Span>,
 }
 
 impl Unread {
-    pub(crate) fn new(gaps: Vec<Gap>, definitions: &[Definition], mistakes: Vec<Span>) -> Self {
+    pub(crate) fn new(text: &str, gaps: Vec<Gap>, definitions: &[Definition], mistakes: Vec<Span>) -> Self {
         let spans = gaps.iter().map(|gap| gap.span).collect();
         let is_within = |gap: &Gap| {
             let before = definitions.partition_point(|definition| definition.span().start <= gap.span.start);
             before > 0 && gap.span.start < definitions[before - 1].span().end
         };
         let (members, others): (Vec<Gap>, Vec<Gap>) = gaps.into_iter().partition(is_within);
+        let nameless = |gaps: &[Gap]| -> Vec<Span> {
+            gaps.iter().filter(|gap| gap.is_nameless).map(|gap| gap.span).collect()
+        };
+        let nameless_members = nameless(&members);
+        let keyword = |span: Span| KEYWORDS.into_iter().find(|word| text[span.range()].starts_with(word));
+        let nameless = nameless(&others).into_iter().filter_map(keyword).collect();
         let names =
             |gaps: Vec<Gap>| gaps.into_iter().flat_map(|gap| gap.names).map(|name| name.text).collect();
-        Self { gaps: spans, names: names(others), members: names(members), mistakes }
+        Self {
+            gaps: spans,
+            names: names(others),
+            members: names(members),
+            nameless_members,
+            nameless,
+            mistakes,
+        }
     }
 
     /// Whether all of the file could be read.
@@ -46,9 +67,14 @@ impl Unread {
         touches(&self.gaps, span)
     }
 
-    /// Whether a member may be missing that is called `name`.
-    pub(super) fn may_name_member(&self, name: &str) -> bool {
-        self.members.contains(name)
+    /// Whether the definition that stands here may lack a member that is called `name`.
+    pub(super) fn may_name_member(&self, span: Span, name: &str) -> bool {
+        touches(&self.nameless_members, span) || self.members.contains(name) && self.is_missing_in(span)
+    }
+
+    /// Whether one of the definitions with these keywords lacks its name: any that is like no other may be its.
+    pub(super) fn lacks_name_of(&self, keywords: &[&str]) -> bool {
+        self.nameless.iter().any(|keyword| keywords.contains(keyword))
     }
 
     /// Whether what stands here has a mistake, so that its value is not known.
@@ -69,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_known_to_be_within_what_holds_it() {
-        let unread = Unread::new(Vec::new(), &[], vec![Span::new(3, 4), Span::new(10, 12)]);
+        let unread = Unread::new("", Vec::new(), &[], vec![Span::new(3, 4), Span::new(10, 12)]);
         assert!(unread.is_mistaken(Span::new(0, 20)) && unread.is_mistaken(Span::new(10, 12)));
         assert!(!unread.is_mistaken(Span::new(4, 10)) && !unread.is_mistaken(Span::new(0, 3)));
     }

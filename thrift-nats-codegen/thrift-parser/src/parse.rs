@@ -7,7 +7,7 @@ use pest::iterators::Pair;
 
 use crate::grammar::{full, quiet};
 use crate::recover::words_outside_brackets;
-use crate::surface::{Surface, end_of_literal, end_of_word, starts_item};
+use crate::surface::{Surface, end_of_literal, is_word_byte, starts_body, starts_item};
 use crate::syntax::{Definition, Document, Header, Name, Span};
 use crate::syntax_error::{SyntaxError, explain, token_at};
 use crate::tree::{Builder, Item};
@@ -35,6 +35,8 @@ pub struct Gap {
     /// What it may define: the one name that a definition has, or every word that may be one if it cannot be read as far as
     /// its name. For a part of a definition, every word that may be the name of a member.
     pub names: Vec<Name>,
+    /// Whether it is a definition or member without a name, or an include without a path: what is missed may be this.
+    pub is_nameless: bool,
 }
 
 /// Parses the text of a `.thrift` file. Spans are offsets into `source`, a byte order mark included.
@@ -104,12 +106,11 @@ impl<'s> Driver<'s> {
             }
             match match_item(self.surface, at) {
                 Ok((item, end)) => {
-                    let text = item.as_str().trim_ascii_end();
                     match self.builder.item(item, at) {
                         Item::Header(header) => self.header(header),
                         Item::Definition(definition) => {
-                            let ends = text.ends_with([',', ';', '}', ')']);
-                            self.unclosed = (!ends).then_some(at);
+                            let is_open = matches!(definition, Definition::Typedef(_) | Definition::Const(_));
+                            self.unclosed = is_open.then_some(at);
                             self.parsed.document.definitions.push(definition);
                         }
                     }
@@ -148,9 +149,15 @@ impl<'s> Driver<'s> {
         let code = self.surface.code.as_str();
         let mut start = at;
         let mut names = Vec::new();
-        if let Some(before) = unclosed.filter(|_| mistake == at && !self.is_line_between(at))
-            && let Some(Definition::Typedef(_) | Definition::Const(_)) =
-                self.parsed.document.definitions.last()
+        // What stands on a line of its own is another item, but for what starts none.
+        let goes_on = || {
+            const VALUES: &[char] =
+                &['"', '\'', '[', ']', ':', '=', ')', '>', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
+            mistake == at
+                && !code[at..].starts_with([',', ';'])
+                && (!self.is_line_between(at) || code[at..].starts_with(VALUES))
+        };
+        if let Some(before) = unclosed.filter(|_| goes_on())
             && let Some(definition) = self.parsed.document.definitions.pop()
         {
             // It goes on where it should end: who knows what it was meant to be.
@@ -162,7 +169,14 @@ impl<'s> Driver<'s> {
             Some(name) => names.push(name),
             None => names.extend(words_outside_brackets(self.surface, at, next)),
         }
-        self.parsed.gaps.push(Gap { span: self.surface.span(start, next), names });
+        let word = first_word(&code[at..]);
+        let is_nameless = names.is_empty()
+            && match word {
+                "include" | "const" | "typedef" => true,
+                // A keyword is no name, but it was to be one.
+                _ => starts_body(word) && first_word(&code[skip_blanks(code, at + word.len())..]).is_empty(),
+            };
+        self.parsed.gaps.push(Gap { span: self.surface.span(start, next), names, is_nameless });
         self.left_open = open_braces(&code[at..next], self.left_open);
         next
     }
@@ -173,8 +187,7 @@ impl<'s> Driver<'s> {
         if mistake == at && code[at..].starts_with([';', ',', '}']) {
             // Often all that is wrong.
             let next = skip_blanks(code, at + 1);
-            let word = code.get(next..).unwrap_or_default();
-            if !word.is_empty() && starts_item(&word[..end_of_word(word.as_bytes(), 0)]) {
+            if starts_item(first_word(&code[next..])) {
                 return next;
             }
         }
@@ -249,13 +262,17 @@ fn rest_of(source: &str, start: u32) -> Gap {
     let mut names = Vec::new();
     let mut at = start as usize;
     for line in source[at..].split_inclusive('\n') {
-        let word = line.trim_start();
-        if !word.is_empty() && starts_item(&word[..end_of_word(word.as_bytes(), 0)]) {
+        if starts_item(first_word(line.trim_start())) {
             names.extend(words(line, at as u32));
         }
         at += line.len();
     }
-    Gap { span: Span::new(start, source.len() as u32), names }
+    Gap { span: Span::new(start, source.len() as u32), names, is_nameless: false }
+}
+
+/// The word that a text starts with, if it starts with one.
+pub(crate) fn first_word(text: &str) -> &str {
+    &text[..text.bytes().take_while(|byte| is_word_byte(*byte)).count()]
 }
 
 /// The words of a text that starts at `start` in the source.

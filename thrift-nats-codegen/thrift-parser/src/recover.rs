@@ -8,8 +8,8 @@ use pest::Parser;
 use pest::iterators::{Pair, Pairs};
 
 use crate::grammar::{full, quiet};
-use crate::parse::{Driver, Gap, Mistake, mistake_in, skip_blanks, words};
-use crate::surface::{Surface, end_of_literal, end_of_word, is_word_byte};
+use crate::parse::{Driver, Gap, Mistake, first_word, mistake_in, skip_blanks, words};
+use crate::surface::{Surface, end_of_literal, end_of_word, starts_item};
 use crate::syntax::{Definition, Enum, Name, Service, Struct};
 use crate::tree::Builder;
 
@@ -133,7 +133,8 @@ impl Driver<'_> {
             let span = self.surface.span(gap, skipped.at);
             if span.start < span.end {
                 let names = words_outside_brackets(self.surface, gap, skipped.at);
-                self.parsed.gaps.push(Gap { span, names });
+                let is_nameless = names.is_empty();
+                self.parsed.gaps.push(Gap { span, names, is_nameless });
             }
             from = skipped.at;
             match skipped.next {
@@ -182,7 +183,7 @@ impl Driver<'_> {
     /// Whether what stands at `next` may belong to the member before it.
     fn may_go_on(&self, member: &str, next: usize) -> bool {
         let code = &self.surface.code[next..];
-        let word = &code[..code.bytes().take_while(|byte| is_word_byte(*byte)).count()];
+        let word = first_word(code);
         let is_id = !word.is_empty()
             && word.bytes().all(|byte| byte.is_ascii_digit())
             && code[word.len()..].trim_start_matches('\n').starts_with(':');
@@ -212,10 +213,10 @@ impl Driver<'_> {
         loop {
             at = skip_blanks(code, at);
             let Some(&byte) = bytes.get(at) else { break };
-            if self.surface.is_item_start(at) && !is_field_name(code, at) {
+            if self.surface.is_item_start(at) && !is_no_keyword(code, at) {
                 break;
             }
-            if byte == b'}' && open.braces == 0 {
+            if byte == b'}' && open.braces == 0 && self.may_close(at) {
                 return Skipped { at, next: Next::Close, is_balanced: open.is_balanced() };
             }
             let may_start =
@@ -223,7 +224,7 @@ impl Driver<'_> {
             if may_start && at > from && self.is_member_start(body, at, &open, mistake) {
                 return Skipped { at, next: Next::Member, is_balanced: open.is_balanced() };
             }
-            behind_separator = matches!(byte, b',' | b';') && open.is_body();
+            behind_separator = matches!(byte, b',' | b';') && open.is_body() && open.angles == 0;
             at = match byte {
                 b'"' | b'\'' => {
                     let (end, is_closed) = end_of_literal(bytes, at);
@@ -237,6 +238,16 @@ impl Driver<'_> {
             };
         }
         Skipped { at, next: Next::Over, is_balanced: open.is_balanced() }
+    }
+
+    /// Whether a brace at `at` can close the definition: what stands behind it must not look like the rest of a member.
+    fn may_close(&self, at: usize) -> bool {
+        let next = skip_blanks(&self.surface.code, at + 1);
+        let behind = &self.surface.code[next..];
+        behind.is_empty()
+            || behind.starts_with(['(', ',', ';', '}'])
+            || self.is_line_between(next)
+            || starts_item(first_word(behind))
     }
 
     /// Whether what stands at `at` looks like a member.
@@ -301,12 +312,13 @@ impl Open {
     }
 }
 
-/// Whether the keyword at `at` is the name of a field: what stands behind it can follow no keyword.
-fn is_field_name(code: &str, at: usize) -> bool {
-    let code = &code[skip_blanks(code, end_of_word(code.as_bytes(), at))..];
-    let word = &code[..code.bytes().take_while(|byte| is_word_byte(*byte)).count()];
-    matches!(word, "" | "xsd_attrs" | "xsd_optional" | "xsd_nillable")
-        && !code.starts_with(['{', '"', '\'', '*'])
+/// Whether the keyword at `at` is the name of a field, or none that was meant: what stands behind it can follow no keyword.
+fn is_no_keyword(code: &str, at: usize) -> bool {
+    let behind = &code[skip_blanks(code, end_of_word(code.as_bytes(), at))..];
+    let word = first_word(behind);
+    matches!(word, "xsd_attrs" | "xsd_optional" | "xsd_nillable")
+        || word.starts_with(|c: char| c.is_ascii_digit())
+        || word.is_empty() && !behind.starts_with(['{', '"', '\'', '*'])
 }
 
 /// The pairs of a rule that matches any text.
@@ -347,7 +359,7 @@ fn cut(code: &str, from: usize, len: usize) -> usize {
     code.len()
 }
 
-/// The words of the code from `from` up to `until` that are in no brackets.
+/// The words of the code from `from` up to `until` that may be names: they are in no brackets, and no keywords.
 pub(crate) fn words_outside_brackets(surface: &Surface, from: usize, until: usize) -> Vec<Name> {
     let bytes = &surface.code.as_bytes()[..until];
     let mut found = Vec::new();
@@ -355,19 +367,51 @@ pub(crate) fn words_outside_brackets(surface: &Surface, from: usize, until: usiz
     let mut at = from;
     while let Some(&byte) = bytes.get(at) {
         let end = match byte {
-            // A path may be in it, which was to be included.
             b'"' | b'\'' => end_of_literal(bytes, at).0,
             _ => end_of_word(bytes, at),
         };
         match byte {
             b'{' | b'(' | b'[' => depth += 1,
             b'}' | b')' | b']' => depth = depth.saturating_sub(1),
-            _ if depth == 0 => found.extend(words(&surface.code[at..end], surface.source_offset(at))),
+            // A path may be in it, which was to be included.
+            b'"' | b'\'' => found.extend(words(&surface.code[at..end], surface.source_offset(at))),
+            // What stands before a brace is a name, whatever is open.
+            _ if depth == 0 || surface.code[skip_blanks(&surface.code, end)..].starts_with('{') => {
+                let words = words(&surface.code[at..end], surface.source_offset(at));
+                found.extend(words.into_iter().filter(|word| may_be_name(&word.text)));
+            }
             _ => {}
         }
         at = end;
     }
     found
+}
+
+/// Whether a word can be the name of something that is defined.
+fn may_be_name(word: &str) -> bool {
+    !matches!(
+        word,
+        "bool"
+            | "byte"
+            | "i8"
+            | "i16"
+            | "i32"
+            | "i64"
+            | "double"
+            | "string"
+            | "binary"
+            | "void"
+            | "list"
+            | "set"
+            | "map"
+            | "required"
+            | "optional"
+            | "oneway"
+            | "async"
+            | "extends"
+            | "throws"
+    ) && !starts_item(word)
+        && !word.starts_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -388,7 +432,7 @@ mod tests {
         let surface = Surface::of("sturct A { 1: B b } // C\nD (e) include 'f.g'");
         let words = words_outside_brackets(&surface, 0, surface.code.len());
         let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-        assert_eq!(words, ["sturct", "A", "D", "include", "f", "g"]);
+        assert_eq!(words, ["sturct", "A", "D", "f", "g"]);
         assert_eq!(surface.span(0, 6), Span::new(0, 6));
     }
 }

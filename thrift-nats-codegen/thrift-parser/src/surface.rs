@@ -225,7 +225,7 @@ pub(crate) fn starts_item(word: &str) -> bool {
         || starts_body(word)
 }
 
-fn starts_body(word: &str) -> bool {
+pub(crate) fn starts_body(word: &str) -> bool {
     BODIES.contains(&word)
 }
 

@@ -259,6 +259,15 @@ fn a_missing_brace_is_told_behind_another_mistake_unless_that_left_something_ope
 }
 
 #[test]
+fn a_brace_within_a_line_closes_nothing() {
+    let (definitions, mistakes) =
+        outline("struct A {\n  1: i32 } b\n  2: list<} i32> c,\n  3: i32 d\n}\nstruct B {}\n");
+    assert_eq!((definitions, mistakes.len()), (vec!["A: d".to_owned(), "B: ".to_owned()], 2));
+    let (definitions, mistakes) = outline("struct A { 1: i32 } struct B { 1: void } (a)\n");
+    assert_eq!((definitions, mistakes.len()), (vec!["A: ".to_owned(), "B: ".to_owned()], 2));
+}
+
+#[test]
 fn definitions_on_one_line_are_told_apart_where_one_is_closed() {
     let (definitions, mistakes) = outline("struct A { 1: void a; }; struct B {}, enum C {} union D {}\n");
     assert_eq!(definitions, ["A: ", "B: ", "C: ", "D: "]);
@@ -269,22 +278,32 @@ fn definitions_on_one_line_are_told_apart_where_one_is_closed() {
 fn what_could_not_be_read_is_told_with_the_names_that_it_may_define() {
     let gaps = |source: &str| {
         let gaps = parse(source).gaps;
-        let names = |gap: &Gap| gap.names.iter().map(|name| name.text.clone()).collect::<Vec<_>>().join(" ");
+        let names = |gap: &Gap| match gap.is_nameless {
+            true => "?".to_owned(),
+            false => gap.names.iter().map(|name| name.text.clone()).collect::<Vec<_>>().join(" "),
+        };
         gaps.iter().map(|gap| format!("{} [{}]", &source[gap.span.range()], names(gap))).collect::<Vec<_>>()
     };
     assert_eq!(gaps("struct A { 1: i32 a }\n"), [""; 0]);
-    assert_eq!(gaps("struct A { 1: void a, 2: i32 b }\n"), ["1: void a, [1 void a]"]);
+    assert_eq!(gaps("struct A { 1: void a, 2: i32 b }\n"), ["1: void a, [a]"]);
     // The name is known, or it is one of the words that no brackets hold.
     assert_eq!(
         gaps("const i32 A = ;\nconst void B = C\n"),
-        ["const i32 A = ; [A]", "const void B = C [const void B C]"]
+        ["const i32 A = ; [A]", "const void B = C [B C]"]
     );
-    assert_eq!(gaps("typedef list<void> A\n"), ["typedef list<void> A [typedef list void A]"]);
+    assert_eq!(gaps("typedef list<void> A\n"), ["typedef list<void> A [A]"]);
     assert_eq!(gaps("sturct A { 1: B b }\n"), ["sturct A { 1: B b } [sturct A]"]);
-    assert_eq!(gaps("include 'a.thrift\nstruct B {}\n"), ["include 'a.thrift [include a thrift]"]);
+    assert_eq!(gaps("include 'a.thrift\nstruct B {}\n"), ["include 'a.thrift [a thrift]"]);
     // Nobody knows what it was to be.
     assert_eq!(gaps("typedef unsigned int A\n"), ["typedef unsigned int A [int A]"]);
-    assert_eq!(gaps("const double A = 5.\nconst i32 B = 1;.\n"), ["const double A = 5. [A]", ". []"]);
+    assert_eq!(gaps("const double A = 5.\nconst i32 B = 1;;\n"), ["const double A = 5. [A]", "; []"]);
+    assert_eq!(gaps("const list<list<i32>> A = [1], [2]]\n"), ["const list<list<i32>> A = [1], [2]] [A]"]);
+    // Without a name, anything can be meant.
+    assert_eq!(gaps("struct { 1: i32 a }\nenum A { = 2 }\n"), ["struct { 1: i32 a } [?]", "= 2 [?]"]);
+    assert_eq!(
+        gaps("include\nconst i32 = 1\nnamespace\n"),
+        ["include [?]", "const i32 = 1 [?]", "namespace []"]
+    );
     // What is not looked at is guessed at.
     assert_eq!(gaps("/* a\n b\n struct C {}\n"), ["/* a\n b\n struct C {}\n [struct C]"]);
     let deep = format!("const A B = {}\nstruct C {{}}\n", "[".repeat(MAX_NESTING + 1));
