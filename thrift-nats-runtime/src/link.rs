@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -113,9 +113,14 @@ pub(crate) struct Publisher {
     nats: Nats,
     /// The same connection, for what is published at once.
     at_once: Arc<Mutex<Nats>>,
-    // Unbounded, but a session is never in it twice: no longer than there are sessions.
+    // Unbounded, but a session is never in it twice: no longer than there are sessions, and messages of none.
     queue: mpsc::UnboundedSender<Ready>,
+    /// How many messages that belong to no session are queued.
+    strangers: Arc<AtomicUsize>,
 }
+
+/// How many messages that belong to no session may wait: whoever causes them need not have one.
+const MAX_STRANGERS: usize = 1 << 16;
 
 impl Publisher {
     /// Starts the task. It ends by itself when every clone of the publisher is gone and the queue is empty.
@@ -158,7 +163,7 @@ impl Publisher {
             // This may be the last who holds the connection, which ends with it: what was published has to be out first.
             let _ = tokio::time::timeout(LAST_FLUSH, publisher.flush()).await;
         });
-        Self { at_once: Arc::new(Mutex::new(nats.clone())), nats, queue }
+        Self { at_once: Arc::new(Mutex::new(nats.clone())), nats, queue, strangers: Arc::default() }
     }
 
     /// Whether the task still publishes: it ends with its runtime.
@@ -248,9 +253,17 @@ impl Publisher {
         }
     }
 
-    /// Publishes a single message that belongs to no session.
+    /// Publishes a single message that belongs to no session; drops it where too many wait, since NATS takes nothing.
     pub(crate) fn send(&self, transmit: Transmit) {
-        let once = Once { transmit: Mutex::new(Some(transmit)), turn: Turn::default() };
+        let once = Once {
+            transmit: Mutex::new(Some(transmit)),
+            turn: Turn::default(),
+            strangers: Arc::clone(&self.strangers),
+        };
+        if self.strangers.fetch_add(1, Ordering::Relaxed) >= MAX_STRANGERS {
+            tracing::debug!("a message that belongs to no session is dropped: too many wait");
+            return;
+        }
         self.wake(&Arc::new(once));
     }
 }
@@ -280,6 +293,13 @@ struct Window {
 }
 
 impl Window {
+    /// Lets a flush that was begun go on.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) {
+        if self.flush.as_mut().is_some_and(|flush| flush.as_mut().poll(cx).is_ready()) {
+            self.flush = None;
+        }
+    }
+
     /// Waits until `len` bytes more may be handed over.
     async fn open(&mut self, nats: &Nats, len: usize) {
         self.bytes += len;
@@ -305,6 +325,14 @@ impl Window {
 struct Once {
     transmit: Mutex<Option<Transmit>>,
     turn: Turn,
+    /// Counts it.
+    strangers: Arc<AtomicUsize>,
+}
+
+impl Drop for Once {
+    fn drop(&mut self) {
+        self.strangers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Source for Once {
@@ -339,7 +367,12 @@ impl Source for Marker {
 /// Publishes a message of `source`, as soon as there is room for it.
 async fn put(nats: &mut Nats, window: &mut Window, source: &dyn Source, transmit: Transmit) {
     window.open(nats, transmit.payload.len()).await;
-    let published = match poll_fn(|cx| Pin::new(&mut *nats).poll_ready(cx)).await {
+    let ready = poll_fn(|cx| {
+        // It may have the place that is waited for.
+        window.poll_flush(cx);
+        Pin::new(&mut *nats).poll_ready(cx)
+    });
+    let published = match ready.await {
         Ok(()) => start_send(nats, transmit),
         Err(error) => Err((transmit.chunk(), error)),
     };
