@@ -187,12 +187,22 @@ impl RequestHeader {
 }
 
 /// A call that runs; a panic of the handler ends it with an INTERNAL_ERROR, and nothing else.
-pub(crate) struct Contained(ReplyFuture);
+pub(crate) struct Contained(Option<ReplyFuture>);
 
 impl Contained {
     pub(crate) fn new(service: &dyn Service, request: Request) -> Self {
         let call = std::panic::catch_unwind(AssertUnwindSafe(|| service.call(request)));
-        Self(call.unwrap_or_else(|panic| Box::pin(std::future::ready(Err(panicked(&*panic))))))
+        Self(Some(call.unwrap_or_else(|panic| Box::pin(std::future::ready(Err(panicked(&*panic)))))))
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        // What the handler holds may panic when it is dropped, too.
+        let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(self.0.take())));
+        if let Err(panic) = dropped {
+            let _ = panicked(&*panic);
+        }
     }
 }
 
@@ -207,7 +217,8 @@ impl Future for Contained {
     type Output = Result<Reply, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)))
+        let Some(call) = &mut self.0 else { return Poll::Pending };
+        std::panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)))
             .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
     }
 }

@@ -58,9 +58,13 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
         if requests.is_empty() {
             // For an original peer, the next one may be run now.
             requests = session.finished(answers.drain(..));
+            session.publish(&listener);
+            if now - begun > LONG && !requests.is_empty() {
+                listener.spawn(run_boxed(session, Arc::clone(&listener), requests));
+                return;
+            }
         }
     }
-    session.publish(&listener);
 }
 
 /// [`run`], for use within itself.

@@ -142,9 +142,13 @@ impl Session {
         next
     }
 
-    /// Publishes the answers that are there: at once, if nothing is about to join them.
+    /// Publishes the answers that are there: at once, if nothing is about to join them. For an original peer, nothing is
+    /// before the next handler has run.
     pub(super) fn publish(self: &Arc<Self>, listener: &Listener) {
-        let alone = self.state().session.is_idle();
+        let alone = {
+            let state = self.state();
+            state.session.is_idle() || state.session.is_original()
+        };
         if alone { listener.publisher().publish_now(self) } else { listener.publisher().wake(self) }
     }
 
