@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::listener::Listener;
+use super::listener::{Listener, Vital};
 use super::run::run;
 use super::running::FAREWELL_TIMEOUT;
 use super::session::Session;
@@ -105,31 +105,45 @@ impl Listener {
 /// A task that takes up what comes.
 #[derive(Debug, Default)]
 struct Pump {
-    /// How often it has begun or ended to run a handler: odd while one runs.
+    /// How often it has begun or ended to run a handler: odd while one runs, and [`REPLACED`] once another has its place.
+    /// One number for both: who ends a run and who takes the place must not both succeed.
     runs: AtomicU64,
     /// The number that was seen last, and when for the first time.
     seen: Mutex<Option<(u64, Instant)>>,
-    /// Whether another has taken its place.
-    replaced: AtomicBool,
 }
+
+/// No number of runs: it would take centuries to get there.
+const REPLACED: u64 = u64::MAX;
 
 impl Pump {
     /// Takes this one's place, if it has been running the same handler for so long; whether that is so.
     fn replace_if_held_up(&self, at_least: Duration, now: Instant) -> bool {
         let runs = self.runs.load(Ordering::SeqCst);
-        if runs.is_multiple_of(2) {
+        if runs.is_multiple_of(2) || runs == REPLACED {
             return false;
         }
         let mut seen = lock(&self.seen);
         let since = seen.filter(|(seen, _)| *seen == runs).map_or(now, |(_, since)| since);
         *seen = Some((runs, since));
-        now - since >= at_least && !self.replaced.swap(true, Ordering::SeqCst)
+        now - since >= at_least
+            && self.runs.compare_exchange(runs, REPLACED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Notes that a handler is about to run.
+    fn begin_run(&self) -> u64 {
+        self.runs.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Notes that it has run; false if another has taken this one's place meanwhile.
+    fn end_run(&self, run: u64) -> bool {
+        self.runs.compare_exchange(run, run + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// Takes up what comes until the server has ended, or another has taken this one's place.
     async fn run(self: Arc<Self>, listener: Weak<Listener>, inbox: Arc<Inbox>) {
+        let _vital = Vital(listener.clone());
         let ended = inbox.gone.run_until_cancelled(self.take_up(&listener, &inbox)).await;
-        if self.replaced.load(Ordering::SeqCst) {
+        if self.runs.load(Ordering::SeqCst) == REPLACED {
             return;
         }
         let listener = listener.upgrade();
@@ -174,7 +188,7 @@ impl Pump {
             let Some((session, requests)) = listener.receive(message) else { continue };
             // Not where this task has done something else since it was woken: what that has woken may wait for this thread,
             // and no other could take it over. And what came behind it need not wait for it, nor it for that.
-            let mut alone = waited && requests.len() == 1 && !listener.stop().is_cancelled();
+            let mut alone = waited && requests.len() == 1;
             if alone {
                 next = inbox.try_next();
                 alone = next.is_none();
@@ -185,10 +199,12 @@ impl Pump {
             }
             // The shortest way, for one who makes one call after the other. If the handler holds up the thread, another
             // task takes this one's place.
-            self.runs.fetch_add(1, Ordering::SeqCst);
-            run(session, Arc::clone(&listener), requests).await;
-            self.runs.fetch_add(1, Ordering::SeqCst);
-            if self.replaced.load(Ordering::SeqCst) {
+            let number = self.begin_run();
+            // Looked at behind that: whoever stops the server looks at it behind the stop.
+            if !listener.stop().is_cancelled() {
+                run(session, Arc::clone(&listener), requests).await;
+            }
+            if !self.end_run(number) {
                 return;
             }
         }
@@ -206,16 +222,17 @@ mod tests {
         let held_up =
             |pump: &Pump, after: u64| pump.replace_if_held_up(HELD_UP, start + Duration::from_millis(after));
         assert!(!held_up(&pump, 0), "no handler runs");
-        for run in 0..3 {
-            pump.runs.fetch_add(1, Ordering::SeqCst);
-            assert!(!held_up(&pump, 100 * run), "seen for the first time");
-            assert!(!held_up(&pump, 100 * run + 49));
-            pump.runs.fetch_add(1, Ordering::SeqCst);
-            assert!(!held_up(&pump, 100 * run + 60), "it has ended");
+        for at in [0, 100, 200] {
+            let run = pump.begin_run();
+            assert!(!held_up(&pump, at), "seen for the first time");
+            assert!(!held_up(&pump, at + 49));
+            assert!(pump.end_run(run));
+            assert!(!held_up(&pump, at + 60), "it has ended");
         }
-        pump.runs.fetch_add(1, Ordering::SeqCst);
+        let run = pump.begin_run();
         assert!(!held_up(&pump, 1000));
         assert!(held_up(&pump, 1050));
         assert!(!held_up(&pump, 2000), "it has been replaced");
+        assert!(!pump.end_run(run), "and learns of it at the end of its run");
     }
 }
