@@ -1,8 +1,10 @@
 //! What a server does with peers that misbehave, vanish or come at the wrong time, over a real NATS server.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, Subscriber};
@@ -117,10 +119,17 @@ struct Numbered {
 
 impl Numbered {
     async fn open(nats: &Nats) -> Self {
+        Self::open_as(nats, Some("1")).await
+    }
+
+    /// With this version, or as an original peer.
+    async fn open_as(nats: &Nats, version: Option<&str>) -> Self {
         let own = nats.new_inbox();
         let mut inbox = nats.subscribe(own.clone()).await.unwrap();
         let mut headers = async_nats::HeaderMap::new();
-        headers.insert("Thrift-Nats-Version", "1");
+        if let Some(version) = version {
+            headers.insert("Thrift-Nats-Version", version);
+        }
         nats.publish_with_reply_and_headers("calculator", own.clone(), headers, "".into()).await.unwrap();
         let listen = next(&mut inbox).await.reply.unwrap();
         Self { nats: nats.clone(), own, inbox, listen }
@@ -339,23 +348,23 @@ async fn a_message_above_the_limits_of_the_options_ends_the_session() {
 }
 
 /// A service by hand: `long` holds up its thread for a while, `wait` until it may go on, `hold` too, but in the way of which
-/// tokio knows, and `ping` is done at once.
+/// tokio knows; `stay` never ends, `bomb` panics when it is dropped, and `ping` is done at once.
 #[derive(Clone)]
 struct Blocking {
     may_go_on: Arc<Mutex<mpsc::Receiver<()>>>,
-    /// How often one has begun to wait.
-    waits: Arc<AtomicUsize>,
+    /// How often one has begun that is not done at once.
+    begun: Arc<AtomicUsize>,
 }
 
 impl Blocking {
     /// And what lets one `wait` go on.
     fn new() -> (mpsc::Sender<()>, Self) {
         let (go_on, may_go_on) = mpsc::channel();
-        (go_on, Self { may_go_on: Arc::new(Mutex::new(may_go_on)), waits: Arc::default() })
+        (go_on, Self { may_go_on: Arc::new(Mutex::new(may_go_on)), begun: Arc::default() })
     }
 
     fn wait(&self) {
-        self.waits.fetch_add(1, Ordering::SeqCst);
+        self.begun.fetch_add(1, Ordering::SeqCst);
         // One waits for the message, the others for the lock.
         self.may_go_on.lock().unwrap().recv_timeout(BOUND).unwrap();
     }
@@ -368,16 +377,41 @@ impl Service for Blocking {
 
     fn call(&self, request: Request) -> ReplyFuture {
         let handler = self.clone();
-        Box::pin(async move {
+        let is_bomb = request.method() == "bomb";
+        let call = Box::pin(async move {
             match request.method() {
                 // Work, as far as the server can see.
-                "long" => std::thread::sleep(Duration::from_millis(5)),
+                "long" => {
+                    handler.begun.fetch_add(1, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                "stay" => {
+                    handler.begun.fetch_add(1, Ordering::SeqCst);
+                    std::future::pending().await
+                }
                 "wait" => handler.wait(),
                 "hold" => tokio::task::block_in_place(|| handler.wait()),
                 _ => {}
             }
             request.reply::<(), Error>(Ok(()))
-        })
+        });
+        if is_bomb { Box::pin(Bomb(call)) } else { call }
+    }
+}
+
+struct Bomb(ReplyFuture);
+
+impl Future for Bomb {
+    type Output = <ReplyFuture as Future>::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
     }
 }
 
@@ -436,11 +470,59 @@ async fn a_handler_that_holds_up_the_task_that_takes_up_what_comes_is_left_behin
         next(&mut other.inbox).await;
     }
     one.send(2, &["hold"]).await;
-    eventually("the handler has begun", || handler.waits.load(Ordering::SeqCst) == 2).await;
+    eventually("the handler has begun", || handler.begun.load(Ordering::SeqCst) == 2).await;
     // Nor does the end of the server wait for it.
     server.stop().await.unwrap();
     assert_eq!(next(&mut other.inbox).await.reply.as_deref(), Some("DISCONNECT"));
     go_on.send(()).unwrap();
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_when_it_is_dropped_ends_nothing_else() {
+    let nats = NatsServer::start().unwrap();
+    let server =
+        Server::new(nats.client().await.unwrap(), "calculator").serve(Blocking::new().1).await.unwrap();
+    let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
+    for chunk in 1..=3 {
+        peer.send(chunk, &["bomb"]).await;
+        assert_eq!(next(&mut peer.inbox).await.payload.len(), 17);
+    }
+    assert_eq!(server.failed().now_or_never(), None);
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_says_how_many_calls_it_dropped() {
+    let nats = NatsServer::start().unwrap();
+    let (_, handler) = Blocking::new();
+    let server =
+        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
+    peer.send(1, &["stay", "ping", "stay"]).await;
+    eventually("they have begun", || handler.begun.load(Ordering::SeqCst) == 2).await;
+    assert_eq!(next(&mut peer.inbox).await.payload.len(), 17);
+    let timeout = Duration::from_millis(10);
+    assert_eq!(server.drain(timeout).await, Err(Error::NotDrained { timeout, calls: 2 }));
+    assert_eq!(next(&mut peer.inbox).await.reply.as_deref(), Some("DISCONNECT"));
+}
+
+#[tokio::test]
+async fn an_original_client_that_waits_for_no_answer_gets_them_all_the_same() {
+    let nats = NatsServer::start().unwrap();
+    let (_, handler) = Blocking::new();
+    let server =
+        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let mut peer = Numbered::open_as(&nats.client().await.unwrap(), None).await;
+    // Of these one runs after the other. The first is not answered behind the last.
+    let calls = 2000;
+    peer.send(1, &vec!["long"; calls]).await;
+    assert_eq!(next(&mut peer.inbox).await.payload.len(), 17);
+    assert!(handler.begun.load(Ordering::SeqCst) < calls);
+    // Nor is the thread theirs alone.
+    let mut other = Numbered::open(&peer.nats).await;
+    other.send(1, &["ping"]).await;
+    assert_eq!(next(&mut other.inbox).await.payload.len(), 17);
+    server.stop().await.unwrap();
+    assert!(handler.begun.load(Ordering::SeqCst) < calls);
 }
 
 #[tokio::test]

@@ -92,6 +92,14 @@ pub enum Error {
         /// Whether the call may have been run.
         outcome: Outcome,
     },
+    /// A server was not drained within its time. It has stopped all the same.
+    #[error("not drained within {timeout:?}: {calls} calls still ran, and were dropped")]
+    NotDrained {
+        /// How long it was given.
+        timeout: Duration,
+        /// How many calls still ran. None where only a client had not left, or NATS had not taken all answers.
+        calls: usize,
+    },
     /// The arguments or the result cannot be written.
     #[error("cannot encode: {0}")]
     Encode(#[from] EncodeError),
@@ -134,7 +142,7 @@ impl Error {
                 _ => Outcome::Unknown,
             },
             Self::DeadlineExceeded { outcome, .. } | Self::SessionEnded { outcome, .. } => *outcome,
-            Self::Decode(_) | Self::Nats { .. } => Outcome::Unknown,
+            Self::Decode(_) | Self::NotDrained { .. } | Self::Nats { .. } => Outcome::Unknown,
         }
     }
 
@@ -327,6 +335,7 @@ impl From<&Error> for ApplicationException {
             | Error::DeadlineExceeded { .. }
             | Error::SessionEnded { .. }
             | Error::Encode(_)
+            | Error::NotDrained { .. }
             | Error::Nats { .. } => Self::internal_error(error.to_string()),
         }
     }

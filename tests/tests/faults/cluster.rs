@@ -171,6 +171,9 @@ async fn a_server_that_is_told_of_lame_duck_mode_moves_away_without_a_failed_cal
     let calculator = || CalculatorServer::new(Handler::default());
     let moves = Server::new(connection.clone(), "calculator").lame_duck(&lame_duck);
     let moves = moves.serve(calculator()).await.unwrap();
+    // One that has nothing to wait for, on the same connection.
+    let idle =
+        Server::new(connection.clone(), "idle").lame_duck(&lame_duck).serve(calculator()).await.unwrap();
     let stays = Server::new(at(&cluster, 2).await, "calculator").serve(calculator()).await.unwrap();
     let nats = at(&cluster, 0).await;
     let mut clients = Vec::new();
@@ -203,4 +206,6 @@ async fn a_server_that_is_told_of_lame_duck_mode_moves_away_without_a_failed_cal
     tokio::time::timeout(BOUND, async { tokio::join!(load, story) }).await.unwrap();
     stays.stop().await.unwrap();
     moves.drain(BOUND).await.unwrap();
+    CalculatorClient::connect(&nats, "idle").await.unwrap().ping().await.unwrap();
+    idle.stop().await.unwrap();
 }

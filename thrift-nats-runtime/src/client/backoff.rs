@@ -50,6 +50,7 @@ pub(super) fn helps_to_wait(error: &Error) -> bool {
         | Error::SessionEnded { .. }
         | Error::Encode(_)
         | Error::Decode(_)
+        | Error::NotDrained { .. }
         | Error::Nats { .. } => return false,
     };
     match reason {

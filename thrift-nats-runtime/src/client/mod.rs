@@ -247,7 +247,8 @@ impl Client {
         self.request(MessageType::Call, method, arguments)
     }
 
-    /// A call of `method` that is never answered: done once it is handed to NATS. For generated code.
+    /// A call of `method` that is never answered: done once it is handed to NATS, and lost if the session ends before the
+    /// server has taken it up. For generated code.
     pub fn oneway<T, E>(&self, method: &'static str, arguments: &impl Arguments) -> Call<T, E> {
         self.request(MessageType::Oneway, method, arguments)
     }

@@ -7,8 +7,8 @@ use async_nats::{Client as Nats, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
-use super::LameDuck;
-use super::listener::Listener;
+use super::lame_duck::Member;
+use super::listener::{Listener, Vital};
 use super::running::CONNECTION_CHECK;
 use crate::error::BoxError;
 use crate::link::connects;
@@ -27,8 +27,9 @@ pub(super) async fn accept_sessions(
     mut handshakes: Subscriber,
     subject: String,
     mut accepting: watch::Receiver<bool>,
-    lame_duck: Option<LameDuck>,
+    lame_duck: Option<Member>,
 ) {
+    let _vital = Vital(listener.clone());
     loop {
         let moves_away = loop {
             let lame = async {
@@ -62,10 +63,9 @@ pub(super) async fn accept_sessions(
             return;
         };
         let moved = tokio::select! {
-            moved = move_away(&listener, &subject) => moved,
+            moved = move_away(&listener, &subject, lame_duck) => moved,
             _ = accepting.wait_for(|accepting| !accepting) => return,
         };
-        lame_duck.over();
         match moved {
             Ok(subscriber) => handshakes = subscriber,
             Err(error) => {
@@ -77,7 +77,7 @@ pub(super) async fn accept_sessions(
 }
 
 /// Ends the sessions as a drain does, has the connection made anew, and listens there.
-async fn move_away(listener: &Listener, subject: &str) -> Result<Subscriber, BoxError> {
+async fn move_away(listener: &Listener, subject: &str, lame_duck: &Member) -> Result<Subscriber, BoxError> {
     tracing::info!(subject, "the NATS server is about to leave; moving away");
     let ended = async {
         for session in listener.sessions() {
@@ -89,9 +89,13 @@ async fn move_away(listener: &Listener, subject: &str) -> Result<Subscriber, Box
         round_trip(listener.nats(), format!("{}.left", listener.base())).await
     };
     // Whatever is left then ends with the connection.
-    let _ = tokio::time::timeout(LAME_DUCK_TIMEOUT, ended).await;
     let before = connects(listener.nats());
-    listener.nats().force_reconnect().await?;
+    let _ = tokio::time::timeout(LAME_DUCK_TIMEOUT, ended).await;
+    // Another server of the connection may not get there: NATS is about to close it anyway.
+    let last = tokio::time::timeout(LAME_DUCK_TIMEOUT, lame_duck.ready()).await.unwrap_or(true);
+    if last && connects(listener.nats()) == before {
+        listener.nats().force_reconnect().await?;
+    }
     while connects(listener.nats()) == before {
         tokio::time::sleep(CONNECTION_CHECK).await;
     }

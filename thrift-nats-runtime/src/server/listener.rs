@@ -1,7 +1,7 @@
 //! What all sessions of a server share, and where what comes finds the session that it is for.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
 use rustc_hash::FxHashMap;
@@ -176,7 +176,12 @@ impl Listener {
 
     /// Whether there are as many calls as there may be.
     pub(super) fn is_full(&self) -> bool {
-        self.running.load(Ordering::Relaxed) >= self.options.max_calls
+        self.running_calls() >= self.options.max_calls
+    }
+
+    /// How many calls run that did not end at once.
+    pub(super) fn running_calls(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
     }
 
     /// Counts a call, until what is returned is dropped.
@@ -304,6 +309,19 @@ impl Listener {
             }
         }
         None
+    }
+}
+
+/// Held by a task that a server cannot do without: says so, where it panics.
+pub(super) struct Vital(pub(super) Weak<Listener>);
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(listener) = self.0.upgrade()
+        {
+            listener.fail("cannot serve any more", "a task of the server has panicked");
+        }
     }
 }
 

@@ -116,7 +116,7 @@ impl Server {
 
     /// How many calls may run at a time, of all sessions. One more is answered at once with a TApplicationException of the
     /// kind [`LOADSHEDDING`](crate::ApplicationExceptionKind::LOADSHEDDING), and not run. Calls that a handler ends
-    /// without waiting for anything are never too many.
+    /// without waiting for anything do not count.
     pub const fn max_calls(mut self, calls: usize) -> Self {
         self.options.max_calls = calls;
         self

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
 use super::listener::Listener;
-use super::{Server, Service};
+use super::{LameDuck, Server, Service};
 use crate::error::Error;
 use crate::link::random_base;
 
@@ -60,7 +60,7 @@ impl RunningServer {
             handshakes,
             subject.clone(),
             accept,
-            lame_duck,
+            lame_duck.as_ref().map(LameDuck::join),
         )));
         listener.start_pump();
         let timers = Arc::clone(listener.timers());
@@ -116,11 +116,12 @@ impl RunningServer {
     }
 
     /// Stops without losing a call: accepts no more sessions, answers what was taken up, tells every client what was, and
-    /// stops. What clients of this crate sent beyond that moves to another server. After `timeout` it stops as
-    /// [`stop`](Self::stop) does.
+    /// stops. What clients of this crate sent beyond that moves to another server; but oneway calls, which nobody waits for,
+    /// are forgotten once they are sent, and may be lost. After `timeout` it stops as [`stop`](Self::stop) does.
     ///
     /// # Errors
-    /// [`Error::Nats`] if the connection to NATS does not take the farewells within 2 s.
+    /// [`Error::NotDrained`] if that took longer than `timeout`; [`Error::Nats`] if the connection to NATS does not take the
+    /// farewells within 2 s.
     pub async fn drain(mut self, timeout: Duration) -> Result<(), Error> {
         self.accepting.send_replace(false);
         let listener = Arc::clone(&self.listener);
@@ -137,10 +138,10 @@ impl RunningServer {
             listener.calls().close();
             listener.calls().wait().await;
         };
-        if tokio::time::timeout(timeout, drained).await.is_err() {
-            tracing::warn!(?timeout, "calls still run at the end of the drain, and are dropped");
-        }
-        self.stop().await
+        let drained = tokio::time::timeout(timeout, drained).await.is_ok();
+        let calls = self.listener.running_calls();
+        self.stop().await?;
+        if drained { Ok(()) } else { Err(Error::NotDrained { timeout, calls }) }
     }
 
     fn end(&self) {
