@@ -11,6 +11,7 @@ use thrift_nats_runtime::protocol::{DecodeErrorKind, EncodeErrorKind, Limits};
 use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
 use thrift_nats_runtime::{
     ApplicationExceptionKind, Call, Client, CloseReason, Error, Outcome, PeerReason, RunningServer, Server,
+    SessionEvent,
 };
 use thrift_nats_tests::NatsServer;
 use tokio::sync::Notify;
@@ -307,6 +308,153 @@ async fn a_handshake_that_nobody_answers_ends_after_the_time_that_is_set() {
     assert!((SHORT..Duration::from_millis(1900)).contains(&start.elapsed()), "{:?}", start.elapsed());
     let reason = CloseReason::HandshakeTimeout { timeout: SHORT };
     assert_eq!(error, Error::Connect { subject: "texts".to_owned(), reason });
+}
+
+/// A service behind one who passes handshakes on when he likes.
+struct Slow {
+    nats: Nats,
+    handshakes: Subscriber,
+}
+
+impl Slow {
+    async fn of(nats: &NatsServer) -> Self {
+        let nats = nats.client().await.unwrap();
+        let handshakes = nats.subscribe("texts").await.unwrap();
+        round_trip(&nats).await;
+        Self { nats, handshakes }
+    }
+
+    async fn serve(&self, texts: &Texts) -> RunningServer {
+        Server::new(self.nats.clone(), "behind").serve(texts.clone()).await.unwrap()
+    }
+
+    async fn pass_on(&self, Message { reply, headers, .. }: Message) {
+        let (reply, headers) = (reply.unwrap(), headers.unwrap());
+        self.nats.publish_with_reply_and_headers("behind", reply, headers, "".into()).await.unwrap();
+    }
+
+    /// A client, and the server that it has a session with.
+    async fn client(&mut self, nats: &Nats, texts: &Texts) -> (Client, RunningServer) {
+        let server = self.serve(texts).await;
+        let builder = Client::builder(nats, "texts").handshake_timeout(BOUND);
+        let connect = tokio::spawn(builder.connect());
+        let handshake = next(&mut self.handshakes).await;
+        self.pass_on(handshake).await;
+        (soon(connect).await.unwrap().unwrap(), server)
+    }
+}
+
+#[tokio::test]
+async fn a_session_opens_though_every_call_that_waits_for_it_leaves_before() {
+    let nats = NatsServer::start().unwrap();
+    let (connection, texts) = (nats.client().await.unwrap(), Texts::default());
+    let mut slow = Slow::of(&nats).await;
+    let (client, server) = slow.client(&connection, &texts).await;
+    server.stop().await.unwrap();
+    let _server = slow.serve(&texts).await;
+    for _ in 0..3 {
+        let calls = (0..10).map(|_| len(&client, 1).timeout(SHORT / 5).into_future());
+        for result in soon(futures_util::future::join_all(calls)).await {
+            let error = result.unwrap_err();
+            assert!(
+                matches!(error, Error::DeadlineExceeded { outcome: Outcome::NotRun, .. }),
+                "nobody has answered a handshake: {error}"
+            );
+        }
+    }
+    // The first of them began it.
+    let handshake = next(&mut slow.handshakes).await;
+    slow.pass_on(handshake).await;
+    assert_eq!(soon(len(&client, 1).timeout(BOUND / 2)).await, Ok(1));
+    assert!(slow.handshakes.next().now_or_never().is_none(), "one handshake was enough");
+    assert_eq!(texts.runs(), 1);
+}
+
+#[tokio::test]
+async fn an_opening_that_fails_after_its_calls_have_left_is_told() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let server = Texts::default().serve(&nats.client().await.unwrap()).await;
+    let client = Client::builder(&connection, "texts").handshake_timeout(SHORT).connect().await.unwrap();
+    let mut events = client.events();
+    let _silent = connection.subscribe("texts").await.unwrap();
+    server.stop().await.unwrap();
+    let error = soon(len(&client, 1).timeout(SHORT / 10)).await.unwrap_err();
+    assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error}");
+    loop {
+        match soon(events.next()).await {
+            Some(SessionEvent::OpenFailed { error: Error::Connect { reason, .. } }) => {
+                assert_eq!(reason, CloseReason::HandshakeTimeout { timeout: SHORT });
+                return;
+            }
+            Some(_) => {}
+            None => panic!("the client is there"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_do_not_make_a_client_ask_a_server_more_often_that_refuses_it() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let server = Texts::default().serve(&nats.client().await.unwrap()).await;
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    let mut refused = connection.subscribe("texts").await.unwrap();
+    server.stop().await.unwrap();
+    let by_hand = connection.clone();
+    let handshakes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&handshakes);
+    let refuses = tokio::spawn(async move {
+        while let Some(handshake) = refused.next().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let client = handshake.reply.unwrap();
+            by_hand.publish_with_reply(client, "DISCONNECT", "overloaded".into()).await.unwrap();
+        }
+    });
+    let start = std::time::Instant::now();
+    for _ in 0..20 {
+        let calls = (0..20).map(|_| len(&client, 1).timeout(SHORT / 10).into_future());
+        for result in soon(futures_util::future::join_all(calls)).await {
+            assert_eq!(result.unwrap_err().outcome(), Outcome::NotRun);
+        }
+    }
+    // The shortest pauses that there may be.
+    let pauses = (0..).scan(start, |next, failures: u32| {
+        *next += Duration::from_millis(5) * 2_u32.pow(failures.min(6));
+        Some(*next)
+    });
+    let now = std::time::Instant::now();
+    let most = 1 + pauses.take_while(|next| *next <= now).count();
+    let handshakes = handshakes.load(Ordering::SeqCst);
+    assert!((1..=most).contains(&handshakes), "{handshakes} handshakes, and at most {most} may be");
+    refuses.abort();
+}
+
+#[tokio::test]
+async fn a_client_that_is_dropped_or_closed_ends_its_openings() {
+    let nats = NatsServer::start().unwrap();
+    let (connection, texts) = (nats.client().await.unwrap(), Texts::default());
+    for close in [false, true] {
+        let mut slow = Slow::of(&nats).await;
+        let (client, server) = slow.client(&connection, &texts).await;
+        server.stop().await.unwrap();
+        let server = slow.serve(&texts).await;
+        let call = tokio::spawn(len(&client, 1).timeout(BOUND * 10).into_future());
+        let handshake = next(&mut slow.handshakes).await;
+        if close {
+            client.close().await.unwrap();
+            let ended = Error::SessionEnded { reason: CloseReason::Closed, outcome: Outcome::NotRun };
+            assert_eq!(soon(call).await.unwrap(), Err(ended), "it waits for nothing any more");
+        } else {
+            call.abort();
+            drop(client);
+        }
+        // The accept is answered, and its server keeps no session.
+        slow.pass_on(handshake).await;
+        round_trip(&slow.nats).await;
+        thrift_nats_tests::eventually("no session is left", || server.sessions() == 0).await;
+    }
+    assert_eq!(texts.runs(), 0);
 }
 
 /// Nothing else of the connection's is alive then: the client that would have been is gone.

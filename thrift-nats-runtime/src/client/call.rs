@@ -295,7 +295,7 @@ impl<T, E> Call<T, E> {
         let answer = self.attempts(remote, name, body, deadline, &mut perhaps_run).await;
         match (answer, perhaps_run) {
             (Err(error), Some(reason)) => Err(whole(error, reason)),
-            (Ok(Some(answer)), Some(reason)) => match answer.exception(remote.options.limits) {
+            (Ok(Some(answer)), Some(reason)) => match answer.exception(remote.options().limits) {
                 // The server that is asked last says so of itself alone.
                 Some(error) if error.outcome() == Outcome::NotRun => Err(whole(error, reason)),
                 _ => Ok(Some(answer)),
@@ -332,13 +332,13 @@ impl<T, E> Call<T, E> {
                     }
                 }
             };
-            let same = fresh && self.timeout == remote.options.timeout;
+            let same = fresh && self.timeout == remote.options().timeout;
             let timeout = if same { None } else { self.timeout_to_tell(deadline) };
             fresh = false;
             let outgoing = Outgoing { name, kind: self.kind, body, headers: &self.headers, timeout };
             match session.call(&outgoing, deadline).await {
                 Ok(None) => return Ok(None),
-                Ok(Some(answer)) => return Ok(Some(Message::parse(answer, remote.options.limits)?)),
+                Ok(Some(answer)) => return Ok(Some(Message::parse(answer, remote.options().limits)?)),
                 // Whatever ended it, it was not this call.
                 Err(Failure::NotOpen(reason)) => {
                     if moves_left == 0 {

@@ -124,8 +124,8 @@ impl ClientBuilder {
     }
 
     /// How long a call waits for a server when its session has ended and nobody listens on the subject; then it fails with
-    /// [`Error::NoServer`]. Meanwhile opening a session is tried again and again, with pauses that grow from 10 ms to 1 s.
-    /// [`connect`](Self::connect) does not wait.
+    /// [`Error::NoServer`]. Meanwhile opening a session is tried again and again, with pauses that grow from 10 ms to 1 s, or
+    /// to this time if it is shorter. [`connect`](Self::connect) does not wait.
     pub const fn wait_for_server(mut self, time: Duration) -> Self {
         self.options.wait_for_server = time;
         self
@@ -267,7 +267,7 @@ impl Client {
 
     fn options(&self) -> Options {
         match &self.kind {
-            Kind::Remote(remote) => remote.options,
+            Kind::Remote(remote) => *remote.options(),
             Kind::InProcess(_) => Options::default(),
         }
     }

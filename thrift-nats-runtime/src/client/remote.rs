@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use async_nats::Client as Nats;
+use futures_util::future::try_join_all;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::backoff::{Backoff, helps_to_wait};
 use super::events::{EventSender, SessionEvent, SessionEvents};
@@ -17,23 +20,58 @@ use crate::session::CloseReason;
 
 /// The sessions of a client with a service. All clones of the client share it.
 pub(super) struct Remote {
-    nats: Nats,
-    subject: String,
-    /// The service that handshakes name.
-    service: Option<Arc<str>>,
-    pub(super) options: Options,
+    opener: Arc<Opener>,
     slots: Box<[Slot]>,
     /// Which slot is the next call's first choice.
     turn: AtomicUsize,
     closed: AtomicBool,
+}
+
+/// What it takes to open a session.
+struct Opener {
+    nats: Nats,
+    subject: String,
+    /// The service that handshakes name.
+    service: Option<Arc<str>>,
+    options: Options,
     events: EventSender,
 }
 
 /// The place of one session.
 struct Slot {
     current: Mutex<Option<(Arc<Hub>, Arc<Session>)>>,
-    /// Held by the one who opens the next session.
-    opening: tokio::sync::Mutex<Backoff>,
+    opening: Mutex<Opening>,
+}
+
+/// How the next session of a slot comes to be.
+#[derive(Default)]
+struct Opening {
+    attempt: Option<Attempt>,
+    /// Of the attempts that failed since a session was open.
+    backoff: Option<Box<Backoff>>,
+}
+
+/// What has come of an attempt to open a session; `None` as long as it is under way.
+type Opened = Option<Result<Arc<Session>, Error>>;
+
+/// An attempt to open a session, in a task of its own: the calls that wait for it come and go, and one that goes takes
+/// nothing from those that come. It ends with its slot.
+struct Attempt {
+    opened: watch::Receiver<Opened>,
+    task: AbortHandle,
+}
+
+impl Attempt {
+    /// Not if its runtime has gone.
+    fn is_under_way(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Remote {
@@ -44,30 +82,28 @@ impl Remote {
         service: Option<Arc<str>>,
         options: Options,
     ) -> Result<Arc<Self>, Error> {
-        let slot = || Slot { current: Mutex::new(None), opening: tokio::sync::Mutex::default() };
+        let slot = || Slot { current: Mutex::default(), opening: Mutex::default() };
+        let events = EventSender::default();
         let remote = Arc::new(Self {
-            nats,
-            subject,
-            service,
-            options,
+            opener: Arc::new(Opener { nats, subject, service, options, events }),
             slots: (0..options.sessions.max(1)).map(|_| slot()).collect(),
             turn: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-            events: EventSender::default(),
         });
-        let opened = futures_util::future::join_all(remote.slots.iter().map(|slot| remote.fill(slot))).await;
-        match opened.into_iter().collect::<Result<Vec<_>, _>>() {
-            Ok(_) => Ok(remote),
-            Err(error) => Err(error),
-        }
+        try_join_all((0..remote.slots.len()).map(|index| remote.open(index))).await?;
+        Ok(remote)
     }
 
     pub(super) fn subject(&self) -> &str {
-        &self.subject
+        &self.opener.subject
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.opener.options
     }
 
     pub(super) fn events(&self) -> SessionEvents {
-        self.events.subscribe()
+        self.opener.events.subscribe()
     }
 
     /// The sessions that are open.
@@ -103,56 +139,119 @@ impl Remote {
         best
     }
 
-    /// Opens a session where one has ended, unless somebody does, or it is too soon after one that could not be opened.
+    /// Opens a session where one has ended, unless it is too soon after one that could not be opened.
     fn replace(self: &Arc<Self>, index: usize) {
-        match self.slots[index].opening.try_lock() {
-            Ok(backoff) if backoff.is_due(now()) => {}
-            Ok(_) | Err(_) => return,
+        let mut opening = lock(&self.slots[index].opening);
+        if self.slots[index].open().is_none() {
+            let _ = self.attempt(index, &mut opening);
         }
-        let remote = Arc::downgrade(self);
-        tokio::spawn(async move {
-            let Some(remote) = remote.upgrade() else { return };
-            let slot = &remote.slots[index];
-            // Many calls may have found it so before the first of these tasks runs.
-            let Ok(mut backoff) = slot.opening.try_lock() else { return };
-            if slot.open().is_some() || !backoff.is_due(now()) {
-                return;
-            }
-            match remote.fill(slot).await {
-                Ok(_) => *backoff = Backoff::default(),
-                Err(error) => {
-                    backoff.failed(now());
-                    tracing::debug!(%error, "cannot replace a session");
-                }
+    }
+
+    /// The attempt that is under way to open a session for this slot, which is begun where there is none; or why there is
+    /// none before some time has passed.
+    fn attempt<'a>(
+        self: &Arc<Self>,
+        index: usize,
+        Opening { attempt, backoff }: &'a mut Opening,
+    ) -> Result<&'a Attempt, &'a Error> {
+        let under_way = match (attempt.take().filter(Attempt::is_under_way), backoff) {
+            (Some(under_way), _) => under_way,
+            (None, Some(backoff)) if now() < backoff.not_before() => return Err(backoff.error()),
+            (None, _) => self.begin(index),
+        };
+        Ok(attempt.insert(under_way))
+    }
+
+    fn begin(self: &Arc<Self>, index: usize) -> Attempt {
+        let (sender, opened) = watch::channel(None);
+        let (opener, remote) = (Arc::clone(&self.opener), Arc::downgrade(self));
+        let task = tokio::spawn(async move {
+            let result = opener.open().await;
+            match (remote.upgrade(), result) {
+                (Some(remote), result) => drop(sender.send(Some(remote.opened(index, result)))),
+                // The client has gone at this moment.
+                (None, Ok((_, session))) => session.close(CloseReason::Closed),
+                (None, Err(_)) => {}
             }
         });
+        Attempt { opened, task: task.abort_handle() }
+    }
+
+    /// Takes what has come of an attempt to open a session for this slot.
+    fn opened(
+        &self,
+        index: usize,
+        result: Result<(Arc<Hub>, Arc<Session>), Error>,
+    ) -> Result<Arc<Session>, Error> {
+        let slot = &self.slots[index];
+        let mut opening = lock(&slot.opening);
+        let result = result.map(|(hub, session)| {
+            let before = lock(&slot.current).replace((hub, Arc::clone(&session)));
+            drop(before);
+            session
+        });
+        opening.attempt = None;
+        opening.backoff = match &result {
+            Ok(_) => None,
+            Err(error) => {
+                let (before, wait) = (opening.backoff.as_deref(), self.options().wait_for_server);
+                Some(Box::new(Backoff::after(before, error.clone(), now(), wait)))
+            }
+        };
+        drop(opening);
+        // Whoever closes the client looks at the slots after it has said so.
+        if self.closed.load(Ordering::SeqCst) {
+            if let Ok(session) = result {
+                session.close(CloseReason::Closed);
+            }
+            return Err(closed());
+        }
+        result
+    }
+
+    /// What comes of one attempt to open a session for this slot: the one that is under way, or else one that is begun, or,
+    /// where it is too soon for that, the last one.
+    async fn open(self: &Arc<Self>, index: usize) -> Result<Arc<Session>, Error> {
+        let slot = &self.slots[index];
+        loop {
+            let mut opened = {
+                let mut opening = lock(&slot.opening);
+                if let Some(session) = slot.open() {
+                    return Ok(session);
+                }
+                self.attempt(index, &mut opening).map_err(Clone::clone)?.opened.clone()
+            };
+            // An error means that the attempt was ended, by the client's or its runtime's end.
+            let result = opened.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone());
+            if let Some(result) = result {
+                return result;
+            }
+            if self.closed.load(Ordering::SeqCst) {
+                return Err(closed());
+            }
+        }
     }
 
     /// The session to make a call on; opens one if none is open. Tries again where that may help, with pauses that grow:
     /// until `deadline`, but where nobody listens only for a moment.
     pub(super) async fn session(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Arc<Session>, Error> {
-        if let Some(session) = self.current()? {
-            return Ok(session);
-        }
-        let slot = &self.slots[self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len()];
-        let no_server_until = now() + self.options.wait_for_server.min(far());
-        let mut backoff = slot.opening.lock().await;
+        let index = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
+        let no_server_until = now() + self.options().wait_for_server.min(far());
         loop {
             if let Some(session) = self.current()? {
                 return Ok(session);
             }
-            let error = match self.fill(slot).await {
-                Ok(session) => {
-                    *backoff = Backoff::default();
-                    return Ok(session);
-                }
+            let error = match self.open(index).await {
+                Ok(session) => return Ok(session),
                 Err(error) => error,
             };
-            let next = backoff.failed(now());
             let until = match &error {
                 Error::NoServer { .. } => Some(no_server_until),
                 _ => None,
             };
+            // None if a session has been opened since.
+            let next = lock(&self.slots[index].opening).backoff.as_ref().map(|backoff| backoff.not_before());
+            let next = next.unwrap_or_else(now);
             let in_time = [deadline, until].into_iter().flatten().all(|end| next < end);
             if !helps_to_wait(&error) || !in_time {
                 return Err(error);
@@ -162,45 +261,14 @@ impl Remote {
         }
     }
 
-    /// Opens a session for this slot.
-    async fn fill(&self, slot: &Slot) -> Result<Arc<Session>, Error> {
-        let (hub, session) = match self.open().await {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.events.send(|| SessionEvent::OpenFailed { error: error.clone() });
-                return Err(error);
-            }
-        };
-        let before = lock(&slot.current).replace((hub, Arc::clone(&session)));
-        drop(before);
-        // Whoever closes the client looks at the slots after it has said so.
-        if self.closed.load(Ordering::SeqCst) {
-            session.close(CloseReason::Closed);
-            return Err(closed());
-        }
-        Ok(session)
-    }
-
-    /// Opens a session, within the time that a handshake may take: nothing else bounds what NATS takes to subscribe, and
-    /// what is waited for does not come if the tasks of the hub end with another runtime.
-    async fn open(&self) -> Result<(Arc<Hub>, Arc<Session>), Error> {
-        let timeout = self.options.handshake_timeout;
-        let opened = async {
-            let hub = Hub::of(&self.nats).await?;
-            let Self { subject, service, options, events, .. } = self;
-            let session = Session::open(&hub, subject, service.as_ref(), options, events.clone()).await?;
-            Ok((hub, session))
-        };
-        tokio::time::timeout(timeout.min(far()), opened).await.unwrap_or_else(|_| {
-            let reason = CloseReason::HandshakeTimeout { timeout };
-            Err(Error::Connect { subject: self.subject.clone(), reason })
-        })
-    }
-
     /// Closes all sessions, and every later one.
     pub(super) async fn close(&self) -> Result<(), Error> {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
+        }
+        for slot in &self.slots {
+            let attempt = lock(&slot.opening).attempt.take();
+            drop(attempt);
         }
         let sessions: Vec<_> = self.slots.iter().filter_map(|slot| lock(&slot.current).take()).collect();
         for (_, session) in &sessions {
@@ -213,9 +281,31 @@ impl Remote {
             }
             Ok(())
         };
-        tokio::time::timeout(self.options.timeout.min(far()), flushed).await.unwrap_or_else(|elapsed| {
+        tokio::time::timeout(self.options().timeout.min(far()), flushed).await.unwrap_or_else(|elapsed| {
             Err(Error::nats("the connection to NATS does not take the end of the session", elapsed))
         })
+    }
+}
+
+impl Opener {
+    /// Opens a session, within the time that a handshake may take: nothing else bounds what NATS takes to subscribe, and
+    /// what is waited for does not come if the tasks of the hub end with another runtime.
+    async fn open(&self) -> Result<(Arc<Hub>, Arc<Session>), Error> {
+        let Self { nats, subject, service, options, events } = self;
+        let timeout = options.handshake_timeout;
+        let opened = async {
+            let hub = Hub::of(nats).await?;
+            let session = Session::open(&hub, subject, service.as_ref(), options, events.clone()).await?;
+            Ok((hub, session))
+        };
+        let result = tokio::time::timeout(timeout.min(far()), opened).await.unwrap_or_else(|_| {
+            let reason = CloseReason::HandshakeTimeout { timeout };
+            Err(Error::Connect { subject: subject.clone(), reason })
+        });
+        if let Err(error) = &result {
+            events.send(|| SessionEvent::OpenFailed { error: error.clone() });
+        }
+        result
     }
 }
 
