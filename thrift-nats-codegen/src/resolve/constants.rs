@@ -1,13 +1,15 @@
 //! Values: constants and defaults, each made to fit its type.
 
+mod named;
+
 use thrift_parser::syntax::{self, BaseType, Definition, StructKind, Value, ValueKind};
 use uuid::Uuid;
 
+use self::named::Named;
 use super::Checker;
 use super::circles::{Edge, circles};
 use super::definitions::with_article;
 use super::hints;
-use super::scope::Kind;
 use crate::diagnostics::Diagnostic;
 use crate::ir::{Constant, Field, ItemId, ItemKind, Program, Requiredness, Ty, TyKind};
 use crate::sources::{Place, SourceId};
@@ -125,35 +127,6 @@ impl Checker<'_> {
             ValueKind::Integer(_) | ValueKind::Double(_) | ValueKind::Literal(_) => {}
         }
     }
-
-    /// What a name in a value stands for.
-    fn named(&self, file: SourceId, name: &str) -> Option<Named> {
-        if let Some(constant) = self.scopes.find(file, Kind::Constant, name) {
-            return Some(Named::Constant(constant));
-        }
-        match name {
-            "true" => return Some(Named::Integer(1)),
-            "false" => return Some(Named::Integer(0)),
-            _ => {}
-        }
-        let (of, value) = name.rsplit_once('.')?;
-        let id = self.scopes.find(file, Kind::Type, of)?;
-        let place = Place { source: file, span: self.program.item(id).name.place.span };
-        let ty = Ty { kind: TyKind::Item(id), annotations: Vec::new(), place };
-        let TyKind::Item(id) = self.program.behind(&ty).kind else { return None };
-        let ItemKind::Enum(values) = &self.program.item(id).kind else { return None };
-        let number = values.iter().find(|other| other.name.text == value).map(|value| value.number);
-        Some(number.map_or(Named::NoValueOf(id), |number| Named::EnumValue(id, number)))
-    }
-}
-
-/// What a name in a value stands for.
-enum Named {
-    Constant(ItemId),
-    EnumValue(ItemId, i32),
-    /// The enum is there, the value is not.
-    NoValueOf(ItemId),
-    Integer(i64),
 }
 
 /// Where a value stands, as an error says it: `M["a"].field`.
@@ -423,153 +396,6 @@ impl Fitter<'_, '_> {
         }
     }
 
-    fn fit_name(
-        &mut self,
-        value: &Value,
-        name: &str,
-        file: SourceId,
-        ty: &Ty,
-        path: &Path<'_>,
-        position: Position,
-    ) -> Constant {
-        match self.checker.named(file, name) {
-            Some(Named::Integer(number)) => {
-                let integer = Value { kind: ValueKind::Integer(number), span: value.span };
-                self.fit(&integer, file, ty, path, position)
-            }
-            Some(Named::EnumValue(id, number)) => match self.checker.program.behind(ty).kind {
-                TyKind::Item(wanted) if wanted == id => Constant::Enum(id, number),
-                TyKind::Item(_) => self.misfit(value, file, ty, path),
-                // An enum value is a number where a number is wanted.
-                _ => {
-                    let integer = Value { kind: ValueKind::Integer(i64::from(number)), span: value.span };
-                    self.fit(&integer, file, ty, path, position)
-                }
-            },
-            Some(Named::NoValueOf(_)) | None if self.value_of_wanted(name, ty).is_some() => {
-                let Some((id, number)) = self.value_of_wanted(name, ty) else { return Constant::Unknown };
-                let right = self.shown_type(ty, id, file);
-                let last = name.rsplit('.').next().unwrap_or(name);
-                let place = Place { source: file, span: value.span };
-                self.checker.report(
-                    Diagnostic::warning(place, format!("`{name}` is taken for `{right}.{last}`"))
-                        .label("names no enum that is known here")
-                        .help(format!("write `{right}.{last}`")),
-                );
-                Constant::Enum(id, number)
-            }
-            Some(Named::NoValueOf(id)) => {
-                let item = self.checker.program.item(id);
-                let (of, missing) = name.rsplit_once('.').unwrap_or(("", name));
-                if self.checker.scopes.may_have(id, missing) {
-                    return Constant::Unknown;
-                }
-                let ItemKind::Enum(values) = &item.kind else { return Constant::Unknown };
-                let near = hints::nearest(missing, values.iter().map(|value| value.name.text.as_str()));
-                let help = near.map(|near| format!("there is `{of}.{near}`"));
-                let place = Place { source: file, span: value.span };
-                let error =
-                    Diagnostic::error(place, format!("enum `{}` has no value `{missing}`", item.name.text))
-                        .label("no such value")
-                        .note(item.name.place, "the enum is defined here")
-                        .maybe_help(help);
-                self.checker.report(error);
-                Constant::Unknown
-            }
-            Some(Named::Constant(id)) => self.fit_constant(value, id, file, ty, path, position),
-            None => {
-                let unknown = self.checker.scopes.unknown(file, Kind::Constant, name, value.span);
-                let behind = self.checker.program.behind(ty);
-                let unknown = unknown.map(|error| match behind.kind {
-                    // A value of the enum that is wanted, without the name of the enum.
-                    TyKind::Item(id) => match &self.checker.program.item(id).kind {
-                        ItemKind::Enum(values) if values.iter().any(|value| value.name.text == name) => {
-                            let of = self.shown_type(ty, id, file);
-                            error.help(format!("write `{of}.{name}`"))
-                        }
-                        _ => error,
-                    },
-                    _ => error,
-                });
-                self.checker.diagnostics.extend(unknown);
-                Constant::Unknown
-            }
-        }
-    }
-
-    /// The value of the enum `ty` that a name means which has its last part: Apache's compiler looks at no more than that.
-    fn value_of_wanted(&self, name: &str, ty: &Ty) -> Option<(ItemId, i32)> {
-        let (_, last) = name.rsplit_once('.')?;
-        let TyKind::Item(id) = self.checker.program.behind(ty).kind else { return None };
-        let ItemKind::Enum(values) = &self.checker.program.item(id).kind else { return None };
-        values.iter().find(|value| value.name.text == last).map(|value| (id, value.number))
-    }
-
-    /// The name of a type as it is written in `file`: its own, or the one of the item behind it.
-    fn shown_type(&self, ty: &Ty, behind: ItemId, file: SourceId) -> String {
-        match &ty.kind {
-            TyKind::Item(named) => self.shown_name(*named, file),
-            _ => self.shown_name(behind, file),
-        }
-    }
-
-    /// The name of an item as it is written in `file`.
-    fn shown_name(&self, id: ItemId, file: SourceId) -> String {
-        let item = self.checker.program.item(id);
-        if item.file == file {
-            return item.name.text.clone();
-        }
-        format!("{}.{}", self.checker.program.files[item.file.index()].stem, item.name.text)
-    }
-
-    fn fit_constant(
-        &mut self,
-        value: &Value,
-        id: ItemId,
-        file: SourceId,
-        ty: &Ty,
-        path: &Path<'_>,
-        position: Position,
-    ) -> Constant {
-        if self.circular[id.index()] {
-            return Constant::Unknown;
-        }
-        let declared = self.checker.scopes.item(id);
-        let (Definition::Const(constant), ItemKind::Const { ty: of, .. }) =
-            (declared.definition, &self.checker.program.item(id).kind)
-        else {
-            return Constant::Unknown;
-        };
-        if matches!(self.checker.program.behind(of).kind, TyKind::Unknown) {
-            return Constant::Unknown;
-        }
-        if !position.key && same(&self.checker.program, of, ty) {
-            return Constant::Ref(id);
-        }
-        let hops = position.hops + 1;
-        let place = Place { source: file, span: value.span };
-        if hops > MOST_HOPS {
-            let text = format!("more than {MOST_HOPS} constants of different types stand for one another");
-            return self.error(value, file, text, "too many in a row".to_owned());
-        }
-        // Its value is made anew for the other type. What does not fit is said once, where it is used.
-        let before = self.checker.diagnostics.len();
-        let made = self.fit(&constant.value, declared.file, ty, path, Position { hops, ..position });
-        if self.checker.diagnostics.len() > before {
-            self.checker.diagnostics.truncate(before);
-            let wanted = with_article(&self.type_name(ty));
-            let ItemKind::Const { ty: of, .. } = &self.checker.program.item(id).kind else { return made };
-            let of = with_article(&self.type_name(of));
-            let error =
-                Diagnostic::error(place, format!("`{path}` must be {wanted}; `{}` is {of}", constant.name))
-                    .label(format!("expected {wanted}"))
-                    .note(declared.place(), "the constant is defined here");
-            self.checker.report(error);
-            return Constant::Unknown;
-        }
-        made
-    }
-
     fn fit_struct(
         &mut self,
         id: ItemId,
@@ -652,27 +478,6 @@ impl Fitter<'_, '_> {
                 );
             }
         }
-    }
-}
-
-/// Whether two types are one, in Rust too.
-fn same(program: &Program, one: &Ty, other: &Ty) -> bool {
-    let (one, other) = (program.behind(one), program.behind(other));
-    // Another type in Rust: the value has to be made anew.
-    if one.rust_type().map(|made| &made.value) != other.rust_type().map(|made| &made.value) {
-        return false;
-    }
-    match (&one.kind, &other.kind) {
-        (TyKind::Base(one), TyKind::Base(other)) => one == other,
-        (TyKind::Uuid, TyKind::Uuid) => true,
-        (TyKind::List(one), TyKind::List(other)) | (TyKind::Set(one), TyKind::Set(other)) => {
-            same(program, one, other)
-        }
-        (TyKind::Map(key, value), TyKind::Map(other_key, other_value)) => {
-            same(program, key, other_key) && same(program, value, other_value)
-        }
-        (TyKind::Item(one), TyKind::Item(other)) => one == other,
-        _ => false,
     }
 }
 
