@@ -501,6 +501,39 @@ async fn a_bad_accept_is_refused_and_its_server_told() {
     assert_eq!(told.await.unwrap().reply.as_deref(), Some("DISCONNECT"));
 }
 
+/// NATS closes a connection that sends a line of more than 4 KiB: the data of a session with this reply subject would.
+#[tokio::test]
+async fn a_server_that_listens_on_a_subject_too_long_to_send_to_harms_no_other_session() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let texts = Texts::default();
+    let _server = texts.serve(&nats.client().await.unwrap()).await;
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    let call = tokio::spawn(wait(&client).timeout(BOUND).into_future());
+    texts.waiting.notified().await;
+    let server = nats.client().await.unwrap();
+    let mut handshakes = server.subscribe("long").await.unwrap();
+    round_trip(&server).await;
+    let told = tokio::spawn(async move {
+        let client = next(&mut handshakes).await.reply.unwrap();
+        // The accept itself is still short enough, and a chunk to it is not: it has a number.
+        let listen = "a".repeat(4096 - "  6".len() - client.len());
+        let mut inbox = server.subscribe(listen.clone()).await.unwrap();
+        round_trip(&server).await;
+        server.publish_with_reply(client, listen, "beat 0".into()).await.unwrap();
+        next(&mut inbox).await
+    });
+    let result = soon(Client::connect(&connection, "long")).await;
+    let other = match result {
+        Ok(client) => soon(len(&client, 1)).await.map(drop),
+        Err(error) => Err(error),
+    };
+    assert!(matches!(other, Err(Error::Connect { reason: CloseReason::BadAccept(_), .. })), "{other:?}");
+    assert_eq!(told.await.unwrap().reply.as_deref(), Some("DISCONNECT"));
+    assert_eq!(soon(len(&client, 1)).await, Ok(1));
+    assert!(!call.is_finished(), "its session has not ended");
+}
+
 /// The tasks that carry the sessions of a connection belong to the runtime in which the first client was connected.
 #[test]
 fn a_client_outlives_the_runtime_of_the_first() {

@@ -108,6 +108,9 @@ pub enum AcceptError {
     /// It has no reply subject, so that there is nowhere to send data to.
     #[error("it has no reply subject")]
     NoListenSubject,
+    /// Its reply subject is none that can be published to.
+    #[error("its reply subject is none that data can be sent to")]
+    ListenSubject,
     /// Its body is not two tokens with a space between them.
     #[error("its body is not a heartbeat subject and a number of milliseconds")]
     Body,
@@ -129,7 +132,10 @@ impl Accept {
         let deadline: i64 = deadline.parse().map_err(|_| AcceptError::Body)?;
         let deadline = u64::try_from(deadline).ok().filter(|millis| *millis > 0).map(Duration::from_millis);
         // What is no subject would break the NATS protocol when it is published to, and what is too long for a line of it
-        // would end the connection.
+        // would end the connection, together with all its other sessions.
+        if check_service_subject(&listen).is_err() {
+            return Err(AcceptError::ListenSubject);
+        }
         if check_service_subject(heartbeat).is_err() {
             return Err(AcceptError::Body);
         }
@@ -186,6 +192,13 @@ mod tests {
     fn a_heartbeat_subject_too_long_for_a_line_of_nats_is_refused() {
         assert!(parse(&format!("{} 1", "a".repeat(2048))).is_ok());
         assert_eq!(parse(&format!("{} 1", "a".repeat(2049))), Err(AcceptError::Body));
+    }
+
+    #[test]
+    fn a_listen_subject_too_long_for_a_line_of_nats_is_refused() {
+        let parse = |len| Accept::parse(Some(&Subject::from("a".repeat(len))), b"beat 1");
+        assert!(parse(2048).is_ok());
+        assert_eq!(parse(2049), Err(AcceptError::ListenSubject));
     }
 
     #[test]
