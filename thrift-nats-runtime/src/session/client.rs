@@ -195,9 +195,11 @@ impl<W> ClientSession<W> {
         self.calls.len()
     }
 
-    /// Whether there is something to be published, besides what an ended session says last.
+    /// Whether there is something to be published.
     pub(crate) fn has_more(&self) -> bool {
-        self.out.bytes() > 0 || !self.cancelled.is_empty()
+        // An accept that finds its handshake given up may come when all else has gone, and nobody else wakes whoever sends.
+        let farewell = matches!(self.phase, Phase::Closed { open: Some(_), farewell: Some(_) });
+        farewell || self.out.bytes() > 0 || !self.cancelled.is_empty()
     }
 
     /// The subject where the server listens for this session, once it is open, if it is one of ours.

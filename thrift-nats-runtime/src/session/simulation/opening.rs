@@ -132,13 +132,16 @@ fn an_accept_that_finds_its_handshake_given_up_is_answered_with_disconnect() {
     let ended = simulation.client.close(CloseReason::Closed);
     assert_eq!(ended.calls, []);
     assert_eq!(simulation.client.transmit(drop), None, "nobody is known who could be told");
+    assert!(!simulation.client.has_more());
     for _ in 0..2 {
         let (reply, payload) = (Some("server.s0".into()), Bytes::from_static(b"server.s0.h 400"));
         let accept = Incoming { reply, payload, ..Incoming::default() };
         let result = simulation.client.receive(simulation.base, accept, |event| panic!("{event:?}"));
         assert_eq!(result, Ok(()));
     }
+    assert!(simulation.client.has_more(), "whoever sends is to be woken for it");
     let transmit = simulation.client.transmit(drop).expect("a disconnect");
+    assert!(!simulation.client.has_more());
     assert_eq!((&*transmit.subject, transmit.reply.as_deref()), ("server.s0", Some("DISCONNECT")));
     assert_eq!(simulation.client.transmit(drop), None);
     assert!(!simulation.client.is_open());
