@@ -285,6 +285,7 @@ impl Session {
             Event::Answered(waiter, answer) => {
                 let _ = waiter.send(Ok(Some(answer)));
             }
+            Event::Unwanted(transmit) => hub.publisher().send(transmit),
         });
         let ended = result.err().map(|ended| state.end(hub, ended)).is_some();
         let more = state.session.has_more();

@@ -33,6 +33,8 @@ pub(crate) enum Event<W> {
     Opened,
     /// A call is answered, with this message.
     Answered(W, Frame),
+    /// Another server has accepted, too: this is what it has to be told.
+    Unwanted(Transmit),
 }
 
 /// A session that has ended, with every call that was not answered.
@@ -96,6 +98,19 @@ struct Open {
     beat: Option<Beat>,
     /// An original peer: one request at a time.
     original: bool,
+}
+
+impl Open {
+    /// The accept that this message is, and no data. Only one of a server of ours has its header, and only data of one comes
+    /// from below the subject that it listens on; an original one's data comes from nowhere.
+    fn another_accept(&self, message: &Incoming) -> Option<Accept> {
+        let below = || message.reply.as_deref()?.strip_prefix(&*self.listen)?.strip_prefix('.');
+        if !self.original && !message.versioned && below().is_some() {
+            return None;
+        }
+        let accept = Accept::parse(message.reply.as_ref(), &message.payload).ok()?;
+        (accept.listen.as_str() != DISCONNECT).then_some(accept)
+    }
 }
 
 #[derive(Debug)]
@@ -319,6 +334,15 @@ impl<W> ClientSession<W> {
         mut deliver: impl FnMut(Event<W>),
     ) -> Result<(), Ended<W>> {
         let reply = message.reply.as_ref().map(Subject::as_str);
+        if let Phase::Open(open) = &self.phase
+            && let Some(accept) = open.another_accept(&message)
+        {
+            // The handshake came to several, or the accept came twice.
+            if accept.listen != open.listen {
+                deliver(Event::Unwanted(super::stranger(accept.listen, None)));
+            }
+            return Ok(());
+        }
         match &mut self.phase {
             Phase::Opening { .. } => {
                 if message.status == Some(StatusCode::NO_RESPONDERS) {
@@ -356,8 +380,6 @@ impl<W> ClientSession<W> {
                 }
             }
             Phase::Open(_) if reply == Some(DISCONNECT) => Err(self.close(disconnected(&message.payload))),
-            // The accept came twice: nothing else that a server of ours sends in a session has its header.
-            Phase::Open(open) if message.versioned && reply == Some(open.listen.as_str()) => Ok(()),
             // Nothing in it: no data, and no disconnect.
             Phase::Open(_) if message.payload.is_empty() => Ok(()),
             Phase::Open(open) => {

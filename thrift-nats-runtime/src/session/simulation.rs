@@ -398,6 +398,7 @@ impl Simulation {
                             self.opened = Some(self.now);
                         }
                         Event::Answered(id, answer) => self.answered(id, &answer),
+                        Event::Unwanted(transmit) => self.carry(Party::Client, transmit),
                     }
                 }
                 if let Err(ended) = result {

@@ -86,6 +86,31 @@ fn an_accept_that_comes_twice_is_dropped() {
     assert!(simulation.client.is_open());
 }
 
+#[test]
+fn a_second_server_that_accepts_is_told_that_nobody_wants_it() {
+    for original in [false, true] {
+        let mut simulation = Simulation::opened(Setup { original, handler: ms(50)..=ms(50), ..Setup::new() });
+        let call = simulation.call(10);
+        simulation.publish();
+        let handshake = Carried {
+            to: Party::Server,
+            subject: SERVICE.into(),
+            reply: Some(INBOX.into()),
+            status: None,
+            versioned: !original,
+            payload: Bytes::new(),
+        };
+        simulation.send(handshake);
+        simulation.run_for(ms(3));
+        let reason = Some(PeerReason::UnknownSession);
+        let ended: Vec<_> = simulation.server_ended.iter().map(|(_, reason)| reason.clone()).collect();
+        assert_eq!(ended, [CloseReason::Disconnected { reason, taken: None }]);
+        simulation.run_for(ms(200));
+        assert_eq!((simulation.state(call), simulation.sessions.len()), (CallState::Answered, 2));
+        assert!(simulation.client.is_open(), "{:?}", simulation.ended);
+    }
+}
+
 /// The longest deadline that can be said in an accept is said instead of a longer one.
 #[test]
 fn a_deadline_beyond_what_an_accept_can_say_is_cut() {
