@@ -85,6 +85,7 @@ pub(super) fn helps_to_wait(error: &Error) -> bool {
         | CloseReason::ChunkLost { .. }
         | CloseReason::NoServer
         | CloseReason::HandshakeTimeout { .. }
+        | CloseReason::Unanswered
         | CloseReason::Reconnected
         | CloseReason::QueueOverflow { .. }
         | CloseReason::PublishFailed { .. } => true,

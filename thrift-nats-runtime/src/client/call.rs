@@ -56,6 +56,7 @@ fn may_move(reason: &CloseReason) -> bool {
         | CloseReason::BadAccept(_)
         | CloseReason::NoServer
         | CloseReason::HandshakeTimeout { .. }
+        | CloseReason::Unanswered
         | CloseReason::Reconnected
         | CloseReason::NatsClosed
         | CloseReason::QueueOverflow { .. }
@@ -71,7 +72,8 @@ fn may_move(reason: &CloseReason) -> bool {
 /// # Cancellation
 /// Dropping the future gives the call's place in the session back. A request of which no byte has gone is not sent. Of another,
 /// a server of this crate is told that nobody waits, and drops the handler's future if it has not ended; an original one runs
-/// it all the same. An answer that comes nevertheless is dropped and counted.
+/// it all the same, and takes up no other call of the session before, but no longer than until the call's deadline: then the
+/// session ends, and the others move. An answer that comes nevertheless is dropped and counted.
 #[must_use = "a call is not made until it is awaited"]
 pub struct Call<T, E = Error> {
     client: Client,

@@ -469,12 +469,19 @@ impl<W> ClientSession<W> {
         now: Instant,
         mut expired: impl FnMut(W, Outcome),
     ) -> Result<(), Ended<W>> {
+        let mut unanswered = false;
         while let Some((at, seqid)) = self.deadlines.due(now) {
-            if is_due(&self.calls, at, seqid)
-                && let Some((waiter, outcome)) = self.cancel(seqid)
-            {
+            if !is_due(&self.calls, at, seqid) {
+                continue;
+            }
+            if let Some((waiter, outcome)) = self.cancel(seqid) {
                 expired(waiter, outcome);
             }
+            // It keeps its place: no other would be sent before its answer, which may never come.
+            unanswered |= self.calls.contains_key(&seqid);
+        }
+        if unanswered {
+            return Err(self.close(CloseReason::Unanswered));
         }
         let calls = &self.calls;
         self.deadlines.forget(|at, seqid| is_due(calls, at, seqid));
@@ -597,9 +604,9 @@ impl<W> ClientSession<W> {
     }
 }
 
-/// Whether the call `seqid` waits, and has this deadline: the number may be another call's by now.
+/// Whether the call `seqid` is in flight, and has this deadline: the number may be another call's by now.
 fn is_due<W>(calls: &FxHashMap<i32, Call<W>>, at: Instant, seqid: i32) -> bool {
-    calls.get(&seqid).is_some_and(|call| call.waiter.is_some() && call.deadline == Some(at))
+    calls.get(&seqid).is_some_and(|call| call.deadline == Some(at))
 }
 
 /// The sequence numbers that a server is told of, as many as fit into `limit` bytes, or one; takes them out.

@@ -63,6 +63,9 @@ pub enum CloseReason {
         /// How long it was waited for.
         timeout: Duration,
     },
+    /// An original server has not answered a call by its deadline. It takes up one call at a time, so that all later ones
+    /// would wait for that answer.
+    Unanswered,
     /// The connection to NATS was lost, and with it possibly some chunks.
     Reconnected,
     /// The connection to NATS is closed.
@@ -111,6 +114,9 @@ impl fmt::Display for CloseReason {
             Self::HandshakeTimeout { timeout } => {
                 write!(f, "the handshake was not answered within {timeout:?}")
             }
+            Self::Unanswered => {
+                f.write_str("a call was not answered in time, and the server takes up no other before")
+            }
             Self::Reconnected => f.write_str("the connection to NATS was lost, and chunks may be gone"),
             Self::NatsClosed => f.write_str("the connection to NATS is closed"),
             Self::QueueOverflow { queued, limit } => {
@@ -125,7 +131,7 @@ impl CloseReason {
     /// What to tell the peer, or `None` where the peer knows already or is gone.
     pub(super) fn to_peer(&self) -> Option<PeerReason> {
         Some(match self {
-            Self::Closed | Self::HeaderTransportToOriginal => PeerReason::Closed,
+            Self::Closed | Self::HeaderTransportToOriginal | Self::Unanswered => PeerReason::Closed,
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
             Self::QueueOverflow { .. } => PeerReason::QueueOverflow,
             Self::ChunkLost { .. } | Self::Reconnected | Self::PublishFailed { .. } => PeerReason::ChunkLost,

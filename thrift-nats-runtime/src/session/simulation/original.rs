@@ -80,6 +80,47 @@ fn a_call_given_up_keeps_an_original_server_busy_until_its_answer() {
 }
 
 #[test]
+fn calls_that_wait_for_one_that_is_never_answered_are_freed_at_its_deadline() {
+    for gives_up in [false, true] {
+        let mut simulation = Simulation::opened(Setup { handler: ms(60_000)..=ms(60_000), ..original() });
+        let start = simulation.now;
+        let hung = simulation.make_call_within(10, false, Some(ms(100)));
+        let held = [None, Some(ms(50)), Some(ms(5000))]
+            .map(|timeout| simulation.make_call_within(10, false, timeout));
+        simulation.run_for(ms(10));
+        if gives_up {
+            simulation.give_up(hung);
+        }
+        simulation.run_for(ms(89));
+        assert!(simulation.client.is_open());
+        assert_eq!(simulation.state(held[1]), CallState::Expired(Outcome::NotRun), "its own deadline");
+        simulation.run_for(ms(10));
+        assert_eq!(simulation.end(), (start + ms(100), &CloseReason::Unanswered));
+        let expired = if gives_up { GivenUp } else { CallState::Expired(Outcome::Unknown) };
+        assert_eq!(simulation.state(hung), expired);
+        for id in [held[0], held[2]] {
+            assert_eq!(simulation.state(id), Ended(Outcome::NotRun));
+        }
+        assert_eq!(simulation.disconnects(Party::Client), [(start + ms(100), "")]);
+        assert_eq!(simulation.order, [hung]);
+    }
+}
+
+/// The rest of it would go on all the same: what follows would be taken for it.
+#[test]
+fn a_request_of_which_a_part_has_gone_at_its_deadline_ends_the_session_of_an_original_server() {
+    let mut simulation = Simulation::opened(original());
+    let long = simulation.make_call_within(5000, false, Some(ms(0)));
+    let held = simulation.call(10);
+    let begun = simulation.client.transmit(drop).expect("the first chunk");
+    assert_eq!(begun.payload.len(), 1000);
+    simulation.on_timeout();
+    assert_eq!(simulation.state(long), CallState::Expired(Outcome::Unknown));
+    assert_eq!(simulation.state(held), Ended(Outcome::NotRun));
+    assert_eq!(*simulation.end().1, CloseReason::Unanswered);
+}
+
+#[test]
 fn a_call_given_up_while_it_waits_for_its_turn_is_never_sent() {
     let mut simulation = Simulation::opened(original());
     simulation.call(10);
