@@ -352,6 +352,37 @@ async fn a_call_waits_for_a_server_as_long_as_it_is_told() {
 }
 
 #[tokio::test]
+async fn the_events_of_several_sessions_are_told_apart() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let [one, other] = [(); 2].map(|()| Handler::default());
+    let servers = [one.serve(&nats, |server| server).await, other.serve(&nats, |server| server).await];
+    let client = Client::builder(&connection, "calculator").sessions(8).connect().await.unwrap();
+    let mut events = client.events();
+    let calculator = CalculatorClient::new(client.clone());
+    let [first, second] = servers;
+    first.drain(BOUND).await.unwrap();
+    while second.sessions() < 8 {
+        assert_eq!(soon(calculator.add(1, 1)).await, Ok(2));
+    }
+    calculator.close().await.unwrap();
+    drop((calculator, client));
+    let (mut opened, mut ended) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    while let Some(event) = soon(events.next()).await {
+        match event {
+            SessionEvent::Opened { session } => {
+                assert!(!ended.contains(&session) && opened.insert(session), "{session}");
+            }
+            SessionEvent::Ended { session, .. } => assert!(ended.insert(session), "{session}"),
+            _ => {}
+        }
+    }
+    // Those that were open before somebody listened have ended, too.
+    assert!(opened.is_subset(&ended));
+    assert_eq!(ended.len(), 8 + opened.len());
+}
+
+#[tokio::test]
 async fn a_client_tells_what_becomes_of_its_sessions() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
@@ -360,7 +391,9 @@ async fn a_client_tells_what_becomes_of_its_sessions() {
     let mut events = client.events();
     let calculator = CalculatorClient::new(client.clone());
     server.stop().await.unwrap();
-    let Some(SessionEvent::Ended { reason }) = soon(events.next()).await else { panic!("it has ended") };
+    let Some(SessionEvent::Ended { session: first, reason }) = soon(events.next()).await else {
+        panic!("it has ended")
+    };
     assert!(
         matches!(reason, CloseReason::Disconnected { reason: Some(PeerReason::Stopping), .. }),
         "{reason}"
@@ -370,18 +403,17 @@ async fn a_client_tells_what_becomes_of_its_sessions() {
     assert_eq!(soon(events.next()).await, Some(SessionEvent::OpenFailed { error }));
     let _server = Handler::default().serve(&nats, |server| server).await;
     assert_eq!(soon(calculator.add(1, 1)).await, Ok(2));
-    while let Some(event) = soon(events.next()).await {
-        match event {
-            SessionEvent::OpenFailed { .. } => {}
-            event => {
-                assert_eq!(event, SessionEvent::Opened);
-                break;
-            }
+    let second = loop {
+        match soon(events.next()).await {
+            Some(SessionEvent::OpenFailed { .. }) => {}
+            Some(SessionEvent::Opened { session }) => break session,
+            other => panic!("{other:?}"),
         }
-    }
+    };
+    assert_ne!(second, first);
     calculator.close().await.unwrap();
-    let reason = CloseReason::Closed;
-    assert_eq!(soon(events.next()).await, Some(SessionEvent::Ended { reason }));
+    let ended = SessionEvent::Ended { session: second, reason: CloseReason::Closed };
+    assert_eq!(soon(events.next()).await, Some(ended));
     drop((calculator, client));
     assert_eq!(soon(events.next()).await, None);
 }

@@ -295,7 +295,8 @@ impl Opener {
         let timeout = options.handshake_timeout;
         let opened = async {
             let hub = Hub::of(nats).await?;
-            let session = Session::open(&hub, subject, service.as_ref(), options, events.clone()).await?;
+            let events = events.of_session();
+            let session = Session::open(&hub, subject, service.as_ref(), options, events).await?;
             Ok((hub, session))
         };
         let result = tokio::time::timeout(timeout.min(far()), opened).await.unwrap_or_else(|_| {

@@ -8,7 +8,7 @@ use async_nats::{PublishError, Subject};
 use tokio::sync::{Notify, oneshot};
 
 use super::Options;
-use super::events::{EventSender, SessionEvent};
+use super::events::OneSession;
 use super::hub::Hub;
 use super::peer::Peer;
 use crate::context::CLIENT_TIMEOUT;
@@ -67,7 +67,7 @@ struct State {
     peer: Option<Arc<Peer>>,
     /// Whether the peer knows that calls are in flight.
     busy: bool,
-    events: EventSender,
+    events: OneSession,
 }
 
 /// A request that is to be sent.
@@ -134,7 +134,7 @@ impl Session {
         subject: &str,
         called: Option<&Arc<str>>,
         options: &Options,
-        events: EventSender,
+        events: OneSession,
     ) -> Result<Arc<Self>, Error> {
         let token = random_token()?;
         let config = SessionConfig {
@@ -292,7 +292,7 @@ impl Session {
         if let Some(opening) = opened {
             if !ended {
                 state.peer = state.session.server().map(|server| hub.join_peer(server, &self.token, self));
-                state.events.send(|| SessionEvent::Opened);
+                state.events.opened();
             }
             self.keep_time(&mut state, hub);
             let _ = opening.send(Ok(()));
@@ -378,7 +378,7 @@ impl State {
         }
         match self.opening.take() {
             Some(opening) => drop(opening.send(Err(reason.clone()))),
-            None => self.events.send(|| SessionEvent::Ended { reason: reason.clone() }),
+            None => self.events.ended(&reason),
         }
         self.ended = Some(reason);
     }
