@@ -603,11 +603,19 @@ async fn calls_on_a_connection_that_is_closed_fail_at_once() {
         }
         other => panic!("{other:?}"),
     }
-    match soon(len(&client, 5).timeout(Duration::from_secs(3600))).await {
-        Err(Error::Nats { .. }) => {}
-        Err(Error::SessionEnded { reason, .. } | Error::Connect { reason, .. }) => {
+    let error = soon(len(&client, 5).timeout(Duration::from_secs(3600))).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotRun, "{error}");
+    match error {
+        Error::Nats { .. } => {}
+        Error::SessionEnded { reason, .. } | Error::Connect { reason, .. } => {
             assert!(is_closed(&reason), "{reason:?}");
         }
+        other => panic!("{other:?}"),
+    }
+    // With the client goes what it shares with others of the connection: a new one has to subscribe.
+    drop(client);
+    match soon(Client::connect(&connection, "texts")).await {
+        Err(error @ Error::Nats { .. }) => assert_eq!(error.outcome(), Outcome::NotRun),
         other => panic!("{other:?}"),
     }
 }

@@ -127,6 +127,8 @@ async fn a_session_above_the_limit_is_refused_and_its_client_says_why() {
     let overloaded = Some(PeerReason::Overloaded);
     assert_eq!(*reason, CloseReason::Disconnected { reason: overloaded, taken: None });
     assert_eq!(server.sessions(), 2);
+    let none_left = Client::builder(&connection, "calculator").sessions(3).connect();
+    assert!(matches!(soon(none_left).await, Err(Error::Connect { .. })));
     first.close().await.unwrap();
     eventually("there is room again", || server.sessions() == 1).await;
     let third = connect(&connection).await;

@@ -106,7 +106,7 @@ pub enum Error {
     /// The message that came cannot be read.
     #[error("cannot decode: {0}")]
     Decode(#[from] DecodeError),
-    /// NATS, or the library that speaks to it, refused something.
+    /// NATS, or the library that speaks to it, refused something. Where a call ends in it, no session could be opened.
     #[error("{what}: {source}")]
     Nats {
         /// What was tried.
@@ -134,7 +134,9 @@ impl Error {
             | Self::Connect { .. }
             | Self::QueueFull { .. }
             | Self::TooManyCalls { .. }
-            | Self::Encode(_) => Outcome::NotRun,
+            | Self::Encode(_)
+            // Once a session is open, what NATS refuses ends it.
+            | Self::Nats { .. } => Outcome::NotRun,
             Self::Application(exception) => match exception.kind {
                 ApplicationExceptionKind::UNKNOWN_METHOD | ApplicationExceptionKind::LOADSHEDDING => {
                     Outcome::NotRun
@@ -142,7 +144,7 @@ impl Error {
                 _ => Outcome::Unknown,
             },
             Self::DeadlineExceeded { outcome, .. } | Self::SessionEnded { outcome, .. } => *outcome,
-            Self::Decode(_) | Self::NotDrained { .. } | Self::Nats { .. } => Outcome::Unknown,
+            Self::Decode(_) | Self::NotDrained { .. } => Outcome::Unknown,
         }
     }
 

@@ -117,7 +117,8 @@ impl ClientBuilder {
     }
 
     /// How many sessions to open, at least one. NATS gives each to one of the servers at random; a call goes to one of two
-    /// that are open, by turns, on which fewer calls are in flight. One that ends is replaced while the others go on.
+    /// that are open, by turns, on which fewer calls are in flight. One that ends is replaced while the others go on; but
+    /// [`connect`](Self::connect) fails if one of them cannot be opened.
     pub const fn sessions(mut self, sessions: usize) -> Self {
         self.options.sessions = sessions;
         self
@@ -162,11 +163,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Opens a session: one round trip.
+    /// Opens the [sessions](Self::sessions): one round trip. Nothing is tried again, and one session that cannot be opened
+    /// fails it as a whole: the others are closed.
     ///
     /// # Errors
-    /// [`Error::InvalidFormat`] if the transport cannot carry the protocol; [`Error::InvalidSubject`] if the subject is none that a service can be called on; [`Error::NoServer`] at once if nobody listens on the subject; [`Error::Connect`] if nobody accepts in time or the
-    /// answer is no accept; [`Error::Nats`] if NATS cannot be subscribed to.
+    /// [`Error::InvalidFormat`] if the transport cannot carry the protocol; [`Error::InvalidSubject`] if the subject is
+    /// none that a service can be called on; [`Error::NoServer`] at once if nobody listens on the subject;
+    /// [`Error::Connect`] if nobody accepts in time, the server refuses (as one that has
+    /// [all its sessions](crate::Server::max_sessions) does), or the answer is no accept; [`Error::Nats`] if NATS cannot be
+    /// subscribed to.
     ///
     /// # Cancellation
     /// A session that is being opened when the future is dropped is closed again.

@@ -107,8 +107,8 @@ impl Server {
         self
     }
 
-    /// How many sessions may be open. A client that wants another is refused: one of this crate tries again, and then fails
-    /// with [`Error::Connect`].
+    /// How many sessions may be open. A client that wants another is refused: it does not [connect](crate::ClientBuilder::connect),
+    /// and one that had a session before tries again as long as its calls may wait. Both fail with [`Error::Connect`] then.
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.options.max_sessions = sessions;
         self
