@@ -49,6 +49,9 @@ pub(crate) enum Address<'a> {
 impl<'a> Address<'a> {
     /// Takes apart what stands behind the base and its dot; `None` where it is none of ours.
     pub(crate) fn parse(suffix: &'a str) -> Option<Self> {
+        if suffix.len() == TOKEN_LEN && !suffix.as_bytes().contains(&b'.') {
+            return Some(Self::Session { token: suffix });
+        }
         let Some((token, tail)) = suffix.split_once('.') else {
             return Some(if suffix == PROBE { Self::Probe } else { Self::Session { token: suffix } });
         };
@@ -89,8 +92,14 @@ pub(super) fn question(own: &str) -> Subject {
 
 /// The reply subject of chunk `number` of the session `own`.
 pub(super) fn chunk_reply(own: &str, number: u64) -> Subject {
-    // Not `format!`, which takes three times as long: there is one for each call and each answer.
-    Subject::from([own, ".", itoa::Buffer::new().format(number)].concat())
+    // Not `format!`, which takes five times as long: there is one for each call and each answer.
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number);
+    let mut reply = String::with_capacity(own.len() + 1 + digits.len());
+    reply.push_str(own);
+    reply.push('.');
+    reply.push_str(digits);
+    Subject::from(reply)
 }
 
 /// Whether that is what this reply subject is.
@@ -100,7 +109,20 @@ pub(super) fn is_question(reply: &str) -> bool {
 
 /// The number at the end of a chunk's reply subject, if it has one.
 pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
-    reply.rsplit_once('.')?.1.parse().ok()
+    // A look at its last few bytes: there is one for each call and each answer.
+    let (mut number, mut place) = (0_u64, 1_u64);
+    for byte in reply.bytes().rev() {
+        match byte {
+            b'0'..=b'9' => {
+                number = number.checked_add(u64::from(byte - b'0').checked_mul(place)?)?;
+                // What is too large ends the number, unless only zeros follow: none is written so.
+                place = place.saturating_mul(10);
+            }
+            b'.' if place > 1 => return Some(number),
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// The longest subject of a service, in bytes. NATS closes the connection, and with it every session, where the line of
@@ -128,6 +150,33 @@ pub(crate) fn check_service_subject(subject: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chunk_s_number_is_what_stands_behind_the_last_dot() {
+        let most = u64::MAX.to_string();
+        for (reply, number) in [
+            ("a.b.1", Some(1)),
+            ("a.0", Some(0)),
+            (".90", Some(90)),
+            ("a.007", Some(7)),
+            ("a", None),
+            ("1", None),
+            ("", None),
+            ("a.", None),
+            ("a.h1", None),
+            ("a.1h", None),
+            ("a.-1", None),
+            ("a.18446744073709551616", None),
+            ("a.99999999999999999999999", None),
+        ] {
+            assert_eq!(chunk_number(reply), number, "{reply:?}");
+        }
+        assert_eq!(chunk_number(&format!("a.{most}")), Some(u64::MAX));
+        for number in [0, 9, 10, 123_456_789, u64::MAX] {
+            let reply = chunk_reply("own", number);
+            assert_eq!((reply.as_str(), chunk_number(&reply)), (&*format!("own.{number}"), Some(number)));
+        }
+    }
 
     #[test]
     fn a_subject_that_nats_does_not_take_is_refused() {
