@@ -189,7 +189,7 @@ impl<'a> Scopes<'a> {
     fn misnamed(&self, error: Diagnostic, other: ItemId, wanted: Kind) -> Diagnostic {
         let other = self.item(other);
         let word = word(other.definition);
-        let error = error.note(other.place(), format!("this is a {word}"));
+        let error = error.note(other.place(), format!("this is {}", with_article(word)));
         match (wanted, kind_of(other.definition)) {
             (Kind::Constant, Kind::Type) => match other.definition {
                 Definition::Enum(item) if !item.values.is_empty() => {
