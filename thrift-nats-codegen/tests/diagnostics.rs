@@ -87,6 +87,22 @@ fn a_service_has_so_many_above_it_and_no_more() {
     assert_eq!(places(20_000).len(), 198);
 }
 
+/// Apache's compiler takes them all, and makes of them what is meant.
+#[test]
+fn empty_brackets_are_any_empty_container() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("empty.thrift");
+    let check = |source: &str| {
+        fs::write(&file, source).unwrap();
+        Options::new().check([&file]).unwrap().render(false)
+    };
+    assert_eq!(check("struct S { 1: list<i32> l = {}, 2: set<i32> s = {}, 3: map<i32, i32> m = [] }"), "");
+    assert_eq!(check("typedef map<i32, list<i32>> M\nconst list<M> MAPS = [[], {}, {1: {}}]"), "");
+    // What is in them is of the other kind.
+    assert!(check("const map<i32, i32> M = [1]").contains("`M` must be a map of i32 to i32, not a list"));
+    assert!(check("struct S {}\nconst S EMPTY = []").contains("must be a value of struct S, not a list"));
+}
+
 /// Some files are one line. No time is measured: what is shown whole for each error does not end within a test.
 #[test]
 fn a_long_line_is_shown_in_part() {

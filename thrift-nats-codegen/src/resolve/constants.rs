@@ -313,10 +313,11 @@ impl Fitter<'_, '_> {
                 };
                 Constant::List(values.iter().enumerate().map(fit).collect())
             }
-            // Apache's compiler takes it, and ThriftTest.thrift has one.
+            // Apache's compiler takes any empty brackets, and ThriftTest.thrift has such.
             (TyKind::List(_) | TyKind::Set(_), ValueKind::Map(entries)) if entries.is_empty() => {
                 Constant::List(Vec::new())
             }
+            (TyKind::Map(..), ValueKind::List(values)) if values.is_empty() => Constant::Map(Vec::new()),
             (TyKind::Map(key, element), ValueKind::Map(entries)) => {
                 self.duplicate_keys(entries, file, path);
                 let in_key = Position { key: true, ..position };
