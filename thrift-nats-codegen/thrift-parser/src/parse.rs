@@ -57,6 +57,7 @@ pub fn parse(source: &str) -> Parsed {
         parsed: Parsed::default(),
         left_open: 0,
         unclosed: None,
+        may_be_annotated: false,
     };
     driver.items();
     let Driver { builder, mut parsed, .. } = driver;
@@ -81,6 +82,8 @@ pub(crate) struct Driver<'s> {
     pub(crate) left_open: usize,
     /// Where the last item starts, if it is one that nothing closes: what stands behind it on its line may be part of it.
     unclosed: Option<usize>,
+    /// Whether annotations may follow what has been read.
+    may_be_annotated: bool,
 }
 
 /// A text that no rule matches.
@@ -101,26 +104,36 @@ impl<'s> Driver<'s> {
             }
             if self.left_open > 0 && code[at..].starts_with('}') {
                 self.left_open -= 1;
+                self.may_be_annotated = false;
                 at += 1;
                 continue;
             }
             match match_item(self.surface, at) {
                 Ok((item, end)) => {
+                    let is_over = code[..end].trim_ascii_end().ends_with([',', ';']);
+                    self.may_be_annotated = !is_over;
                     match self.builder.item(item, at) {
                         Item::Header(header) => self.header(header),
                         Item::Definition(definition) => {
                             let is_open = matches!(definition, Definition::Typedef(_) | Definition::Const(_));
                             self.unclosed = is_open.then_some(at);
+                            self.may_be_annotated &= !matches!(definition, Definition::Const(_));
                             self.parsed.document.definitions.push(definition);
                         }
                     }
                     at = end;
                 }
                 Err(mistake) => {
+                    let annotated = std::mem::take(&mut self.may_be_annotated) && code[at..].starts_with('(');
+                    let within = annotated.then(|| mistake_in_annotations(self.surface, at)).flatten();
+                    let mistake = within.unwrap_or(mistake);
                     self.report(&mistake);
                     let unclosed = self.unclosed.take();
                     at = match self.definition(at, &mistake) {
-                        Ok(end) => end,
+                        Ok(end) => {
+                            self.may_be_annotated = code[..end].trim_ascii_end().ends_with('}');
+                            end
+                        }
                         Err(name) => self.skip_item(at, mistake.at, name, unclosed),
                     };
                 }
@@ -133,6 +146,7 @@ impl<'s> Driver<'s> {
             self.parsed.errors.push(misplaced_header(self.source, &header));
         }
         self.unclosed = None;
+        self.may_be_annotated &= matches!(&header, Header::Namespace(item) if item.scope.text != "*");
         self.parsed.document.headers.push(header);
     }
 
@@ -226,10 +240,27 @@ fn match_item(surface: &Surface, at: usize) -> Result<(Pair<'_, quiet::Rule>, us
 /// Why no `rule` matches what starts at `at`, if that can be told from the code before `end`.
 pub(crate) fn mistake_in(surface: &Surface, rule: full::Rule, at: usize, end: usize) -> Option<Mistake> {
     let parsed = full::Grammar::parse(rule, &surface.code[at..end]);
-    let error = parsed.expect_err("both readings are of one language");
+    mistake_of(surface, parsed.expect_err("both readings are of one language"), at, end)
+}
+
+/// What `error` says of the code from `at` on, unless it is that there is too little before `end`.
+fn mistake_of(surface: &Surface, error: Error<full::Rule>, at: usize, end: usize) -> Option<Mistake> {
     let (InputLocation::Pos(offset) | InputLocation::Span((offset, _))) = error.location;
     (at + offset < end || end == surface.code.len())
         .then(|| Mistake { at: at + offset, error: Box::new(error) })
+}
+
+/// What is wrong with the annotations at `at`: they may be left out, so that the item before them ends without them.
+fn mistake_in_annotations(surface: &Surface, at: usize) -> Option<Mistake> {
+    let mut lines = 1;
+    loop {
+        let end = surface.nth_item_start(at + 1, lines);
+        let error = full::Grammar::parse(full::Rule::annotations, &surface.code[at..end]).err()?;
+        if let Some(mistake) = mistake_of(surface, error, at, end) {
+            return Some(mistake);
+        }
+        lines *= 2;
+    }
 }
 
 /// # Errors

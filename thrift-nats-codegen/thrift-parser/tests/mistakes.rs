@@ -310,3 +310,34 @@ fn what_could_not_be_read_is_told_with_the_names_that_it_may_define() {
     assert_eq!(gaps(&deep).len(), 2);
     assert!(gaps(&deep)[1].ends_with("[struct C]"), "{:?}", gaps(&deep));
 }
+
+#[test]
+fn a_mistake_in_annotations_is_where_it_stands() {
+    let literal = "expected a quoted literal, found `3`";
+    assert_eq!(mistakes("struct A {} (a = 3)"), [format!("1:18: {literal}")]);
+    assert_eq!(mistakes("enum E { A } (a = \"x\", b = 3)"), [format!("1:28: {literal}")]);
+    assert_eq!(mistakes("service S {} (\n  a = 3\n)\nstruct A {}"), [format!("2:7: {literal}")]);
+    assert_eq!(mistakes("typedef i32 T (a = 3)"), [format!("1:20: {literal}")]);
+    assert_eq!(mistakes("namespace rs a (a = 3)"), [format!("1:21: {literal}")]);
+    assert_eq!(mistakes("struct A {} (a = \"x\",,)"), ["1:22: expected a name or `)`, found `,`"]);
+    assert_eq!(mistakes("struct A {} (a\nstruct B {}"), ["2:1: expected a name or `)`, found `struct`"]);
+    // Behind a definition that has another mistake.
+    let errors = mistakes("struct A { 1: i32 }\n(a = 3)\nstruct B {} (b = 3)");
+    assert_eq!(
+        errors,
+        [
+            "1:19: expected a field name, found `}`".to_owned(),
+            format!("2:6: {literal}"),
+            format!("3:18: {literal}"),
+        ]
+    );
+    // The definition is read all the same.
+    let parsed = parse("typedef i32 T (a = 3)\nstruct A { 1: T t }");
+    assert_eq!(parsed.document.definitions.len(), 2);
+    // None may stand here.
+    let definition = "expected a definition, found `(`";
+    assert_eq!(mistakes("const i32 C = 1 (a = 3)"), [format!("1:17: {definition}")]);
+    assert_eq!(mistakes("typedef i32 T, (a = \"x\")"), [format!("1:16: {definition}")]);
+    assert_eq!(mistakes("namespace * a (a = 3)"), [format!("1:15: {definition}")]);
+    assert_eq!(mistakes("include \"a\" (a = 3)"), [format!("1:13: {definition}")]);
+}
