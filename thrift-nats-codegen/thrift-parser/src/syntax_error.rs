@@ -84,18 +84,20 @@ pub(crate) fn explain(source: &str, surface: &Surface, error: &Error<Rule>, at: 
         [one] => (*one).to_owned(),
         [most @ .., last] => format!("{} or {last}", most.join(", ")),
     };
-    let error =
-        SyntaxError::new(format!("expected {wanted}, found {found}"), format!("expected {wanted}"), span);
-    if at > 0
-        && surface.code.as_bytes()[at - 1].is_ascii_digit()
-        && token.starts_with(['.', '_', 'o', 'b', 'x', 'X'])
+    if let Some(number) = number_before(surface, at).filter(|_| !expected.contains(&"`:`"))
+        && token.starts_with(|c: char| c == '.' || c == '_' || c.is_ascii_alphabetic())
     {
-        return error.with_help(if token == "." {
+        let rest = &source[span.start as usize..];
+        let tail = &rest[..rest.bytes().take_while(is_number_byte).count()];
+        let message = format!("`{number}{tail}` is no number");
+        return SyntaxError::new(message, "the number ends before this", span).with_help(if tail == "." {
             "a double has digits behind its point: `5.0`"
         } else {
             "numbers are decimal, or hexadecimal with `0x`, and have no `_` in them"
         });
     }
+    let error =
+        SyntaxError::new(format!("expected {wanted}, found {found}"), format!("expected {wanted}"), span);
     let at_definition = expected.contains(&A_DEFINITION);
     if let Some(help) = help(token, &expected) {
         return error.with_help(help);
@@ -111,6 +113,18 @@ pub(crate) fn explain(source: &str, surface: &Surface, error: &Error<Rule>, at: 
         }
         None => error,
     }
+}
+
+/// Whether it stands in numbers, or in what was to be one.
+const fn is_number_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
+}
+
+/// The number that ends at `at` in the code, without its sign.
+fn number_before(surface: &Surface, at: usize) -> Option<&str> {
+    let code = &surface.code[..at];
+    let start = at - code.bytes().rev().take_while(is_number_byte).count();
+    code[start..].starts_with(|c: char| c.is_ascii_digit() || c == '.').then_some(&code[start..])
 }
 
 /// A word that is nearly one of the grammar's, at `at` in the code or a little before, and the one that is meant. The

@@ -341,3 +341,19 @@ fn a_mistake_in_annotations_is_where_it_stands() {
     assert_eq!(mistakes("namespace * a (a = 3)"), [format!("1:15: {definition}")]);
     assert_eq!(mistakes("include \"a\" (a = 3)"), [format!("1:13: {definition}")]);
 }
+
+#[test]
+fn a_number_with_something_behind_it_is_no_number() {
+    assert_eq!(mistakes("const double D = 5."), ["1:19: `5.` is no number"]);
+    assert_eq!(mistakes("const i32 C = -0x"), ["1:17: `0x` is no number"]);
+    assert_eq!(mistakes("const i32 C = 0X1F"), ["1:16: `0X1F` is no number"]);
+    assert_eq!(mistakes("const i32 C = 1_000"), ["1:16: `1_000` is no number"]);
+    assert_eq!(mistakes("const i32 C = 12abc"), ["1:17: `12abc` is no number"]);
+    assert_eq!(mistakes("const double D = 1e\nstruct A {}"), ["1:19: `1e` is no number"]);
+    assert_eq!(mistakes("const double D = 1.5.6"), ["1:21: `1.5.6` is no number"]);
+    assert_eq!(mistakes("const list<i32> L = [1, 0b11}"), ["1:29: expected a value or `]`, found `}`"]);
+    // What is missing is another thing.
+    assert_eq!(mistakes("struct A { 1i32 a }"), ["1:13: expected `:`, found `i32`"]);
+    assert_eq!(mistakes("struct A { 1 i32 a }"), ["1:14: expected `:`, found `i32`"]);
+    assert_eq!(mistakes("const i32 C = 1 x"), ["1:17: expected a definition, found `x`"]);
+}
