@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use thrift_nats_codegen::Options;
+use thrift_nats_codegen::Severity::{Error, Warning};
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -101,6 +102,30 @@ fn empty_brackets_are_any_empty_container() {
     // What is in them is of the other kind.
     assert!(check("const map<i32, i32> M = [1]").contains("`M` must be a map of i32 to i32, not a list"));
     assert!(check("struct S {}\nconst S EMPTY = []").contains("must be a value of struct S, not a list"));
+}
+
+#[test]
+fn a_constant_of_another_type_has_its_mistakes_where_it_is_defined() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("constants.thrift");
+    let places = |source: &str| {
+        fs::write(&file, source).unwrap();
+        let report = Options::new().check([&file]).unwrap();
+        let place = |finding: thrift_nats_codegen::Finding<'_>| {
+            let place = finding.location().unwrap();
+            (place.line, place.column, finding.severity())
+        };
+        report.iter().map(place).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        places("const i32 A = missing\nconst i64 B = A\nconst list<i64> C = [A, B]"),
+        [(1, 15, Error)]
+    );
+    assert_eq!(places("const i32 A = \"x\"\nconst i64 B = A"), [(1, 15, Error)]);
+    assert_eq!(places("const i32 A = 1\nconst i64 B = A\nconst i8 C = B"), []);
+    assert_eq!(places("const i32 A = 300\nconst i8 B = A"), [(2, 14, Error)]);
+    let map = "const map<string, i32> A = {'a': 1, 'a': 2}\n";
+    assert_eq!(places(&format!("{map}const map<string, i64> B = A")), [(1, 37, Warning)]);
 }
 
 /// Some files are one line. No time is measured: what is shown whole for each error does not end within a test.

@@ -3,7 +3,7 @@
 use thrift_parser::syntax::{Definition, Value, ValueKind};
 
 use super::{Fitter, MOST_HOPS, Path, Position};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, Severity};
 use crate::ir::{Constant, ItemId, ItemKind, Program, Ty, TyKind};
 use crate::resolve::Checker;
 use crate::resolve::definitions::with_article;
@@ -142,6 +142,21 @@ impl Fitter<'_, '_> {
         format!("{}.{}", self.checker.program.files[item.file.index()].stem, item.name.text)
     }
 
+    fn has_errors_since(&self, before: usize) -> bool {
+        self.checker.diagnostics[before..].iter().any(|found| found.severity() == Severity::Error)
+    }
+
+    /// Whether the value of a constant fits the type of that constant. If not, that is said where it is defined.
+    fn is_right(&mut self, value: &Value, id: ItemId, file: SourceId, path: &Path<'_>) -> bool {
+        let ItemKind::Const { ty, .. } = &self.checker.program.item(id).kind else { return true };
+        let ty = ty.clone();
+        let before = self.checker.diagnostics.len();
+        self.fit(value, file, &ty, path, Position { key: false, hops: 1 });
+        let is_right = !self.has_errors_since(before);
+        self.checker.diagnostics.truncate(before);
+        is_right
+    }
+
     fn fit_constant(
         &mut self,
         value: &Value,
@@ -175,8 +190,14 @@ impl Fitter<'_, '_> {
         // Its value is made anew for the other type. What does not fit is said once, where it is used.
         let before = self.checker.diagnostics.len();
         let made = self.fit(&constant.value, declared.file, ty, path, Position { hops, ..position });
-        if self.checker.diagnostics.len() > before {
-            self.checker.diagnostics.truncate(before);
+        let fits = !self.has_errors_since(before);
+        // Warnings are given where the constant is defined.
+        self.checker.diagnostics.truncate(before);
+        if !fits {
+            // Only at the name that is checked, lest each constant of a chain asks for all below it anew.
+            if position.hops == 0 && !self.is_right(&constant.value, id, declared.file, path) {
+                return Constant::Unknown;
+            }
             let wanted = with_article(&self.type_name(ty));
             let ItemKind::Const { ty: of, .. } = &self.checker.program.item(id).kind else { return made };
             let of = with_article(&self.type_name(of));
