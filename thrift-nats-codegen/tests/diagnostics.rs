@@ -105,6 +105,16 @@ fn empty_brackets_are_any_empty_container() {
 }
 
 #[test]
+fn an_enum_without_a_name_has_every_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nameless.thrift");
+    fs::write(&file, "enum { A }\nstruct S { 1: Box a = Box.A, 2: other.Box b }").unwrap();
+    let report = Options::new().check([&file]).unwrap();
+    let said: Vec<_> = report.iter().map(|finding| finding.message().to_owned()).collect();
+    assert_eq!(said, ["expected a name, found `{`", "unknown type `other.Box`"]);
+}
+
+#[test]
 fn a_constant_of_another_type_has_its_mistakes_where_it_is_defined() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("constants.thrift");

@@ -241,7 +241,9 @@ impl<'a> Scopes<'a> {
             if let Some(near) = hints::nearest(prefix, prefixes.into_iter()) {
                 return Some(format!("there is an include `{near}`"));
             }
-            if !KINDS.into_iter().any(|kind| self.own(file, kind, prefix).is_some()) {
+            // An enum whose name could not be read may be the one.
+            let may_be_enum = kind == Kind::Constant && self.may_lack(file, kind, name);
+            if !may_be_enum && !KINDS.into_iter().any(|kind| self.own(file, kind, prefix).is_some()) {
                 return Some(format!(
                     "no include is called `{prefix}`: is `include \"{prefix}.thrift\"` missing?"
                 ));
