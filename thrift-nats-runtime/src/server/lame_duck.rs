@@ -101,7 +101,8 @@ impl Member {
     }
 
     /// Says that this server has nothing on the connection any more, and waits until that is so of all. True for one of them:
-    /// it is to have the connection made anew. If it has been made anew meanwhile, it is true for none.
+    /// it is to have the connection made anew. If it has been made anew meanwhile, it is true for none. Whoever drops the future
+    /// is not counted any more.
     pub(super) async fn ready(&self) -> bool {
         let sender = &self.0.0;
         let mut moves = 0;
@@ -118,6 +119,7 @@ impl Member {
             state.ready += 1;
             last = is_last(state);
         });
+        let _counted = Counted { sender, moves };
         let mut changes = sender.subscribe();
         while !last {
             // One of those that were waited for may have ended.
@@ -134,6 +136,22 @@ impl Member {
             });
         }
         true
+    }
+}
+
+/// Counts a server that is ready, as long as the connection is the same.
+struct Counted<'a> {
+    sender: &'a watch::Sender<State>,
+    moves: u64,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.sender.send_modify(|state| {
+            if state.moves == self.moves {
+                state.ready -= 1;
+            }
+        });
     }
 }
 
@@ -168,6 +186,19 @@ mod tests {
         lame_duck.on_event(&Event::Connected);
         lame_duck.on_event(&Event::LameDuckMode);
         assert_eq!(other.ready().now_or_never(), None, "one has to say so again");
+    }
+
+    #[test]
+    fn a_server_that_ends_while_it_waits_does_not_count_for_another() {
+        let lame_duck = LameDuck::new();
+        let (one, other, third) = (lame_duck.join(), lame_duck.join(), lame_duck.join());
+        lame_duck.on_event(&Event::LameDuckMode);
+        assert_eq!(one.ready().now_or_never(), None, "it waits, and is dropped");
+        drop(one);
+        let mut ready = Box::pin(other.ready());
+        assert_eq!((&mut ready).now_or_never(), None, "the third has calls on the connection");
+        assert_eq!(third.ready().now_or_never(), Some(true));
+        assert_eq!(ready.now_or_never(), Some(false));
     }
 
     #[test]
