@@ -87,6 +87,8 @@ proptest! {
             (Ok(Some(found)), Ok(read)) => prop_assert_eq!(*found, read),
             // The scanner looks at what it needs to find the end. What else is wrong is for the reader to find.
             (_, Err(_)) => {}
+            // White space that a reader passes over: what a message starts with tells which scanner it is for.
+            (Err(_), Ok(_)) if protocol == Protocol::Json && bytes.first() != Some(&b'[') => {}
             (found, Ok(_)) => prop_assert!(false, "{:?}, but it can be read", found),
         }
         // In pieces it is found where it is found at once.
@@ -98,6 +100,12 @@ proptest! {
         let info = measure(|| drop(Scanner::new(protocol, Limits::DEFAULT).scan(&bytes)));
         prop_assert!(info.bytes_max < 20_000, "{} bytes", info.bytes_max);
     }
+}
+
+#[test]
+fn a_message_of_json_starts_with_its_bracket() {
+    let error = Scanner::new(Protocol::Json, Limits::DEFAULT).scan(b"\t[1,\"f\",1,0,{}]").unwrap_err();
+    assert_eq!(*error.kind(), DecodeErrorKind::NotAMessage(b'\t'));
 }
 
 /// In pieces of one byte: with a second look at what has been there, this is for ever.
