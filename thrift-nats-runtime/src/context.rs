@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_nats::Subject;
+use memchr::memchr;
+use smol_str::SmolStr;
 
 use crate::link::lock;
 use crate::transport::Headers;
@@ -29,7 +31,7 @@ pub struct Context {
 #[derive(Debug)]
 struct Call {
     /// The name in the message: a function, or `service:function`.
-    name: String,
+    name: SmolStr,
     session: Option<Subject>,
     received: Instant,
     deadline: Option<Instant>,
@@ -40,7 +42,7 @@ struct Call {
 impl Context {
     /// The context of a call of `name`. `timeout` is how long the client waits, unless the call's headers say.
     pub(crate) fn new(
-        name: String,
+        name: SmolStr,
         session: Option<Subject>,
         received: Instant,
         timeout: Option<Duration>,
@@ -65,8 +67,8 @@ impl Context {
 
     /// The function, whether a service was split off before it or not: no name of a function has a colon.
     pub(crate) fn function(&self) -> &str {
-        let name = &self.call.name;
-        name.split_once(':').map_or(name, |(_, function)| function)
+        let name = self.call.name.as_str();
+        memchr(b':', name.as_bytes()).map_or(name, |colon| &name[colon + 1..])
     }
 
     /// Takes the part of the name before its colon for a service; false where there is none.
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     fn context(name: &str, headers: Headers, timeout: Option<Duration>) -> Context {
-        Context::new(name.to_owned(), None, Instant::now(), timeout, headers)
+        Context::new(name.into(), None, Instant::now(), timeout, headers)
     }
 
     #[test]

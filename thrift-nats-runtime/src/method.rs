@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Deref;
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 use crate::arguments::{Arguments, Parameters};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
@@ -110,7 +111,7 @@ impl<T: Value + Send + 'static> Success for T {
 pub(crate) struct Message {
     pub(crate) format: WireFormat,
     pub(crate) headers: Headers,
-    pub(crate) name: String,
+    pub(crate) name: SmolStr,
     pub(crate) kind: MessageType,
     pub(crate) seqid: i32,
     /// What stands behind the header.
@@ -122,7 +123,7 @@ impl Message {
         let Frame { format, headers, payload } = frame;
         with_reader!(format.protocol, &payload, limits, |reader| {
             let MessageHeader { name, kind, seqid } = reader.message_begin()?;
-            let name = name.into_owned();
+            let name = SmolStr::new(name);
             let body = payload.slice_ref(reader.body()?);
             Ok(Self { format, headers, name, kind, seqid, body })
         })

@@ -11,6 +11,11 @@ mod inbound;
 mod outbound;
 mod queue;
 mod server;
+/// How many messages a chunk may hold: a guess, so that what they are put into need not grow step by step.
+pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
+    (chunk.len() / 32).min(64)
+}
+
 #[cfg(test)]
 mod simulation;
 mod subject;

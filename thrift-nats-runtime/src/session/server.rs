@@ -10,7 +10,7 @@ use super::accept::{Accept, Announced, version_headers};
 use super::disconnect::{CloseReason, DISCONNECT, PeerReason};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
-use super::{SessionConfig, Transmit};
+use super::{SessionConfig, Transmit, likely_messages};
 use crate::transport::{Frame, Parts, Receiver};
 
 /// How many heartbeats in a row a client may miss: as in the code of the original, whose README says "more than three".
@@ -174,6 +174,7 @@ impl ServerSession {
             return Ok(());
         }
         let (waiting, bytes) = (&mut self.waiting, &mut self.waiting_bytes);
+        waiting.reserve(likely_messages(&payload));
         let (running, running_bytes) = (self.running, self.running_bytes);
         let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
         let result = self.inbound.receive(reply, payload, |request| {

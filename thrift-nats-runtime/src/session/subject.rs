@@ -11,6 +11,7 @@
 //! | `<base>.<token>.h<n>` | the server's 503 for a heartbeat that this side sent |
 
 use async_nats::Subject;
+use memchr::memchr;
 
 /// The alphabet of tokens: 64 characters that mean nothing to NATS, so that a byte of randomness gives one evenly.
 const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
@@ -49,7 +50,7 @@ pub(crate) enum Address<'a> {
 impl<'a> Address<'a> {
     /// Takes apart what stands behind the base and its dot; `None` where it is none of ours.
     pub(crate) fn parse(suffix: &'a str) -> Option<Self> {
-        if suffix.len() == TOKEN_LEN && !suffix.as_bytes().contains(&b'.') {
+        if suffix.len() == TOKEN_LEN && memchr(b'.', suffix.as_bytes()).is_none() {
             return Some(Self::Session { token: suffix });
         }
         let Some((token, tail)) = suffix.split_once('.') else {
