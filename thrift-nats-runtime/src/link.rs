@@ -48,8 +48,8 @@ pub(crate) fn connects(nats: &Nats) -> u64 {
 
 /// A session, as whoever publishes for it sees it.
 pub(crate) trait Source: Send + Sync + 'static {
-    /// What is to be published next. Called by one at a time: whoever has the turn.
-    fn transmit(&self) -> Option<Transmit>;
+    /// What is to be published next, and whether there is more behind it. Called by one at a time: whoever has the turn.
+    fn transmit(&self) -> Option<(Transmit, bool)>;
 
     /// Whose turn it is to publish for the session.
     fn turn(&self) -> &Turn;
@@ -74,6 +74,11 @@ impl Turn {
     /// Takes the turn, or has its owner look again.
     fn take(&self) -> bool {
         self.0.swap(Self::MORE, Ordering::SeqCst) == Self::FREE
+    }
+
+    /// Called by the owner, which is to look again.
+    fn look_again(&self) {
+        self.0.store(Self::MORE, Ordering::SeqCst);
     }
 
     /// Called by the owner before it looks at what there is.
@@ -141,12 +146,11 @@ impl Publisher {
                     }
                     loop {
                         source.turn().begin();
-                        let mut left = TURN;
-                        while left > 0
-                            && let Some(transmit) = source.transmit()
-                        {
+                        let (mut more, mut left) = (true, TURN);
+                        while more && left > 0 {
+                            let Some((transmit, behind)) = source.transmit() else { break };
                             put(&mut publisher, &mut window, &*source, transmit).await;
-                            left -= 1;
+                            (more, left) = (behind, left - 1);
                         }
                         if left > 0 && source.turn().leave() {
                             break;
@@ -195,9 +199,10 @@ impl Publisher {
         let mut left = AT_ONCE;
         while left > 0 {
             source.turn().begin();
-            while left > 0
-                && let Some(transmit) = source.transmit()
-            {
+            let mut more = true;
+            while more && left > 0 {
+                let Some((transmit, behind)) = source.transmit() else { break };
+                more = behind;
                 left = left.saturating_sub(transmit.payload.len().max(1));
                 if let Some(transmit) = self.publish_or_return(&**source, transmit) {
                     return self.hand_over(Arc::clone(source) as Arc<_>, Some(transmit));
@@ -225,7 +230,7 @@ impl Publisher {
         };
         drop(nats);
         if let Err((chunk, error)) = published {
-            source.publish_failed(chunk, error);
+            failed(source, chunk, error);
         }
         None
     }
@@ -336,8 +341,8 @@ impl Drop for Once {
 }
 
 impl Source for Once {
-    fn transmit(&self) -> Option<Transmit> {
-        lock(&self.transmit).take()
+    fn transmit(&self) -> Option<(Transmit, bool)> {
+        Some((lock(&self.transmit).take()?, false))
     }
 
     fn turn(&self) -> &Turn {
@@ -352,7 +357,7 @@ struct Marker {
 }
 
 impl Source for Marker {
-    fn transmit(&self) -> Option<Transmit> {
+    fn transmit(&self) -> Option<(Transmit, bool)> {
         if let Some(done) = lock(&self.done).take() {
             let _ = done.send(());
         }
@@ -377,8 +382,14 @@ async fn put(nats: &mut Nats, window: &mut Window, source: &dyn Source, transmit
         Err(error) => Err((transmit.chunk(), error)),
     };
     if let Err((chunk, error)) = published {
-        source.publish_failed(chunk, error);
+        failed(source, chunk, error);
     }
+}
+
+/// Tells whose message it was that it cannot be published, and looks again at what there is: it may have a farewell now.
+fn failed(source: &dyn Source, chunk: Option<u64>, error: PublishError) {
+    source.publish_failed(chunk, error);
+    source.turn().look_again();
 }
 
 /// Hands a message to the connection, which is ready for it. As a sink, the client library does not look through the subjects

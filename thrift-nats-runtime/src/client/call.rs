@@ -337,10 +337,12 @@ impl<T, E> Call<T, E> {
             let same = fresh && self.timeout == remote.options().timeout;
             let timeout = if same { None } else { self.timeout_to_tell(deadline) };
             fresh = false;
-            let outgoing = Outgoing { name, kind: self.kind, body, headers: &self.headers, timeout };
+            let Options { format, limits, .. } = *remote.options();
+            let (kind, headers) = (self.kind, &self.headers);
+            let outgoing = Outgoing { name, kind, body, headers, format, limits, timeout };
             match session.call(&outgoing, deadline).await {
                 Ok(None) => return Ok(None),
-                Ok(Some(answer)) => return Ok(Some(Message::parse(answer, remote.options().limits)?)),
+                Ok(Some(answer)) => return Ok(Some(Message::parse(answer, limits)?)),
                 // Whatever ended it, it was not this call.
                 Err(Failure::NotOpen(reason)) => {
                     if moves_left == 0 {

@@ -1,6 +1,7 @@
 //! A session of a client: its state, joined to the hub that carries its messages.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,10 +17,10 @@ use crate::error::{Error, Outcome, SharedError};
 use crate::format::{ProtocolSet, Transport, WireFormat};
 use crate::link::{Source, Timed, TimerKey, Turn, connects, lock, now, random_token};
 use crate::method::{Body, Envelope};
-use crate::protocol::{EncodeError, MessageType};
+use crate::protocol::{EncodeError, Limits, MessageType};
 use crate::session::{
-    ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit, millis,
-    session_subject,
+    ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit, likely_messages,
+    millis, session_subject,
 };
 use crate::transport::{Frame, Headers};
 
@@ -47,13 +48,26 @@ pub(super) struct Session {
     hub: Weak<Hub>,
     token: Arc<str>,
     state: Mutex<State>,
+    at_a_glance: AtAGlance,
     turn: Turn,
+    /// The last sequence number that was given out.
+    last_seqid: AtomicI32,
     /// The option.
     chunk_limit: usize,
     /// Told when all that was queued before a close has gone.
     flushed: Notify,
     /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
     connects: u64,
+}
+
+/// What every call wants to know of the state, for those who do not hold its lock: each call would hold up all others. Follows
+/// the state while the lock is held.
+#[derive(Debug, Default)]
+struct AtAGlance {
+    open: AtomicBool,
+    /// Whether the server is an original one.
+    original: AtomicBool,
+    in_flight: AtomicUsize,
 }
 
 struct State {
@@ -78,17 +92,17 @@ pub(super) struct Outgoing<'a> {
     pub(super) kind: MessageType,
     pub(super) body: &'a Body,
     pub(super) headers: &'a Headers,
+    /// What the session's messages are written in, but for headers.
+    pub(super) format: WireFormat,
+    pub(super) limits: Limits,
     /// How long the answer is waited for, where that is not what the session's handshake said.
     pub(super) timeout: Option<Duration>,
 }
 
 impl Outgoing<'_> {
-    /// What to send it in on a session of this format, and with which headers.
-    fn wrapping(
-        &self,
-        format: WireFormat,
-        original: bool,
-    ) -> Result<(WireFormat, Cow<'_, Headers>), Failure> {
+    /// What to send it in, and with which headers.
+    fn wrapping(&self, original: bool) -> Result<(WireFormat, Cow<'_, Headers>), Failure> {
+        let format = self.format;
         if self.headers.is_empty() && self.timeout.is_none() {
             return Ok((format, Cow::Borrowed(self.headers)));
         }
@@ -164,7 +178,9 @@ impl Session {
                 busy: false,
                 events,
             }),
+            at_a_glance: AtAGlance::default(),
             turn: Turn::default(),
+            last_seqid: AtomicI32::new(0),
             chunk_limit: options.chunk_limit,
             flushed: Notify::new(),
             connects: connects(hub.nats()),
@@ -206,12 +222,12 @@ impl Session {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.state().session.is_open()
+        self.at_a_glance.open.load(Ordering::SeqCst)
     }
 
     /// How many calls wait for their answer.
     pub(super) fn in_flight(&self) -> usize {
-        self.state().session.in_flight()
+        self.at_a_glance.in_flight.load(Ordering::Relaxed)
     }
 
     /// How many answers came when nobody waited for them any more.
@@ -225,30 +241,37 @@ impl Session {
         outgoing: &Outgoing<'_>,
         deadline: Option<Instant>,
     ) -> CallResult {
-        let Outgoing { name, kind, body, .. } = *outgoing;
         let Some(hub) = self.hub.upgrade() else {
             return Err(Failure::NotOpen(CloseReason::NatsClosed));
         };
-        let (seqid, config, original) = {
-            let mut state = self.state();
-            state.check_open()?;
-            (state.session.next_seqid(), *state.session.config(), state.session.is_original())
-        };
-        let (format, headers) = outgoing.wrapping(config.format, original)?;
-        let envelope = Envelope { format, headers: &headers, name, kind, seqid };
-        let message = envelope.seal(body, config.limits).map_err(Failure::Encode)?;
+        if !self.is_open() {
+            return Err(self.state().not_open());
+        }
+        let original = self.at_a_glance.original.load(Ordering::SeqCst);
+        let (format, headers) = outgoing.wrapping(original)?;
+        let Outgoing { name, kind, body, limits, .. } = *outgoing;
         let (waiter, answer) = oneshot::channel();
-        let alone = {
+        let (seqid, alone) = loop {
+            let seqid = self.last_seqid.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            // Before the lock is taken, since others can do the same meanwhile.
+            let envelope = Envelope { format, headers: &headers, name, kind, seqid };
+            let message = envelope.seal(body, limits).map_err(Failure::Encode)?;
             let mut state = self.state();
-            state.check_open()?;
+            if !state.session.is_open() {
+                return Err(state.not_open());
+            }
+            if state.session.has_call(seqid) {
+                // After 2^32 others.
+                continue;
+            }
             let alone = state.session.in_flight() == 0;
             let oneway = kind == MessageType::Oneway;
             state.session.call(seqid, oneway, message, deadline, waiter).map_err(Failure::Refused)?;
             if let Some(deadline) = deadline {
                 self.keep_time_at_least(&mut state, &hub, deadline);
             }
-            state.note_busy(&hub);
-            alone
+            self.note_busy(&mut state, &hub);
+            break (seqid, alone);
         };
         // Nothing else is on its way: nothing will join it, either, that is worth a wait.
         if alone {
@@ -280,25 +303,30 @@ impl Session {
             peer.heard(now);
         }
         let mut opened = None;
+        let mut answered = Vec::with_capacity(likely_messages(&message.payload).min(session.in_flight()));
         let result = session.receive(now, message, |event| match event {
             Event::Opened => opened = opening.take(),
-            Event::Answered(waiter, answer) => {
-                let _ = waiter.send(Ok(Some(answer)));
-            }
+            Event::Answered(waiter, answer) => answered.push((waiter, answer)),
             Event::Unwanted(transmit) => hub.publisher().send(transmit),
         });
-        let ended = result.err().map(|ended| state.end(hub, ended)).is_some();
+        let ended = result.err().map(|ended| self.end(&mut state, hub, ended)).is_some();
         let more = state.session.has_more();
         if let Some(opening) = opened {
             if !ended {
+                self.at_a_glance.original.store(state.session.is_original(), Ordering::SeqCst);
+                self.at_a_glance.open.store(true, Ordering::SeqCst);
                 state.peer = state.session.server().map(|server| hub.join_peer(server, &self.token, self));
                 state.events.opened();
             }
             self.keep_time(&mut state, hub);
             let _ = opening.send(Ok(()));
         }
-        state.note_busy(hub);
+        self.note_busy(&mut state, hub);
         drop(state);
+        // Not under the lock: whoever is woken takes it for the next call.
+        for (waiter, answer) in answered {
+            let _ = waiter.send(Ok(Some(answer)));
+        }
         self.after(ended, more);
     }
 
@@ -306,7 +334,7 @@ impl Session {
     pub(super) fn undelivered(self: &Arc<Self>, hub: &Hub, chunk: Option<u64>) {
         let mut state = self.state();
         let result = state.session.undelivered(chunk);
-        let ended = result.err().map(|ended| state.end(hub, ended)).is_some();
+        let ended = result.err().map(|ended| self.end(&mut state, hub, ended)).is_some();
         drop(state);
         self.after(ended, false);
     }
@@ -325,8 +353,8 @@ impl Session {
         if state.ended.is_none() {
             let ended = state.session.close(reason);
             match &hub {
-                Some(hub) => state.end(hub, ended),
-                None => state.tell(ended),
+                Some(hub) => self.end(&mut state, hub, ended),
+                None => self.tell(&mut state, ended),
             }
         }
         drop(state);
@@ -356,49 +384,52 @@ impl Session {
     }
 }
 
-impl State {
-    fn check_open(&self) -> Result<(), Failure> {
-        if self.session.is_open() {
-            return Ok(());
-        }
-        Err(Failure::NotOpen(self.ended.clone().unwrap_or(CloseReason::NatsClosed)))
-    }
-
+impl Session {
     /// Tells everybody who waits, and the peer that it has one session less.
-    fn end(&mut self, hub: &Hub, ended: Ended<oneshot::Sender<CallResult>>) {
-        self.tell(ended);
-        self.note_busy(hub);
-        hub.timers().set(&mut self.timer, None, || Weak::<Session>::new());
+    fn end(&self, state: &mut State, hub: &Hub, ended: Ended<oneshot::Sender<CallResult>>) {
+        self.tell(state, ended);
+        self.note_busy(state, hub);
+        hub.timers().set(&mut state.timer, None, || Weak::<Self>::new());
     }
 
-    fn tell(&mut self, ended: Ended<oneshot::Sender<CallResult>>) {
+    fn tell(&self, state: &mut State, ended: Ended<oneshot::Sender<CallResult>>) {
+        self.at_a_glance.open.store(false, Ordering::SeqCst);
         let Ended { reason, calls } = ended;
         for (waiter, outcome) in calls {
             let _ = waiter.send(Err(Failure::Ended(reason.clone(), outcome)));
         }
-        match self.opening.take() {
+        match state.opening.take() {
             Some(opening) => drop(opening.send(Err(reason.clone()))),
-            None => self.events.ended(&reason),
+            None => state.events.ended(&reason),
         }
-        self.ended = Some(reason);
+        state.ended = Some(reason);
     }
 
-    /// Tells the peer when the first call is made, and when the last one is over.
-    fn note_busy(&mut self, hub: &Hub) {
-        let busy = self.session.in_flight() > 0;
-        if let Some(peer) = self.peer.as_ref().filter(|_| busy != self.busy) {
+    /// Notes how many calls are in flight, and tells the peer when the first one is made, and when the last one is over.
+    fn note_busy(&self, state: &mut State, hub: &Hub) {
+        let in_flight = state.session.in_flight();
+        self.at_a_glance.in_flight.store(in_flight, Ordering::Relaxed);
+        let busy = in_flight > 0;
+        if let Some(peer) = state.peer.as_ref().filter(|_| busy != state.busy) {
             if busy {
                 peer.busier(hub)
             } else {
                 peer.idler()
             }
-            self.busy = busy;
+            state.busy = busy;
         }
     }
 }
 
+impl State {
+    /// Why no call can be made on a session that is not open.
+    fn not_open(&self) -> Failure {
+        Failure::NotOpen(self.ended.clone().unwrap_or(CloseReason::NatsClosed))
+    }
+}
+
 impl Source for Session {
-    fn transmit(&self) -> Option<Transmit> {
+    fn transmit(&self) -> Option<(Transmit, bool)> {
         let hub = self.hub.upgrade();
         let mut state = self.state();
         if let Some(hub) = &hub {
@@ -408,13 +439,15 @@ impl Source for Session {
         let transmit = state.session.transmit(|oneway| {
             let _ = oneway.send(Ok(None));
         });
+        // A session that has ended is looked at until there is nothing: that is its end.
+        let more = state.session.has_more() || state.ended.is_some();
         let over = transmit.is_none() && state.ended.is_some();
         if over {
             state.drained = true;
             self.flushed.notify_waiters();
         }
         if let Some(hub) = &hub {
-            state.note_busy(hub);
+            self.note_busy(&mut state, hub);
         }
         drop(state);
         if let (true, Some(hub)) = (over, hub) {
@@ -422,7 +455,7 @@ impl Source for Session {
             // the requests that go first.
             hub.remove(&self.token);
         }
-        transmit
+        Some((transmit?, more))
     }
 
     fn turn(&self) -> &Turn {
@@ -435,7 +468,7 @@ impl Source for Session {
         let mut state = self.state();
         if let Err(ended) = state.session.publish_failed(chunk, SharedError::new(error)) {
             // Whoever publishes comes back for the farewell by itself: it is the one that tells.
-            state.end(&hub, ended);
+            self.end(&mut state, &hub, ended);
         }
     }
 }
@@ -448,9 +481,9 @@ impl Timed for Session {
         let result = state.session.on_timeout(now, |waiter, outcome| {
             let _ = waiter.send(Err(Failure::Expired(outcome)));
         });
-        let ended = result.err().map(|ended| state.end(&hub, ended)).is_some();
+        let ended = result.err().map(|ended| self.end(&mut state, &hub, ended)).is_some();
         self.keep_time(&mut state, &hub);
-        state.note_busy(&hub);
+        self.note_busy(&mut state, &hub);
         drop(state);
         self.after(ended, true);
     }
@@ -468,7 +501,7 @@ impl Drop for InFlight<'_> {
         let Some(hub) = session.hub.upgrade() else { return };
         let mut state = session.state();
         let waiter = state.session.cancel(self.seqid);
-        state.note_busy(&hub);
+        session.note_busy(&mut state, &hub);
         drop(state);
         if waiter.is_some() {
             // The server is told; an original one may get the next request in its place.
@@ -496,8 +529,9 @@ mod tests {
     ) -> Option<(Transport, Headers)> {
         let format = WireFormat::new(protocol, Transport::Buffered);
         let body = &Body::from(Vec::new());
-        let outgoing = Outgoing { name: "f", kind: MessageType::Call, body, headers, timeout };
-        let (format, headers) = outgoing.wrapping(format, original).ok()?;
+        let (kind, limits) = (MessageType::Call, Limits::DEFAULT);
+        let outgoing = Outgoing { name: "f", kind, body, headers, format, limits, timeout };
+        let (format, headers) = outgoing.wrapping(original).ok()?;
         Some((format.transport, headers.into_owned()))
     }
 

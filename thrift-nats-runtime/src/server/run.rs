@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::listener::{Listener, RunningCall};
-use super::request::{Contained, Origin, Request, RequestHeader};
+use super::request::{Contained, Request, RequestHeader};
 use super::session::{Finished, Session};
 use crate::error::{ApplicationException, ApplicationExceptionKind};
 use crate::method::Message;
@@ -29,8 +29,9 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
         return;
     }
     let mut answers = Vec::with_capacity(requests.len());
-    let begun = Instant::now();
-    let mut last = begun;
+    let mut last = Instant::now();
+    let chunk_late = last + LONG;
+    let mut late = chunk_late;
     while let Some(request) = requests.pop_front() {
         let len = request.len();
         match Call::begin(&session, &listener, request, last) {
@@ -44,11 +45,11 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
             },
         }
         let now = Instant::now();
-        if now - last > LONG {
+        if now > late {
             listener.handler_took_long();
         }
-        last = now;
-        if now - begun > LONG && !requests.is_empty() {
+        (last, late) = (now, now + LONG);
+        if now > chunk_late && !requests.is_empty() {
             listener.spawn(run_boxed(
                 Arc::clone(&session),
                 Arc::clone(&listener),
@@ -57,9 +58,8 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
         }
         if requests.is_empty() {
             // For an original peer, the next one may be run now.
-            requests = session.finished(answers.drain(..));
-            session.publish(&listener);
-            if now - begun > LONG && !requests.is_empty() {
+            requests = session.finished(answers.drain(..), &listener);
+            if now > chunk_late && !requests.is_empty() {
                 listener.spawn(run_boxed(session, Arc::clone(&listener), requests));
                 return;
             }
@@ -96,19 +96,10 @@ impl Call {
             }
         };
         let kind = message.kind;
-        let origin = {
-            let state = session.state();
-            Origin {
-                session: Some(state.session.subject().clone()),
-                original: state.session.is_original(),
-                received: now,
-                timeout: state.session.timeout(),
-            }
-        };
-        if session.state().is_given_up(message.seqid) {
+        if session.is_given_up(message.seqid) {
             return Err(Parts::default());
         }
-        let (request, header) = Request::new(message, origin, limits);
+        let (request, header) = Request::new(message, session.origin(now), limits);
         let deadline = request.context().deadline();
         let refuse = |kind, text: &str| {
             let error = ApplicationException::new(kind, text);
@@ -151,15 +142,10 @@ impl Call {
             finished: Finished { len, answer: Parts::default() },
             _running: listener.running_call(),
         };
-        {
-            let mut state = session.state();
-            if state.is_given_up(seqid) {
-                drop(state);
-                // And with it the handler.
-                return drop(running);
-            }
-            // Before the task can end, which takes it out.
-            state.running.insert(seqid, None);
+        // Before the task can end, which takes it out.
+        if !session.goes_on(seqid) {
+            // And with it the handler.
+            return drop(running);
         }
         let task = listener.spawn(async move {
             let mut running = running;
@@ -196,8 +182,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.session.state().running.remove(&self.seqid);
         let Finished { len, answer } = &mut self.finished;
-        let next = self.session.finished([Finished { len: *len, answer: std::mem::take(answer) }]);
-        self.session.publish(&self.listener);
+        let finished = Finished { len: *len, answer: std::mem::take(answer) };
+        let next = self.session.finished([finished], &self.listener);
         if !next.is_empty() {
             self.listener.spawn(run_boxed(Arc::clone(&self.session), Arc::clone(&self.listener), next));
         }

@@ -1,8 +1,9 @@
 //! A session of a server: its state, joined to the listener that it belongs to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_nats::{PublishError, Subject};
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
 use super::listener::Listener;
+use super::request::Origin;
 use crate::error::SharedError;
 use crate::format::WireFormat;
 use crate::link::{Source, Timed, TimerKey, Turn, lock, now};
@@ -42,8 +44,8 @@ impl State {
         }
     }
 
-    /// Whether the client has given this call up.
-    pub(super) fn is_given_up(&mut self, seqid: i32) -> bool {
+    /// Whether this call is among those; takes it out.
+    fn take_given_up(&mut self, seqid: i32) -> bool {
         let place = self.given_up.iter().position(|given_up| *given_up == seqid);
         place.map(|place| self.given_up.swap_remove(place)).is_some()
     }
@@ -61,7 +63,15 @@ pub(super) struct Finished {
 pub(super) struct Session {
     listener: Weak<Listener>,
     token: Arc<str>,
+    subject: Subject,
+    /// Whether the client is an original one.
+    original: bool,
+    /// How long a call may take whose request does not say.
+    timeout: Option<Duration>,
     state: Mutex<State>,
+    /// Whether there are calls among those given up, for those who do not hold the lock of the state: each request would
+    /// take it. Follows the state while the lock is held.
+    any_given_up: AtomicBool,
     turn: Turn,
     /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
     connects: u64,
@@ -87,11 +97,17 @@ impl Session {
         };
         let own = session_subject(listener.base(), &token);
         let session = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
+        let (subject, original, timeout) =
+            (session.subject().clone(), session.is_original(), session.timeout());
         let state = State { session, running: FxHashMap::default(), given_up: Vec::new(), timer: None };
         let session = Arc::new(Self {
             listener: Arc::downgrade(listener),
             token: token.into(),
+            subject,
+            original,
+            timeout,
             state: Mutex::new(state),
+            any_given_up: AtomicBool::new(false),
             turn: Turn::default(),
             connects,
         });
@@ -107,6 +123,33 @@ impl Session {
     fn keep_time(self: &Arc<Self>, state: &mut State, listener: &Listener) {
         let at = state.session.next_timeout();
         listener.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
+    }
+
+    /// Where a request comes from that is taken up now.
+    pub(super) fn origin(&self, now: Instant) -> Origin {
+        let Self { subject, original, timeout, .. } = self;
+        Origin { session: Some(subject.clone()), original: *original, received: now, timeout: *timeout }
+    }
+
+    /// Whether the client has given this call up, which is about to be begun.
+    pub(super) fn is_given_up(&self, seqid: i32) -> bool {
+        self.any_given_up.load(Ordering::SeqCst) && self.take_given_up(&mut self.state(), seqid)
+    }
+
+    /// Notes that a call is about to run in a task of its own; not if the client has given it up.
+    pub(super) fn goes_on(&self, seqid: i32) -> bool {
+        let mut state = self.state();
+        let wanted = !self.take_given_up(&mut state, seqid);
+        if wanted {
+            state.running.insert(seqid, None);
+        }
+        wanted
+    }
+
+    fn take_given_up(&self, state: &mut State, seqid: i32) -> bool {
+        let taken = state.take_given_up(seqid);
+        self.any_given_up.store(!state.given_up.is_empty(), Ordering::SeqCst);
+        taken
     }
 
     pub(super) fn token(&self) -> &Arc<str> {
@@ -127,29 +170,30 @@ impl Session {
         requests
     }
 
-    /// Notes that requests have been run; what may be run now that they are.
-    pub(super) fn finished(self: &Arc<Self>, calls: impl IntoIterator<Item = Finished>) -> VecDeque<Taken> {
+    /// Notes that requests have been run, and publishes their answers; what may be run now that they are.
+    pub(super) fn finished(
+        self: &Arc<Self>,
+        calls: impl IntoIterator<Item = Finished>,
+        listener: &Listener,
+    ) -> VecDeque<Taken> {
         let mut state = self.state();
         let mut result = Ok(());
         for Finished { len, answer } in calls {
             result = result.and(state.session.finished(len, answer));
         }
         let next = state.session.take_requests();
+        // Nothing is about to join them; for an original peer, nothing is before the next handler has run.
+        let alone = state.session.is_idle() || self.original;
         drop(state);
         if let Err(reason) = result {
             self.ended(&reason);
         }
+        if alone {
+            listener.publisher().publish_now(self)
+        } else {
+            listener.publisher().wake(self)
+        }
         next
-    }
-
-    /// Publishes the answers that are there: at once, if nothing is about to join them. For an original peer, nothing is
-    /// before the next handler has run.
-    pub(super) fn publish(self: &Arc<Self>, listener: &Listener) {
-        let alone = {
-            let state = self.state();
-            state.session.is_idle() || state.session.is_original()
-        };
-        if alone { listener.publisher().publish_now(self) } else { listener.publisher().wake(self) }
     }
 
     /// The client does not wait any more for the calls whose numbers these are.
@@ -163,6 +207,7 @@ impl Session {
                 None => state.gave_up(seqid),
             }
         }
+        self.any_given_up.store(!state.given_up.is_empty(), Ordering::SeqCst);
     }
 
     pub(super) fn heartbeat(&self) {
@@ -212,7 +257,7 @@ impl Session {
 }
 
 impl Source for Session {
-    fn transmit(&self) -> Option<Transmit> {
+    fn transmit(&self) -> Option<(Transmit, bool)> {
         let listener = self.listener.upgrade();
         let mut state = self.state();
         if let Some(listener) = &listener {
@@ -220,6 +265,8 @@ impl Source for Session {
             state.session.set_chunk_limit(listener.chunk_limit());
         }
         let transmit = state.session.transmit();
+        // A session that has ended is looked at until there is nothing: that is its end.
+        let more = state.session.has_more() || !state.session.is_open();
         let over = transmit.is_none() && !state.session.is_open();
         drop(state);
         if let (true, Some(listener)) = (over, listener) {
@@ -227,7 +274,7 @@ impl Source for Session {
             // less, than the disconnect tells.
             listener.remove(&self.token);
         }
-        transmit
+        Some((transmit?, more))
     }
 
     fn turn(&self) -> &Turn {

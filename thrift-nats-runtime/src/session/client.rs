@@ -159,7 +159,6 @@ pub(crate) struct ClientSession<W> {
     call_timeout: Duration,
     /// The service that is called, where the server may have several.
     called: Option<Arc<str>>,
-    last_seqid: i32,
     /// Answers that nobody waited for any more.
     late: u64,
 }
@@ -185,7 +184,6 @@ impl<W> ClientSession<W> {
             cancelled: Vec::new(),
             call_timeout,
             called: None,
-            last_seqid: 0,
             late: 0,
         }
     }
@@ -193,11 +191,6 @@ impl<W> ClientSession<W> {
     /// Whether calls can be made.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open(_))
-    }
-
-    /// What it was made with.
-    pub(crate) const fn config(&self) -> &SessionConfig {
-        &self.config
     }
 
     /// The largest NATS message to publish from now on, in bytes.
@@ -214,7 +207,8 @@ impl<W> ClientSession<W> {
     pub(crate) fn has_more(&self) -> bool {
         // An accept that finds its handshake given up may come when all else has gone, and nobody else wakes whoever sends.
         let farewell = matches!(self.phase, Phase::Closed { open: Some(_), farewell: Some(_) });
-        farewell || self.out.bytes() > 0 || !self.cancelled.is_empty()
+        let beats = matches!(&self.phase, Phase::Open(Open { beat: Some(Beat { due: true, .. }), .. }));
+        farewell || beats || self.out.bytes() > 0 || !self.cancelled.is_empty()
     }
 
     /// The subject where the server listens for this session, once it is open, if it is one of ours.
@@ -230,17 +224,12 @@ impl<W> ClientSession<W> {
         self.late
     }
 
-    /// A sequence number that no call in flight has.
-    pub(crate) fn next_seqid(&mut self) -> i32 {
-        loop {
-            self.last_seqid = self.last_seqid.wrapping_add(1);
-            if !self.calls.contains_key(&self.last_seqid) {
-                return self.last_seqid;
-            }
-        }
+    /// Whether a call in flight has this sequence number.
+    pub(crate) fn has_call(&self, seqid: i32) -> bool {
+        self.calls.contains_key(&seqid)
     }
 
-    /// Queues the request `message`, which has the number `seqid`, and is given up at `deadline`, if there is one. The
+    /// Queues the request `message`, which has the number `seqid`, as no other in flight, and is given up at `deadline`, if there is one. The
     /// session must be open.
     ///
     /// # Errors

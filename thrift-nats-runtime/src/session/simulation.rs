@@ -457,7 +457,7 @@ impl Simulation {
 
     fn make_call_within(&mut self, len: usize, oneway: bool, timeout: Option<Duration>) -> usize {
         let id = self.calls.len();
-        let seqid = self.client.next_seqid();
+        let seqid = id as i32 + 1;
         let kind = if oneway { MessageType::Oneway } else { MessageType::Call };
         let message = message_in(self.setup.format, kind, seqid, id, &payload(id, len));
         self.calls.push(MadeCall { seqid, len, state: CallState::Waiting });
