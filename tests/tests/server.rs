@@ -145,6 +145,18 @@ impl Numbered {
         let reply = format!("{}.{chunk}", self.own);
         self.nats.publish_with_reply(self.listen.clone(), reply, calls.into()).await.unwrap();
     }
+
+    /// The seqids of the next answers, which are so many, in their order.
+    async fn answers(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < 17 * count {
+            bytes.extend(next(&mut self.inbox).await.payload);
+        }
+        // They are 17 bytes long.
+        let mut seqids: Vec<_> = bytes.chunks(17).map(|answer| answer[15]).collect();
+        seqids.sort_unstable();
+        seqids
+    }
 }
 
 /// Begins to connect, and drops it: each time a little later.
@@ -423,27 +435,16 @@ async fn handlers_that_hold_up_their_threads_hold_up_no_neighbour() {
         Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
     let connection = nats.client().await.unwrap();
     let mut peer = Numbered::open(&connection).await;
-    // Of each answer, its seqid: they are 17 bytes long.
-    let answers = async |peer: &mut Numbered, count: usize| {
-        let mut bytes = Vec::new();
-        while bytes.len() < 17 * count {
-            bytes.extend(next(&mut peer.inbox).await.payload);
-        }
-        let mut seqids: Vec<_> = bytes.chunks(17).map(|answer| answer[15]).collect();
-        seqids.sort_unstable();
-        seqids
-    };
-
-    // From here on the server knows that handlers take long.
-    peer.send(1, &["long", "ping"]).await;
-    assert_eq!(answers(&mut peer, 2).await, [0, 1]);
+    // From here on the server knows that handlers take long: one alone need not be to blame.
+    peer.send(1, &["long"; 20]).await;
+    assert_eq!(peer.answers(20).await, Vec::from_iter(0..20));
     // One chunk: those that hold up their threads until they are told, and others before, between and behind them.
     peer.send(2, &["ping", "wait", "wait", "ping", "wait", "ping"]).await;
-    assert_eq!(answers(&mut peer, 3).await, [0, 3, 5]);
+    assert_eq!(peer.answers(3).await, [0, 3, 5]);
     for _ in 0..3 {
         go_on.send(()).unwrap();
     }
-    assert_eq!(answers(&mut peer, 3).await, [1, 2, 4]);
+    assert_eq!(peer.answers(3).await, [1, 2, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -455,19 +456,20 @@ async fn a_handler_that_holds_up_the_task_that_takes_up_what_comes_is_left_behin
     let connection = nats.client().await.unwrap();
     let (mut one, mut other) = (Numbered::open(&connection).await, Numbered::open(&connection).await);
 
-    // Alone, so that it is run at once, where it came in. It waits for the other session's call, which comes in there too.
-    one.send(1, &["hold"]).await;
+    // Nothing else waits, so that they are run at once, where they came in. One waits for the other session's call, which
+    // comes in there too.
+    one.send(1, &["ping", "hold", "ping"]).await;
     for chunk in 1..=3 {
         other.send(chunk, &["ping"]).await;
         assert_eq!(next(&mut other.inbox).await.payload.len(), 17);
     }
     go_on.send(()).unwrap();
-    assert_eq!(next(&mut one.inbox).await.payload.len(), 17);
+    assert_eq!(one.answers(3).await, [0, 1, 2]);
 
-    // The server knows by now that handlers take long; after so many chunks it tries again.
-    for chunk in 4..=1003 {
-        other.send(chunk, &["ping"]).await;
-        next(&mut other.inbox).await;
+    // The server knows by now that handlers take long; after so many requests it tries again.
+    for chunk in 4..=203 {
+        other.send(chunk, &["ping"; 100]).await;
+        assert_eq!(other.answers(100).await, Vec::from_iter(0..100));
     }
     one.send(2, &["hold"]).await;
     eventually("the handler has begun", || handler.begun.load(Ordering::SeqCst) == 2).await;

@@ -1,6 +1,6 @@
 //! What all sessions of a server share, and where what comes finds the session that it is for.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
@@ -11,16 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::patience::Patience;
 use super::pump::{Inbox, Requests};
 use super::session::Session;
 use super::{Options, Service};
 use crate::error::{BoxError, Error};
 use crate::link::{Publisher, Timers, connects, lock, random_token};
 use crate::session::{Address, Announced, DISCONNECT, check_service_subject, overloaded, unsupported};
-
-/// How many chunks have a task for each of their requests once a handler has held up its thread: what one handler does,
-/// others of the service may do too.
-const RUN_APART: u32 = 1000;
 
 /// What all sessions of a server share.
 pub(super) struct Listener {
@@ -39,8 +36,7 @@ pub(super) struct Listener {
     calls: TaskTracker,
     /// How many calls run that did not end at once.
     running: AtomicUsize,
-    /// How many more chunks have a task for each of their requests.
-    apart: AtomicU32,
+    patience: Patience,
     /// Ends the calls, and the accepting of sessions.
     stop: CancellationToken,
     /// Ends the rest, once every session knows that it has ended.
@@ -71,7 +67,7 @@ impl Listener {
             emptied: Notify::new(),
             calls: TaskTracker::new(),
             running: AtomicUsize::new(0),
-            apart: AtomicU32::new(0),
+            patience: Patience::default(),
             stop: CancellationToken::new(),
             gone,
             failed: watch::Sender::new(None),
@@ -195,19 +191,9 @@ impl Listener {
         self.calls.token()
     }
 
-    /// A handler has held up its thread.
-    pub(super) fn handler_took_long(&self) {
-        self.apart.store(RUN_APART, Ordering::Relaxed);
-    }
-
-    /// Whether the requests of the next chunk are to have a task each.
-    pub(super) fn runs_apart(&self) -> bool {
-        // Two who take the same one count it once: that makes it one chunk more.
-        let left = self.apart.load(Ordering::Relaxed);
-        if left > 0 {
-            self.apart.store(left - 1, Ordering::Relaxed);
-        }
-        left > 0
+    /// How far handlers are trusted to return to their threads soon.
+    pub(super) const fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     /// Runs a call, until it is done or the server is stopped.

@@ -3,6 +3,7 @@
 mod accepting;
 mod lame_duck;
 mod listener;
+mod patience;
 mod pump;
 mod request;
 mod run;

@@ -1,4 +1,4 @@
-//! Taking up what comes to a server's sessions: one task at a time does, and runs a request itself where nothing else waits.
+//! Taking up what comes to a server's sessions: one task at a time does, and runs requests itself where nothing else waits.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -13,15 +13,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::listener::{Listener, Vital};
+use super::patience::HELD_UP;
 use super::run::run;
 use super::running::FAREWELL_TIMEOUT;
 use super::session::Session;
 use crate::link::lock;
 use crate::session::{CloseReason, Taken};
-
-/// How long a handler may hold up the task that takes up what comes, before another takes its place: twice at most, since
-/// nobody looks more often.
-const HELD_UP: Duration = Duration::from_millis(50);
 
 /// What comes to the sessions of a server.
 pub(super) struct Inbox {
@@ -95,8 +92,7 @@ impl Listener {
     fn replace_pump(self: &Arc<Self>, at_least: Duration) {
         let held_up = lock(&self.inbox().pump).replace_if_held_up(at_least, Instant::now());
         if held_up {
-            // Others may do the same.
-            self.handler_took_long();
+            self.patience().try_with(HELD_UP);
             self.start_pump();
         }
     }
@@ -187,18 +183,18 @@ impl Pump {
             let _running = listener.running();
             let Some((session, requests)) = listener.receive(message) else { continue };
             // Not where this task has done something else since it was woken: what that has woken may wait for this thread,
-            // and no other could take it over. And what came behind it need not wait for it, nor it for that.
-            let mut alone = waited && requests.len() == 1;
+            // and no other could take it over. And what came behind them need not wait for them, nor they for that.
+            let mut alone = waited;
             if alone {
                 next = inbox.try_next();
                 alone = next.is_none();
             }
-            if !alone || listener.runs_apart() {
+            if !alone || listener.patience().is_over(1) {
                 listener.spawn(run(session, Arc::clone(&listener), requests));
                 continue;
             }
-            // The shortest way, for one who makes one call after the other. If the handler holds up the thread, another
-            // task takes this one's place.
+            // The shortest way: no other thread is woken for them. Those that take long go to another task, and if a handler
+            // holds up the thread, another takes this one's place.
             let number = self.begin_run();
             // Looked at behind that: whoever stops the server looks at it behind the stop.
             if !listener.stop().is_cancelled() {

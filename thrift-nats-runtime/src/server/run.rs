@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::listener::{Listener, RunningCall};
+use super::patience::LONG;
 use super::request::{Contained, Request, RequestHeader};
 use super::session::{Finished, Session};
 use crate::error::{ApplicationException, ApplicationExceptionKind};
@@ -15,14 +16,11 @@ use crate::protocol::MessageType;
 use crate::session::{CloseReason, Taken};
 use crate::transport::Parts;
 
-/// How long handlers of a chunk may hold up those behind them, and the answers that are there.
-const LONG: Duration = Duration::from_micros(200);
-
 /// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost
 /// no task of their own, and their answers leave together. Where that takes long, what is left goes to another task,
 /// and while the handlers are known to take long, each has its own from the start.
 pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requests: VecDeque<Taken>) {
-    if requests.len() > 1 && listener.runs_apart() {
+    if requests.len() > 1 && listener.patience().is_over(requests.len()) {
         for request in requests {
             listener.spawn(run_boxed(Arc::clone(&session), Arc::clone(&listener), [request].into()));
         }
@@ -46,7 +44,7 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
         }
         let now = Instant::now();
         if now > late {
-            listener.handler_took_long();
+            listener.patience().try_with(now - last);
         }
         (last, late) = (now, now + LONG);
         if now > chunk_late && !requests.is_empty() {
