@@ -1,12 +1,14 @@
 //! Clients over a real NATS server: what becomes of their calls when something is too long, too late, or gone.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, Subscriber};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use thrift_nats_runtime::protocol::{DecodeErrorKind, EncodeErrorKind, Limits};
 use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
 use thrift_nats_runtime::{
@@ -14,7 +16,7 @@ use thrift_nats_runtime::{
     SessionEvent,
 };
 use thrift_nats_tests::NatsServer;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 const BOUND: Duration = Duration::from_secs(30);
 /// So short that it passes within a test.
@@ -698,6 +700,45 @@ async fn sessions_that_wait_for_the_connection_do_not_hold_each_other_up() {
     let calls = (0..64).map(|_| len(&client, 3000).into_future());
     for result in soon(futures_util::future::join_all(calls)).await {
         assert_eq!(result, Ok(3000));
+    }
+}
+
+/// Notes how many calls are in flight when it is woken.
+struct Counting {
+    client: Client,
+    counts: mpsc::UnboundedSender<usize>,
+}
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        let _ = self.counts.send(self.client.calls_in_flight());
+    }
+}
+
+#[tokio::test]
+async fn who_waited_for_a_call_finds_it_in_flight_no_more() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let _server = Texts::default().serve(&connection).await;
+    let client = Client::connect(&connection, "texts").await.unwrap();
+    // Nor are others alone: a oneway call that is would be done at once.
+    let mut other = Box::pin(wait(&client).into_future());
+    assert!(futures_util::poll!(&mut other).is_pending());
+
+    let oneway: Call<()> = client.oneway("wait", &());
+    let calls: [(_, Pin<Box<dyn Future<Output = _> + Send>>); 3] = [
+        ("answered", Box::pin(repeat(&client, 1).into_future().map_ok(drop))),
+        ("gone", Box::pin(oneway.into_future())),
+        ("given up", Box::pin(wait(&client).timeout(SHORT).into_future())),
+    ];
+    for (how, mut call) in calls {
+        let (counts, mut seen) = mpsc::unbounded_channel();
+        let waker = Waker::from(Arc::new(Counting { client: client.clone(), counts }));
+        let mut cx = Context::from_waker(&waker);
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(client.calls_in_flight(), 2);
+        assert_eq!(soon(seen.recv()).await, Some(1), "{how}");
+        assert!(call.as_mut().poll(&mut cx).is_ready());
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) struct Session {
 }
 
 /// What every call wants to know of the state, for those who do not hold its lock: each call would hold up all others. Follows
-/// the state while the lock is held.
+/// the state while the lock is held, and before anybody is woken.
 #[derive(Debug, Default)]
 struct AtAGlance {
     open: AtomicBool,
@@ -387,8 +387,8 @@ impl Session {
 impl Session {
     /// Tells everybody who waits, and the peer that it has one session less.
     fn end(&self, state: &mut State, hub: &Hub, ended: Ended<oneshot::Sender<CallResult>>) {
-        self.tell(state, ended);
         self.note_busy(state, hub);
+        self.tell(state, ended);
         hub.timers().set(&mut state.timer, None, || Weak::<Self>::new());
     }
 
@@ -436,9 +436,8 @@ impl Source for Session {
             // A server's configuration may have been changed since, or this may be another server.
             state.session.set_chunk_limit(self.chunk_limit.min(hub.nats().max_payload()));
         }
-        let transmit = state.session.transmit(|oneway| {
-            let _ = oneway.send(Ok(None));
-        });
+        let mut sent = Vec::new();
+        let transmit = state.session.transmit(|oneway| sent.push(oneway));
         // A session that has ended is looked at until there is nothing: that is its end.
         let more = state.session.has_more() || state.ended.is_some();
         let over = transmit.is_none() && state.ended.is_some();
@@ -450,6 +449,9 @@ impl Source for Session {
             self.note_busy(&mut state, hub);
         }
         drop(state);
+        for oneway in sent {
+            let _ = oneway.send(Ok(None));
+        }
         if let (true, Some(hub)) = (over, hub) {
             // Not before its disconnect has gone: what comes until then is not for a stranger, who would be told of before
             // the requests that go first.
@@ -478,13 +480,15 @@ impl Timed for Session {
         let Some(hub) = self.hub.upgrade() else { return };
         let mut state = self.state();
         state.timer.take_if(|current| *current == timer);
-        let result = state.session.on_timeout(now, |waiter, outcome| {
-            let _ = waiter.send(Err(Failure::Expired(outcome)));
-        });
+        let mut expired = Vec::new();
+        let result = state.session.on_timeout(now, |waiter, outcome| expired.push((waiter, outcome)));
         let ended = result.err().map(|ended| self.end(&mut state, &hub, ended)).is_some();
         self.keep_time(&mut state, &hub);
         self.note_busy(&mut state, &hub);
         drop(state);
+        for (waiter, outcome) in expired {
+            let _ = waiter.send(Err(Failure::Expired(outcome)));
+        }
         self.after(ended, true);
     }
 }
