@@ -19,7 +19,7 @@ use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
 use thrift_nats_runtime::{Context, Error, RunningServer, Server};
 use thrift_nats_tests::{NatsServer, eventually};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -167,7 +167,7 @@ async fn drop_connects(connection: &Nats) {
             if futures_util::poll!(&mut connect).is_ready() {
                 break;
             }
-            tokio::task::yield_now().await;
+            task::yield_now().await;
         }
     }
 }
@@ -360,19 +360,24 @@ async fn a_message_above_the_limits_of_the_options_ends_the_session() {
 }
 
 /// A service by hand: `long` holds up its thread for a while, `wait` until it may go on, `hold` too, but in the way of which
-/// tokio knows; `stay` never ends, `bomb` panics when it is dropped, and `ping` is done at once.
+/// tokio knows; `task` notes its task, `stay` never ends, `bomb` panics when it is dropped, and `ping` is done at once.
 #[derive(Clone)]
 struct Blocking {
     may_go_on: Arc<Mutex<mpsc::Receiver<()>>>,
     /// How often one has begun that is not done at once.
     begun: Arc<AtomicUsize>,
+    /// The tasks that calls of `task` ran in.
+    tasks: Arc<Mutex<Vec<task::Id>>>,
 }
 
 impl Blocking {
     /// And what lets one `wait` go on.
     fn new() -> (mpsc::Sender<()>, Self) {
         let (go_on, may_go_on) = mpsc::channel();
-        (go_on, Self { may_go_on: Arc::new(Mutex::new(may_go_on)), begun: Arc::default() })
+        (
+            go_on,
+            Self { may_go_on: Arc::new(Mutex::new(may_go_on)), begun: Arc::default(), tasks: Arc::default() },
+        )
     }
 
     fn wait(&self) {
@@ -402,7 +407,8 @@ impl Service for Blocking {
                     std::future::pending().await
                 }
                 "wait" => handler.wait(),
-                "hold" => tokio::task::block_in_place(|| handler.wait()),
+                "hold" => task::block_in_place(|| handler.wait()),
+                "task" => handler.tasks.lock().unwrap().push(task::id()),
                 _ => {}
             }
             request.reply::<(), Error>(Ok(()))
@@ -445,6 +451,37 @@ async fn handlers_that_hold_up_their_threads_hold_up_no_neighbour() {
         go_on.send(()).unwrap();
     }
     assert_eq!(peer.answers(3).await, [1, 2, 4]);
+}
+
+#[tokio::test]
+async fn handlers_are_trusted_again_after_enough_requests_however_they_come() {
+    let nats = NatsServer::start().unwrap();
+    let (_, handler) = Blocking::new();
+    let _server =
+        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
+    let one_task = |_: &_| {
+        let tasks = std::mem::take(&mut *handler.tasks.lock().unwrap());
+        tasks[0] == tasks[1]
+    };
+    peer.send(1, &["long"; 20]).await;
+    peer.answers(20).await;
+    peer.send(2, &["task"; 2]).await;
+    assert!(!one_task(&peer.answers(2).await), "each has a task of its own");
+
+    // One in a message, and many at once. Where others want the processor, too, handlers are late in some turns.
+    let mut chunks = 3..;
+    for turn in 1.. {
+        for chunk in chunks.by_ref().take(5000) {
+            peer.send(chunk, &["ping"]).await;
+        }
+        peer.answers(5000).await;
+        peer.send(chunks.next().unwrap(), &["task"; 2]).await;
+        if one_task(&peer.answers(2).await) {
+            break;
+        }
+        assert!(turn < 60, "they are late for ever");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

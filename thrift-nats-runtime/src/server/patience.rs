@@ -29,18 +29,23 @@ impl Patience {
     pub(super) fn try_with(&self, time: Duration) {
         // Beyond doubt, others of the service may do the same.
         let tried = if time < HELD_UP { ONCE } else { MOST };
-        // Two who do this at once may count it once, here and below: it is no more exact than that.
-        let before = self.tried.load(Ordering::Relaxed);
-        self.tried.store((before + tried).min(MOST), Ordering::Relaxed);
+        self.update(|before| (before + tried).min(MOST));
     }
 
-    /// Whether it has an end for the requests that are to be run now, which are so many.
-    pub(super) fn is_over(&self, requests: usize) -> bool {
-        let tried = self.tried.load(Ordering::Relaxed);
-        if tried > 0 {
-            self.tried.store(tried.saturating_sub(requests as u32), Ordering::Relaxed);
+    /// So many requests have been run, whatever their handlers took; each is told of once.
+    pub(super) fn recover(&self, requests: u32) {
+        if self.tried.load(Ordering::Relaxed) > 0 {
+            self.update(|before| before.saturating_sub(requests));
         }
-        tried > TOO_MUCH
+    }
+
+    fn update(&self, change: impl Fn(u32) -> u32) {
+        let _ = self.tried.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| Some(change(before)));
+    }
+
+    /// Whether it has an end.
+    pub(super) fn is_over(&self) -> bool {
+        self.tried.load(Ordering::Relaxed) > TOO_MUCH
     }
 }
 
@@ -53,7 +58,8 @@ mod tests {
         let patience = Patience::default();
         for _ in 0..1000 {
             patience.try_with(LONG);
-            assert!(!patience.is_over(ONCE as usize));
+            assert!(!patience.is_over());
+            patience.recover(ONCE);
         }
     }
 
@@ -62,12 +68,16 @@ mod tests {
         let patience = Patience::default();
         let trusted = (0..100).take_while(|_| {
             patience.try_with(LONG);
-            !patience.is_over(1)
+            patience.recover(1);
+            !patience.is_over()
         });
         assert_eq!(trusted.count(), 10);
         patience.try_with(HELD_UP);
-        let apart = (0..MOST).filter(|_| patience.is_over(1)).count();
-        assert_eq!(apart as u32, MOST - TOO_MUCH);
-        assert!(!patience.is_over(1));
+        let apart = (0..MOST).take_while(|_| {
+            let over = patience.is_over();
+            patience.recover(1);
+            over
+        });
+        assert_eq!(apart.count() as u32, MOST - TOO_MUCH);
     }
 }

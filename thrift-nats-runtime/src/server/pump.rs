@@ -189,7 +189,7 @@ impl Pump {
                 next = inbox.try_next();
                 alone = next.is_none();
             }
-            if !alone || listener.patience().is_over(1) {
+            if !alone || listener.patience().is_over() {
                 listener.spawn(run(session, Arc::clone(&listener), requests));
                 continue;
             }

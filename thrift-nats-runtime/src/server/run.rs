@@ -20,7 +20,7 @@ use crate::transport::Parts;
 /// no task of their own, and their answers leave together. Where that takes long, what is left goes to another task,
 /// and while the handlers are known to take long, each has its own from the start.
 pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requests: VecDeque<Taken>) {
-    if requests.len() > 1 && listener.patience().is_over(requests.len()) {
+    if requests.len() > 1 && listener.patience().is_over() {
         for request in requests {
             listener.spawn(run_boxed(Arc::clone(&session), Arc::clone(&listener), [request].into()));
         }
@@ -30,6 +30,7 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
     let mut last = Instant::now();
     let chunk_late = last + LONG;
     let mut late = chunk_late;
+    let mut count = 0;
     while let Some(request) = requests.pop_front() {
         let len = request.len();
         match Call::begin(&session, &listener, request, last) {
@@ -47,6 +48,7 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
             listener.patience().try_with(now - last);
         }
         (last, late) = (now, now + LONG);
+        count += 1;
         if now > chunk_late && !requests.is_empty() {
             listener.spawn(run_boxed(
                 Arc::clone(&session),
@@ -55,6 +57,7 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
             ));
         }
         if requests.is_empty() {
+            listener.patience().recover(std::mem::take(&mut count));
             // For an original peer, the next one may be run now.
             requests = session.finished(answers.drain(..), &listener);
             if now > chunk_late && !requests.is_empty() {
