@@ -11,11 +11,6 @@ mod inbound;
 mod outbound;
 mod queue;
 mod server;
-/// How many messages a chunk may hold: a guess, so that what they are put into need not grow step by step.
-pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
-    (chunk.len() / 32).min(64)
-}
-
 #[cfg(test)]
 mod simulation;
 mod subject;
@@ -76,6 +71,11 @@ impl From<Transmit> for OutboundMessage {
         let Transmit { subject, reply, headers, payload } = transmit;
         Self { subject, reply, headers, payload }
     }
+}
+
+/// How many messages a chunk may hold: a guess, so that what they are put into need not grow step by step.
+pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
+    (chunk.len() / 32).min(64)
 }
 
 /// The answer to a message for a session that is not there (any more): `reply` is the message's reply subject, which is
