@@ -516,6 +516,24 @@ async fn a_handler_that_holds_up_the_task_that_takes_up_what_comes_is_left_behin
     go_on.send(()).unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_call_that_is_given_up_before_it_is_begun_is_not_run() {
+    let nats = NatsServer::start().unwrap();
+    let (go_on, handler) = Blocking::new();
+    let server =
+        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
+    // Behind one that holds up their thread, one is given up; what comes next is taken up behind that.
+    peer.send(1, &["hold", "task", "ping"]).await;
+    peer.nats.publish(format!("{}.c", peer.listen), "1".into()).await.unwrap();
+    peer.send(2, &["ping"]).await;
+    assert_eq!(peer.answers(1).await, [0]);
+    go_on.send(()).unwrap();
+    assert_eq!(peer.answers(2).await, [0, 2]);
+    server.drain(BOUND).await.unwrap();
+    assert_eq!(*handler.tasks.lock().unwrap(), []);
+}
+
 #[tokio::test]
 async fn a_handler_that_panics_when_it_is_dropped_ends_nothing_else() {
     let nats = NatsServer::start().unwrap();
