@@ -109,6 +109,16 @@ async fn a_handshake_of_a_peer_that_is_gone_leaves_no_session() {
     eventually("only the last is left", || server.sessions() <= 1).await;
 }
 
+#[tokio::test]
+async fn a_session_whose_accept_cannot_be_sent_is_over_and_its_client_told() {
+    // Less than the subject that an accept names.
+    let nats = NatsServer::builder().max_payload(20).start().unwrap();
+    let server = serve(&nats, no_heartbeats).await;
+    let answer = accept(&nats.client().await.unwrap()).await;
+    assert_eq!(answer.reply.as_deref(), Some("DISCONNECT"));
+    eventually("the session is gone", || server.sessions() == 0).await;
+}
+
 /// A peer by hand that numbers its chunks.
 struct Numbered {
     nats: Nats,
