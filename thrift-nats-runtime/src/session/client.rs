@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
 
 use super::accept::{Accept, Announced};
-use super::deadlines::Deadlines;
+use super::calls::{Call, Calls, Outcome, Request};
 use super::disconnect::{CloseReason, DISCONNECT, PeerReason, disconnected};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
@@ -16,15 +15,6 @@ use super::queue::Queue;
 use super::{SessionConfig, Transmit};
 use crate::error::SharedError;
 use crate::transport::{Frame, Parts, Receiver, Transport};
-
-/// Whether the request of a call that got no answer may have been run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was certainly not run: it may be sent again.
-    NotRun,
-    /// It may have been run, or not.
-    Unknown,
-}
 
 /// What comes out of a session for those who wait for it. `W` stands for whoever waits for a call.
 #[derive(Debug, PartialEq)]
@@ -121,27 +111,6 @@ struct Beat {
     due: bool,
 }
 
-#[derive(Debug)]
-struct Call<W> {
-    /// `None` once whoever waited has gone.
-    waiter: Option<W>,
-    oneway: bool,
-    request: Request,
-    /// `None`: longer than the clock goes.
-    deadline: Option<Instant>,
-}
-
-/// How far the request of a call has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Request {
-    /// It waits for the answer to the one before, at this place.
-    Held(u64),
-    /// It is queued at this place; a part of it may have gone.
-    Queued(u64),
-    /// Its last byte went into this chunk.
-    Sent(u64),
-}
-
 /// The client's side of a session.
 #[derive(Debug)]
 pub(crate) struct ClientSession<W> {
@@ -149,10 +118,9 @@ pub(crate) struct ClientSession<W> {
     config: SessionConfig,
     phase: Phase,
     out: Outbound,
-    calls: FxHashMap<i32, Call<W>>,
+    calls: Calls<W>,
     /// Requests that wait for the answer to the one before: only for an original peer, and until the accept says.
     held: Queue,
-    deadlines: Deadlines,
     /// Calls that were sent and given up since: the server is to be told.
     cancelled: Vec<i32>,
     /// How long a call may take that does not say.
@@ -178,9 +146,8 @@ impl<W> ClientSession<W> {
             config,
             phase: Phase::Opening { service, sent: false, timeout, until: now.checked_add(timeout) },
             out: Outbound::default(),
-            calls: FxHashMap::default(),
+            calls: Calls::default(),
             held: Queue::default(),
-            deadlines: Deadlines::default(),
             cancelled: Vec::new(),
             call_timeout,
             called: None,
@@ -226,7 +193,7 @@ impl<W> ClientSession<W> {
 
     /// Whether a call in flight has this sequence number.
     pub(crate) fn has_call(&self, seqid: i32) -> bool {
-        self.calls.contains_key(&seqid)
+        self.calls.contains(seqid)
     }
 
     /// Queues the request `message`, which has the number `seqid`, as no other in flight, and is given up at `deadline`, if there is one. The
@@ -257,10 +224,6 @@ impl<W> ClientSession<W> {
             Request::Queued(self.out.push_message(message, seqid))
         };
         self.calls.insert(seqid, Call { waiter: Some(waiter), oneway, request, deadline });
-        if let Some(at) = deadline {
-            let calls = &self.calls;
-            self.deadlines.add(at, seqid, calls.len(), |at, seqid| is_due(calls, at, seqid));
-        }
         if hold {
             self.release();
         }
@@ -272,7 +235,7 @@ impl<W> ClientSession<W> {
     /// not run.
     pub(crate) fn cancel(&mut self, seqid: i32) -> Option<(W, Outcome)> {
         let original = self.is_original();
-        let call = self.calls.get_mut(&seqid)?;
+        let call = self.calls.get_mut(seqid)?;
         let waiter = call.waiter.take();
         if let (Request::Sent(_), false) = (call.request, original) {
             self.cancelled.push(seqid);
@@ -284,7 +247,7 @@ impl<W> ClientSession<W> {
         };
         // An original peer is still busy with what has gone: the next request has to wait for its answer all the same.
         if dropped || !original {
-            self.calls.remove(&seqid);
+            self.calls.remove(seqid);
             self.release();
         }
         waiter.map(|waiter| (waiter, if dropped { Outcome::NotRun } else { Outcome::Unknown }))
@@ -306,7 +269,7 @@ impl<W> ClientSession<W> {
             && let Some((seqid, message)) = self.held.pop()
         {
             let request = Request::Queued(self.out.push_message(message, seqid));
-            if let Some(call) = self.calls.get_mut(&seqid) {
+            if let Some(call) = self.calls.get_mut(seqid) {
                 call.request = request;
             }
         }
@@ -374,12 +337,7 @@ impl<W> ClientSession<W> {
             Phase::Open(open) => {
                 let (calls, late) = (&mut self.calls, &mut self.late);
                 let result = open.inbound.receive(reply, message.payload, |answer| {
-                    let seqid = answer.seqid();
-                    // What has not been asked yet cannot be answered.
-                    let sent = |seqid: &i32| {
-                        calls.get(seqid).is_some_and(|call| matches!(call.request, Request::Sent(_)))
-                    };
-                    let call = seqid.filter(sent).and_then(|seqid| calls.remove(&seqid));
+                    let call = answer.seqid().and_then(|seqid| calls.answered(seqid));
                     match call.and_then(|call| call.waiter) {
                         Some(waiter) => deliver(Event::Answered(waiter, answer)),
                         None => *late += 1,
@@ -443,7 +401,7 @@ impl<W> ClientSession<W> {
             Phase::Opening { until, .. } => *until,
             Phase::Open(open) => {
                 let beat = open.beat.as_ref().map(|beat| beat.next);
-                beat.into_iter().chain(self.deadlines.next()).min()
+                beat.into_iter().chain(self.calls.next_deadline()).min()
             }
             Phase::Closed { .. } => None,
         }
@@ -459,21 +417,17 @@ impl<W> ClientSession<W> {
         mut expired: impl FnMut(W, Outcome),
     ) -> Result<(), Ended<W>> {
         let mut unanswered = false;
-        while let Some((at, seqid)) = self.deadlines.due(now) {
-            if !is_due(&self.calls, at, seqid) {
-                continue;
-            }
+        while let Some(seqid) = self.calls.next_due(now) {
             if let Some((waiter, outcome)) = self.cancel(seqid) {
                 expired(waiter, outcome);
             }
             // It keeps its place: no other would be sent before its answer, which may never come.
-            unanswered |= self.calls.contains_key(&seqid);
+            unanswered |= self.calls.contains(seqid);
         }
         if unanswered {
             return Err(self.close(CloseReason::Unanswered));
         }
-        let calls = &self.calls;
-        self.deadlines.forget(|at, seqid| is_due(calls, at, seqid));
+        self.calls.forget_deadlines();
         match &mut self.phase {
             Phase::Opening { until: Some(until), timeout, .. } if *until <= now => {
                 let timeout = *timeout;
@@ -499,13 +453,8 @@ impl<W> ClientSession<W> {
             closed @ Phase::Closed { .. } => closed,
         };
         self.held = Queue::default();
-        self.deadlines = Deadlines::default();
         self.cancelled = Vec::new();
-        let calls = self
-            .calls
-            .drain()
-            .filter_map(|(_, call)| Some((call.waiter?, outcome(call.request, &reason))))
-            .collect();
+        let calls = self.calls.end(&reason);
         if reason != CloseReason::Closed {
             self.out = Outbound::default();
         }
@@ -557,7 +506,7 @@ impl<W> ClientSession<W> {
         let (calls, cancelled) = (&mut self.calls, &mut self.cancelled);
         let told = is_open && !open.original;
         let chunk = self.out.next(self.config.chunk_limit, |seqid| {
-            let Some(call) = calls.get_mut(&seqid) else {
+            let Some(call) = calls.get_mut(seqid) else {
                 // It was given up when a part of it had gone already.
                 if told {
                     cancelled.push(seqid);
@@ -566,7 +515,7 @@ impl<W> ClientSession<W> {
             };
             call.request = Request::Sent(number);
             if call.oneway
-                && let Some(waiter) = calls.remove(&seqid).and_then(|call| call.waiter)
+                && let Some(waiter) = calls.remove(seqid).and_then(|call| call.waiter)
             {
                 sent(waiter);
             }
@@ -593,11 +542,6 @@ impl<W> ClientSession<W> {
     }
 }
 
-/// Whether the call `seqid` is in flight, and has this deadline: the number may be another call's by now.
-fn is_due<W>(calls: &FxHashMap<i32, Call<W>>, at: Instant, seqid: i32) -> bool {
-    calls.get(&seqid).is_some_and(|call| call.deadline == Some(at))
-}
-
 /// The sequence numbers that a server is told of, as many as fit into `limit` bytes, or one; takes them out.
 fn cancellation(seqids: &mut Vec<i32>, limit: usize) -> Bytes {
     let mut text = String::new();
@@ -613,26 +557,4 @@ fn cancellation(seqids: &mut Vec<i32>, limit: usize) -> Bytes {
         seqids.pop();
     }
     text.into()
-}
-
-/// Whether a request that got so far may have been run.
-fn outcome(request: Request, reason: &CloseReason) -> Outcome {
-    match (request, reason) {
-        (Request::Held(_), _) => Outcome::NotRun,
-        // All that is queued still goes.
-        (Request::Queued(_), CloseReason::Closed) => Outcome::Unknown,
-        (Request::Queued(_), _) => Outcome::NotRun,
-        (Request::Sent(chunk), CloseReason::Disconnected { taken: Some(taken), .. }) if chunk > *taken => {
-            Outcome::NotRun
-        }
-        (Request::Sent(chunk), CloseReason::PeerGone { chunk: Some(lost) }) if chunk >= *lost => {
-            Outcome::NotRun
-        }
-        (Request::Sent(chunk), CloseReason::PublishFailed { chunk: Some(failed), .. })
-            if chunk >= *failed =>
-        {
-            Outcome::NotRun
-        }
-        (Request::Sent(_), _) => Outcome::Unknown,
-    }
 }

@@ -4,6 +4,7 @@
 //! parameter), no socket, no task and no lock: what joins them to tokio and NATS is `client` and `server`.
 
 mod accept;
+mod calls;
 mod client;
 mod deadlines;
 mod disconnect;
@@ -17,7 +18,7 @@ mod subject;
 
 pub use self::accept::AcceptError;
 pub(crate) use self::accept::{Announced, VERSION_HEADER, millis};
-pub use self::client::Outcome;
+pub use self::calls::Outcome;
 pub(crate) use self::client::{ClientSession, Ended, Event, Incoming, Refused};
 pub(crate) use self::disconnect::DISCONNECT;
 pub use self::disconnect::{CloseReason, PeerReason};
@@ -137,4 +138,9 @@ fn stranger(session: Subject, taken: Option<u64>) -> Transmit {
         headers: None,
         payload: PeerReason::UnknownSession.body(taken),
     }
+}
+
+/// How many messages a chunk may hold: a guess, so that what they are put into need not grow step by step.
+pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
+    (chunk.len() / 32).min(64)
 }
