@@ -196,8 +196,8 @@ impl<W> ClientSession<W> {
         self.calls.contains(seqid)
     }
 
-    /// Queues the request `message`, which has the number `seqid`, as no other in flight, and is given up at `deadline`, if there is one. The
-    /// session must be open.
+    /// Queues the request `message` with the number `seqid`, which no call in flight has. It is given up at `deadline`, if
+    /// there is one. The session must be open.
     ///
     /// # Errors
     /// There are too many calls, or bytes of requests that have not gone.

@@ -139,8 +139,3 @@ fn stranger(session: Subject, taken: Option<u64>) -> Transmit {
         payload: PeerReason::UnknownSession.body(taken),
     }
 }
-
-/// How many messages a chunk may hold: a guess, so that what they are put into need not grow step by step.
-pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
-    (chunk.len() / 32).min(64)
-}
