@@ -156,6 +156,11 @@ impl Numbered {
         self.nats.publish_with_reply(self.listen.clone(), reply, calls.into()).await.unwrap();
     }
 
+    /// Says that nobody waits for these calls any more.
+    async fn cancel(&self, seqids: &str) {
+        self.nats.publish(format!("{}.c", self.listen), seqids.to_owned().into()).await.unwrap();
+    }
+
     /// The seqids of the next answers, which are so many, in their order.
     async fn answers(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -533,13 +538,19 @@ async fn a_call_that_is_given_up_before_it_is_begun_is_not_run() {
     let server =
         Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
     let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
+    // Numbers of calls that are over, as most are when they are given up. They are not kept, though a call still runs.
+    peer.send(1, &["stay"]).await;
+    eventually("it has begun", || handler.begun.load(Ordering::SeqCst) == 1).await;
+    let over: Vec<_> = (1000..1100).map(|seqid| seqid.to_string()).collect();
+    peer.cancel(&over.join(" ")).await;
     // Behind one that holds up their thread, one is given up; what comes next is taken up behind that.
-    peer.send(1, &["hold", "task", "ping"]).await;
-    peer.nats.publish(format!("{}.c", peer.listen), "1".into()).await.unwrap();
-    peer.send(2, &["ping"]).await;
+    peer.send(2, &["hold", "task", "ping"]).await;
+    peer.cancel("1").await;
+    peer.send(3, &["ping"]).await;
     assert_eq!(peer.answers(1).await, [0]);
     go_on.send(()).unwrap();
     assert_eq!(peer.answers(2).await, [0, 2]);
+    peer.cancel("0").await;
     server.drain(BOUND).await.unwrap();
     assert_eq!(*handler.tasks.lock().unwrap(), []);
 }

@@ -36,11 +36,16 @@ pub(super) struct State {
 
 impl State {
     fn gave_up(&mut self, seqid: i32) {
-        // Those that are over by now, as most are, go with the first look when nothing runs.
-        if self.session.is_idle() {
-            self.given_up = Vec::new();
-        } else if self.given_up.len() < GIVEN_UP {
+        if self.given_up.len() < GIVEN_UP {
             self.given_up.push(seqid);
+        }
+        self.forget_given_up();
+    }
+
+    /// Forgets those, most of which are over by now, as soon as no call is about to be begun.
+    fn forget_given_up(&mut self) {
+        if !self.given_up.is_empty() && self.session.running() <= self.running.len() {
+            self.given_up = Vec::new();
         }
     }
 
@@ -180,6 +185,10 @@ impl Session {
         let mut result = Ok(());
         for Finished { len, answer } in calls {
             result = result.and(state.session.finished(len, answer));
+        }
+        if !state.given_up.is_empty() {
+            state.forget_given_up();
+            self.any_given_up.store(!state.given_up.is_empty(), Ordering::SeqCst);
         }
         let next = state.session.take_requests();
         // Nothing is about to join them; for an original peer, nothing is before the next handler has run.

@@ -243,8 +243,13 @@ impl ServerSession {
         Ok(())
     }
 
+    /// How many requests run, or are about to.
+    pub(crate) const fn running(&self) -> usize {
+        self.running
+    }
+
     /// Whether nothing runs: nothing is about to join the answers that are there.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(crate) const fn is_idle(&self) -> bool {
         self.running == 0
     }
 
