@@ -333,6 +333,92 @@ async fn a_client_with_several_sessions_uses_all_of_them_and_replaces_those_that
     }
 }
 
+/// A client with a call that runs on a server which is drained, while it has a session with another server, too.
+struct Drain {
+    client: Client,
+    calculator: CalculatorClient,
+    /// What the call waits for.
+    slow: Handler,
+    taken_up: JoinHandle<Result<(), Error>>,
+    drained: JoinHandle<Result<(), Error>>,
+    other: RunningServer,
+}
+
+async fn during_a_drain(nats: &NatsServer) -> Drain {
+    let (slow, other) = (Handler::default(), Handler::default());
+    let first = slow.serve(nats, |server| server).await;
+    let client = Client::connect(&nats.client().await.unwrap(), "calculator").await.unwrap();
+    let calculator = CalculatorClient::new(client.clone());
+    let taken_up = make(calculator.ping());
+    eventually("it runs", || slow.running() == 1).await;
+    let other = other.serve(nats, |server| server).await;
+    let drained = tokio::spawn(first.drain(BOUND));
+    while other.sessions() == 0 {
+        // Taken up before the drain, or moved: it does not wait for the one that runs.
+        assert_eq!(soon(calculator.add(1, 1).timeout(Duration::from_secs(5))).await, Ok(2));
+    }
+    Drain { client, calculator, slow, taken_up, drained, other }
+}
+
+#[tokio::test]
+async fn calls_move_from_a_server_that_is_drained_while_it_answers_what_it_has_taken_up() {
+    let nats = NatsServer::start().unwrap();
+    let Drain { client, calculator, slow, taken_up, drained, other: _other } = during_a_drain(&nats).await;
+    assert_eq!(soon(calculator.add(1, 1)).await, Ok(2));
+    assert!(!taken_up.is_finished() && !drained.is_finished());
+    assert_eq!(client.calls_in_flight(), 1);
+    slow.go_on.add_permits(1);
+    assert_eq!(soon(taken_up).await.unwrap(), Ok(()));
+    assert_eq!(soon(drained).await.unwrap(), Ok(()));
+    assert_eq!(client.calls_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn calls_wait_for_a_server_that_comes_before_the_only_one_is_drained() {
+    let nats = NatsServer::start().unwrap();
+    let (slow, other) = (Handler::default(), Handler::default());
+    let first = slow.serve(&nats, |server| server).await;
+    let client = Client::connect(&nats.client().await.unwrap(), "calculator").await.unwrap();
+    let mut events = client.events();
+    let calculator = CalculatorClient::new(client);
+    let taken_up = make(calculator.ping());
+    eventually("it runs", || slow.running() == 1).await;
+    let drained = tokio::spawn(first.drain(BOUND));
+    // Those before the drain are answered; one is not, since nobody else listens.
+    let mut calls = Vec::new();
+    let failed = loop {
+        calls.push(make(calculator.add(1, 1).timeout(BOUND)));
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(10), events.next()).await {
+            break event;
+        }
+    };
+    assert!(matches!(failed, Some(SessionEvent::OpenFailed { error: Error::NoServer { .. } })), "{failed:?}");
+    // Longer than without a server that is drained.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(300) {
+        let event = soon(events.next()).await;
+        assert!(matches!(event, Some(SessionEvent::OpenFailed { .. })), "{event:?}");
+    }
+    let _other = other.serve(&nats, |server| server).await;
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap(), Ok(2));
+    }
+    slow.go_on.add_permits(1);
+    assert_eq!(soon(taken_up).await.unwrap(), Ok(()));
+    assert_eq!(soon(drained).await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_client_that_is_closed_waits_for_no_server_that_is_drained() {
+    let nats = NatsServer::start().unwrap();
+    let Drain { client, taken_up, drained, other, .. } = during_a_drain(&nats).await;
+    soon(client.close()).await.unwrap();
+    let error = soon(taken_up).await.unwrap().unwrap_err();
+    assert_eq!(error, Error::SessionEnded { reason: CloseReason::Closed, outcome: Outcome::Unknown });
+    eventually("the other session has ended, too", || other.sessions() == 0).await;
+    drained.abort();
+}
+
 #[tokio::test]
 async fn a_call_waits_for_a_server_as_long_as_it_is_told() {
     let nats = NatsServer::start().unwrap();

@@ -580,6 +580,8 @@ async fn a_drain_that_takes_too_long_says_how_many_calls_it_dropped() {
     assert_eq!(next(&mut peer.inbox).await.payload.len(), 17);
     let timeout = Duration::from_millis(10);
     assert_eq!(server.drain(timeout).await, Err(Error::NotDrained { timeout, calls: 2 }));
+    // That it takes nothing up behind the first chunk, and then its end.
+    assert_eq!(next(&mut peer.inbox).await.reply, Some(format!("{}.d1", peer.listen).into()));
     assert_eq!(next(&mut peer.inbox).await.reply.as_deref(), Some("DISCONNECT"));
 }
 

@@ -279,20 +279,20 @@ impl Client {
 
     /// How many calls wait for their answer, of all clones.
     pub fn calls_in_flight(&self) -> usize {
-        self.open_sessions().map(|session| session.in_flight()).sum()
+        self.sessions().map(|session| session.in_flight()).sum()
     }
 
-    /// How many answers came on the open sessions when nobody waited for them any more: after a deadline, or a dropped future.
+    /// How many answers came on the sessions that there are when nobody waited for them any more: after a deadline, or a dropped future.
     pub fn late_replies(&self) -> u64 {
-        self.open_sessions().map(|session| session.late_replies()).sum()
+        self.sessions().map(|session| session.late_replies()).sum()
     }
 
-    fn open_sessions(&self) -> impl Iterator<Item = Arc<session::Session>> {
+    fn sessions(&self) -> impl Iterator<Item = Arc<session::Session>> {
         let remote = match &self.kind {
             Kind::Remote(remote) => Some(remote),
             Kind::InProcess(_) => None,
         };
-        remote.into_iter().flat_map(|remote| remote.open_sessions())
+        remote.into_iter().flat_map(|remote| remote.sessions())
     }
 
     /// What becomes of the client's sessions from now on, of all clones. There is nothing that has to be done about it: a

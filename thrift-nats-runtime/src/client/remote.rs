@@ -1,7 +1,7 @@
 //! The way to a service over NATS: the sessions of a client, and how the next ones are opened.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 use async_nats::Client as Nats;
@@ -49,7 +49,13 @@ struct Opening {
     attempt: Option<Attempt>,
     /// Of the attempts that failed since a session was open.
     backoff: Option<Box<Backoff>>,
+    /// In a box: most slots never have any.
+    before: Option<Box<Before>>,
 }
+
+/// The sessions that others have taken the place of: where their servers are drained, calls may wait for answers there.
+#[derive(Default)]
+struct Before(Vec<Weak<Session>>);
 
 /// What has come of an attempt to open a session; `None` as long as it is under way.
 type Opened = Option<Result<Arc<Session>, Error>>;
@@ -106,9 +112,9 @@ impl Remote {
         self.opener.events.subscribe()
     }
 
-    /// The sessions that are open.
-    pub(super) fn open_sessions(&self) -> impl Iterator<Item = Arc<Session>> {
-        self.slots.iter().filter_map(Slot::open)
+    /// The sessions that are open, or have calls that wait for an answer.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<Session>> {
+        self.slots.iter().flat_map(|slot| slot.before().into_iter().chain(slot.session()))
     }
 
     /// The session to make a call on, if one is open: of two, the one with fewer calls in flight. A session that has ended is
@@ -152,7 +158,7 @@ impl Remote {
     fn attempt<'a>(
         self: &Arc<Self>,
         index: usize,
-        Opening { attempt, backoff }: &'a mut Opening,
+        Opening { attempt, backoff, .. }: &'a mut Opening,
     ) -> Result<&'a Attempt, &'a Error> {
         let under_way = match (attempt.take().filter(Attempt::is_under_way), backoff) {
             (Some(under_way), _) => under_way,
@@ -187,7 +193,9 @@ impl Remote {
         let mut opening = lock(&slot.opening);
         let result = result.map(|(hub, session)| {
             let before = lock(&slot.current).replace((hub, Arc::clone(&session)));
-            drop(before);
+            if let Some((_, before)) = before.filter(|(_, before)| !before.has_ended()) {
+                opening.keep(&before);
+            }
             session
         });
         opening.attempt = None;
@@ -233,10 +241,12 @@ impl Remote {
     }
 
     /// The session to make a call on; opens one if none is open. Tries again where that may help, with pauses that grow:
-    /// until `deadline`, but where nobody listens only for a moment.
+    /// until `deadline`, but where nobody listens only for a moment, and as long as the server before is still drained:
+    /// whoever comes after it need not be there yet.
     pub(super) async fn session(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Arc<Session>, Error> {
         let index = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
-        let no_server_until = now() + self.options().wait_for_server.min(far());
+        let wait_for_server = self.options().wait_for_server.min(far());
+        let mut no_server_until = now() + wait_for_server;
         loop {
             if let Some(session) = self.current()? {
                 return Ok(session);
@@ -245,6 +255,9 @@ impl Remote {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             };
+            if self.slots[index].is_drained() {
+                no_server_until = now() + wait_for_server;
+            }
             let until = match &error {
                 Error::NoServer { .. } => Some(no_server_until),
                 _ => None,
@@ -272,6 +285,9 @@ impl Remote {
         }
         let sessions: Vec<_> = self.slots.iter().filter_map(|slot| lock(&slot.current).take()).collect();
         for (_, session) in &sessions {
+            session.close(CloseReason::Closed);
+        }
+        for session in self.slots.iter().flat_map(Slot::before) {
             session.close(CloseReason::Closed);
         }
         let flushed = async {
@@ -310,7 +326,32 @@ impl Opener {
     }
 }
 
+impl Opening {
+    /// Keeps a session in mind that another has taken the place of.
+    fn keep(&mut self, session: &Arc<Session>) {
+        let Before(sessions) = &mut **self.before.get_or_insert_default();
+        sessions.retain(|session| session.strong_count() > 0);
+        sessions.push(Arc::downgrade(session));
+    }
+}
+
 impl Slot {
+    /// The sessions before the current one that have not ended yet.
+    fn before(&self) -> Vec<Arc<Session>> {
+        let opening = lock(&self.opening);
+        opening.before.iter().flat_map(|before| &before.0).filter_map(Weak::upgrade).collect()
+    }
+
+    /// Its session, whatever has become of it.
+    fn session(&self) -> Option<Arc<Session>> {
+        lock(&self.current).as_ref().map(|(_, session)| Arc::clone(session))
+    }
+
+    /// Whether the server of its session is drained, and has not ended it.
+    fn is_drained(&self) -> bool {
+        self.session().is_some_and(|session| !session.is_open() && !session.has_ended())
+    }
+
     /// Its session, if it is open.
     fn open(&self) -> Option<Arc<Session>> {
         let current = lock(&self.current);
@@ -327,6 +368,9 @@ impl Drop for Remote {
     fn drop(&mut self) {
         for slot in &self.slots {
             if let Some((_, session)) = lock(&slot.current).take() {
+                session.close(CloseReason::Closed);
+            }
+            for session in slot.before() {
                 session.close(CloseReason::Closed);
             }
         }

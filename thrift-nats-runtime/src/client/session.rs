@@ -1,7 +1,7 @@
 //! A session of a client: its state, joined to the hub that carries its messages.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ struct AtAGlance {
     open: AtomicBool,
     /// Whether the server is an original one.
     original: AtomicBool,
-    in_flight: AtomicUsize,
+    in_flight: AtomicU32,
 }
 
 struct State {
@@ -221,13 +221,18 @@ impl Session {
         }
     }
 
+    /// Whether calls can be made. Where not, those that were made may still be answered, if the server is drained.
     pub(super) fn is_open(&self) -> bool {
         self.at_a_glance.open.load(Ordering::SeqCst)
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().ended.is_some()
+    }
+
     /// How many calls wait for their answer.
     pub(super) fn in_flight(&self) -> usize {
-        self.at_a_glance.in_flight.load(Ordering::Relaxed)
+        self.at_a_glance.in_flight.load(Ordering::Relaxed) as usize
     }
 
     /// How many answers came when nobody waited for them any more.
@@ -302,11 +307,12 @@ impl Session {
         if let Some(peer) = peer {
             peer.heard(now);
         }
-        let mut opened = None;
+        let (mut opened, mut moved) = (None, Vec::new());
         let mut answered = Vec::with_capacity(likely_messages(&message.payload).min(session.in_flight()));
         let result = session.receive(now, message, |event| match event {
             Event::Opened => opened = opening.take(),
             Event::Answered(waiter, answer) => answered.push((waiter, answer)),
+            Event::NotTakenUp(waiter) => moved.push(waiter),
             Event::Unwanted(transmit) => hub.publisher().send(transmit),
         });
         let ended = result.err().map(|ended| self.end(&mut state, hub, ended)).is_some();
@@ -321,8 +327,16 @@ impl Session {
             self.keep_time(&mut state, hub);
             let _ = opening.send(Ok(()));
         }
+        let drains = state.session.drains();
+        if drains.is_some() {
+            self.at_a_glance.open.store(false, Ordering::SeqCst);
+        }
         self.note_busy(&mut state, hub);
         drop(state);
+        for waiter in moved {
+            let reason = drains.clone().unwrap_or(CloseReason::NatsClosed);
+            let _ = waiter.send(Err(Failure::Ended(reason, Outcome::NotRun)));
+        }
         // Not under the lock: whoever is woken takes it for the next call.
         for (waiter, answer) in answered {
             let _ = waiter.send(Ok(Some(answer)));
@@ -408,7 +422,8 @@ impl Session {
     /// Notes how many calls are in flight, and tells the peer when the first one is made, and when the last one is over.
     fn note_busy(&self, state: &mut State, hub: &Hub) {
         let in_flight = state.session.in_flight();
-        self.at_a_glance.in_flight.store(in_flight, Ordering::Relaxed);
+        // No more than there are sequence numbers.
+        self.at_a_glance.in_flight.store(in_flight as u32, Ordering::Relaxed);
         let busy = in_flight > 0;
         if let Some(peer) = state.peer.as_ref().filter(|_| busy != state.busy) {
             if busy {
@@ -424,7 +439,8 @@ impl Session {
 impl State {
     /// Why no call can be made on a session that is not open.
     fn not_open(&self) -> Failure {
-        Failure::NotOpen(self.ended.clone().unwrap_or(CloseReason::NatsClosed))
+        let reason = self.ended.clone().or_else(|| self.session.drains());
+        Failure::NotOpen(reason.unwrap_or(CloseReason::NatsClosed))
     }
 }
 

@@ -116,8 +116,8 @@ impl RunningServer {
         self.farewell().await
     }
 
-    /// Stops without losing a call: accepts no more sessions, answers what was taken up, tells every client what was, and
-    /// stops. What clients of this crate sent beyond that moves to another server; but oneway calls, which nobody waits for,
+    /// Stops without losing a call: accepts no more sessions, tells every client so, answers what was taken up, and stops. What
+    /// clients of this crate send beyond that moves to another server, without waiting for those answers; but oneway calls, which nobody waits for,
     /// are forgotten once they are sent, and may be lost. After `timeout` it stops as [`stop`](Self::stop) does.
     ///
     /// # Errors

@@ -128,6 +128,15 @@ impl<W> Calls<W> {
         self.deadlines.forget(|at, seqid| is_due(calls, at, seqid));
     }
 
+    /// Takes those out whose requests are not wholly in chunks up to `taken`; who waits for them.
+    pub(super) fn behind(&mut self, taken: u64) -> Vec<W> {
+        let behind = self.by_seqid.extract_if(|_, call| match call.request {
+            Request::Held(_) | Request::Queued(_) => true,
+            Request::Sent(chunk) => chunk > taken,
+        });
+        behind.filter_map(|(_, call)| call.waiter).collect()
+    }
+
     /// Takes all out, since the session has ended: who waits, and whether the request may have been run.
     pub(super) fn end(&mut self, reason: &CloseReason) -> Vec<(W, Outcome)> {
         self.deadlines = Deadlines::default();

@@ -1,5 +1,6 @@
 //! The client's side of a session.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use super::disconnect::{CloseReason, DISCONNECT, PeerReason, disconnected};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::queue::Queue;
+use super::subject::drains_behind;
 use super::{SessionConfig, Transmit};
 use crate::error::SharedError;
 use crate::transport::{Frame, Parts, Receiver, Transport};
@@ -23,6 +25,8 @@ pub(crate) enum Event<W> {
     Opened,
     /// A call is answered, with this message.
     Answered(W, Frame),
+    /// The server is drained, and will not take this call up.
+    NotTakenUp(W),
     /// Another server has accepted, too: this is what it has to be told.
     Unwanted(Transmit),
 }
@@ -88,6 +92,8 @@ struct Open {
     beat: Option<Beat>,
     /// An original peer: one request at a time.
     original: bool,
+    /// The first chunk that the server does not take up, once it has said that it is drained.
+    drained_from: Option<NonZeroU64>,
 }
 
 impl Open {
@@ -157,7 +163,13 @@ impl<W> ClientSession<W> {
 
     /// Whether calls can be made.
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open(_))
+        matches!(self.phase, Phase::Open(Open { drained_from: None, .. }))
+    }
+
+    /// Why no more calls can be made though it has not ended: the server is drained, and answers what it has taken up.
+    pub(crate) fn drains(&self) -> Option<CloseReason> {
+        let Phase::Open(Open { drained_from: Some(from), .. }) = &self.phase else { return None };
+        Some(CloseReason::Disconnected { reason: Some(PeerReason::Stopping), taken: Some(from.get() - 1) })
     }
 
     /// The largest NATS message to publish from now on, in bytes.
@@ -333,7 +345,18 @@ impl<W> ClientSession<W> {
             }
             Phase::Open(_) if reply == Some(DISCONNECT) => Err(self.close(disconnected(&message.payload))),
             // Nothing in it: no data, and no disconnect.
-            Phase::Open(_) if message.payload.is_empty() => Ok(()),
+            Phase::Open(open) if message.payload.is_empty() => {
+                let taken = reply.and_then(|reply| drains_behind(&open.listen, reply));
+                if let Some(taken) = taken.filter(|_| !open.original) {
+                    open.drained_from = Some(NonZeroU64::MIN.saturating_add(taken));
+                    self.out.clear();
+                    self.calls
+                        .behind(taken)
+                        .into_iter()
+                        .for_each(|waiter| deliver(Event::NotTakenUp(waiter)));
+                }
+                Ok(())
+            }
             Phase::Open(open) => {
                 let (calls, late) = (&mut self.calls, &mut self.late);
                 let result = open.inbound.receive(reply, message.payload, |answer| {
@@ -368,7 +391,7 @@ impl<W> ClientSession<W> {
             Beat { subject: accept.heartbeat, every, next: now + every, due: false }
         });
         let inbound = Inbound::new(versioned, Receiver::of(self.config.format, self.config.limits));
-        Open { listen: accept.listen, inbound, beat, original: !versioned }
+        Open { listen: accept.listen, inbound, beat, original: !versioned, drained_from: None }
     }
 
     /// NATS says that nobody listens to what this session sent: the chunk `chunk`, or a heartbeat.
@@ -463,7 +486,7 @@ impl<W> ClientSession<W> {
 
     /// What is to be published next. `sent` is told of oneway calls that have gone.
     pub(crate) fn transmit(&mut self, mut sent: impl FnMut(W)) -> Option<Transmit> {
-        let is_open = self.is_open();
+        let is_open = matches!(self.phase, Phase::Open(_));
         let open = match &mut self.phase {
             Phase::Opening { service, sent, .. } => {
                 return (!std::mem::replace(sent, true)).then(|| Transmit {

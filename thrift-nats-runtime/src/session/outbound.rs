@@ -36,6 +36,11 @@ impl Outbound {
         self.begun != Some(place) && self.queue.remove(place)
     }
 
+    /// Drops all that is queued; the numbers of chunks go on.
+    pub(super) fn clear(&mut self) {
+        *self = Self { number: self.number, ..Self::default() };
+    }
+
     /// How many bytes are queued.
     pub(super) const fn bytes(&self) -> usize {
         self.queue.bytes()

@@ -39,6 +39,8 @@ pub(crate) struct ServerSession {
     running_bytes: usize,
     /// Nothing new is taken up; the session ends when what was taken up is answered.
     draining: bool,
+    /// The client is to be told of that.
+    tells_of_drain: bool,
     /// Requests that wait to be run.
     waiting: VecDeque<Taken>,
     /// The length of their messages together.
@@ -125,6 +127,7 @@ impl ServerSession {
             running: 0,
             running_bytes: 0,
             draining: false,
+            tells_of_drain: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             inbound: Inbound::new(!original, Receiver::detecting(config.served, config.limits)),
@@ -253,8 +256,10 @@ impl ServerSession {
         self.running == 0
     }
 
-    /// Takes nothing new up, and ends the session once all that was taken up is answered. The disconnect says what was.
+    /// Takes nothing new up, and ends the session once all that was taken up is answered. The disconnect says what was; a
+    /// client of ours is told at once, since its other calls need not wait for that.
     pub(crate) fn drain(&mut self) {
+        self.tells_of_drain = !self.draining && !self.original;
         self.draining = true;
         self.end_if_drained();
     }
@@ -331,7 +336,8 @@ impl ServerSession {
     /// Whether there is something to be published.
     pub(crate) fn has_more(&self) -> bool {
         let asks = self.heartbeats.as_ref().is_some_and(|heartbeats| heartbeats.asks);
-        asks || self.accept.is_some() || self.out.bytes() > 0 || matches!(self.end, End::Farewell(_))
+        let tells = self.tells_of_drain && self.is_open();
+        asks || tells || self.accept.is_some() || self.out.bytes() > 0 || matches!(self.end, End::Farewell(_))
     }
 
     /// What is to be published next.
@@ -348,6 +354,14 @@ impl ServerSession {
             return Some(Transmit {
                 subject: self.peer.clone(),
                 reply: Some(super::subject::question(&self.own)),
+                headers: None,
+                payload: Bytes::new(),
+            });
+        }
+        if std::mem::take(&mut self.tells_of_drain) && open {
+            return Some(Transmit {
+                subject: self.peer.clone(),
+                reply: Some(super::subject::drains(&self.own, self.inbound.taken())),
                 headers: None,
                 payload: Bytes::new(),
             });

@@ -398,6 +398,7 @@ impl Simulation {
                             self.opened = Some(self.now);
                         }
                         Event::Answered(id, answer) => self.answered(id, &answer),
+                        Event::NotTakenUp(id) => self.call_ends(id, Outcome::NotRun),
                         Event::Unwanted(transmit) => self.carry(Party::Client, transmit),
                     }
                 }
@@ -438,9 +439,13 @@ impl Simulation {
         assert_eq!(self.ended, None, "the client's session ended twice");
         self.ended = Some((self.now, ended.reason));
         for (id, outcome) in ended.calls {
-            assert_eq!(self.calls[id].state, CallState::Waiting, "call {id} ended twice");
-            self.calls[id].state = CallState::Ended(outcome);
+            self.call_ends(id, outcome);
         }
+    }
+
+    fn call_ends(&mut self, id: usize, outcome: Outcome) {
+        assert_eq!(self.calls[id].state, CallState::Waiting, "call {id} ended twice");
+        self.calls[id].state = CallState::Ended(outcome);
     }
 
     /// Closes the client's session.

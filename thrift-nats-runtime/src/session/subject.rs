@@ -9,6 +9,7 @@
 //! | `<base>.p.<n>` | the server's 503 for that: the process with the number `n` is gone |
 //! | `<base>.<token>.<n>` | the server's 503 for chunk `n`, which this side sent |
 //! | `<base>.<token>.h<n>` | the server's 503 for a heartbeat that this side sent |
+//! | `<base>.<token>.d<n>` | the server's 503 for word of a drain that this side sent |
 
 use async_nats::Subject;
 use memchr::memchr;
@@ -43,7 +44,7 @@ pub(crate) enum Address<'a> {
     Gone { number: u64 },
     /// Calls of the session that were given up.
     Cancelled { token: &'a str },
-    /// Where NATS answers that nobody listens to what the session sent: chunk `n`, or a heartbeat.
+    /// Where NATS answers that nobody listens to what the session sent: chunk `n`, a heartbeat, or word of a drain.
     Undelivered { token: &'a str, chunk: Option<u64> },
 }
 
@@ -62,8 +63,8 @@ impl<'a> Address<'a> {
         if tail == "c" {
             return Some(Self::Cancelled { token });
         }
-        match tail.strip_prefix('h') {
-            Some("") => Some(Self::Heartbeat { token }),
+        match tail.strip_prefix(['h', DRAINS]) {
+            Some("") => (tail == "h").then_some(Self::Heartbeat { token }),
             Some(number) => number.parse::<u64>().ok().map(|_| Self::Undelivered { token, chunk: None }),
             None => tail.parse().ok().map(|number| Self::Undelivered { token, chunk: Some(number) }),
         }
@@ -101,6 +102,19 @@ pub(super) fn chunk_reply(own: &str, number: u64) -> Subject {
     reply.push('.');
     reply.push_str(digits);
     Subject::from(reply)
+}
+
+/// What stands before the number of the last chunk that a session which is drained takes up.
+const DRAINS: char = 'd';
+
+/// The reply subject with which the session `own` of a server says that it takes nothing up behind chunk `taken`.
+pub(super) fn drains(own: &str, taken: u64) -> Subject {
+    Subject::from(format!("{own}.{DRAINS}{taken}"))
+}
+
+/// The number of the last chunk that is taken up, where that is what this reply subject of the peer's session says.
+pub(super) fn drains_behind(peer: &str, reply: &str) -> Option<u64> {
+    reply.strip_prefix(peer)?.strip_prefix('.')?.strip_prefix(DRAINS)?.parse().ok()
 }
 
 /// Whether that is what this reply subject is.
@@ -200,6 +214,17 @@ mod tests {
     }
 
     #[test]
+    fn word_of_a_drain_says_up_to_where() {
+        for taken in [0, 7, u64::MAX] {
+            assert_eq!(drains_behind("server.s", &drains("server.s", taken)), Some(taken));
+        }
+        for reply in ["server.s.h7", "server.s.7", "server.s.d", "server.s.d-1", "server.s2.d7", "DISCONNECT"]
+        {
+            assert_eq!(drains_behind("server.s", reply), None, "{reply}");
+        }
+    }
+
+    #[test]
     fn every_address_is_told_apart() {
         assert_eq!(Address::parse("tok"), Some(Address::Session { token: "tok" }));
         assert_eq!(Address::parse("tok.h"), Some(Address::Heartbeat { token: "tok" }));
@@ -208,6 +233,7 @@ mod tests {
         assert_eq!(Address::parse("tok.c"), Some(Address::Cancelled { token: "tok" }));
         assert_eq!(Address::parse("tok.17"), Some(Address::Undelivered { token: "tok", chunk: Some(17) }));
         assert_eq!(Address::parse("tok.h17"), Some(Address::Undelivered { token: "tok", chunk: None }));
-        assert_eq!(Address::parse("tok.x"), None);
+        assert_eq!(Address::parse("tok.d17"), Some(Address::Undelivered { token: "tok", chunk: None }));
+        assert_eq!((Address::parse("tok.d"), Address::parse("tok.x")), (None, None));
     }
 }

@@ -189,6 +189,10 @@ fn a_drain_answers_what_was_taken_up_then_disconnects_with_its_mark() {
     simulation.run_for(ms(10));
     simulation.drain_server();
     simulation.call(10);
+    // The client is told at once: what is not taken up need not wait for what is, nor be sent.
+    simulation.run_for(ms(2));
+    assert_eq!(simulation.states(), [CallState::Waiting, CallState::Waiting, Ended(NotRun)]);
+    assert!(!simulation.client.is_open());
     simulation.run_for(ms(1000));
     // Taken up 1 ms after the start, run for 50 ms, answered 1 ms later.
     assert_eq!(simulation.end(), (start + ms(52), &disconnected(PeerReason::Stopping, 1)));
