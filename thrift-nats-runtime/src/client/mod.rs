@@ -282,7 +282,8 @@ impl Client {
         self.sessions().map(|session| session.in_flight()).sum()
     }
 
-    /// How many answers came on the sessions that there are when nobody waited for them any more: after a deadline, or a dropped future.
+    /// How many answers came on the sessions that there are when nobody waited for them any more: after a deadline, or a
+    /// dropped future.
     pub fn late_replies(&self) -> u64 {
         self.sessions().map(|session| session.late_replies()).sum()
     }

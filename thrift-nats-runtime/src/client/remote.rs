@@ -112,7 +112,7 @@ impl Remote {
         self.opener.events.subscribe()
     }
 
-    /// The sessions that are open, or have calls that wait for an answer.
+    /// The current sessions, and those before them that have not ended yet.
     pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<Session>> {
         self.slots.iter().flat_map(|slot| slot.before().into_iter().chain(slot.session()))
     }
@@ -287,10 +287,14 @@ impl Remote {
         for (_, session) in &sessions {
             session.close(CloseReason::Closed);
         }
-        for session in self.slots.iter().flat_map(Slot::before) {
+        let before: Vec<_> = self.slots.iter().flat_map(Slot::before).collect();
+        for session in &before {
             session.close(CloseReason::Closed);
         }
         let flushed = async {
+            for session in &before {
+                session.flushed().await;
+            }
             for (hub, session) in &sessions {
                 session.flushed().await;
                 hub.flush().await?;

@@ -116,9 +116,10 @@ impl RunningServer {
         self.farewell().await
     }
 
-    /// Stops without losing a call: accepts no more sessions, tells every client so, answers what was taken up, and stops. What
-    /// clients of this crate send beyond that moves to another server, without waiting for those answers; but oneway calls, which nobody waits for,
-    /// are forgotten once they are sent, and may be lost. After `timeout` it stops as [`stop`](Self::stop) does.
+    /// Stops without losing a call: accepts no more sessions, tells every client so, answers what was taken up, and stops.
+    /// What clients of this crate send beyond that moves to another server, without waiting for those answers; but oneway
+    /// calls, which nobody waits for, are forgotten once they are sent, and may be lost. After `timeout` it stops as
+    /// [`stop`](Self::stop) does.
     ///
     /// # Errors
     /// [`Error::NotDrained`] if that took longer than `timeout`; [`Error::Nats`] if the connection to NATS does not take the
