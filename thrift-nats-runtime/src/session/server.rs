@@ -259,7 +259,7 @@ impl ServerSession {
     /// Takes nothing new up, and ends the session once all that was taken up is answered. The disconnect says what was; a
     /// client of ours is told at once, since its other calls need not wait for that.
     pub(crate) fn drain(&mut self) {
-        self.tells_of_drain = !self.draining && !self.original;
+        self.tells_of_drain |= !self.draining && !self.original;
         self.draining = true;
         self.end_if_drained();
     }

@@ -207,6 +207,23 @@ fn a_session_without_calls_is_drained_at_once() {
     assert_eq!(simulation.disconnects(Party::Server), [(simulation.now, "0 stopping")]);
 }
 
+/// As by a NATS server that leaves, and then by whoever runs the server.
+#[test]
+fn a_session_that_is_drained_twice_tells_once() {
+    let mut session = accepted(false);
+    session.receive(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into()).unwrap();
+    assert_eq!(session.take_requests().len(), 1);
+    let told = |session: &mut ServerSession| {
+        let replies = std::iter::from_fn(|| session.transmit()).filter_map(|transmit| transmit.reply);
+        replies.filter(|reply| reply.ends_with(".d1")).count()
+    };
+    session.drain();
+    session.drain();
+    assert_eq!(told(&mut session), 1);
+    session.drain();
+    assert_eq!(told(&mut session), 0);
+}
+
 #[test]
 fn a_session_that_is_drained_before_its_accept_has_gone_opens_and_ends() {
     let mut session = accepted(false);
