@@ -283,21 +283,19 @@ impl Remote {
             let attempt = lock(&slot.opening).attempt.take();
             drop(attempt);
         }
-        let sessions: Vec<_> = self.slots.iter().filter_map(|slot| lock(&slot.current).take()).collect();
-        for (_, session) in &sessions {
-            session.close(CloseReason::Closed);
-        }
-        let before: Vec<_> = self.slots.iter().flat_map(Slot::before).collect();
-        for session in &before {
+        let sessions: Vec<_> = self.sessions().collect();
+        for session in &sessions {
             session.close(CloseReason::Closed);
         }
         let flushed = async {
-            for session in &before {
+            for session in &sessions {
                 session.flushed().await;
             }
-            for (hub, session) in &sessions {
-                session.flushed().await;
-                hub.flush().await?;
+            for slot in &self.slots {
+                let current = lock(&slot.current).take();
+                if let Some((hub, _)) = current {
+                    hub.flush().await?;
+                }
             }
             Ok(())
         };
@@ -370,13 +368,8 @@ impl Slot {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        for slot in &self.slots {
-            if let Some((_, session)) = lock(&slot.current).take() {
-                session.close(CloseReason::Closed);
-            }
-            for session in slot.before() {
-                session.close(CloseReason::Closed);
-            }
+        for session in self.sessions() {
+            session.close(CloseReason::Closed);
         }
     }
 }

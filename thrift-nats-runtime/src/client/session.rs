@@ -275,7 +275,7 @@ impl Session {
             if let Some(deadline) = deadline {
                 self.keep_time_at_least(&mut state, &hub, deadline);
             }
-            self.note_busy(&mut state, &hub);
+            self.note_calls(&mut state, &hub);
             break (seqid, alone);
         };
         // Nothing else is on its way: nothing will join it, either, that is worth a wait.
@@ -331,13 +331,13 @@ impl Session {
         if drains.is_some() {
             self.at_a_glance.open.store(false, Ordering::SeqCst);
         }
-        self.note_busy(&mut state, hub);
+        self.note_calls(&mut state, hub);
         drop(state);
+        // Not under the lock: whoever is woken takes it for the next call.
         for waiter in moved {
             let reason = drains.clone().unwrap_or(CloseReason::NatsClosed);
             let _ = waiter.send(Err(Failure::Ended(reason, Outcome::NotRun)));
         }
-        // Not under the lock: whoever is woken takes it for the next call.
         for (waiter, answer) in answered {
             let _ = waiter.send(Ok(Some(answer)));
         }
@@ -401,7 +401,7 @@ impl Session {
 impl Session {
     /// Tells everybody who waits, and the peer that it has one session less.
     fn end(&self, state: &mut State, hub: &Hub, ended: Ended<oneshot::Sender<CallResult>>) {
-        self.note_busy(state, hub);
+        self.note_calls(state, hub);
         self.tell(state, ended);
         hub.timers().set(&mut state.timer, None, || Weak::<Self>::new());
     }
@@ -420,7 +420,7 @@ impl Session {
     }
 
     /// Notes how many calls are in flight, and tells the peer when the first one is made, and when the last one is over.
-    fn note_busy(&self, state: &mut State, hub: &Hub) {
+    fn note_calls(&self, state: &mut State, hub: &Hub) {
         let in_flight = state.session.in_flight();
         // No more than there are sequence numbers.
         self.at_a_glance.in_flight.store(in_flight as u32, Ordering::Relaxed);
@@ -462,7 +462,7 @@ impl Source for Session {
             self.flushed.notify_waiters();
         }
         if let Some(hub) = &hub {
-            self.note_busy(&mut state, hub);
+            self.note_calls(&mut state, hub);
         }
         drop(state);
         for oneway in sent {
@@ -500,7 +500,7 @@ impl Timed for Session {
         let result = state.session.on_timeout(now, |waiter, outcome| expired.push((waiter, outcome)));
         let ended = result.err().map(|ended| self.end(&mut state, &hub, ended)).is_some();
         self.keep_time(&mut state, &hub);
-        self.note_busy(&mut state, &hub);
+        self.note_calls(&mut state, &hub);
         drop(state);
         for (waiter, outcome) in expired {
             let _ = waiter.send(Err(Failure::Expired(outcome)));
@@ -521,7 +521,7 @@ impl Drop for InFlight<'_> {
         let Some(hub) = session.hub.upgrade() else { return };
         let mut state = session.state();
         let waiter = state.session.cancel(self.seqid);
-        session.note_busy(&mut state, &hub);
+        session.note_calls(&mut state, &hub);
         drop(state);
         if waiter.is_some() {
             // The server is told; an original one may get the next request in its place.

@@ -184,11 +184,10 @@ impl Pump {
             let Some((session, requests)) = listener.receive(message) else { continue };
             // Not where this task has done something else since it was woken: what that has woken may wait for this thread,
             // and no other could take it over. And what came behind them need not wait for them, nor they for that.
-            let mut alone = waited;
-            if alone {
+            let alone = waited && {
                 next = inbox.try_next();
-                alone = next.is_none();
-            }
+                next.is_none()
+            };
             if !alone || listener.patience().is_over() {
                 listener.spawn(run(session, Arc::clone(&listener), requests));
                 continue;

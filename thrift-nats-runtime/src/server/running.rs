@@ -87,10 +87,9 @@ impl RunningServer {
     }
 
     /// Waits until the server cannot serve any more though nobody has stopped it, and says why: the connection to NATS was
-    /// closed or drained, or could not be made anew when the NATS server left (see [`LameDuck`](super::LameDuck)), or a task of
-    /// the server has panicked. A
-    /// connection that is lost is none of these: the client library makes it again, and the server goes on. Dropping the
-    /// future changes nothing.
+    /// closed or drained, or could not be made anew when the NATS server left (see [`LameDuck`](super::LameDuck)), or a task
+    /// of the server has panicked. A connection that is lost is none of these: the client library makes it again, and the
+    /// server goes on. Dropping the future changes nothing.
     ///
     /// ```no_run
     /// # async fn told_to_end() {}
