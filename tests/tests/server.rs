@@ -51,6 +51,11 @@ impl Calculator for Handler {
     }
 }
 
+/// Has this service serve on `calculator`.
+async fn serve_by(nats: &NatsServer, service: impl Service) -> RunningServer {
+    Server::new(nats.client().await.unwrap(), "calculator").serve(service).await.unwrap()
+}
+
 /// Serves with these options on `calculator`.
 async fn serve(nats: &NatsServer, options: impl FnOnce(Server) -> Server) -> RunningServer {
     let server = options(Server::new(nats.client().await.unwrap(), "calculator"));
@@ -319,8 +324,7 @@ impl Service for LongAnswer {
 async fn a_drained_session_is_unknown_to_nobody_before_its_last_answer_has_gone() {
     let nats = NatsServer::start().unwrap();
     let handler = LongAnswer::default();
-    let server =
-        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let server = serve_by(&nats, handler.clone()).await;
     let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
     peer.send(1, &["long"]).await;
     handler.runs.notified().await;
@@ -452,8 +456,7 @@ impl Drop for Bomb {
 async fn handlers_that_hold_up_their_threads_hold_up_no_neighbour() {
     let nats = NatsServer::start().unwrap();
     let (go_on, handler) = Blocking::new();
-    let _server =
-        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let _server = serve_by(&nats, handler.clone()).await;
     let connection = nats.client().await.unwrap();
     let mut peer = Numbered::open(&connection).await;
     // From here on the server knows that handlers take long: one alone need not be to blame.
@@ -472,8 +475,7 @@ async fn handlers_that_hold_up_their_threads_hold_up_no_neighbour() {
 async fn handlers_are_trusted_again_after_enough_requests_however_they_come() {
     let nats = NatsServer::start().unwrap();
     let (_, handler) = Blocking::new();
-    let _server =
-        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let _server = serve_by(&nats, handler.clone()).await;
     let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
     let one_task = |_: &_| {
         let tasks = std::mem::take(&mut *handler.tasks.lock().unwrap());
@@ -503,8 +505,7 @@ async fn handlers_are_trusted_again_after_enough_requests_however_they_come() {
 async fn a_handler_that_holds_up_the_task_that_takes_up_what_comes_is_left_behind() {
     let nats = NatsServer::start().unwrap();
     let (go_on, handler) = Blocking::new();
-    let server =
-        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let server = serve_by(&nats, handler.clone()).await;
     let connection = nats.client().await.unwrap();
     let (mut one, mut other) = (Numbered::open(&connection).await, Numbered::open(&connection).await);
 
@@ -535,8 +536,7 @@ async fn a_handler_that_holds_up_the_task_that_takes_up_what_comes_is_left_behin
 async fn a_call_that_is_given_up_before_it_is_begun_is_not_run() {
     let nats = NatsServer::start().unwrap();
     let (go_on, handler) = Blocking::new();
-    let server =
-        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let server = serve_by(&nats, handler.clone()).await;
     let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
     // Numbers of calls that are over, as most are when they are given up. They are not kept, though a call still runs.
     peer.send(1, &["stay"]).await;
@@ -558,8 +558,7 @@ async fn a_call_that_is_given_up_before_it_is_begun_is_not_run() {
 #[tokio::test]
 async fn a_handler_that_panics_when_it_is_dropped_ends_nothing_else() {
     let nats = NatsServer::start().unwrap();
-    let server =
-        Server::new(nats.client().await.unwrap(), "calculator").serve(Blocking::new().1).await.unwrap();
+    let server = serve_by(&nats, Blocking::new().1).await;
     let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
     for chunk in 1..=3 {
         peer.send(chunk, &["bomb"]).await;
@@ -572,8 +571,7 @@ async fn a_handler_that_panics_when_it_is_dropped_ends_nothing_else() {
 async fn a_drain_that_takes_too_long_says_how_many_calls_it_dropped() {
     let nats = NatsServer::start().unwrap();
     let (_, handler) = Blocking::new();
-    let server =
-        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let server = serve_by(&nats, handler.clone()).await;
     let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
     peer.send(1, &["stay", "ping", "stay"]).await;
     eventually("they have begun", || handler.begun.load(Ordering::SeqCst) == 2).await;
@@ -589,8 +587,7 @@ async fn a_drain_that_takes_too_long_says_how_many_calls_it_dropped() {
 async fn an_original_client_that_waits_for_no_answer_gets_them_all_the_same() {
     let nats = NatsServer::start().unwrap();
     let (_, handler) = Blocking::new();
-    let server =
-        Server::new(nats.client().await.unwrap(), "calculator").serve(handler.clone()).await.unwrap();
+    let server = serve_by(&nats, handler.clone()).await;
     let mut peer = Numbered::open_as(&nats.client().await.unwrap(), None).await;
     // Of these one runs after the other. The first is not answered behind the last.
     let calls = 2000;
