@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::format::{Protocol, Transport};
+pub use crate::proto::{AcceptError, CloseReason, Outcome, PeerReason};
 use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value};
-pub use crate::session::{AcceptError, CloseReason, Outcome, PeerReason};
 
 /// What a call or an operation of the runtime comes to.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -60,9 +60,9 @@ pub mod internals;
 mod link;
 mod macros;
 mod method;
+mod proto;
 pub mod protocol;
 pub mod server;
-mod session;
 pub mod transport;
 
 pub use async_nats;

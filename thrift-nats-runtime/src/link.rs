@@ -15,7 +15,7 @@ use futures_util::{FutureExt, Sink};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::error::Error;
-use crate::session::{Transmit, late_message, unknown_session};
+use crate::proto::{Transmit, late_message, unknown_session};
 
 /// Locks without caring for a panic elsewhere: no code of ours leaves a value half changed while it holds a lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -37,7 +37,7 @@ pub(crate) fn random_base(nats: &Nats) -> Result<String, Error> {
 
 /// A token that nobody can guess.
 pub(crate) fn random_token() -> Result<String, Error> {
-    crate::session::random_token()
+    crate::proto::random_token()
         .map_err(|error| Error::nats("no randomness from the operating system", error))
 }
 

@@ -8,17 +8,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::remote::Remote;
-use super::session::{Failure, Outgoing};
+use super::session_handle::{Failure, Outgoing};
+use super::session_pool::Remote;
 use super::{Client, Kind, Options};
 use crate::context::{Context, TRACEPARENT, TRACESTATE};
 use crate::error::{Error, Outcome};
 use crate::format::{Transport, WireFormat};
 use crate::link::now;
 use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
+use crate::proto::{CloseReason, PeerReason, Refused};
 use crate::protocol::{DecodeErrorKind, EncodeError, MessageType};
 use crate::server::{Contained, Origin, Request, Service};
-use crate::session::{CloseReason, PeerReason, Refused};
 use crate::transport::{Headers, Parts, Receiver};
 
 /// How often a call moves to another session. A server that is drained or gone costs one, and a rolling restart may drain one

@@ -11,10 +11,10 @@ use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
 use super::peer::Peer;
-use super::session::Session;
+use super::session_handle::Session;
 use crate::error::Error;
 use crate::link::{Publisher, Timers, lock, now, random_base};
-use crate::session::{Address, CloseReason, Incoming, VERSION_HEADER};
+use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER};
 
 /// How often the connection is looked at, besides whenever a message comes: there is no signal to wait for.
 const CONNECTION_CHECK: Duration = Duration::from_millis(50);

@@ -5,8 +5,8 @@ mod call;
 mod events;
 mod hub;
 mod peer;
-mod remote;
-mod session;
+mod session_handle;
+mod session_pool;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use std::time::Duration;
 
 pub use self::call::{Call, CallWithHeaders, Response};
 pub use self::events::{SessionEvent, SessionEvents};
-use self::remote::Remote;
+use self::session_pool::Remote;
 use crate::arguments::Arguments;
 use crate::error::Error;
 use crate::format::{Protocol, Transport, WireFormat};
 use crate::method::encode_arguments;
+use crate::proto::check_service_subject;
 use crate::protocol::{Limits, MessageType};
 use crate::server::Service;
-use crate::session::check_service_subject;
 use async_nats::Client as Nats;
 
 /// How a client opens its sessions and makes its calls.
@@ -288,7 +288,7 @@ impl Client {
         self.sessions().map(|session| session.late_replies()).sum()
     }
 
-    fn sessions(&self) -> impl Iterator<Item = Arc<session::Session>> {
+    fn sessions(&self) -> impl Iterator<Item = Arc<session_handle::Session>> {
         let remote = match &self.kind {
             Kind::Remote(remote) => Some(remote),
             Kind::InProcess(_) => None,

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::hub::Hub;
-use super::session::Session;
+use super::session_handle::Session;
 use crate::link::{Timed, TimerKey, lock};
-use crate::session::{Transmit, probe_reply, probe_subject};
+use crate::proto::{Transmit, probe_reply, probe_subject};
 
 /// How long nothing may come from a process that calls wait for, until NATS is asked whether it is there.
 const SILENCE: Duration = Duration::from_millis(25);

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::accepted_session::Session;
 use super::patience::Patience;
 use super::pump::{Inbox, Requests};
-use super::session::Session;
 use super::{Options, Service};
 use crate::error::{BoxError, Error};
 use crate::link::{Publisher, Timers, connects, lock, random_token};
-use crate::session::{Address, Announced, DISCONNECT, check_service_subject, overloaded, unsupported};
+use crate::proto::{Address, Announced, DISCONNECT, check_service_subject, overloaded, unsupported};
 
 /// What all sessions of a server share.
 pub(super) struct Listener {

@@ -1,5 +1,6 @@
 //! Serving a service: accepting sessions, running calls, and ending both without loss.
 
+mod accepted_session;
 mod accepting;
 mod lame_duck;
 mod listener;
@@ -9,7 +10,6 @@ mod request;
 mod run;
 mod running;
 mod services;
-mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub use self::running::RunningServer;
 pub use self::services::Services;
 use crate::error::Error;
 use crate::format::{Protocol, ProtocolSet};
+use crate::proto::check_service_subject;
 use crate::protocol::Limits;
-use crate::session::check_service_subject;
 
 /// What a call comes to, later.
 pub type ReplyFuture = std::pin::Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;

@@ -12,13 +12,13 @@ use futures_util::StreamExt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::accepted_session::Session;
 use super::listener::{Listener, Vital};
 use super::patience::HELD_UP;
 use super::run::run;
 use super::running::FAREWELL_TIMEOUT;
-use super::session::Session;
 use crate::link::lock;
-use crate::session::{CloseReason, Taken};
+use crate::proto::{CloseReason, Taken};
 
 /// What comes to the sessions of a server.
 pub(super) struct Inbox {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use super::accepted_session::{Finished, Session};
 use super::listener::{Listener, RunningCall};
 use super::patience::LONG;
 use super::request::{Contained, Request, RequestHeader};
-use super::session::{Finished, Session};
 use crate::error::{ApplicationException, ApplicationExceptionKind};
 use crate::method::Message;
+use crate::proto::{CloseReason, Taken};
 use crate::protocol::MessageType;
-use crate::session::{CloseReason, Taken};
 use crate::transport::Parts;
 
 /// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost

@@ -17,11 +17,11 @@ use crate::error::{Error, Outcome, SharedError};
 use crate::format::{ProtocolSet, Transport, WireFormat};
 use crate::link::{Source, Timed, TimerKey, Turn, connects, lock, now, random_token};
 use crate::method::{Body, Envelope};
-use crate::protocol::{EncodeError, Limits, MessageType};
-use crate::session::{
+use crate::proto::{
     ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit, likely_messages,
     millis, session_subject,
 };
+use crate::protocol::{EncodeError, Limits, MessageType};
 use crate::transport::{Frame, Headers};
 
 /// Why a call has no answer.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::accept::{Accept, Announced, version_headers};
-use super::disconnect::{CloseReason, DISCONNECT, PeerReason};
+use super::close_reason::{CloseReason, DISCONNECT, PeerReason};
+use super::handshake::{Accept, Announced, version_headers};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::{SessionConfig, Transmit, likely_messages};

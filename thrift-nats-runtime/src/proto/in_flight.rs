@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
+use super::close_reason::CloseReason;
 use super::deadlines::Deadlines;
-use super::disconnect::CloseReason;
 
 /// Whether the request of a call that got no answer may have been run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

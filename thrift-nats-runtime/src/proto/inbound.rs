@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::disconnect::CloseReason;
+use super::close_reason::CloseReason;
 use super::subject::chunk_number;
 use crate::transport::{Frame, Receiver};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::accept::AcceptError;
+use super::handshake::AcceptError;
 use crate::error::SharedError;
 use crate::format::{ProtocolSet, Transport};
 use crate::protocol::DecodeError;
@@ -97,7 +97,7 @@ impl fmt::Display for CloseReason {
                 write!(
                     f,
                     "no heartbeat from the client for {:?}",
-                    *deadline * super::server::MISSED_HEARTBEATS
+                    *deadline * super::server_session::MISSED_HEARTBEATS
                 )
             }
             Self::ChunkLost { expected, found } => {

@@ -15,9 +15,7 @@ use super::request::Origin;
 use crate::error::SharedError;
 use crate::format::WireFormat;
 use crate::link::{Source, Timed, TimerKey, Turn, lock, now};
-use crate::session::{
-    Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit, session_subject,
-};
+use crate::proto::{Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit, session_subject};
 use crate::transport::Parts;
 
 /// How many calls that were given up are remembered; any more run to their deadlines.

@@ -3,26 +3,26 @@
 //! Handshake, heartbeats, chunk numbers, messages and calls in flight are plain values here. No clock (`now` is a
 //! parameter), no socket, no task and no lock: what joins them to tokio and NATS is `client` and `server`.
 
-mod accept;
-mod calls;
-mod client;
+mod client_session;
+mod close_reason;
 mod deadlines;
-mod disconnect;
+mod handshake;
+mod in_flight;
 mod inbound;
 mod outbound;
 mod queue;
-mod server;
+mod server_session;
 #[cfg(test)]
 mod simulation;
 mod subject;
 
-pub use self::accept::AcceptError;
-pub(crate) use self::accept::{Announced, VERSION_HEADER, millis};
-pub use self::calls::Outcome;
-pub(crate) use self::client::{ClientSession, Ended, Event, Incoming, Refused};
-pub(crate) use self::disconnect::DISCONNECT;
-pub use self::disconnect::{CloseReason, PeerReason};
-pub(crate) use self::server::{ServerSession, Taken};
+pub(crate) use self::client_session::{ClientSession, Ended, Event, Incoming, Refused};
+pub(crate) use self::close_reason::DISCONNECT;
+pub use self::close_reason::{CloseReason, PeerReason};
+pub use self::handshake::AcceptError;
+pub(crate) use self::handshake::{Announced, VERSION_HEADER, millis};
+pub use self::in_flight::Outcome;
+pub(crate) use self::server_session::{ServerSession, Taken};
 pub(crate) use self::subject::{
     Address, check_service_subject, probe_reply, probe_subject, random_token, session_subject,
 };
@@ -82,7 +82,7 @@ pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
 /// The answer to a message for a session that is not there (any more): `reply` is the message's reply subject, which is
 /// the sender's session, with a number behind it if the sender is one of ours. `None` where there is nothing to answer.
 pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
-    if reply.is_empty() || reply == disconnect::DISCONNECT {
+    if reply.is_empty() || reply == close_reason::DISCONNECT {
         return None;
     }
     let (session, taken) = match reply.rsplit_once('.') {
@@ -105,15 +105,15 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
 /// is, whatever it looks like: only data has a number behind it.
 pub(crate) fn late_message(reply: Option<&Subject>, payload: &[u8]) -> Option<Transmit> {
     let reply = reply?;
-    match accept::Accept::parse(Some(reply), payload) {
-        Ok(accept) if reply.as_str() != disconnect::DISCONNECT => Some(stranger(accept.listen, None)),
+    match handshake::Accept::parse(Some(reply), payload) {
+        Ok(accept) if reply.as_str() != close_reason::DISCONNECT => Some(stranger(accept.listen, None)),
         Ok(_) | Err(_) => unknown_session(reply),
     }
 }
 
 /// The answer of a server to a handshake from `peer` in what it does not speak.
 pub(crate) fn unsupported(peer: Subject, served: ProtocolSet) -> Transmit {
-    refusal(peer, disconnect::unsupported(served))
+    refusal(peer, close_reason::unsupported(served))
 }
 
 /// The answer of a server to a handshake from `peer` when it has all the sessions that it may have. An original client
@@ -125,8 +125,8 @@ pub(crate) fn overloaded(peer: Subject) -> Transmit {
 fn refusal(peer: Subject, payload: Bytes) -> Transmit {
     Transmit {
         subject: peer,
-        reply: Some(Subject::from_static(disconnect::DISCONNECT)),
-        headers: Some(accept::version_headers()),
+        reply: Some(Subject::from_static(close_reason::DISCONNECT)),
+        headers: Some(handshake::version_headers()),
         payload,
     }
 }
@@ -134,7 +134,7 @@ fn refusal(peer: Subject, payload: Bytes) -> Transmit {
 fn stranger(session: Subject, taken: Option<u64>) -> Transmit {
     Transmit {
         subject: session,
-        reply: Some(Subject::from_static(disconnect::DISCONNECT)),
+        reply: Some(Subject::from_static(close_reason::DISCONNECT)),
         headers: None,
         payload: PeerReason::UnknownSession.body(taken),
     }

@@ -7,9 +7,9 @@ mod calls;
 mod ends;
 mod faults;
 mod heartbeats;
+mod legacy;
 mod messages;
 mod opening;
-mod original;
 mod server;
 mod setup;
 

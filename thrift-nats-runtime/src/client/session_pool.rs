@@ -12,11 +12,11 @@ use tokio::task::AbortHandle;
 use super::backoff::{Backoff, helps_to_wait};
 use super::events::{EventSender, SessionEvent, SessionEvents};
 use super::hub::Hub;
-use super::session::Session;
+use super::session_handle::Session;
 use super::{Options, far};
 use crate::error::{Error, Outcome};
 use crate::link::{lock, now};
-use crate::session::CloseReason;
+use crate::proto::CloseReason;
 
 /// The sessions of a client with a service. All clones of the client share it.
 pub(super) struct Remote {

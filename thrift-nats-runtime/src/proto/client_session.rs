@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 
-use super::accept::{Accept, Announced};
-use super::calls::{Call, Calls, Outcome, Request};
-use super::disconnect::{CloseReason, DISCONNECT, PeerReason, disconnected};
+use super::close_reason::{CloseReason, DISCONNECT, PeerReason, disconnected};
+use super::handshake::{Accept, Announced};
+use super::in_flight::{Call, Calls, Outcome, Request};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::queue::Queue;

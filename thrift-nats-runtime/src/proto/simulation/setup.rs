@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Carried, ms};
 use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
+use crate::proto::SessionConfig;
 use crate::protocol::Limits;
-use crate::session::SessionConfig;
 
 /// Splitmix64: small, and the same everywhere.
 #[derive(Debug)]
