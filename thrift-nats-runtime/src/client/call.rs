@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::session_handle::{Failure, Outgoing};
-use super::session_pool::Remote;
+use super::session_pool::SessionPool;
 use super::{Client, Kind, Options};
 use crate::context::{Context, TRACEPARENT, TRACESTATE};
 use crate::error::{Error, Outcome};
@@ -247,7 +247,7 @@ impl<T, E> Call<T, E> {
         // `None`: longer than the clock goes.
         let deadline = now().checked_add(self.timeout);
         match &self.client.kind {
-            Kind::Remote(remote) => self.answer_of(remote, name, body, deadline).await,
+            Kind::Pool(remote) => self.answer_of(remote, name, body, deadline).await,
             Kind::InProcess(service) => {
                 let answer = self.answer_within(&**service, name, body);
                 match deadline {
@@ -288,7 +288,7 @@ impl<T, E> Call<T, E> {
 
     async fn answer_of(
         &self,
-        remote: &Arc<Remote>,
+        remote: &Arc<SessionPool>,
         name: &str,
         body: &Body,
         deadline: Option<Instant>,
@@ -310,7 +310,7 @@ impl<T, E> Call<T, E> {
     /// may have been run before it moved.
     async fn attempts(
         &self,
-        remote: &Arc<Remote>,
+        remote: &Arc<SessionPool>,
         name: &str,
         body: &Body,
         deadline: Option<Instant>,

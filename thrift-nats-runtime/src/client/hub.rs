@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
 use super::peer::Peer;
-use super::session_handle::Session;
+use super::session_handle::SessionHandle;
 use crate::error::Error;
 use crate::link::{Publisher, Timers, lock, now, random_base};
 use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER};
@@ -33,7 +33,7 @@ pub(super) struct Hub {
     base: String,
     /// How many times the connection had been made when it was last looked at.
     connects: AtomicU64,
-    sessions: Mutex<FxHashMap<Arc<str>, Arc<Session>>>,
+    sessions: Mutex<FxHashMap<Arc<str>, Arc<SessionHandle>>>,
     peers: Mutex<Peers>,
     publisher: Publisher,
     timers: Arc<Timers>,
@@ -128,7 +128,7 @@ impl Hub {
         &self.timers
     }
 
-    pub(super) fn add(&self, token: &Arc<str>, session: &Arc<Session>) {
+    pub(super) fn add(&self, token: &Arc<str>, session: &Arc<SessionHandle>) {
         lock(&self.sessions).insert(Arc::clone(token), Arc::clone(session));
         // The connection may have been made anew since the session looked at it, and been checked since.
         session.check_connection(self.statistics.connects.load(Ordering::SeqCst));
@@ -149,7 +149,7 @@ impl Hub {
         self: &Arc<Self>,
         server: &Subject,
         token: &Arc<str>,
-        session: &Arc<Session>,
+        session: &Arc<SessionHandle>,
     ) -> Arc<Peer> {
         let base = server.rsplit_once('.').map_or(server.as_str(), |(base, _)| base);
         let mut peers = lock(&self.peers);
@@ -170,7 +170,7 @@ impl Hub {
         self.nats.flush().await.map_err(|error| Error::nats("cannot flush the connection", error))
     }
 
-    fn session(&self, token: &str) -> Option<Arc<Session>> {
+    fn session(&self, token: &str) -> Option<Arc<SessionHandle>> {
         lock(&self.sessions).get(token).cloned()
     }
 

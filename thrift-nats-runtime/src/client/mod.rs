@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use self::call::{Call, CallWithHeaders, Response};
 pub use self::events::{SessionEvent, SessionEvents};
-use self::session_pool::Remote;
+use self::session_pool::SessionPool;
 use crate::arguments::Arguments;
 use crate::error::Error;
 use crate::format::{Protocol, Transport, WireFormat};
@@ -182,8 +182,8 @@ impl ClientBuilder {
         if let Err(reason) = check_subject(&subject) {
             return Err(Error::InvalidSubject { subject, reason });
         }
-        let remote = Remote::connect(nats, subject, service.clone(), options).await?;
-        Ok(Client { kind: Kind::Remote(remote), service })
+        let remote = SessionPool::connect(nats, subject, service.clone(), options).await?;
+        Ok(Client { kind: Kind::Pool(remote), service })
     }
 }
 
@@ -206,14 +206,14 @@ pub struct Client {
 
 #[derive(Clone)]
 enum Kind {
-    Remote(Arc<Remote>),
+    Pool(Arc<SessionPool>),
     InProcess(Arc<dyn Service>),
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Remote(remote) => {
+            Kind::Pool(remote) => {
                 f.debug_struct("Client").field("subject", &remote.subject()).finish_non_exhaustive()
             }
             Kind::InProcess(service) => f.debug_tuple("Client").field(&service.name()).finish(),
@@ -272,7 +272,7 @@ impl Client {
 
     fn options(&self) -> Options {
         match &self.kind {
-            Kind::Remote(remote) => *remote.options(),
+            Kind::Pool(remote) => *remote.options(),
             Kind::InProcess(_) => Options::default(),
         }
     }
@@ -288,9 +288,9 @@ impl Client {
         self.sessions().map(|session| session.late_replies()).sum()
     }
 
-    fn sessions(&self) -> impl Iterator<Item = Arc<session_handle::Session>> {
+    fn sessions(&self) -> impl Iterator<Item = Arc<session_handle::SessionHandle>> {
         let remote = match &self.kind {
-            Kind::Remote(remote) => Some(remote),
+            Kind::Pool(remote) => Some(remote),
             Kind::InProcess(_) => None,
         };
         remote.into_iter().flat_map(|remote| remote.sessions())
@@ -300,7 +300,7 @@ impl Client {
     /// client opens its sessions itself. A client within the process has none.
     pub fn events(&self) -> SessionEvents {
         match &self.kind {
-            Kind::Remote(remote) => remote.events(),
+            Kind::Pool(remote) => remote.events(),
             Kind::InProcess(_) => events::EventSender::default().subscribe(),
         }
     }
@@ -312,7 +312,7 @@ impl Client {
     /// [`Error::Nats`] if the connection to NATS is gone, or takes nothing for as long as a call may take.
     pub async fn close(&self) -> Result<(), Error> {
         match &self.kind {
-            Kind::Remote(remote) => remote.close().await,
+            Kind::Pool(remote) => remote.close().await,
             Kind::InProcess(_) => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::hub::Hub;
-use super::session_handle::Session;
+use super::session_handle::SessionHandle;
 use crate::link::{Timed, TimerKey, lock};
 use crate::proto::{Transmit, probe_reply, probe_subject};
 
@@ -31,7 +31,7 @@ pub(super) struct Peer {
     /// When something came from it, in nanoseconds since it was begun.
     heard: AtomicU64,
     timer: Mutex<Option<TimerKey>>,
-    sessions: Mutex<FxHashMap<Arc<str>, Weak<Session>>>,
+    sessions: Mutex<FxHashMap<Arc<str>, Weak<SessionHandle>>>,
 }
 
 impl Peer {
@@ -57,7 +57,7 @@ impl Peer {
     }
 
     /// A session with it was opened.
-    pub(super) fn add(&self, token: &Arc<str>, session: &Arc<Session>) {
+    pub(super) fn add(&self, token: &Arc<str>, session: &Arc<SessionHandle>) {
         lock(&self.sessions).insert(Arc::clone(token), Arc::downgrade(session));
     }
 
@@ -68,7 +68,7 @@ impl Peer {
         sessions.is_empty()
     }
 
-    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
+    pub(super) fn sessions(&self) -> Vec<Arc<SessionHandle>> {
         lock(&self.sessions).values().filter_map(Weak::upgrade).collect()
     }
 

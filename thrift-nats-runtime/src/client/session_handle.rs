@@ -44,7 +44,7 @@ pub(super) enum Failure {
 type CallResult = Result<Option<Frame>, Failure>;
 
 /// A session of a client.
-pub(super) struct Session {
+pub(super) struct SessionHandle {
     hub: Weak<Hub>,
     token: Arc<str>,
     state: Mutex<State>,
@@ -129,7 +129,7 @@ impl Outgoing<'_> {
 /// Closes a session whose opening is given up.
 struct OpeningGuard<'a> {
     hub: &'a Arc<Hub>,
-    session: Option<Arc<Session>>,
+    session: Option<Arc<SessionHandle>>,
 }
 
 impl Drop for OpeningGuard<'_> {
@@ -141,7 +141,7 @@ impl Drop for OpeningGuard<'_> {
     }
 }
 
-impl Session {
+impl SessionHandle {
     /// Opens a session with whoever listens on `subject`.
     pub(super) async fn open(
         hub: &Arc<Hub>,
@@ -398,7 +398,7 @@ impl Session {
     }
 }
 
-impl Session {
+impl SessionHandle {
     /// Tells everybody who waits, and the peer that it has one session less.
     fn end(&self, state: &mut State, hub: &Hub, ended: Ended<oneshot::Sender<CallResult>>) {
         self.note_calls(state, hub);
@@ -444,7 +444,7 @@ impl State {
     }
 }
 
-impl Source for Session {
+impl Source for SessionHandle {
     fn transmit(&self) -> Option<(Transmit, bool)> {
         let hub = self.hub.upgrade();
         let mut state = self.state();
@@ -491,7 +491,7 @@ impl Source for Session {
     }
 }
 
-impl Timed for Session {
+impl Timed for SessionHandle {
     fn on_time(self: Arc<Self>, now: Instant, timer: TimerKey) {
         let Some(hub) = self.hub.upgrade() else { return };
         let mut state = self.state();
@@ -511,7 +511,7 @@ impl Timed for Session {
 
 /// A call in flight, which gives its place back when it is dropped.
 struct InFlight<'a> {
-    session: Option<&'a Arc<Session>>,
+    session: Option<&'a Arc<SessionHandle>>,
     seqid: i32,
 }
 

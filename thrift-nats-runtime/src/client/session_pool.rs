@@ -12,14 +12,14 @@ use tokio::task::AbortHandle;
 use super::backoff::{Backoff, helps_to_wait};
 use super::events::{EventSender, SessionEvent, SessionEvents};
 use super::hub::Hub;
-use super::session_handle::Session;
+use super::session_handle::SessionHandle;
 use super::{Options, far};
 use crate::error::{Error, Outcome};
 use crate::link::{lock, now};
 use crate::proto::CloseReason;
 
 /// The sessions of a client with a service. All clones of the client share it.
-pub(super) struct Remote {
+pub(super) struct SessionPool {
     opener: Arc<Opener>,
     slots: Box<[Slot]>,
     /// Which slot is the next call's first choice.
@@ -39,7 +39,7 @@ struct Opener {
 
 /// The place of one session.
 struct Slot {
-    current: Mutex<Option<(Arc<Hub>, Arc<Session>)>>,
+    current: Mutex<Option<(Arc<Hub>, Arc<SessionHandle>)>>,
     opening: Mutex<Opening>,
 }
 
@@ -55,10 +55,10 @@ struct Opening {
 
 /// The sessions that others have taken the place of: where their servers are drained, calls may wait for answers there.
 #[derive(Default)]
-struct Before(Vec<Weak<Session>>);
+struct Before(Vec<Weak<SessionHandle>>);
 
 /// What has come of an attempt to open a session; `None` as long as it is under way.
-type Opened = Option<Result<Arc<Session>, Error>>;
+type Opened = Option<Result<Arc<SessionHandle>, Error>>;
 
 /// An attempt to open a session, in a task of its own: the calls that wait for it come and go, and one that goes takes
 /// nothing from those that come. It ends with its slot.
@@ -80,7 +80,7 @@ impl Drop for Attempt {
     }
 }
 
-impl Remote {
+impl SessionPool {
     /// Opens all sessions.
     pub(super) async fn connect(
         nats: Nats,
@@ -113,13 +113,13 @@ impl Remote {
     }
 
     /// The current sessions, and those before them that have not ended yet.
-    pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<Session>> {
+    pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<SessionHandle>> {
         self.slots.iter().flat_map(|slot| slot.before().into_iter().chain(slot.session()))
     }
 
     /// The session to make a call on, if one is open: of two, the one with fewer calls in flight. A session that has ended is
     /// replaced meanwhile, where there are others.
-    pub(super) fn current(self: &Arc<Self>) -> Result<Option<Arc<Session>>, Error> {
+    pub(super) fn current(self: &Arc<Self>) -> Result<Option<Arc<SessionHandle>>, Error> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(closed());
         }
@@ -127,9 +127,9 @@ impl Remote {
         Ok(slot.open())
     }
 
-    fn best(self: &Arc<Self>) -> Option<Arc<Session>> {
+    fn best(self: &Arc<Self>) -> Option<Arc<SessionHandle>> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut best: Option<Arc<Session>> = None;
+        let mut best: Option<Arc<SessionHandle>> = None;
         for index in 0..self.slots.len() {
             let index = (first + index) % self.slots.len();
             let Some(session) = self.slots[index].open() else {
@@ -187,8 +187,8 @@ impl Remote {
     fn opened(
         &self,
         index: usize,
-        result: Result<(Arc<Hub>, Arc<Session>), Error>,
-    ) -> Result<Arc<Session>, Error> {
+        result: Result<(Arc<Hub>, Arc<SessionHandle>), Error>,
+    ) -> Result<Arc<SessionHandle>, Error> {
         let slot = &self.slots[index];
         let mut opening = lock(&slot.opening);
         let result = result.map(|(hub, session)| {
@@ -219,7 +219,7 @@ impl Remote {
 
     /// What comes of one attempt to open a session for this slot: the one that is under way, or else one that is begun, or,
     /// where it is too soon for that, the last one.
-    async fn open(self: &Arc<Self>, index: usize) -> Result<Arc<Session>, Error> {
+    async fn open(self: &Arc<Self>, index: usize) -> Result<Arc<SessionHandle>, Error> {
         let slot = &self.slots[index];
         loop {
             let mut opened = {
@@ -243,7 +243,10 @@ impl Remote {
     /// The session to make a call on; opens one if none is open. Tries again where that may help, with pauses that grow:
     /// until `deadline`, but where nobody listens only for a moment, and as long as the server before is still drained:
     /// whoever comes after it need not be there yet.
-    pub(super) async fn session(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Arc<Session>, Error> {
+    pub(super) async fn session(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+    ) -> Result<Arc<SessionHandle>, Error> {
         let index = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let wait_for_server = self.options().wait_for_server.min(far());
         let mut no_server_until = now() + wait_for_server;
@@ -308,13 +311,13 @@ impl Remote {
 impl Opener {
     /// Opens a session, within the time that a handshake may take: nothing else bounds what NATS takes to subscribe, and
     /// what is waited for does not come if the tasks of the hub end with another runtime.
-    async fn open(&self) -> Result<(Arc<Hub>, Arc<Session>), Error> {
+    async fn open(&self) -> Result<(Arc<Hub>, Arc<SessionHandle>), Error> {
         let Self { nats, subject, service, options, events } = self;
         let timeout = options.handshake_timeout;
         let opened = async {
             let hub = Hub::of(nats).await?;
             let events = events.of_session();
-            let session = Session::open(&hub, subject, service.as_ref(), options, events).await?;
+            let session = SessionHandle::open(&hub, subject, service.as_ref(), options, events).await?;
             Ok((hub, session))
         };
         let result = tokio::time::timeout(timeout.min(far()), opened).await.unwrap_or_else(|_| {
@@ -330,7 +333,7 @@ impl Opener {
 
 impl Opening {
     /// Keeps a session in mind that another has taken the place of.
-    fn keep(&mut self, session: &Arc<Session>) {
+    fn keep(&mut self, session: &Arc<SessionHandle>) {
         let Before(sessions) = &mut **self.before.get_or_insert_default();
         sessions.retain(|session| session.strong_count() > 0);
         sessions.push(Arc::downgrade(session));
@@ -339,13 +342,13 @@ impl Opening {
 
 impl Slot {
     /// The sessions before the current one that have not ended yet.
-    fn before(&self) -> Vec<Arc<Session>> {
+    fn before(&self) -> Vec<Arc<SessionHandle>> {
         let opening = lock(&self.opening);
         opening.before.iter().flat_map(|before| &before.0).filter_map(Weak::upgrade).collect()
     }
 
     /// Its session, whatever has become of it.
-    fn session(&self) -> Option<Arc<Session>> {
+    fn session(&self) -> Option<Arc<SessionHandle>> {
         lock(&self.current).as_ref().map(|(_, session)| Arc::clone(session))
     }
 
@@ -355,7 +358,7 @@ impl Slot {
     }
 
     /// Its session, if it is open.
-    fn open(&self) -> Option<Arc<Session>> {
+    fn open(&self) -> Option<Arc<SessionHandle>> {
         let current = lock(&self.current);
         let (hub, session) = current.as_ref()?;
         if !hub.is_running() {
@@ -366,7 +369,7 @@ impl Slot {
     }
 }
 
-impl Drop for Remote {
+impl Drop for SessionPool {
     fn drop(&mut self) {
         for session in self.sessions() {
             session.close(CloseReason::Closed);

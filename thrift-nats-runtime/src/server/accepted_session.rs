@@ -63,7 +63,7 @@ pub(super) struct Finished {
 }
 
 /// A session of a server.
-pub(super) struct Session {
+pub(super) struct AcceptedSession {
     listener: Weak<Listener>,
     token: Arc<str>,
     subject: Subject,
@@ -80,7 +80,7 @@ pub(super) struct Session {
     connects: u64,
 }
 
-impl Session {
+impl AcceptedSession {
     /// Accepts the handshake of the client at `peer`.
     pub(super) fn accept(
         listener: &Arc<Listener>,
@@ -263,7 +263,7 @@ impl Session {
     }
 }
 
-impl Source for Session {
+impl Source for AcceptedSession {
     fn transmit(&self) -> Option<(Transmit, bool)> {
         let listener = self.listener.upgrade();
         let mut state = self.state();
@@ -296,7 +296,7 @@ impl Source for Session {
     }
 }
 
-impl Timed for Session {
+impl Timed for AcceptedSession {
     fn on_time(self: Arc<Self>, now: Instant, timer: TimerKey) {
         let Some(listener) = self.listener.upgrade() else { return };
         let (result, more) = {

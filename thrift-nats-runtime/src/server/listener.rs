@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::accepted_session::Session;
+use super::accepted_session::AcceptedSession;
 use super::patience::Patience;
 use super::pump::{Inbox, Requests};
 use super::{Options, Service};
@@ -27,7 +27,7 @@ pub(super) struct Listener {
     options: Options,
     connects: Connects,
     inbox: Arc<Inbox>,
-    sessions: Mutex<FxHashMap<Arc<str>, Arc<Session>>>,
+    sessions: Mutex<FxHashMap<Arc<str>, Arc<AcceptedSession>>>,
     publisher: Publisher,
     timers: Arc<Timers>,
     /// Told when the last session has gone.
@@ -205,11 +205,11 @@ impl Listener {
         task.abort_handle()
     }
 
-    fn session(&self, token: &str) -> Option<Arc<Session>> {
+    fn session(&self, token: &str) -> Option<Arc<AcceptedSession>> {
         lock(&self.sessions).get(token).cloned()
     }
 
-    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
+    pub(super) fn sessions(&self) -> Vec<Arc<AcceptedSession>> {
         lock(&self.sessions).values().cloned().collect()
     }
 
@@ -249,7 +249,7 @@ impl Listener {
                 return;
             }
         };
-        let session = Session::accept(self, token, peer, &announced, connects);
+        let session = AcceptedSession::accept(self, token, peer, &announced, connects);
         lock(&self.sessions).insert(Arc::clone(session.token()), Arc::clone(&session));
         // The other task may have seen a new connection, and been through the sessions, before this one was there.
         session.check_connection(self.connects.latest());

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::accepted_session::Session;
+use super::accepted_session::AcceptedSession;
 use super::listener::{Listener, Vital};
 use super::patience::HELD_UP;
 use super::run::run;
@@ -35,7 +35,7 @@ pub(super) struct Inbox {
 }
 
 /// Requests that came in a chunk, and whose they are.
-pub(super) type Requests = (Arc<Session>, VecDeque<Taken>);
+pub(super) type Requests = (Arc<AcceptedSession>, VecDeque<Taken>);
 
 impl Inbox {
     /// Made within the runtime that the server is to run in.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use super::accepted_session::{Finished, Session};
+use super::accepted_session::{AcceptedSession, Finished};
 use super::listener::{Listener, RunningCall};
 use super::patience::LONG;
 use super::request::{Contained, Request, RequestHeader};
@@ -19,7 +19,11 @@ use crate::transport::Parts;
 /// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost
 /// no task of their own, and their answers leave together. Where that takes long, what is left goes to another task,
 /// and while the handlers are known to take long, each has its own from the start.
-pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requests: VecDeque<Taken>) {
+pub(super) async fn run(
+    session: Arc<AcceptedSession>,
+    listener: Arc<Listener>,
+    mut requests: VecDeque<Taken>,
+) {
     if requests.len() > 1 && listener.patience().is_over() {
         for request in requests {
             listener.spawn(run_boxed(Arc::clone(&session), Arc::clone(&listener), [request].into()));
@@ -70,7 +74,7 @@ pub(super) async fn run(session: Arc<Session>, listener: Arc<Listener>, mut requ
 
 /// [`run`], for use within itself.
 fn run_boxed(
-    session: Arc<Session>,
+    session: Arc<AcceptedSession>,
     listener: Arc<Listener>,
     requests: VecDeque<Taken>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -86,7 +90,12 @@ struct Call {
 
 impl Call {
     /// Hands a request to the service; or the answer, where the service never sees it.
-    fn begin(session: &Arc<Session>, listener: &Listener, taken: Taken, now: Instant) -> Result<Self, Parts> {
+    fn begin(
+        session: &Arc<AcceptedSession>,
+        listener: &Listener,
+        taken: Taken,
+        now: Instant,
+    ) -> Result<Self, Parts> {
         let limits = listener.options().limits;
         let Taken { request, admitted } = taken;
         let message = match Message::parse(request, limits) {
@@ -133,7 +142,7 @@ impl Call {
     }
 
     /// Runs a call that did not end at once in a task of its own.
-    fn go_on(self, session: &Arc<Session>, listener: &Arc<Listener>, len: usize) {
+    fn go_on(self, session: &Arc<AcceptedSession>, listener: &Arc<Listener>, len: usize) {
         let Self { header, deadline, result } = self;
         let seqid = header.seqid();
         let running = Running {
@@ -171,7 +180,7 @@ impl Call {
 
 /// A call that runs in a task of its own. Whatever becomes of the task, the session learns that the call is over.
 struct Running {
-    session: Arc<Session>,
+    session: Arc<AcceptedSession>,
     listener: Arc<Listener>,
     seqid: i32,
     /// Without an answer if there is none, or the task was ended.
