@@ -1,4 +1,4 @@
-//! The peer in Go: the tutorial's service with the sessions of the original Go package, built from `tests/interop/go`.
+//! The peer in Go: the tutorial's service with the sessions of the legacy Go package, built from `tests/interop/go`.
 //!
 //! It is built once for each process that asks, into the target folder; Go's own cache makes the second time quick.
 

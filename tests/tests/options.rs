@@ -176,9 +176,9 @@ async fn a_call_above_a_sessions_limit_is_answered_so_and_other_sessions_have_th
     }
 }
 
-/// By hand, as an original client: its requests wait for the one before.
+/// By hand, as a legacy client: its requests wait for the one before.
 #[tokio::test]
-async fn requests_of_an_original_client_above_the_queue_limit_end_its_session() {
+async fn requests_of_a_legacy_client_above_the_queue_limit_end_its_session() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
     // Without heartbeats: nothing else ends the session.

@@ -71,7 +71,7 @@ async fn next(inbox: &mut Subscriber) -> Message {
     tokio::time::timeout(BOUND, inbox.next()).await.expect("a message in time").expect("an open subscription")
 }
 
-/// Shakes hands as an original client does; what the server answers.
+/// Shakes hands as a legacy client does; what the server answers.
 async fn accept(nats: &Nats) -> Message {
     let own = nats.new_inbox();
     let mut inbox = nats.subscribe(own.clone()).await.unwrap();
@@ -137,7 +137,7 @@ impl Numbered {
         Self::open_as(nats, Some("1")).await
     }
 
-    /// With this version, or as an original peer.
+    /// With this version, or as a legacy peer.
     async fn open_as(nats: &Nats, version: Option<&str>) -> Self {
         let own = nats.new_inbox();
         let mut inbox = nats.subscribe(own.clone()).await.unwrap();
@@ -584,7 +584,7 @@ async fn a_drain_that_takes_too_long_says_how_many_calls_it_dropped() {
 }
 
 #[tokio::test]
-async fn an_original_client_that_waits_for_no_answer_gets_them_all_the_same() {
+async fn an_legacy_client_that_waits_for_no_answer_gets_them_all_the_same() {
     let nats = NatsServer::start().unwrap();
     let (_, handler) = Blocking::new();
     let server = serve_by(&nats, handler.clone()).await;

@@ -55,7 +55,7 @@ async fn serve(nats: &NatsServer, handler: &Handler, heartbeat: Duration) -> Run
         .unwrap()
 }
 
-/// A peer that speaks the original protocol by hand.
+/// A peer that speaks the legacy protocol by hand.
 struct Peer {
     nats: Nats,
     inbox: Subscriber,
@@ -248,7 +248,7 @@ async fn an_answer_that_is_no_message_fails_the_calls_of_that_session_and_no_oth
 }
 
 #[tokio::test]
-async fn an_original_peer_is_answered_in_order() {
+async fn an_legacy_peer_is_answered_in_order() {
     let nats = NatsServer::start().unwrap();
     let _server = serve(&nats, &Handler::default(), Duration::ZERO).await;
     let mut peer = Peer::open(&nats.client().await.unwrap()).await;

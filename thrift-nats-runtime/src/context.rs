@@ -89,7 +89,7 @@ impl Context {
     }
 
     /// When the caller gives the call up, as far as this side knows it: the time that the caller gave it, from when it was taken
-    /// up. `None` if the caller did not say, as an original one. The handler's future is dropped then.
+    /// up. `None` if the caller did not say, as a legacy peer. The handler's future is dropped then.
     pub fn deadline(&self) -> Option<Instant> {
         self.call.deadline
     }
@@ -110,7 +110,7 @@ impl Context {
     }
 
     /// Sets a header of the answer, whatever the answer will be; [`Call::with_headers`](crate::Call::with_headers) has it
-    /// at the client. Dropped where the answer cannot carry any: to an original peer, and in the JSON protocol.
+    /// at the client. Dropped where the answer cannot carry any: to a legacy peer, and in the JSON protocol.
     pub fn set_header(&self, name: impl Into<String>, value: impl Into<String>) {
         lock(&self.call.answer).insert(name, value);
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// TBinaryProtocol: big-endian, every length in front. What the original package speaks.
+    /// TBinaryProtocol: big-endian, every length in front. What the legacy package speaks.
     #[default]
     Binary,
     /// TCompactProtocol: numbers of variable length, small headers.
@@ -19,12 +19,12 @@ pub enum Protocol {
 /// How messages are told apart in the stream of bytes of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
-    /// Messages as they are, one after the other. What the original package calls buffered.
+    /// Messages as they are, one after the other. What the legacy package calls buffered.
     #[default]
     Buffered,
     /// TFramedTransport: the length before each message.
     Framed,
-    /// THeaderTransport: a frame with headers before each message. Never sent to an original peer.
+    /// THeaderTransport: a frame with headers before each message. Never sent to a legacy peer.
     Header,
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn measure(
          `request` with 40 bytes, and a task that sends them back; no codec, no service. *ping-pong*: two tasks that \
          publish back what they receive, with that many messages of 40 bytes in flight; nobody is woken and nothing \
          matched, so that this is the limit of one NATS message for each call and answer. *Go peer*: a session for each \
-         call at once, since the original protocol has one call at a time on a session. *tonic*: one TCP connection, \
+         call at once, since the legacy protocol has one call at a time on a session. *tonic*: one TCP connection, \
          no NATS."
     ));
     let mut lines: Vec<Vec<(f64, f64)>> = vec![Vec::new(); contestants.len()];

@@ -85,7 +85,7 @@ fn main() -> Result<(), BoxError> {
     match peer {
         Some(peer) => report.text(&format!(
             "The Go peer is that of this repository's tests ({peer}): the codecs of Apache, and sessions written after the \
-             description of the original package's protocol, whose module is not to be had from the module proxy.",
+             description of the legacy package's protocol, whose module is not to be had from the module proxy.",
             peer = peer.version()
         )),
         None => report.text("The Go peer is left out: there was no Go."),

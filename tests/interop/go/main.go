@@ -1,6 +1,6 @@
-// A peer of the tests: the tutorial's service over NATS, in Go, with the sessions of the original Go package.
+// A peer of the tests: the tutorial's service over NATS, in Go, with the sessions of the legacy Go package.
 //
-// The session layer here is written after the protocol's description (the original module is not to be had
+// The session layer here is written after the protocol's description (the legacy module is not to be had
 // everywhere); the codecs are Apache's. As a server it says what happens to it, as a client it does what it is told, in
 // lines of JSON. Either ends with its standard input. As `bench` it is both, for measuring.
 package main

@@ -66,7 +66,7 @@ type answer struct {
 	goesOn bool
 }
 
-// After a TApplicationException the original ends the session.
+// After a TApplicationException the legacy package ends the session.
 func exception(kind int32, message string) *answer {
 	return &answer{thrift.EXCEPTION, thrift.NewTApplicationException(kind, message), false}
 }

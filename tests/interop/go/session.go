@@ -1,6 +1,6 @@
 package main
 
-// Sessions as the original Go package has them: no numbers, no headers, one subscription for each inbox. What it does
+// Sessions as the legacy Go package has them: no numbers, no headers, one subscription for each inbox. What it does
 // that a peer has to live with is done here on purpose, and said so.
 
 import (
@@ -21,7 +21,7 @@ import (
 const (
 	disconnect = "DISCONNECT"
 	queueGroup = "rpc"
-	// The original cuts its bytes here, wherever that is in a message.
+	// The legacy package cuts its bytes here, wherever that is in a message.
 	maxChunk = 1024 * 1024
 	// After so many windows without a heartbeat the server ends the session.
 	maxMissed = 3
@@ -65,7 +65,7 @@ func (s *session) receive(message *nats.Msg) {
 	}
 }
 
-// end closes the session once; a disconnect is told, and echoed, as the original does.
+// end closes the session once; a disconnect is told, and echoed, as the legacy package does.
 func (s *session) end(why string, tell bool) {
 	s.once.Do(func() {
 		s.why.Store(why)

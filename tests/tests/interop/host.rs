@@ -68,7 +68,7 @@ impl Host {
         eventually(&format!("{method} has run {times} times"), ran).await;
     }
 
-    /// Whether it ends a session after a TApplicationException, as the original does.
+    /// Whether it ends a session after a TApplicationException, as the legacy package does.
     pub(crate) fn ends_after_exceptions(&self) -> bool {
         matches!(self, Self::Go(_))
     }

@@ -119,7 +119,7 @@ macro_rules! pairings {
 }
 
 const NO_HEARTBEATS: Duration = Duration::ZERO;
-/// The shortest that the original can say: it tells whole seconds.
+/// The shortest that the legacy package can say: it tells whole seconds.
 const SECOND: Duration = Duration::from_secs(1);
 
 pairings!(every_function_has_the_same_result: Wire::all(), NO_HEARTBEATS);
@@ -164,7 +164,7 @@ mod rules {
     }
 
     pub(super) async fn texts_longer_than_a_nats_message_come_whole(mut pair: Pair) {
-        // Around the length at which the original cuts, and far above what NATS takes in one message.
+        // Around the length at which the legacy package cuts, and far above what NATS takes in one message.
         for len in [1_048_000, 1_048_576, 1_049_000, 3_000_000] {
             let text: String = ('a'..='z').cycle().take(len).collect();
             assert_eq!(pair.caller.keep(1, &text).await, Answer::number(2), "{len}");
@@ -188,7 +188,7 @@ mod rules {
         goes_on_as_the_server_does(pair).await;
     }
 
-    /// After a TApplicationException a server of ours keeps the session; the original ends it. A client of ours opens the
+    /// After a TApplicationException a server of ours keeps the session; the legacy package ends it. A client of ours opens the
     /// next one by itself, and the call that does it does not fail.
     async fn goes_on_as_the_server_does(mut pair: Pair) {
         if pair.host.ends_after_exceptions() {
@@ -294,7 +294,7 @@ mod rules {
 mod alone {
     use super::*;
 
-    /// The Go server tells 500 ms as `0`, as the original does: nobody beats, and it ends the session all the same.
+    /// The Go server tells 500 ms as `0`, as the legacy package does: nobody beats, and it ends the session all the same.
     #[tokio::test]
     async fn a_client_outlives_a_server_that_tells_no_deadline_and_keeps_one() {
         let half = Duration::from_millis(500);
@@ -327,7 +327,7 @@ mod alone {
 
     /// A server of ours tells exact milliseconds.
     #[tokio::test]
-    async fn an_original_client_keeps_a_session_that_is_counted_in_milliseconds() {
+    async fn an_legacy_client_keeps_a_session_that_is_counted_in_milliseconds() {
         let deadline = Duration::from_millis(400);
         hold((Language::Go, Language::Rust), [Wire::USUAL].into_iter(), deadline, async |mut pair: Pair| {
             let (heartbeat, deadline) = pair.accept().await;

@@ -72,7 +72,7 @@ pub(super) fn helps_to_wait(error: &Error) -> bool {
     match reason {
         CloseReason::Closed
         | CloseReason::Unsupported { .. }
-        | CloseReason::HeaderTransportToOriginal
+        | CloseReason::HeaderTransportToLegacy
         | CloseReason::BadAccept(_)
         | CloseReason::Malformed(_)
         | CloseReason::ChunkWithoutNumber

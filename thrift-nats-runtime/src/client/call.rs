@@ -34,7 +34,7 @@ fn may_move(reason: &CloseReason) -> bool {
         CloseReason::Malformed(_)
         | CloseReason::ChunkWithoutNumber
         | CloseReason::Unsupported { .. }
-        | CloseReason::HeaderTransportToOriginal
+        | CloseReason::HeaderTransportToLegacy
         | CloseReason::Disconnected { reason: Some(PeerReason::Malformed), .. } => false,
         CloseReason::Disconnected { reason, .. } => match reason {
             None
@@ -71,7 +71,7 @@ fn may_move(reason: &CloseReason) -> bool {
 ///
 /// # Cancellation
 /// Dropping the future gives the call's place in the session back. A request of which no byte has gone is not sent. Of another,
-/// a server of this crate is told that nobody waits, and drops the handler's future if it has not ended; an original one runs
+/// a server of this crate is told that nobody waits, and drops the handler's future if it has not ended; a legacy peer runs
 /// it all the same, and takes up no other call of the session before, but no longer than until the call's deadline: then the
 /// session ends, and the others move. An answer that comes nevertheless is dropped and counted.
 #[must_use = "a call is not made until it is awaited"]
@@ -115,7 +115,7 @@ impl<T, E> Call<T, E> {
     }
 
     /// Sets a header of the request, which the handler reads with [`Context::header`]. The call goes in the header transport
-    /// then, whatever the session's is. Where it cannot, to an original server and in the JSON protocol, the call fails
+    /// then, whatever the session's is. Where it cannot, to a legacy server and in the JSON protocol, the call fails
     /// with [`Error::HeadersNotCarried`] before it is sent.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name, value);
@@ -396,7 +396,7 @@ impl<T, E> Call<T, E> {
         let envelope = Envelope { format, headers, name, kind, seqid: 0 };
         let message = receive(envelope.seal(body, limits)?)?;
         let origin =
-            Origin { session: None, original: false, received: Instant::now(), timeout: Some(self.timeout) };
+            Origin { session: None, legacy: false, received: Instant::now(), timeout: Some(self.timeout) };
         let (request, header) = Request::new(message, origin, limits);
         let reply = Contained::new(service, request).await;
         if self.kind == MessageType::Oneway {

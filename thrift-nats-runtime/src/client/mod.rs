@@ -41,7 +41,7 @@ use async_nats::Client as Nats;
 /// | [`zlib`](Self::zlib) | no |
 /// | [`service`](Self::service) | none is named |
 ///
-/// A server finds out what a session speaks, and answers in kind; an original one speaks what it is told to, and never the
+/// A server finds out what a session speaks, and answers in kind; a legacy peer speaks what it is told to, and never the
 /// header transport.
 ///
 /// A request has to be within [`Limits::message`] and within the queue: a client that raises one of them for a longer

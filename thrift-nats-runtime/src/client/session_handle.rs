@@ -65,8 +65,8 @@ pub(super) struct SessionHandle {
 #[derive(Debug, Default)]
 struct AtAGlance {
     open: AtomicBool,
-    /// Whether the server is an original one.
-    original: AtomicBool,
+    /// Whether the server is a legacy peer.
+    legacy: AtomicBool,
     in_flight: AtomicU32,
 }
 
@@ -101,14 +101,14 @@ pub(super) struct Outgoing<'a> {
 
 impl Outgoing<'_> {
     /// What to send it in, and with which headers.
-    fn wrapping(&self, original: bool) -> Result<(WireFormat, Cow<'_, Headers>), Failure> {
+    fn wrapping(&self, legacy: bool) -> Result<(WireFormat, Cow<'_, Headers>), Failure> {
         let format = self.format;
         if self.headers.is_empty() && self.timeout.is_none() {
             return Ok((format, Cow::Borrowed(self.headers)));
         }
         let wrapped = WireFormat { transport: Transport::Header, ..format };
-        let reason = if original {
-            "the server is an original one, which cannot read the header transport"
+        let reason = if legacy {
+            "the server is a legacy peer, which cannot read the header transport"
         } else if let Err(reason) = wrapped.check() {
             reason
         } else {
@@ -252,8 +252,8 @@ impl SessionHandle {
         if !self.is_open() {
             return Err(self.state().not_open());
         }
-        let original = self.at_a_glance.original.load(Ordering::SeqCst);
-        let (format, headers) = outgoing.wrapping(original)?;
+        let legacy = self.at_a_glance.legacy.load(Ordering::SeqCst);
+        let (format, headers) = outgoing.wrapping(legacy)?;
         let Outgoing { name, kind, body, limits, .. } = *outgoing;
         let (waiter, answer) = oneshot::channel();
         let (seqid, alone) = loop {
@@ -319,7 +319,7 @@ impl SessionHandle {
         let more = state.session.has_more();
         if let Some(opening) = opened {
             if !ended {
-                self.at_a_glance.original.store(state.session.is_original(), Ordering::SeqCst);
+                self.at_a_glance.legacy.store(state.session.is_legacy(), Ordering::SeqCst);
                 self.at_a_glance.open.store(true, Ordering::SeqCst);
                 state.peer = state.session.server().map(|server| hub.join_peer(server, &self.token, self));
                 state.events.opened();
@@ -524,7 +524,7 @@ impl Drop for InFlight<'_> {
         session.note_calls(&mut state, &hub);
         drop(state);
         if waiter.is_some() {
-            // The server is told; an original one may get the next request in its place.
+            // The server is told; a legacy peer may get the next request in its place.
             hub.publisher().wake(session);
         }
     }
@@ -545,13 +545,13 @@ mod tests {
         headers: &Headers,
         timeout: Option<Duration>,
         protocol: Protocol,
-        original: bool,
+        legacy: bool,
     ) -> Option<(Transport, Headers)> {
         let format = WireFormat::new(protocol, Transport::Buffered);
         let body = &Body::from(Vec::new());
         let (kind, limits) = (MessageType::Call, Limits::DEFAULT);
         let outgoing = Outgoing { name: "f", kind, body, headers, format, limits, timeout };
-        let (format, headers) = outgoing.wrapping(original).ok()?;
+        let (format, headers) = outgoing.wrapping(legacy).ok()?;
         Some((format.transport, headers.into_owned()))
     }
 
@@ -566,11 +566,11 @@ mod tests {
             both.insert(CLIENT_TIMEOUT, "1500");
             assert_eq!(wrapping(&some, second, protocol, false), Some((Transport::Header, both)));
         }
-        // An original server, and one that is spoken to in JSON, need not know of the time.
-        for (protocol, original) in [(Protocol::Binary, true), (Protocol::Json, false)] {
+        // A legacy server, and one that is spoken to in JSON, need not know of the time.
+        for (protocol, legacy) in [(Protocol::Binary, true), (Protocol::Json, false)] {
             let plain = Some((Transport::Buffered, none.clone()));
-            assert_eq!(wrapping(&none, second, protocol, original), plain);
-            assert_eq!(wrapping(&some, None, protocol, original), None, "they cannot be sent");
+            assert_eq!(wrapping(&none, second, protocol, legacy), plain);
+            assert_eq!(wrapping(&some, None, protocol, legacy), None, "they cannot be sent");
         }
     }
 }

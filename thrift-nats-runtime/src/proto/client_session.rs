@@ -90,18 +90,18 @@ struct Open {
     listen: Subject,
     inbound: Inbound,
     beat: Option<Beat>,
-    /// An original peer: one request at a time.
-    original: bool,
+    /// A legacy peer: one request at a time.
+    legacy: bool,
     /// The first chunk that the server does not take up, once it has said that it is drained.
     drained_from: Option<NonZeroU64>,
 }
 
 impl Open {
     /// The accept that this message is, and no data. Only one of a server of ours has its header, and only data of one comes
-    /// from below the subject that it listens on; an original one's data comes from nowhere.
+    /// from below the subject that it listens on; a legacy peer's data comes from nowhere.
     fn another_accept(&self, message: &Incoming) -> Option<Accept> {
         let below = || message.reply.as_deref()?.strip_prefix(&*self.listen)?.strip_prefix('.');
-        if !self.original && !message.versioned && below().is_some() {
+        if !self.legacy && !message.versioned && below().is_some() {
             return None;
         }
         let accept = Accept::parse(message.reply.as_ref(), &message.payload).ok()?;
@@ -125,7 +125,7 @@ pub(crate) struct ClientSession<W> {
     phase: Phase,
     out: Outbound,
     calls: Calls<W>,
-    /// Requests that wait for the answer to the one before: only for an original peer, and until the accept says.
+    /// Requests that wait for the answer to the one before: only for a legacy peer, and until the accept says.
     held: Queue,
     /// Calls that were sent and given up since: the server is to be told.
     cancelled: Vec<i32>,
@@ -193,7 +193,7 @@ impl<W> ClientSession<W> {
     /// The subject where the server listens for this session, once it is open, if it is one of ours.
     pub(crate) fn server(&self) -> Option<&Subject> {
         match &self.phase {
-            Phase::Open(open) if !open.original => Some(&open.listen),
+            Phase::Open(open) if !open.legacy => Some(&open.listen),
             Phase::Open(_) | Phase::Opening { .. } | Phase::Closed { .. } => None,
         }
     }
@@ -229,7 +229,7 @@ impl<W> ClientSession<W> {
         if queued.saturating_add(message.len()) > limit {
             return Err(Refused::QueueFull { len: message.len(), queued, limit });
         }
-        let hold = self.is_original();
+        let hold = self.is_legacy();
         let request = if hold {
             Request::Held(self.held.push(message, seqid))
         } else {
@@ -246,10 +246,10 @@ impl<W> ClientSession<W> {
     /// that nobody waits. Returns the one who waited, if the answer is not there yet, and whether the call was certainly
     /// not run.
     pub(crate) fn cancel(&mut self, seqid: i32) -> Option<(W, Outcome)> {
-        let original = self.is_original();
+        let legacy = self.is_legacy();
         let call = self.calls.get_mut(seqid)?;
         let waiter = call.waiter.take();
-        if let (Request::Sent(_), false) = (call.request, original) {
+        if let (Request::Sent(_), false) = (call.request, legacy) {
             self.cancelled.push(seqid);
         }
         let dropped = match call.request {
@@ -257,8 +257,8 @@ impl<W> ClientSession<W> {
             Request::Queued(place) => self.out.cancel(place),
             Request::Sent(_) => false,
         };
-        // An original peer is still busy with what has gone: the next request has to wait for its answer all the same.
-        if dropped || !original {
+        // A legacy peer is still busy with what has gone: the next request has to wait for its answer all the same.
+        if dropped || !legacy {
             self.calls.remove(seqid);
             self.release();
         }
@@ -270,9 +270,9 @@ impl<W> ClientSession<W> {
         Self { called: service, ..self }
     }
 
-    /// Whether the server is an original one.
-    pub(crate) const fn is_original(&self) -> bool {
-        matches!(&self.phase, Phase::Open(Open { original: true, .. }))
+    /// Whether the server is a legacy peer.
+    pub(crate) const fn is_legacy(&self) -> bool {
+        matches!(&self.phase, Phase::Open(Open { legacy: true, .. }))
     }
 
     /// Lets the next held request go, if the one before is answered. Those in `calls` that are not held are on their way.
@@ -321,7 +321,7 @@ impl<W> ClientSession<W> {
                 }
                 match Accept::parse(message.reply.as_ref(), &message.payload) {
                     Ok(accept) if !message.versioned && self.config.format.transport == Transport::Header => {
-                        let ended = self.close(CloseReason::HeaderTransportToOriginal);
+                        let ended = self.close(CloseReason::HeaderTransportToLegacy);
                         let open = Some(self.opened(now, accept, false));
                         self.phase = Phase::Closed { open, farewell: ended.reason.to_peer() };
                         Err(ended)
@@ -347,7 +347,7 @@ impl<W> ClientSession<W> {
             // Nothing in it: no data, and no disconnect.
             Phase::Open(open) if message.payload.is_empty() => {
                 let taken = reply.and_then(|reply| drains_behind(&open.listen, reply));
-                if let Some(taken) = taken.filter(|_| !open.original) {
+                if let Some(taken) = taken.filter(|_| !open.legacy) {
                     open.drained_from = Some(NonZeroU64::MIN.saturating_add(taken));
                     self.out.clear();
                     self.calls
@@ -385,13 +385,13 @@ impl<W> ClientSession<W> {
 
     fn opened(&self, now: Instant, accept: Accept, versioned: bool) -> Open {
         let beat = accept.deadline.map(|deadline| {
-            // As the original computes it, in whole milliseconds.
+            // As the legacy package computes it, in whole milliseconds.
             let millis = deadline.as_millis() as u64;
             let every = Duration::from_millis(millis - millis / 4);
             Beat { subject: accept.heartbeat, every, next: now + every, due: false }
         });
         let inbound = Inbound::new(versioned, Receiver::of(self.config.format, self.config.limits));
-        Open { listen: accept.listen, inbound, beat, original: !versioned, drained_from: None }
+        Open { listen: accept.listen, inbound, beat, legacy: !versioned, drained_from: None }
     }
 
     /// NATS says that nobody listens to what this session sent: the chunk `chunk`, or a heartbeat.
@@ -527,7 +527,7 @@ impl<W> ClientSession<W> {
         };
         let number = self.out.number() + 1;
         let (calls, cancelled) = (&mut self.calls, &mut self.cancelled);
-        let told = is_open && !open.original;
+        let told = is_open && !open.legacy;
         let chunk = self.out.next(self.config.chunk_limit, |seqid| {
             let Some(call) = calls.get_mut(seqid) else {
                 // It was given up when a part of it had gone already.
@@ -560,7 +560,7 @@ impl<W> ClientSession<W> {
             subject: open.listen.clone(),
             reply: Some(Subject::from_static(DISCONNECT)),
             headers: None,
-            payload: if open.original { Bytes::new() } else { reason.body(Some(open.inbound.taken())) },
+            payload: if open.legacy { Bytes::new() } else { reason.body(Some(open.inbound.taken())) },
         })
     }
 }

@@ -21,7 +21,7 @@ pub enum CloseReason {
     Closed,
     /// The peer said that it closes the session.
     Disconnected {
-        /// The peer's reason, where it gave one: an original peer gives none.
+        /// The peer's reason, where it gave one: a legacy peer gives none.
         reason: Option<PeerReason>,
         /// The number of the last chunk that the peer took up, where it said so.
         taken: Option<u64>,
@@ -54,8 +54,8 @@ pub enum CloseReason {
         /// What it serves, in its words.
         served: String,
     },
-    /// The server is an original one, to which the header transport is never sent: it could not read it.
-    HeaderTransportToOriginal,
+    /// The server is a legacy peer, to which the header transport is never sent: it could not read it.
+    HeaderTransportToLegacy,
     /// Nobody listens on the service's subject.
     NoServer,
     /// The handshake was not answered in time.
@@ -63,7 +63,7 @@ pub enum CloseReason {
         /// How long it was waited for.
         timeout: Duration,
     },
-    /// An original server has not answered a call by its deadline. It takes up one call at a time, so that all later ones
+    /// A legacy server has not answered a call by its deadline. It takes up one call at a time, so that all later ones
     /// would wait for that answer.
     Unanswered,
     /// The connection to NATS was lost, and with it possibly some chunks.
@@ -107,8 +107,8 @@ impl fmt::Display for CloseReason {
             Self::Malformed(error) => write!(f, "the peer sent what is no Thrift message: {error}"),
             Self::BadAccept(error) => write!(f, "the answer to the handshake is no accept: {error}"),
             Self::Unsupported { served } => write!(f, "the server does not serve this: {served}"),
-            Self::HeaderTransportToOriginal => {
-                f.write_str("the server is an original one, which cannot read the header transport")
+            Self::HeaderTransportToLegacy => {
+                f.write_str("the server is a legacy peer, which cannot read the header transport")
             }
             Self::NoServer => f.write_str("nobody listens on the service's subject"),
             Self::HandshakeTimeout { timeout } => {
@@ -131,7 +131,7 @@ impl CloseReason {
     /// What to tell the peer, or `None` where the peer knows already or is gone.
     pub(super) fn to_peer(&self) -> Option<PeerReason> {
         Some(match self {
-            Self::Closed | Self::HeaderTransportToOriginal | Self::Unanswered => PeerReason::Closed,
+            Self::Closed | Self::HeaderTransportToLegacy | Self::Unanswered => PeerReason::Closed,
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
             Self::QueueOverflow { .. } => PeerReason::QueueOverflow,
             Self::ChunkLost { .. } | Self::Reconnected | Self::PublishFailed { .. } => PeerReason::ChunkLost,
@@ -206,7 +206,7 @@ impl PeerReason {
         }
     }
 
-    /// Reads the body of a disconnect. What an original peer or a newer one sends is no error.
+    /// Reads the body of a disconnect. What a legacy peer or a newer one sends is no error.
     pub(super) fn parse(body: &[u8]) -> (Option<Self>, Option<u64>) {
         let body = str::from_utf8(body).unwrap_or_default();
         let (taken, word) = body.split_once(' ').unwrap_or(("", body));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_of_an_original_or_newer_peer_is_no_error() {
+    fn the_body_of_a_legacy_or_newer_peer_is_no_error() {
         assert_eq!(PeerReason::parse(b""), (None, None));
         assert_eq!(PeerReason::parse(b"3 something-new"), (None, Some(3)));
         assert_eq!(PeerReason::parse(b"\xff \xff"), (None, None));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::subject::check_service_subject;
 use crate::format::{ProtocolSet, WireFormat};
 
-/// The header that says which version of this project's additions a peer speaks. An original peer has none.
+/// The header that says which version of this project's additions a peer speaks. A legacy peer has none.
 pub(crate) const VERSION_HEADER: &str = "Thrift-Nats-Version";
 /// The version that this crate speaks.
 const VERSION: &str = "1";
@@ -159,7 +159,7 @@ mod tests {
         let announced = Announced::parse(Some(&headers));
         assert!(announced.versioned && announced.is_served(ProtocolSet::ALL));
         assert!(!announced.is_served(ProtocolSet::new(&[])));
-        assert!(Announced::parse(None).is_served(ProtocolSet::ALL), "an original one says nothing");
+        assert!(Announced::parse(None).is_served(ProtocolSet::ALL), "a legacy peer says nothing");
         for name in [PROTOCOL_HEADER, TRANSPORT_HEADER] {
             let mut headers = headers.clone();
             headers.insert(name, "of-tomorrow");

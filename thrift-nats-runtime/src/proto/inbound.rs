@@ -21,7 +21,7 @@ impl Inbound {
         Self { numbered, taken: 0, transport }
     }
 
-    /// The number of the last chunk taken up; for an original peer, how many were.
+    /// The number of the last chunk taken up; for a legacy peer, how many were.
     pub(super) const fn taken(&self) -> u64 {
         self.taken
     }

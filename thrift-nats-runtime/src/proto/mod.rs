@@ -116,7 +116,7 @@ pub(crate) fn unsupported(peer: Subject, served: ProtocolSet) -> Transmit {
     refusal(peer, close_reason::unsupported(served))
 }
 
-/// The answer of a server to a handshake from `peer` when it has all the sessions that it may have. An original client
+/// The answer of a server to a handshake from `peer` when it has all the sessions that it may have. A legacy client
 /// takes it for an accept that it cannot read, and fails to open.
 pub(crate) fn overloaded(peer: Subject) -> Transmit {
     refusal(peer, PeerReason::Overloaded.body(None))

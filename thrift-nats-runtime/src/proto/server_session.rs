@@ -13,7 +13,7 @@ use super::outbound::Outbound;
 use super::{SessionConfig, Transmit, likely_messages};
 use crate::transport::{Frame, Parts, Receiver};
 
-/// How many heartbeats in a row a client may miss: as in the code of the original, whose README says "more than three".
+/// How many heartbeats in a row a client may miss: as in the code of the legacy package, whose README says "more than three".
 pub(crate) const MISSED_HEARTBEATS: u32 = 3;
 
 /// Which part of a deadline its timer may be late before that is taken for a process that was held up.
@@ -31,8 +31,8 @@ pub(crate) struct ServerSession {
     max_calls: usize,
     /// How long a call may take whose request does not say, where the client's handshake did.
     timeout: Option<Duration>,
-    /// An original peer: requests are run one at a time, in order.
-    original: bool,
+    /// A legacy peer: requests are run one at a time, in order.
+    legacy: bool,
     /// How many requests are being run.
     running: usize,
     /// The length of the messages of those together.
@@ -89,8 +89,8 @@ struct Heartbeats {
 }
 
 impl Heartbeats {
-    fn new(now: Instant, deadline: Duration, original: bool) -> Self {
-        let ask = (!original).then(|| after(now, deadline));
+    fn new(now: Instant, deadline: Duration, legacy: bool) -> Self {
+        let ask = (!legacy).then(|| after(now, deadline));
         let expires = after(now, deadline.saturating_mul(MISSED_HEARTBEATS));
         Self { deadline, expires, extended: false, ask, asks: false }
     }
@@ -113,7 +113,7 @@ impl ServerSession {
         deadline: Option<Duration>,
         config: SessionConfig,
     ) -> Self {
-        let original = !announced.versioned;
+        let legacy = !announced.versioned;
         let heartbeat = Subject::from(format!("{own}.h"));
         Self {
             accept: Some(Accept { listen: own.clone(), heartbeat, deadline }),
@@ -123,16 +123,16 @@ impl ServerSession {
             queue_limit: config.queue_limit,
             max_calls: config.max_calls,
             timeout: announced.timeout,
-            original,
+            legacy,
             running: 0,
             running_bytes: 0,
             draining: false,
             tells_of_drain: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            inbound: Inbound::new(!original, Receiver::detecting(config.served, config.limits)),
+            inbound: Inbound::new(!legacy, Receiver::detecting(config.served, config.limits)),
             out: Outbound::default(),
-            heartbeats: deadline.map(|deadline| Heartbeats::new(now, deadline, original)),
+            heartbeats: deadline.map(|deadline| Heartbeats::new(now, deadline, legacy)),
             end: End::Open,
         }
     }
@@ -147,9 +147,9 @@ impl ServerSession {
         &self.own
     }
 
-    /// Whether the client is an original one.
-    pub(crate) const fn is_original(&self) -> bool {
-        self.original
+    /// Whether the client is a legacy peer.
+    pub(crate) const fn is_legacy(&self) -> bool {
+        self.legacy
     }
 
     /// How long a call may take whose request does not say; `None`: for ever.
@@ -188,8 +188,8 @@ impl ServerSession {
             let admitted = running + waiting.len() < max_calls && fits;
             waiting.push_back(Taken { request, admitted });
         });
-        // All but what an original peer has to wait for is about to be taken from here.
-        if result.is_ok() && self.original && self.waiting_bytes > self.queue_limit {
+        // All but what a legacy peer has to wait for is about to be taken from here.
+        if result.is_ok() && self.legacy && self.waiting_bytes > self.queue_limit {
             return Err(self.overflow(self.waiting_bytes));
         }
         result.map_err(|reason| self.close(reason))
@@ -199,10 +199,10 @@ impl ServerSession {
         self.close(CloseReason::QueueOverflow { queued, limit: self.queue_limit })
     }
 
-    /// The requests to run next, all that there are: for an original peer one, and none before
+    /// The requests to run next, all that there are: for a legacy peer one, and none before
     /// [`finished`](Self::finished) for the one before.
     pub(crate) fn take_requests(&mut self) -> VecDeque<Taken> {
-        if self.original {
+        if self.legacy {
             return self.next_request().into_iter().collect();
         }
         self.running += self.waiting.len();
@@ -210,9 +210,9 @@ impl ServerSession {
         std::mem::take(&mut self.waiting)
     }
 
-    /// The next request to run: for an original peer, not before [`finished`](Self::finished) for the one before.
+    /// The next request to run: for a legacy peer, not before [`finished`](Self::finished) for the one before.
     pub(super) fn next_request(&mut self) -> Option<Taken> {
-        if self.original && self.running > 0 {
+        if self.legacy && self.running > 0 {
             return None;
         }
         let request = self.waiting.pop_front();
@@ -259,7 +259,7 @@ impl ServerSession {
     /// Takes nothing new up, and ends the session once all that was taken up is answered. The disconnect says what was; a
     /// client of ours is told at once, since its other calls need not wait for that.
     pub(crate) fn drain(&mut self) {
-        self.tells_of_drain |= !self.draining && !self.original;
+        self.tells_of_drain |= !self.draining && !self.legacy;
         self.draining = true;
         self.end_if_drained();
     }
@@ -273,7 +273,7 @@ impl ServerSession {
     /// A heartbeat came.
     pub(crate) fn heartbeat(&mut self, now: Instant) {
         if let Some(heartbeats) = &mut self.heartbeats {
-            *heartbeats = Heartbeats::new(now, heartbeats.deadline, self.original);
+            *heartbeats = Heartbeats::new(now, heartbeats.deadline, self.legacy);
         }
     }
 
@@ -343,7 +343,7 @@ impl ServerSession {
     /// What is to be published next.
     pub(crate) fn transmit(&mut self) -> Option<Transmit> {
         if let Some(accept) = self.accept.take() {
-            let headers = (!self.original).then(version_headers);
+            let headers = (!self.legacy).then(version_headers);
             let (subject, payload) = (self.peer.clone(), accept.body());
             return Some(Transmit { subject, reply: Some(accept.listen), headers, payload });
         }
@@ -380,7 +380,7 @@ impl ServerSession {
             subject: self.peer.clone(),
             reply: Some(Subject::from_static(DISCONNECT)),
             headers: None,
-            payload: if self.original { Bytes::new() } else { reason.body(Some(self.inbound.taken())) },
+            payload: if self.legacy { Bytes::new() } else { reason.body(Some(self.inbound.taken())) },
         })
     }
 }

@@ -329,13 +329,13 @@ impl Simulation {
             reply: reply.as_ref().map(Subject::to_string),
             payload: payload.clone(),
         });
-        if self.setup.original && reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some()) {
-            // An original peer numbers nothing, and looks at no number.
+        if self.setup.legacy && reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some()) {
+            // A legacy peer numbers nothing, and looks at no number.
             reply = None;
         }
         let Some(to) = Party::of(&subject) else { return };
         let versioned =
-            !self.setup.original && headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
+            !self.setup.legacy && headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
         self.send(Carried { to, subject, reply, status: None, versioned, payload });
     }
 
@@ -603,8 +603,8 @@ impl Simulation {
             assert_eq!(request.format, self.setup.format, "what the client speaks");
             let len = request.payload.len();
             assert!(session.running.insert(seqid, len).is_none(), "the number of a call that runs");
-            if self.setup.original {
-                assert_eq!(session.running.len(), 1, "an original peer's requests are run one at a time");
+            if self.setup.legacy {
+                assert_eq!(session.running.len(), 1, "a legacy peer's requests are run one at a time");
             }
             assert!(self.ran.insert(id), "call {id} is run twice");
             self.order.push(id);
@@ -685,8 +685,8 @@ fn ours() -> Announced {
 }
 
 /// A session of a server that has just accepted a client.
-fn accepted(original: bool) -> ServerSession {
-    let announced = Announced { versioned: !original, ..Announced::default() };
+fn accepted(legacy: bool) -> ServerSession {
+    let announced = Announced { versioned: !legacy, ..Announced::default() };
     let config = Setup::new().config();
     ServerSession::accept(Instant::now(), INBOX.into(), "server.s0".into(), &announced, None, config)
 }

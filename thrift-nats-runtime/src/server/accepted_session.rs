@@ -67,8 +67,8 @@ pub(super) struct AcceptedSession {
     listener: Weak<Listener>,
     token: Arc<str>,
     subject: Subject,
-    /// Whether the client is an original one.
-    original: bool,
+    /// Whether the client is a legacy peer.
+    legacy: bool,
     /// How long a call may take whose request does not say.
     timeout: Option<Duration>,
     state: Mutex<State>,
@@ -100,14 +100,13 @@ impl AcceptedSession {
         };
         let own = session_subject(listener.base(), &token);
         let session = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
-        let (subject, original, timeout) =
-            (session.subject().clone(), session.is_original(), session.timeout());
+        let (subject, legacy, timeout) = (session.subject().clone(), session.is_legacy(), session.timeout());
         let state = State { session, running: FxHashMap::default(), given_up: Vec::new(), timer: None };
         let session = Arc::new(Self {
             listener: Arc::downgrade(listener),
             token: token.into(),
             subject,
-            original,
+            legacy,
             timeout,
             state: Mutex::new(state),
             any_given_up: AtomicBool::new(false),
@@ -130,8 +129,8 @@ impl AcceptedSession {
 
     /// Where a request comes from that is taken up now.
     pub(super) fn origin(&self, now: Instant) -> Origin {
-        let Self { subject, original, timeout, .. } = self;
-        Origin { session: Some(subject.clone()), original: *original, received: now, timeout: *timeout }
+        let Self { subject, legacy, timeout, .. } = self;
+        Origin { session: Some(subject.clone()), legacy: *legacy, received: now, timeout: *timeout }
     }
 
     /// Whether the client has given this call up, which is about to be begun.
@@ -189,8 +188,8 @@ impl AcceptedSession {
             self.any_given_up.store(!state.given_up.is_empty(), Ordering::SeqCst);
         }
         let next = state.session.take_requests();
-        // Nothing is about to join them; for an original peer, nothing is before the next handler has run.
-        let alone = state.session.is_idle() || self.original;
+        // Nothing is about to join them; for a legacy peer, nothing is before the next handler has run.
+        let alone = state.session.is_idle() || self.legacy;
         drop(state);
         if let Err(reason) = result {
             self.ended(&reason);

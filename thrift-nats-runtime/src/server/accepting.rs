@@ -13,7 +13,7 @@ use super::running::CONNECTION_CHECK;
 use crate::error::BoxError;
 use crate::link::connects;
 
-/// The queue group of all servers on a subject, as in the original.
+/// The queue group of all servers on a subject, as in the legacy package.
 pub(super) const QUEUE_GROUP: &str = "rpc";
 /// More digits than NATS reads of the number in an UNSUB.
 const NO_NUMBER: u64 = 9_999_999_999;

@@ -44,7 +44,7 @@ pub trait Service: Send + Sync + 'static {
 
 /// How long to wait for each heartbeat, unless told otherwise.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
-/// The longest deadline: the nanoseconds that an original peer can count in 64 bits, some 292 years.
+/// The longest deadline: the nanoseconds that a legacy peer can count in 64 bits, some 292 years.
 const MAX_HEARTBEAT: Duration = Duration::from_millis(i64::MAX as u64 / 1_000_000);
 
 /// A server to be: where it listens, and its options.
@@ -130,7 +130,7 @@ impl Server {
         self
     }
 
-    /// How many bytes of a session's answers may wait until NATS takes them, and of an original client's requests until they
+    /// How many bytes of a session's answers may wait until NATS takes them, and of a legacy client's requests until they
     /// are run; a session with more is closed with [`CloseReason::QueueOverflow`](crate::CloseReason::QueueOverflow). And how
     /// many bytes of requests of a session may be run at a time; what is beyond is answered as it is beyond
     /// [`max_calls`](Self::max_calls).

@@ -34,8 +34,8 @@ pub struct Request {
 pub(crate) struct Origin {
     /// The subject of the session; `None` within the process.
     pub(crate) session: Option<Subject>,
-    /// Whether the client is an original one, which may not be able to read headers.
-    pub(crate) original: bool,
+    /// Whether the client is a legacy peer, which may not be able to read headers.
+    pub(crate) legacy: bool,
     /// When it was taken up.
     pub(crate) received: Instant,
     /// How long the call may take where its headers do not say.
@@ -48,7 +48,7 @@ pub(crate) struct RequestHeader {
     format: WireFormat,
     kind: MessageType,
     seqid: i32,
-    original: bool,
+    legacy: bool,
     limits: Limits,
 }
 
@@ -56,9 +56,9 @@ impl Request {
     /// The request in this message, and what its answer will take from it.
     pub(crate) fn new(message: Message, origin: Origin, limits: Limits) -> (Self, RequestHeader) {
         let Message { format, headers, name, kind, seqid, body } = message;
-        let Origin { session, original, received, timeout } = origin;
+        let Origin { session, legacy, received, timeout } = origin;
         let context = Context::new(name, session, received, timeout, headers);
-        let header = RequestHeader { context: context.clone(), format, kind, seqid, original, limits };
+        let header = RequestHeader { context: context.clone(), format, kind, seqid, legacy, limits };
         (Self { context, format, body, limits }, header)
     }
 
@@ -177,7 +177,7 @@ impl RequestHeader {
     fn headers(&self) -> Headers {
         let headers = self.context.take_answer_headers();
         let header_transport = WireFormat { transport: Transport::Header, ..self.format };
-        let readable = !self.original || self.format.transport == Transport::Header;
+        let readable = !self.legacy || self.format.transport == Transport::Header;
         if headers.is_empty() || (readable && header_transport.check().is_ok()) {
             return headers;
         }

@@ -62,7 +62,7 @@ pub(super) async fn run(
         }
         if requests.is_empty() {
             listener.patience().recover(std::mem::take(&mut count));
-            // For an original peer, the next one may be run now.
+            // For a legacy peer, the next one may be run now.
             requests = session.finished(answers.drain(..), &listener);
             if now > chunk_late && !requests.is_empty() {
                 listener.spawn(run_boxed(session, Arc::clone(&listener), requests));

@@ -1,6 +1,6 @@
 //! The Go peer of the tests, as `peer bench`: its server and its client in one process, with a connection each.
 //!
-//! A session of the original protocol has one call at a time, and so has its client: n calls at once are n sessions.
+//! A session of the legacy protocol has one call at a time, and so has its client: n calls at once are n sessions.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

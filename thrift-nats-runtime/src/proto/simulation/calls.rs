@@ -11,7 +11,7 @@ fn any_setup(seed: u64) -> Setup {
         chunk_limit: random.one_of(&[16, 64, 333, 1000, 65_536]) as usize,
         deadline: random.chance(500).then(|| ms(random.within(100..=400))),
         handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
-        original: false,
+        legacy: false,
         format: any_format(&mut random),
     }
 }
@@ -167,7 +167,7 @@ fn a_call_ends_at_its_deadline_and_its_server_is_told() {
 
 #[test]
 fn a_call_whose_deadline_passes_before_it_has_gone_is_not_run() {
-    let setup = Setup { original: true, handler: ms(50)..=ms(50), ..Setup::new() };
+    let setup = Setup { legacy: true, handler: ms(50)..=ms(50), ..Setup::new() };
     let mut simulation = Simulation::opened(setup);
     let first = simulation.call(10);
     let held = simulation.make_call_within(10, false, Some(ms(20)));
@@ -203,7 +203,7 @@ fn calls_given_up_at_any_time_harm_no_other() {
         let given_up = simulation.states().iter().filter(|state| **state == CallState::GivenUp).count();
         assert!(!simulation.states().contains(&CallState::Waiting));
         let late = simulation.client.late_replies();
-        if simulation.setup.original {
+        if simulation.setup.legacy {
             assert_eq!(late, given_up as u64, "each was run, and its answer dropped");
         } else {
             assert!(late <= given_up as u64, "{late} answers of {given_up} calls");
@@ -262,18 +262,14 @@ fn a_call_given_up_before_a_byte_of_it_has_gone_is_never_sent() {
 
 #[test]
 fn what_waits_to_be_sent_and_what_is_in_flight_is_bounded() {
-    for original in [false, true] {
+    for legacy in [false, true] {
         let base = Instant::now();
         let config = SessionConfig { queue_limit: 100, max_calls: 3, ..Setup::new().config() };
         let mut client =
             ClientSession::open(base, SERVICE.into(), INBOX.into(), HANDSHAKE_TIMEOUT, CALL_TIMEOUT, config);
         let payload = Bytes::from("server.s0.h 0");
-        let accept = Incoming {
-            reply: Some("server.s0".into()),
-            versioned: !original,
-            payload,
-            ..Incoming::default()
-        };
+        let accept =
+            Incoming { reply: Some("server.s0".into()), versioned: !legacy, payload, ..Incoming::default() };
         client.receive(base, accept, |_| ()).unwrap();
         let request = Bytes::from(vec![0; 40]);
         assert_eq!(client.call(1, false, request.clone(), None, 1), Ok(()));

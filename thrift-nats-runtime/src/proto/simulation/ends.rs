@@ -23,7 +23,7 @@ fn in_the_middle(seed: u64) -> Simulation {
         chunk_limit: random.one_of(&[16, 64, 333, 65_536]) as usize,
         handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
         deadline: Some(ms(100)),
-        original: false,
+        legacy: false,
         format: any_format(&mut random),
     });
     for _ in 0..random.within(1..=20) {

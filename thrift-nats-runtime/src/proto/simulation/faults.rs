@@ -135,7 +135,7 @@ fn faults_of_the_network_end_sessions_and_never_show_as_data() {
             chunk_limit: random.one_of(&[16, 64, 333, 65_536]) as usize,
             handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
             deadline: random.chance(500).then(|| ms(100)),
-            original: false,
+            legacy: false,
             format: any_format(&mut random),
         });
         for _ in 0..random.within(1..=15) {

@@ -17,7 +17,7 @@ fn is_beat(message: &Carried) -> bool {
 #[test]
 fn the_client_beats_every_three_quarters_of_the_deadline() {
     for millis in [1, 2, 3, 4, 5, 7, 100, 1500, 60_000] {
-        // As the original computes it, in whole numbers: 5 - 5 / 4 is 4.
+        // As the legacy package computes it, in whole numbers: 5 - 5 / 4 is 4.
         let every = ms(millis - millis / 4);
         let mut simulation = Simulation::new(Setup { deadline: Some(ms(millis)), ..Setup::new() });
         simulation.run_until(ms(2) + 10 * every);
@@ -110,7 +110,7 @@ fn a_client_that_is_gone_is_noticed_with_the_first_heartbeat_that_it_misses() {
 }
 
 #[test]
-fn a_server_asks_nobody_as_long_as_heartbeats_come_and_no_original_client_ever() {
+fn a_server_asks_nobody_as_long_as_heartbeats_come_and_no_legacy_client_ever() {
     let asked = |simulation: &Simulation| {
         let asks = |message: &&Published| message.by == Party::Server && message.payload.is_empty();
         simulation.published.iter().filter(asks).filter(|message| message.subject == INBOX).count()
@@ -118,7 +118,7 @@ fn a_server_asks_nobody_as_long_as_heartbeats_come_and_no_original_client_ever()
     let mut simulation = Simulation::new(beating());
     simulation.run_for(ms(1000));
     assert_eq!(asked(&simulation), 0);
-    let mut simulation = Simulation::new(Setup { original: true, ..beating() });
+    let mut simulation = Simulation::new(Setup { legacy: true, ..beating() });
     simulation.run_for(ms(100));
     simulation.client_runs = false;
     simulation.run_for(ms(250));

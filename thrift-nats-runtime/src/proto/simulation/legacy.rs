@@ -3,12 +3,12 @@
 use super::CallState::{Answered, Ended, GivenUp};
 use super::*;
 
-fn original() -> Setup {
-    Setup { original: true, handler: ms(10)..=ms(10), ..Setup::new() }
+fn legacy() -> Setup {
+    Setup { legacy: true, handler: ms(10)..=ms(10), ..Setup::new() }
 }
 
 #[test]
-fn an_original_server_gets_one_request_at_a_time_in_order() {
+fn an_legacy_server_gets_one_request_at_a_time_in_order() {
     for_seeds(0..1000, |seed| {
         let mut random = Random(!seed);
         let mut simulation = Simulation::opened(Setup {
@@ -17,7 +17,7 @@ fn an_original_server_gets_one_request_at_a_time_in_order() {
             chunk_limit: random.one_of(&[16, 64, 333, 65_536]) as usize,
             handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
             deadline: random.chance(500).then(|| ms(100)),
-            original: true,
+            legacy: true,
             format: WireFormat { protocol: any_format(&mut random).protocol, ..WireFormat::default() },
         });
         let calls = random.within(1..=20);
@@ -39,7 +39,7 @@ fn an_original_server_gets_one_request_at_a_time_in_order() {
 
 #[test]
 fn the_next_request_leaves_with_the_answer_to_the_one_before() {
-    let mut simulation = Simulation::opened(original());
+    let mut simulation = Simulation::opened(legacy());
     let start = simulation.now;
     for _ in 0..3 {
         simulation.call(10);
@@ -51,7 +51,7 @@ fn the_next_request_leaves_with_the_answer_to_the_one_before() {
 
 #[test]
 fn a_oneway_request_is_not_waited_for() {
-    let mut simulation = Simulation::opened(original());
+    let mut simulation = Simulation::opened(legacy());
     let start = simulation.now;
     for _ in 0..3 {
         simulation.make_call(10, true);
@@ -63,8 +63,8 @@ fn a_oneway_request_is_not_waited_for() {
 }
 
 #[test]
-fn a_call_given_up_keeps_an_original_server_busy_until_its_answer() {
-    let mut simulation = Simulation::opened(original());
+fn a_call_given_up_keeps_a_legacy_server_busy_until_its_answer() {
+    let mut simulation = Simulation::opened(legacy());
     let start = simulation.now;
     let first = simulation.call(10);
     simulation.call(10);
@@ -82,7 +82,7 @@ fn a_call_given_up_keeps_an_original_server_busy_until_its_answer() {
 #[test]
 fn calls_that_wait_for_one_that_is_never_answered_are_freed_at_its_deadline() {
     for gives_up in [false, true] {
-        let mut simulation = Simulation::opened(Setup { handler: ms(60_000)..=ms(60_000), ..original() });
+        let mut simulation = Simulation::opened(Setup { handler: ms(60_000)..=ms(60_000), ..legacy() });
         let start = simulation.now;
         let hung = simulation.make_call_within(10, false, Some(ms(100)));
         let held = [None, Some(ms(50)), Some(ms(5000))]
@@ -108,8 +108,8 @@ fn calls_that_wait_for_one_that_is_never_answered_are_freed_at_its_deadline() {
 
 /// The rest of it would go on all the same: what follows would be taken for it.
 #[test]
-fn a_request_of_which_a_part_has_gone_at_its_deadline_ends_the_session_of_an_original_server() {
-    let mut simulation = Simulation::opened(original());
+fn a_request_of_which_a_part_has_gone_at_its_deadline_ends_the_session_of_a_legacy_server() {
+    let mut simulation = Simulation::opened(legacy());
     let long = simulation.make_call_within(5000, false, Some(ms(0)));
     let held = simulation.call(10);
     let begun = simulation.client.transmit(drop).expect("the first chunk");
@@ -122,7 +122,7 @@ fn a_request_of_which_a_part_has_gone_at_its_deadline_ends_the_session_of_an_ori
 
 #[test]
 fn a_call_given_up_while_it_waits_for_its_turn_is_never_sent() {
-    let mut simulation = Simulation::opened(original());
+    let mut simulation = Simulation::opened(legacy());
     simulation.call(10);
     let held = simulation.call(10);
     simulation.call(10);
@@ -135,8 +135,8 @@ fn a_call_given_up_while_it_waits_for_its_turn_is_never_sent() {
 }
 
 #[test]
-fn what_an_original_server_was_not_sent_yet_was_not_run() {
-    let mut simulation = Simulation::opened(original());
+fn what_a_legacy_server_was_not_sent_yet_was_not_run() {
+    let mut simulation = Simulation::opened(legacy());
     simulation.call(10);
     simulation.call(10);
     simulation.run_for(ms(5));
@@ -147,8 +147,8 @@ fn what_an_original_server_was_not_sent_yet_was_not_run() {
 }
 
 #[test]
-fn what_is_held_for_an_original_server_does_not_go_when_the_client_closes() {
-    let mut simulation = Simulation::opened(original());
+fn what_is_held_for_a_legacy_server_does_not_go_when_the_client_closes() {
+    let mut simulation = Simulation::opened(legacy());
     simulation.call(10);
     simulation.call(10);
     simulation.close_client();
@@ -158,28 +158,28 @@ fn what_is_held_for_an_original_server_does_not_go_when_the_client_closes() {
 }
 
 #[test]
-fn an_original_peer_is_told_of_an_end_in_its_own_way() {
-    let mut simulation = Simulation::opened(original());
+fn an_legacy_peer_is_told_of_an_end_in_its_own_way() {
+    let mut simulation = Simulation::opened(legacy());
     simulation.close_client();
     assert_eq!(simulation.disconnects(Party::Client), [(simulation.now, "")]);
-    let mut simulation = Simulation::opened(original());
+    let mut simulation = Simulation::opened(legacy());
     simulation.stop_server();
     assert_eq!(simulation.disconnects(Party::Server), [(simulation.now, "")]);
     assert_eq!(simulation.published[1].payload, "server.s0.h 0", "the accept is the same for everyone");
 }
 
-/// An original client that sends many requests at once, as the original allows.
+/// A legacy client that sends many requests at once, as the legacy package allows.
 fn pipelining_client(requests: usize) -> ServerSession {
     let mut session = accepted(true);
     let accept = session.transmit().expect("the accept");
-    assert_eq!(accept.headers, None, "an original peer may not be able to read any");
+    assert_eq!(accept.headers, None, "a legacy peer may not be able to read any");
     let stream: Vec<_> = (0..requests).flat_map(|id| message(MessageType::Call, 0, id, b"")).collect();
     session.receive(None, stream.into()).unwrap();
     session
 }
 
 #[test]
-fn many_requests_of_an_original_client_are_run_one_after_the_other() {
+fn many_requests_of_a_legacy_client_are_run_one_after_the_other() {
     let mut session = pipelining_client(5);
     for id in 0..5 {
         let request = session.next_request().expect("the next one");
@@ -192,7 +192,7 @@ fn many_requests_of_an_original_client_are_run_one_after_the_other() {
 }
 
 #[test]
-fn a_drain_answers_all_that_an_original_client_has_sent() {
+fn a_drain_answers_all_that_a_legacy_client_has_sent() {
     let mut session = pipelining_client(3);
     assert!(session.next_request().is_some());
     session.drain();
@@ -210,7 +210,7 @@ fn a_drain_answers_all_that_an_original_client_has_sent() {
 
 /// The disconnect comes after the requests, and a oneway one that was sent before is run.
 #[test]
-fn what_an_original_client_sent_before_it_closed_is_run() {
+fn what_a_legacy_client_sent_before_it_closed_is_run() {
     let mut session = pipelining_client(3);
     assert!(session.next_request().is_some());
     let reason = CloseReason::Disconnected { reason: None, taken: None };
@@ -225,7 +225,7 @@ fn what_an_original_client_sent_before_it_closed_is_run() {
 }
 
 #[test]
-fn the_reply_subject_of_an_original_peers_data_changes_nothing() {
+fn the_reply_subject_of_a_legacy_peers_data_changes_nothing() {
     for reply in [None, Some(""), Some("anything"), Some("client.session.9")] {
         let mut session = accepted(true);
         session.receive(reply, message(MessageType::Call, 0, 1, b"").into()).unwrap();
@@ -234,7 +234,7 @@ fn the_reply_subject_of_an_original_peers_data_changes_nothing() {
 }
 
 #[test]
-fn garbage_from_an_original_peer_ends_the_session() {
+fn garbage_from_a_legacy_peer_ends_the_session() {
     let mut session = accepted(true);
     let result = session.receive(None, Bytes::from_static(b"GET / HTTP/1.1"));
     assert!(matches!(result, Err(CloseReason::Malformed(_))), "{result:?}");
@@ -244,7 +244,7 @@ fn garbage_from_an_original_peer_ends_the_session() {
 /// The request of the first is still here: the server has nothing to be busy with.
 #[test]
 fn the_next_request_takes_the_place_of_one_that_is_given_up_before_it_has_gone() {
-    let mut simulation = Simulation::opened(original());
+    let mut simulation = Simulation::opened(legacy());
     let first = simulation.call(10);
     let second = simulation.call(10);
     simulation.give_up(first);
@@ -257,7 +257,7 @@ fn the_next_request_takes_the_place_of_one_that_is_given_up_before_it_has_gone()
 #[test]
 fn a_great_many_held_calls_are_given_up_in_no_time() {
     const CALLS: usize = 60_000;
-    let mut simulation = Simulation::opened(original());
+    let mut simulation = Simulation::opened(legacy());
     for _ in 0..CALLS {
         simulation.call(0);
     }

@@ -88,8 +88,8 @@ fn an_accept_that_comes_twice_is_dropped() {
 
 #[test]
 fn a_second_server_that_accepts_is_told_that_nobody_wants_it() {
-    for original in [false, true] {
-        let mut simulation = Simulation::opened(Setup { original, handler: ms(50)..=ms(50), ..Setup::new() });
+    for legacy in [false, true] {
+        let mut simulation = Simulation::opened(Setup { legacy, handler: ms(50)..=ms(50), ..Setup::new() });
         let call = simulation.call(10);
         simulation.publish();
         let handshake = Carried {
@@ -97,7 +97,7 @@ fn a_second_server_that_accepts_is_told_that_nobody_wants_it() {
             subject: SERVICE.into(),
             reply: Some(INBOX.into()),
             status: None,
-            versioned: !original,
+            versioned: !legacy,
             payload: Bytes::new(),
         };
         simulation.send(handshake);
@@ -186,10 +186,10 @@ fn a_stranger_is_answered_at_its_session() {
     assert_eq!(subject("client.session.17"), "client.session", "a chunk");
     assert_eq!(subject("client.session.h17"), "client.session", "a heartbeat");
     assert_eq!(subject("client.session"), "client.session", "an accept");
-    assert_eq!(subject("_INBOX.abcdef"), "_INBOX.abcdef", "an original peer's");
+    assert_eq!(subject("_INBOX.abcdef"), "_INBOX.abcdef", "a legacy peer's");
 }
 
-/// An original server's inbox may end in anything, a number included.
+/// A legacy server's inbox may end in anything, a number included.
 #[test]
 fn a_late_accept_is_answered_at_its_own_reply_subject() {
     let told = |reply, payload: &[u8]| {
@@ -249,11 +249,11 @@ fn a_server_that_does_not_serve_the_protocol_refuses_the_handshake() {
 }
 
 #[test]
-fn the_header_transport_is_never_sent_to_an_original_server() {
+fn the_header_transport_is_never_sent_to_a_legacy_server() {
     let format = WireFormat { transport: crate::Transport::Header, ..WireFormat::default() };
-    let mut simulation = Simulation::new(Setup { format, original: true, ..Setup::new() });
+    let mut simulation = Simulation::new(Setup { format, legacy: true, ..Setup::new() });
     simulation.run_for(ms(100));
-    assert_eq!(*simulation.end().1, CloseReason::HeaderTransportToOriginal);
+    assert_eq!(*simulation.end().1, CloseReason::HeaderTransportToLegacy);
     assert_eq!(simulation.disconnects(Party::Client), [(ms(2), "")], "the server keeps no session");
     assert!(!simulation.server_has_session());
     assert_eq!(simulation.chunks(Party::Client).len(), 0);

@@ -87,8 +87,8 @@ pub(super) struct Setup {
     pub(super) deadline: Option<Duration>,
     /// How long a handler takes.
     pub(super) handler: RangeInclusive<Duration>,
-    /// The server and the network are such that the client takes the server for an original one, and the other way round.
-    pub(super) original: bool,
+    /// The server and the network are such that the client takes the server for a legacy peer, and the other way round.
+    pub(super) legacy: bool,
     /// What the client speaks.
     pub(super) format: WireFormat,
 }
@@ -101,7 +101,7 @@ impl Setup {
             chunk_limit: 1000,
             deadline: None,
             handler: ms(0)..=ms(0),
-            original: false,
+            legacy: false,
             format: WireFormat::new(Protocol::Binary, Transport::Buffered),
         }
     }
