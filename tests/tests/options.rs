@@ -125,7 +125,7 @@ async fn a_session_above_the_limit_is_refused_and_its_client_says_why() {
     let refused = soon(Client::connect(&connection, "calculator")).await.err();
     let Some(Error::Connect { reason, .. }) = &refused else { panic!("{refused:?}") };
     let overloaded = Some(PeerReason::Overloaded);
-    assert_eq!(*reason, CloseReason::Disconnected { reason: overloaded, taken: None });
+    assert_eq!(*reason, CloseReason::Disconnected { reason: overloaded, acknowledged: None });
     assert_eq!(server.sessions(), 2);
     let none_left = Client::builder(&connection, "calculator").sessions(3).connect();
     assert!(matches!(soon(none_left).await, Err(Error::Connect { .. })));

@@ -33,8 +33,9 @@ async fn a_lost_request_does_not_hide_that_the_one_before_it_may_have_been_run()
     lost.until_applied(1).await;
     assert_eq!(soon(it.quick(3)).await, Ok(6));
     assert_eq!(soon(second).await, Ok(4));
-    let taken = CloseReason::Disconnected { reason: Some(PeerReason::ChunkLost), taken: Some(1) };
-    assert_eq!(ended(soon(slow).await), (taken, Outcome::Unknown));
+    let acknowledged =
+        CloseReason::Disconnected { reason: Some(PeerReason::ChunkLost), acknowledged: Some(1) };
+    assert_eq!(ended(soon(slow).await), (acknowledged, Outcome::Unknown));
     assert_eq!([1, 2, 3].map(|id| it.handler.runs(id)), [1, 1, 1]);
 }
 

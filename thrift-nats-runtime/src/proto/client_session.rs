@@ -169,7 +169,10 @@ impl<W> ClientSession<W> {
     /// Why no more calls can be made though it has not ended: the server is drained, and answers what it has taken up.
     pub(crate) fn drains(&self) -> Option<CloseReason> {
         let Phase::Open(Open { drained_from: Some(from), .. }) = &self.phase else { return None };
-        Some(CloseReason::Disconnected { reason: Some(PeerReason::Stopping), taken: Some(from.get() - 1) })
+        Some(CloseReason::Disconnected {
+            reason: Some(PeerReason::Stopping),
+            acknowledged: Some(from.get() - 1),
+        })
     }
 
     /// The largest NATS message to publish from now on, in bytes.
@@ -346,12 +349,12 @@ impl<W> ClientSession<W> {
             Phase::Open(_) if reply == Some(DISCONNECT) => Err(self.close(disconnected(&message.payload))),
             // Nothing in it: no data, and no disconnect.
             Phase::Open(open) if message.payload.is_empty() => {
-                let taken = reply.and_then(|reply| drains_behind(&open.listen, reply));
-                if let Some(taken) = taken.filter(|_| !open.legacy) {
-                    open.drained_from = Some(NonZeroU64::MIN.saturating_add(taken));
+                let acknowledged = reply.and_then(|reply| drains_behind(&open.listen, reply));
+                if let Some(acknowledged) = acknowledged.filter(|_| !open.legacy) {
+                    open.drained_from = Some(NonZeroU64::MIN.saturating_add(acknowledged));
                     self.out.clear();
                     self.calls
-                        .behind(taken)
+                        .behind(acknowledged)
                         .into_iter()
                         .for_each(|waiter| deliver(Event::NotTakenUp(waiter)));
                 }
@@ -560,7 +563,7 @@ impl<W> ClientSession<W> {
             subject: open.listen.clone(),
             reply: Some(Subject::from_static(DISCONNECT)),
             headers: None,
-            payload: if open.legacy { Bytes::new() } else { reason.body(Some(open.inbound.taken())) },
+            payload: if open.legacy { Bytes::new() } else { reason.body(Some(open.inbound.acknowledged())) },
         })
     }
 }

@@ -24,7 +24,7 @@ pub enum CloseReason {
         /// The peer's reason, where it gave one: a legacy peer gives none.
         reason: Option<PeerReason>,
         /// The number of the last chunk that the peer took up, where it said so.
-        taken: Option<u64>,
+        acknowledged: Option<u64>,
     },
     /// NATS says that nobody listens to the session any more: the peer's process is gone.
     PeerGone {
@@ -199,9 +199,9 @@ impl PeerReason {
     }
 
     /// The body of a disconnect: the number of the last chunk taken up, where it is known, and the reason.
-    pub(crate) fn body(self, taken: Option<u64>) -> Bytes {
-        match taken {
-            Some(taken) => Bytes::from(format!("{taken} {}", self.word())),
+    pub(crate) fn body(self, acknowledged: Option<u64>) -> Bytes {
+        match acknowledged {
+            Some(acknowledged) => Bytes::from(format!("{acknowledged} {}", self.word())),
             None => Bytes::from_static(self.word().as_bytes()),
         }
     }
@@ -209,8 +209,8 @@ impl PeerReason {
     /// Reads the body of a disconnect. What a legacy peer or a newer one sends is no error.
     pub(super) fn parse(body: &[u8]) -> (Option<Self>, Option<u64>) {
         let body = str::from_utf8(body).unwrap_or_default();
-        let (taken, word) = body.split_once(' ').unwrap_or(("", body));
-        (Self::ALL.into_iter().find(|reason| reason.word() == word), taken.parse().ok())
+        let (acknowledged, word) = body.split_once(' ').unwrap_or(("", body));
+        (Self::ALL.into_iter().find(|reason| reason.word() == word), acknowledged.parse().ok())
     }
 }
 
@@ -228,8 +228,8 @@ pub(super) fn disconnected(body: &[u8]) -> CloseReason {
     match text {
         Some(served) => CloseReason::Unsupported { served: served.trim_start().to_owned() },
         None => {
-            let (reason, taken) = PeerReason::parse(body);
-            CloseReason::Disconnected { reason, taken }
+            let (reason, acknowledged) = PeerReason::parse(body);
+            CloseReason::Disconnected { reason, acknowledged }
         }
     }
 }

@@ -46,7 +46,9 @@ impl Request {
             // All that is queued still goes.
             (Self::Queued(_), CloseReason::Closed) => Outcome::Unknown,
             (Self::Queued(_), _) => Outcome::NotRun,
-            (Self::Sent(chunk), CloseReason::Disconnected { taken: Some(taken), .. }) if chunk > *taken => {
+            (Self::Sent(chunk), CloseReason::Disconnected { acknowledged: Some(acknowledged), .. })
+                if chunk > *acknowledged =>
+            {
                 Outcome::NotRun
             }
             (Self::Sent(chunk), CloseReason::PeerGone { chunk: Some(lost) }) if chunk >= *lost => {
@@ -129,10 +131,10 @@ impl<W> Calls<W> {
     }
 
     /// Takes those out whose requests are not wholly in chunks up to `taken`; who waits for them.
-    pub(super) fn behind(&mut self, taken: u64) -> Vec<W> {
+    pub(super) fn behind(&mut self, acknowledged: u64) -> Vec<W> {
         let behind = self.by_seqid.extract_if(|_, call| match call.request {
             Request::Held(_) | Request::Queued(_) => true,
-            Request::Sent(chunk) => chunk > taken,
+            Request::Sent(chunk) => chunk > acknowledged,
         });
         behind.filter_map(|(_, call)| call.waiter).collect()
     }

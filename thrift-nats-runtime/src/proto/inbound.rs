@@ -12,18 +12,18 @@ pub(crate) struct Inbound {
     /// Whether the peer numbers its chunks.
     numbered: bool,
     /// The number of the last chunk taken up.
-    taken: u64,
+    acknowledged: u64,
     transport: Receiver,
 }
 
 impl Inbound {
     pub(super) fn new(numbered: bool, transport: Receiver) -> Self {
-        Self { numbered, taken: 0, transport }
+        Self { numbered, acknowledged: 0, transport }
     }
 
     /// The number of the last chunk taken up; for a legacy peer, how many were.
-    pub(super) const fn taken(&self) -> u64 {
-        self.taken
+    pub(super) const fn acknowledged(&self) -> u64 {
+        self.acknowledged
     }
 
     /// Takes a chunk; every message that is complete now goes to `deliver`.
@@ -33,7 +33,7 @@ impl Inbound {
         chunk: Bytes,
         deliver: impl FnMut(Frame),
     ) -> Result<(), CloseReason> {
-        let expected = self.taken + 1;
+        let expected = self.acknowledged + 1;
         if self.numbered {
             let found = reply.and_then(chunk_number).ok_or(CloseReason::ChunkWithoutNumber)?;
             if found < expected {
@@ -46,7 +46,7 @@ impl Inbound {
             }
         }
         self.transport.receive(chunk, deliver).map_err(CloseReason::Malformed)?;
-        self.taken = expected;
+        self.acknowledged = expected;
         Ok(())
     }
 }

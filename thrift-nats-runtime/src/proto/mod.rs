@@ -85,7 +85,7 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
     if reply.is_empty() || reply == close_reason::DISCONNECT {
         return None;
     }
-    let (session, taken) = match reply.rsplit_once('.') {
+    let (session, acknowledged) = match reply.rsplit_once('.') {
         Some((session, tail)) => match (tail.parse::<u64>(), tail.strip_prefix('h').map(str::parse::<u64>)) {
             // Neither this chunk nor any behind it was taken up. Of those before it, nobody knows any more.
             (Ok(number), _) => (session, number.checked_sub(1)),
@@ -97,7 +97,7 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
     if session.is_empty() {
         return None;
     }
-    Some(stranger(session.into(), taken))
+    Some(stranger(session.into(), acknowledged))
 }
 
 /// The answer of a client's process to a message for a session that it does not have (any more): an accept that comes too
@@ -131,11 +131,11 @@ fn refusal(peer: Subject, payload: Bytes) -> Transmit {
     }
 }
 
-fn stranger(session: Subject, taken: Option<u64>) -> Transmit {
+fn stranger(session: Subject, acknowledged: Option<u64>) -> Transmit {
     Transmit {
         subject: session,
         reply: Some(Subject::from_static(close_reason::DISCONNECT)),
         headers: None,
-        payload: PeerReason::UnknownSession.body(taken),
+        payload: PeerReason::UnknownSession.body(acknowledged),
     }
 }

@@ -170,8 +170,8 @@ impl ServerSession {
             return Ok(());
         }
         if reply == Some(DISCONNECT) {
-            let (reason, taken) = PeerReason::parse(&payload);
-            return Err(self.close(CloseReason::Disconnected { reason, taken }));
+            let (reason, acknowledged) = PeerReason::parse(&payload);
+            return Err(self.close(CloseReason::Disconnected { reason, acknowledged }));
         }
         if payload.is_empty() || self.draining {
             return Ok(());
@@ -361,7 +361,7 @@ impl ServerSession {
         if std::mem::take(&mut self.tells_of_drain) && open {
             return Some(Transmit {
                 subject: self.peer.clone(),
-                reply: Some(super::subject::drains(&self.own, self.inbound.taken())),
+                reply: Some(super::subject::drains(&self.own, self.inbound.acknowledged())),
                 headers: None,
                 payload: Bytes::new(),
             });
@@ -380,7 +380,7 @@ impl ServerSession {
             subject: self.peer.clone(),
             reply: Some(Subject::from_static(DISCONNECT)),
             headers: None,
-            payload: if self.legacy { Bytes::new() } else { reason.body(Some(self.inbound.taken())) },
+            payload: if self.legacy { Bytes::new() } else { reason.body(Some(self.inbound.acknowledged())) },
         })
     }
 }

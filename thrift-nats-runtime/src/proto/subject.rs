@@ -108,8 +108,8 @@ pub(super) fn chunk_reply(own: &str, number: u64) -> Subject {
 const DRAINS: char = 'd';
 
 /// The reply subject with which the session `own` of a server says that it takes nothing up behind chunk `taken`.
-pub(super) fn drains(own: &str, taken: u64) -> Subject {
-    Subject::from(format!("{own}.{DRAINS}{taken}"))
+pub(super) fn drains(own: &str, acknowledged: u64) -> Subject {
+    Subject::from(format!("{own}.{DRAINS}{acknowledged}"))
 }
 
 /// The number of the last chunk that is taken up, where that is what this reply subject of the peer's session says.
@@ -215,8 +215,8 @@ mod tests {
 
     #[test]
     fn word_of_a_drain_says_up_to_where() {
-        for taken in [0, 7, u64::MAX] {
-            assert_eq!(drains_behind("server.s", &drains("server.s", taken)), Some(taken));
+        for acknowledged in [0, 7, u64::MAX] {
+            assert_eq!(drains_behind("server.s", &drains("server.s", acknowledged)), Some(acknowledged));
         }
         for reply in ["server.s.h7", "server.s.7", "server.s.d", "server.s.d-1", "server.s2.d7", "DISCONNECT"]
         {

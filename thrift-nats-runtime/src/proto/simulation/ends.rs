@@ -10,8 +10,8 @@ fn slow() -> Setup {
     Setup { handler: ms(50)..=ms(50), ..Setup::new() }
 }
 
-fn disconnected(reason: PeerReason, taken: u64) -> CloseReason {
-    CloseReason::Disconnected { reason: Some(reason), taken: Some(taken) }
+fn disconnected(reason: PeerReason, acknowledged: u64) -> CloseReason {
+    CloseReason::Disconnected { reason: Some(reason), acknowledged: Some(acknowledged) }
 }
 
 /// A session with many calls of all sizes, up to some moment in the middle of them.
@@ -174,7 +174,7 @@ fn a_server_may_stop_at_any_time() {
         simulation.run_for(ms(100));
         assert!(matches!(
             simulation.end().1,
-            CloseReason::Disconnected { reason: Some(PeerReason::Stopping), taken: Some(_) }
+            CloseReason::Disconnected { reason: Some(PeerReason::Stopping), acknowledged: Some(_) }
         ));
         simulation.check_outcomes();
     });
@@ -241,7 +241,7 @@ fn a_drain_loses_no_call() {
         simulation.run_for(ms(300));
         assert!(matches!(
             simulation.end().1,
-            CloseReason::Disconnected { reason: Some(PeerReason::Stopping), taken: Some(_) }
+            CloseReason::Disconnected { reason: Some(PeerReason::Stopping), acknowledged: Some(_) }
         ));
         simulation.check_outcomes();
         for (id, state) in simulation.states().into_iter().enumerate() {
@@ -351,7 +351,7 @@ fn data_for_an_unknown_session_is_answered_with_disconnect() {
 fn a_heartbeat_for_an_unknown_session_is_answered_with_disconnect() {
     let mut simulation = forgotten(Setup { deadline: Some(ms(100)), ..slow() });
     simulation.run_for(ms(1000));
-    let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), taken: None };
+    let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: None };
     assert_eq!(simulation.end(), (ms(2 + 75 + 2), &reason));
     assert_eq!(simulation.states(), [Ended(Unknown)]);
 }
@@ -502,7 +502,7 @@ fn every_reason_is_told_and_decides_the_outcome() {
     let failed = |chunk| CloseReason::PublishFailed { chunk, source: SharedError::new("refused") };
     let lost = CloseReason::ChunkLost { expected: 1, found: 2 };
     let malformed = CloseReason::Malformed(DecodeErrorKind::InvalidUtf8.into());
-    let peer_closed = CloseReason::Disconnected { reason: None, taken: None };
+    let peer_closed = CloseReason::Disconnected { reason: None, acknowledged: None };
     for (reason, told, sent, queued) in [
         (CloseReason::Closed, Some("0 closed"), Unknown, Unknown),
         (CloseReason::Reconnected, Some("0 chunk-lost"), Unknown, NotRun),

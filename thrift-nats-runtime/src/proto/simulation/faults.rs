@@ -14,8 +14,8 @@ fn lost(expected: u64, found: u64) -> CloseReason {
     CloseReason::ChunkLost { expected, found }
 }
 
-fn told(taken: u64) -> CloseReason {
-    CloseReason::Disconnected { reason: Some(PeerReason::ChunkLost), taken: Some(taken) }
+fn told(acknowledged: u64) -> CloseReason {
+    CloseReason::Disconnected { reason: Some(PeerReason::ChunkLost), acknowledged: Some(acknowledged) }
 }
 
 #[test]
@@ -98,7 +98,8 @@ fn a_lost_disconnect_is_said_again_to_the_next_chunk() {
     assert!(simulation.client.is_open());
     simulation.call(10);
     simulation.run_for(ms(2));
-    let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), taken: Some(0) };
+    let reason =
+        CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: Some(0) };
     assert_eq!(*simulation.end().1, reason);
     assert_eq!(simulation.states(), [Ended(Outcome::NotRun)]);
 }
@@ -111,7 +112,7 @@ fn a_handshake_and_its_accepts_that_come_twice_leave_one_session() {
     simulation.run_for(ms(100));
     assert_eq!(simulation.opened, Some(ms(2)));
     assert_eq!((simulation.client.is_open(), simulation.sessions.len()), (true, 2));
-    let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), taken: None };
+    let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: None };
     assert!(simulation.server_ended.iter().all(|(_, ended)| *ended == reason));
     assert_eq!(simulation.server_ended.len(), 1, "{:?}", simulation.server_ended);
 }

@@ -165,7 +165,8 @@ fn data_is_no_heartbeat() {
     simulation.run_until(expires + ms(100));
     assert_eq!(simulation.server_ended, [(expires, CloseReason::MissedHeartbeats { deadline: DEADLINE })]);
     assert_eq!(simulation.disconnects(Party::Server)[0], (expires, "6 missed-heartbeats"));
-    let reason = CloseReason::Disconnected { reason: Some(PeerReason::MissedHeartbeats), taken: Some(6) };
+    let reason =
+        CloseReason::Disconnected { reason: Some(PeerReason::MissedHeartbeats), acknowledged: Some(6) };
     assert_eq!(simulation.end(), (expires + ms(1), &reason));
     use CallState::{Answered, Ended};
     use Outcome::{NotRun, Unknown};

@@ -142,7 +142,7 @@ fn what_a_legacy_server_was_not_sent_yet_was_not_run() {
     simulation.run_for(ms(5));
     simulation.stop_server();
     simulation.run_for(ms(1000));
-    assert_eq!(*simulation.end().1, CloseReason::Disconnected { reason: None, taken: None });
+    assert_eq!(*simulation.end().1, CloseReason::Disconnected { reason: None, acknowledged: None });
     assert_eq!(simulation.states(), [Ended(Outcome::Unknown), Ended(Outcome::NotRun)]);
 }
 
@@ -213,7 +213,7 @@ fn a_drain_answers_all_that_a_legacy_client_has_sent() {
 fn what_a_legacy_client_sent_before_it_closed_is_run() {
     let mut session = pipelining_client(3);
     assert!(session.next_request().is_some());
-    let reason = CloseReason::Disconnected { reason: None, taken: None };
+    let reason = CloseReason::Disconnected { reason: None, acknowledged: None };
     assert_eq!(session.receive(Some("DISCONNECT"), Bytes::new()), Err(reason));
     session.finished(0, Bytes::from("answer")).unwrap();
     assert!(session.next_request().is_some());

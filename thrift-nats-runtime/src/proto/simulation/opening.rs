@@ -104,7 +104,7 @@ fn a_second_server_that_accepts_is_told_that_nobody_wants_it() {
         simulation.run_for(ms(3));
         let reason = Some(PeerReason::UnknownSession);
         let ended: Vec<_> = simulation.server_ended.iter().map(|(_, reason)| reason.clone()).collect();
-        assert_eq!(ended, [CloseReason::Disconnected { reason, taken: None }]);
+        assert_eq!(ended, [CloseReason::Disconnected { reason, acknowledged: None }]);
         simulation.run_for(ms(200));
         assert_eq!((simulation.state(call), simulation.sessions.len()), (CallState::Answered, 2));
         assert!(simulation.client.is_open(), "{:?}", simulation.ended);
@@ -128,7 +128,7 @@ fn what_is_no_accept_ends_the_handshake() {
     assert_eq!(end(Some("listen"), "beat"), CloseReason::BadAccept(AcceptError::Body));
     assert_eq!(
         end(Some("DISCONNECT"), "0 stopping"),
-        CloseReason::Disconnected { reason: Some(PeerReason::Stopping), taken: Some(0) }
+        CloseReason::Disconnected { reason: Some(PeerReason::Stopping), acknowledged: Some(0) }
     );
     assert_eq!(answer(Some("listen"), "beat 0"), Ok(()));
 }
@@ -145,7 +145,7 @@ fn late_accept_is_answered_with_disconnect() {
     assert_eq!(simulation.end().0, HANDSHAKE_TIMEOUT);
     let told: Vec<_> = simulation.disconnects(Party::Client).into_iter().map(|(at, _)| at).collect();
     assert_eq!(told, [ms(1200)]);
-    let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), taken: None };
+    let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: None };
     assert_eq!(simulation.server_ended, [(ms(1800), reason)]);
 }
 
