@@ -35,17 +35,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let packages = ["thrift-nats-runtime", "pilota", "thrift", "bytes", "faststr"];
     let mut report = Report::from_args("codec", "Encoding and decoding", &packages);
     report.text(
-        "Each turn measures all of a row, one after the other. Times are those of the shortest turn, which other work on \
-         the machine disturbed least, and a ratio is of two of these; in brackets is what the middle half of the ratios \
-         within a turn are between. \"Like pilota's\" are shared strings and hash containers with the same hasher, \
-         \"like Apache's\" are owned strings and B-trees. Pilota's side is its safe codec (`TBinaryProtocol`, \
-         `TCompactOutputProtocol` and `TCompactInputProtocol` over `BytesMut` and `Bytes`); \
-         its compact protocol panics when it reads most of its own messages, and is left out there. \
-         It checks no text for UTF-8, which is most of what decoding long text takes.",
+        "A turn measures all cells of a row, one after the other. A time is that of the fastest turn, because other \
+         work on the machine disturbed it least. A ratio divides two such times; above 1, thrift-nats is faster. The \
+         range in brackets holds the middle half of the ratios within each turn. \"Like pilota's\" is thrift-nats with \
+         shared strings, hash containers and pilota's hasher. \"Like Apache's\" is thrift-nats with owned strings and \
+         B-trees. Pilota is measured with its safe codec (`TBinaryProtocol`, `TCompactOutputProtocol` and \
+         `TCompactInputProtocol` over `BytesMut` and `Bytes`). Its compact protocol panics when it reads most of its \
+         own messages; those cells show a dash. Pilota does not check strings for UTF-8, and that check takes most \
+         of the time of decoding long strings.",
     );
     if !contestants::APACHE {
         report.text(
-            "Apache's side is left out: its compiler `thrift` was not on the path when this was built.",
+            "Apache is left out: its compiler `thrift` was not on the path when the benchmark was built.",
         );
     }
     for protocol in contestants::PROTOCOLS {
@@ -69,15 +70,15 @@ fn measure(report: &mut Report, protocol: &'static str, way: Way, only: &str, tu
         "bytes",
         "like pilota's",
         "pilota",
-        "ratio",
+        "pilota's ratio",
         "like Apache's",
         "Apache",
-        "ratio",
-        "ratio to like pilota's",
+        "Apache's ratio",
+        "Apache to like pilota's",
     ]);
     let mut bars = Bars::new(
-        format!("{way}, {protocol}: how long, where thrift-nats takes 1"),
-        "times as long (less is better)",
+        format!("{way}, {protocol}: time relative to thrift-nats"),
+        "times as long as thrift-nats (less is better)",
         ["thrift-nats", "pilota", "Apache"],
     )
     .cut_at(10.0);
@@ -119,5 +120,5 @@ fn measure(report: &mut Report, protocol: &'static str, way: Way, only: &str, tu
     }
     report.table(&table);
     let plot = format!("{protocol}-{way}").to_lowercase();
-    report.plot(&plot, &format!("{way}, {protocol}, beside pilota and Apache"), &bars);
+    report.plot(&plot, &format!("{way}, {protocol}, compared with pilota and Apache"), &bars);
 }

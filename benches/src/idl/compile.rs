@@ -78,8 +78,8 @@ pub(crate) fn sizes(report: &mut Report, hive: &Path, outputs: &[Output]) -> Res
     report.heading("Size of the generated code");
     let fields = fields(hive)?;
     report.text(&format!(
-        "Of `hive_metastore.thrift` and what it includes, with clients and servers, as each generator formats it. It has \
-         {fields} fields: those of structs, arguments, and exceptions that are thrown."
+        "The output for `hive_metastore.thrift` and its includes, with clients and servers, as each generator \
+         formats it. The files have {fields} fields, counting those of structs, arguments and declared exceptions."
     ));
     if outputs.len() < 3 {
         report.text(crate::NO_APACHE);
@@ -139,10 +139,10 @@ pub(crate) fn times(
     folder: &Path,
     turns: usize,
 ) -> Result<(), Box<dyn Error>> {
-    report.heading("Time to compile it");
+    report.heading("Time to compile the generated code");
     report.text(
-        "A crate that holds nothing but that file, unoptimised and without debug information, not incrementally; what it \
-         depends on is built before.",
+        "A crate that holds the generated code and nothing else, compiled without optimisation, debug information \
+         and incremental compilation. Its dependencies are built before the time is taken.",
     );
     // A row for each, `check` and `build` in it.
     let mut samples = vec![[const { Vec::new() }; 2]; outputs.len()];
@@ -158,7 +158,7 @@ pub(crate) fn times(
         }
     }
     let samples: Vec<[Samples; 2]> = samples.into_iter().map(|two| two.map(Samples::new)).collect();
-    let mut table = Table::new(["", "`cargo check`", "to ours", "`cargo build`", "to ours"]);
+    let mut table = Table::new(["", "`cargo check`", "times ours", "`cargo build`", "times ours"]);
     for (output, [check, build]) in outputs.iter().zip(&samples) {
         table.row([
             output.name.to_owned(),

@@ -24,10 +24,10 @@ const TURNS: usize = 41;
 /// How often a program is started.
 const STARTS: usize = 61;
 const LENGTHS: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];
-const NO_APACHE: &str = "Apache's compiler `thrift` is not on the path, and left out. Debian and Ubuntu have it as \
-                         `thrift-compiler`, Homebrew as `thrift`.";
-const NO_CORPUS: &str = "The IDL corpus is not there, and with it `hive_metastore.thrift`: name its folder in the \
-                         variable THRIFT_IDL_CORPUS.";
+const NO_APACHE: &str = "Apache's compiler `thrift` is left out, because it is not on the path. Debian and Ubuntu have it \
+                         as `thrift-compiler`, Homebrew as `thrift`.";
+const NO_CORPUS: &str = "`hive_metastore.thrift` is left out, because the IDL corpus was not found: name its folder \
+                         in the variable THRIFT_IDL_CORPUS.";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args().collect();
@@ -44,8 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         report.text(&format!("Apache's compiler is `{version}`."));
     }
     report.text(
-        "What is compared is measured in turn. Times are those of the shortest turn; a ratio is the median of those within \
-         a turn, with the smallest and the largest.",
+        "The programs compared in a table take turns. A time is that of the fastest turn. A ratio is the median of \
+         the ratios within each turn; the range in brackets holds the middle half of them.",
     );
     let hive = files::hive();
     lengths(&mut report, &folder)?;
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(hive) => {
             match &generator {
                 Some(generator) => processes(&mut report, generator, hive, &folder),
-                None => report.text("Programs are left out: no `--generator` is named."),
+                None => report.text("The command is left out: no `--generator` is named."),
             }
             let outputs = compile::generate(hive, &folder)?;
             compile::sizes(&mut report, hive, &outputs)?;
@@ -75,8 +75,11 @@ fn apache_version() -> Option<String> {
 
 /// The time of each line, for files of all lengths.
 fn lengths(report: &mut Report, folder: &Path) -> Result<(), Box<dyn Error>> {
-    report.heading("Time by the length of a file");
-    report.text("Files of structs, enums and services, in one process. A time that grows with the length alone is flat here.");
+    report.heading("Time by file length");
+    report.text(
+        "Generated files of structs, enums and services, read within one process. The time per line stays \
+                 constant where the time is proportional to the length of the file.",
+    );
     let mut table = Table::new(["lines", "parse", "per line", "check", "per line", "generate", "per line"]);
     let names = ["parse", "check", "generate"];
     let mut lines = names.map(|_| Vec::new());
@@ -99,7 +102,7 @@ fn lengths(report: &mut Report, folder: &Path) -> Result<(), Box<dyn Error>> {
     report.table(&table);
     let mut plot = Lines::new("Time per line", "lines of the file", "µs per line").logarithmic_x();
     names.into_iter().zip(lines).for_each(|(name, points)| plot.line(name, points));
-    report.plot("lengths", "time per line of parse, check and generate, by the length of the file", &plot);
+    report.plot("lengths", "time per line of parse, check and generate, by file length", &plot);
     Ok(())
 }
 
@@ -107,7 +110,8 @@ fn lengths(report: &mut Report, folder: &Path) -> Result<(), Box<dyn Error>> {
 fn parsers(report: &mut Report, folder: &Path, hive: Option<&Path>) -> Result<(), Box<dyn Error>> {
     report.heading("Parsers");
     report.text(
-        "From a text in memory to a syntax tree. Ours keeps every place and comment, pilota's does not.",
+        "From text in memory to a syntax tree. A ratio is our time divided by pilota's. Our tree keeps the place of \
+         every node and every comment; pilota's does not.",
     );
     let mut table = Table::new(["file", "lines", "thrift-parser", "pilota-thrift-parser", "ratio"]);
     let mut texts = Vec::new();
@@ -119,12 +123,12 @@ fn parsers(report: &mut Report, folder: &Path, hive: Option<&Path>) -> Result<()
         std::fs::read_to_string(files::workspace().join("idl/tutorial.thrift"))?,
     ));
     for length in [1_000, 10_000, 100_000] {
-        texts.push((format!("made of {length}"), files::synthetic(folder, length)?.1));
+        texts.push((format!("{length} generated lines"), files::synthetic(folder, length)?.1));
     }
     for (name, text) in texts {
         let theirs = || FileParser::new(FileSource::new(&text)).parse();
         if !thrift_parser::parse(&text).errors.is_empty() || theirs().is_err() {
-            report.text(&format!("`{name}` is refused by one of them."));
+            report.text(&format!("`{name}` is left out, because one of the parsers rejects it."));
             continue;
         }
         let mut ours = per_run(SLICE, || thrift_parser::parse(&text));
@@ -141,11 +145,14 @@ fn parsers(report: &mut Report, folder: &Path, hive: Option<&Path>) -> Result<()
 
 /// Whole programs, from their start to their end.
 fn processes(report: &mut Report, generator: &Path, hive: &Path, folder: &Path) {
-    report.heading("The command beside Apache's compiler");
+    report.heading("The command, compared with Apache's compiler");
     if apache_version().is_none() {
         return report.text(NO_APACHE);
     }
-    report.text("Whole processes on `hive_metastore.thrift` and what it includes.");
+    report.text(
+        "Whole processes, from start to exit, on `hive_metastore.thrift` and its includes. A ratio is our \
+                 time divided by Apache's.",
+    );
     let ours =
         |arguments: &[&str]| run(Command::new(generator).args(arguments).arg(hive).arg("--out").arg(folder));
     let theirs =

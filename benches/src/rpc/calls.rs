@@ -48,32 +48,32 @@ pub(crate) fn measure(
     contestants.push(Box::new(runtime.block_on(Grpc::start())?));
     contestants.retain(|contestant| who.is_none_or(|who| contestant.name() == who));
     if contestants.is_empty() {
-        return Err("nobody has that name".into());
+        return Err("no contestant has that name".into());
     }
 
     report.heading("Calls of `add`");
     report.text(&format!(
-        "Each contestant has its server and its client in one process with {THREADS} threads, and a connection for each \
-         of the two. *thrift-nats*: one client with one session. *async-nats request*: the NATS client's own \
-         `request` with 40 bytes, and a task that sends them back; no codec, no service. *ping-pong*: two tasks that \
-         publish back what they receive, with that many messages of 40 bytes in flight; nobody is woken and nothing \
-         matched, so that this is the limit of one NATS message for each call and answer. *Go peer*: a session for each \
-         call at once, since the legacy protocol has one call at a time on a session. *tonic*: one TCP connection, \
-         no NATS."
+        "Each contestant runs its server and its client in one process with {THREADS} threads, and each side has its \
+         own connection. *thrift-nats*: one client with one session. *async-nats request*: the NATS client's own \
+         `request` with a body of 40 bytes, and a task that sends the body back, without a codec or a service. \
+         *ping-pong*: two tasks that publish back each message they receive, with as many messages of 40 bytes in \
+         flight as there are calls. It matches no responses and wakes no callers, so it shows the limit of one NATS \
+         message per request and response. *Go peer*: one session for each concurrent call, because a legacy session \
+         handles one call at a time. *tonic*: one TCP connection, without NATS."
     ));
     let mut lines: Vec<Vec<(f64, f64)>> = vec![Vec::new(); contestants.len()];
     let names: Vec<_> = contestants.iter().map(|contestant| contestant.name()).collect();
     let mut cpu = Bars::new(
-        "Processor time of a call, client and server and NATS server",
+        "Processor time per call of client, server and NATS server",
         "µs (less is better)",
         names.iter().copied(),
     );
     for &level in levels {
         let results = turns(runtime, broker, &mut contestants, level, options)?;
         let s = if level == 1 { "" } else { "s" };
-        report.text(&format!("**{level} call{s} at once**"));
+        report.text(&format!("**{level} concurrent call{s}**"));
         let mut table =
-            Table::new(["", "calls per second", "thrift-nats is", "CPU per call", "of the NATS server"]);
+            Table::new(["", "calls per second", "thrift-nats is", "CPU per call", "NATS server CPU"]);
         let ours = Samples::new(results[0].rates.clone());
         for (who, results) in results.iter().enumerate() {
             let rates = Samples::new(results.rates.clone());
@@ -92,12 +92,12 @@ pub(crate) fn measure(
             let median = |samples: &[f64]| Samples::new(samples.to_vec()).median();
             (median(&results.own) + median(&results.nats)) / 1e3
         };
-        cpu.group(format!("{level} at once"), results.iter().map(sum));
+        cpu.group(format!("{level} concurrent"), results.iter().map(sum));
     }
-    let mut plot = Lines::new("Calls of `add`", "calls at once", "calls per second").logarithmic_x();
+    let mut plot = Lines::new("Calls of `add`", "concurrent calls", "calls per second").logarithmic_x();
     names.iter().zip(lines).for_each(|(name, points)| plot.line(*name, points));
-    report.plot("calls", "calls per second by how many are made at once", &plot);
-    report.plot("cpu", "processor time of a call", &cpu);
+    report.plot("calls", "calls per second by the number of concurrent calls", &plot);
+    report.plot("cpu", "processor time per call", &cpu);
     Ok(())
 }
 

@@ -52,20 +52,20 @@ impl Clients {
 pub(crate) fn measure(report: &mut Report, broker: &Broker, options: Options) -> Result<(), BoxError> {
     report.heading("Idle sessions");
     report.text(&format!(
-        "{} sessions of one server, each side in a process of its own: the growth of its resident memory for each. \
-         The heartbeats are at their default. What NATS holds for them is its number of subscriptions before \
-         and after.",
+        "{} sessions of one server, with client and server in a process each. Memory is the growth of a process's \
+         resident memory, divided by the number of sessions. Heartbeats are at their default. The number of NATS \
+         subscriptions is shown before and after the sessions are opened.",
         thousands(options.sessions as f64)
     ));
     let mut table = Table::new([
         "",
-        "client, bytes for each",
-        "server, bytes for each",
+        "client, bytes per session",
+        "server, bytes per session",
         "NATS subscriptions",
         "opened per second",
     ]);
     for (name, clients) in
-        [("clients with 1,000 sessions", Clients::Pools), ("a client for each", Clients::Single)]
+        [("clients with 1,000 sessions", Clients::Pools), ("a client for each session", Clients::Single)]
     {
         let mut server = Side::start("idle-server", broker)?;
         let mut client = Side::start("idle-client", broker)?;

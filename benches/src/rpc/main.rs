@@ -77,18 +77,20 @@ fn main() -> Result<(), BoxError> {
     let packages = ["thrift-nats-runtime", "async-nats", "tokio", "tonic", "prost"];
     let mut report = Report::from_args("rpc", "Calls", &packages);
     report.text(
-        "All of a row is measured in turn, many times in one run, on one NATS server of the run's own; the server \
-         and both sides of every contestant share the machine. A rate is the median of the turns. A ratio is \
-         the median of the ratios within a turn; in brackets is what the middle half of them are between. Processor \
-         time is counted, and suffers less from what else the machine does.",
+        "All contestants of a table take turns, many times in one run, on one NATS server that only this run uses. \
+         The NATS server and both sides of every contestant share the machine. A rate is the median of the turns. A \
+         ratio is the median of the ratios within each turn; the range in brackets holds the middle half of them. \
+         Processor time is counted by the operating system, so other work on the machine disturbs it less than it \
+         disturbs rates.",
     );
     match peer {
         Some(peer) => report.text(&format!(
-            "The Go peer is that of this repository's tests ({peer}): the codecs of Apache, and sessions written after the \
-             description of the legacy package's protocol, whose module is not to be had from the module proxy.",
+            "The Go peer is the one of this repository's tests ({peer}). It uses Apache's codecs. Its sessions \
+             follow the description of the legacy package's protocol, because the package itself is not available \
+             from the Go module proxy.",
             peer = peer.version()
         )),
-        None => report.text("The Go peer is left out: there was no Go."),
+        None => report.text("The Go peer is left out, because Go was not found."),
     }
     if measures("calls") {
         let who = option::<String>(&arguments, "--who")?;

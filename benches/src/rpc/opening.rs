@@ -58,7 +58,7 @@ pub(crate) fn measure(
         table.row(["Go peer".to_owned(), thousands(theirs.median()), ratio, "–".to_owned()]);
     }
     report.table(&table);
-    report.text("A session of thrift-nats is one round trip, and NATS gets no subscription for it.");
+    report.text("Opening a session of thrift-nats takes one round trip and adds no NATS subscription.");
     Ok(())
 }
 

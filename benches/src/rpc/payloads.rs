@@ -65,10 +65,11 @@ pub(crate) fn measure(
     };
     runs.push(("async-nats request", Box::new(run)));
 
-    report.heading("A megabyte there and back");
+    report.heading("Echo of one megabyte");
     report.text(
-        "The NATS server takes messages of 8 MB here, so that `request` can send a megabyte at once. thrift-nats cuts it into \
-         chunks of 64 KiB, its default, which any NATS server takes and which let short calls pass; or sends it in one.",
+        "The NATS server accepts messages of 8 MB in this part, so that `request` can send a megabyte in one \
+         message. *thrift-nats* cuts the megabyte into chunks of 64 KiB, its default: every NATS server accepts such \
+         a chunk, and short calls are sent between the chunks of a long one. *chunks of 1 MB* sends it in one chunk.",
     );
     for level in LEVELS {
         let mut rates = vec![Vec::new(); runs.len()];
@@ -85,13 +86,13 @@ pub(crate) fn measure(
             }
         }
         let s = if level == 1 { "" } else { "s" };
-        report.text(&format!("**{level} call{s} at once**"));
+        report.text(&format!("**{level} concurrent call{s}**"));
         let mut table = Table::new([
             "",
             "MB per second each way",
-            "times async-nats request",
+            "ratio to async-nats request",
             "CPU per call",
-            "of the NATS server",
+            "NATS server CPU",
         ]);
         let rates: Vec<_> = rates.into_iter().map(Samples::new).collect();
         let request = &rates[runs.len() - 1];
