@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::attributes::{Rule, Rules};
 use crate::diagnostics::Report;
-use crate::generate::{Error, Generated};
+use crate::error::Error;
+use crate::generate::Generated;
 use crate::html::Documentation;
 
 /// How code is generated. Build scripts, the attribute macro and the command share these options.

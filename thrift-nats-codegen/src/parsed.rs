@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use thrift_parser::syntax::Document;
 
 use crate::diagnostics::Report;
-use crate::generate::Error;
+use crate::error::Error;
 use crate::reading::Reading;
 use crate::sources::{Source, Sources};
 

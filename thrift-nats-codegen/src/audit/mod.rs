@@ -19,7 +19,7 @@ use self::matching::Matches;
 use self::types::Change;
 use self::version::Side;
 use crate::diagnostics::{Diagnostic, Report, Severity};
-use crate::generate::Error;
+use crate::error::Error;
 use crate::ir::{Item, ItemId};
 use crate::resolve::{Resolved, missing_folders, resolve};
 use crate::sources::{Place, SourceId, Sources};

@@ -13,9 +13,10 @@ use thrift_parser::syntax::{Document, StructKind};
 use self::markup::{escape, escaped, script_literal};
 use self::page::Page;
 use crate::diagnostics::Report;
-use crate::generate::{Error, write_if_changed};
+use crate::error::Error;
 use crate::ir::{File, Item, ItemId, ItemKind, Program};
 use crate::options::Options;
+use crate::output::write_if_changed;
 use crate::resolve::resolve;
 use crate::sources::Sources;
 
@@ -38,9 +39,7 @@ impl Documentation {
     /// If a page cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         for (name, text) in &self.pages {
-            let path = folder.join(name);
-            write_if_changed(&path, text)
-                .map_err(|error| Error::message(format!("cannot write `{}`: {error}", path.display())))?;
+            write_if_changed(&folder.join(name), text)?;
         }
         Ok(())
     }
