@@ -63,6 +63,7 @@ mod method;
 mod proto;
 pub mod protocol;
 pub mod server;
+mod service;
 pub mod transport;
 
 pub use async_nats;

@@ -18,7 +18,7 @@ use crate::link::now;
 use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
 use crate::proto::{CloseReason, PeerReason, Refused};
 use crate::protocol::{DecodeErrorKind, EncodeError, MessageType};
-use crate::server::{Contained, Origin, Request, Service};
+use crate::service::{Contained, Origin, Request, Service};
 use crate::transport::{Headers, Parts, Receiver};
 
 /// How often a call moves to another session. A server that is drained or gone costs one, and a rolling restart may drain one
@@ -422,7 +422,7 @@ mod tests {
             "Nobody"
         }
 
-        fn call(&self, _request: Request) -> crate::server::ReplyFuture {
+        fn call(&self, _request: Request) -> crate::service::ReplyFuture {
             panic!("before there is a future")
         }
     }

@@ -21,7 +21,7 @@ use crate::format::{Protocol, Transport, WireFormat};
 use crate::method::encode_arguments;
 use crate::proto::check_service_subject;
 use crate::protocol::{Limits, MessageType};
-use crate::server::Service;
+use crate::service::Service;
 use async_nats::Client as Nats;
 
 /// How a client opens its sessions and makes its calls.

@@ -11,11 +11,11 @@ use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
 use super::listener::Listener;
-use super::request::Origin;
 use crate::error::SharedError;
 use crate::format::WireFormat;
 use crate::link::{Source, Timed, TimerKey, Turn, lock, now};
 use crate::proto::{Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit, session_subject};
+use crate::service::Origin;
 use crate::transport::Parts;
 
 /// How many calls that were given up are remembered; any more run to their deadlines.

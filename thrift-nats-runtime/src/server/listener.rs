@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::Options;
 use super::accepted_session::AcceptedSession;
 use super::patience::Patience;
 use super::pump::{Inbox, Requests};
-use super::{Options, Service};
 use crate::error::{BoxError, Error};
 use crate::link::{Publisher, Timers, connects, lock, random_token};
 use crate::proto::{Address, Announced, DISCONNECT, check_service_subject, overloaded, unsupported};
+use crate::service::Service;
 
 /// What all sessions of a server share.
 pub(super) struct Listener {

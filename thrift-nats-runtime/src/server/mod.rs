@@ -6,10 +6,8 @@ mod lame_duck;
 mod listener;
 mod patience;
 mod pump;
-mod request;
 mod run;
 mod running;
-mod services;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,30 +15,12 @@ use std::time::Duration;
 use async_nats::Client as Nats;
 
 pub use self::lame_duck::LameDuck;
-pub(crate) use self::request::Contained;
-pub(crate) use self::request::Origin;
-pub use self::request::{Reply, Request};
 pub use self::running::RunningServer;
-pub use self::services::Services;
 use crate::error::Error;
 use crate::format::{Protocol, ProtocolSet};
 use crate::proto::check_service_subject;
 use crate::protocol::Limits;
-
-/// What a call comes to, later.
-pub type ReplyFuture = std::pin::Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
-
-/// A service that can be called: implemented by generated code, for the handler that it is made from.
-pub trait Service: Send + Sync + 'static {
-    /// Its name in the IDL.
-    fn name(&self) -> &'static str;
-
-    /// Runs a call. What it fails with is answered as a TApplicationException.
-    ///
-    /// The future is polled among all else that the server does. What takes long without waiting, or blocks, belongs into
-    /// [`tokio::task::spawn_blocking`] or `tokio::task::block_in_place`.
-    fn call(&self, request: Request) -> ReplyFuture;
-}
+pub use crate::service::{Reply, ReplyFuture, Request, Service, Services};
 
 /// How long to wait for each heartbeat, unless told otherwise.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);

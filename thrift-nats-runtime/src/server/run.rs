@@ -9,11 +9,11 @@ use std::time::Instant;
 use super::accepted_session::{AcceptedSession, Finished};
 use super::listener::{Listener, RunningCall};
 use super::patience::LONG;
-use super::request::{Contained, Request, RequestHeader};
 use crate::error::{ApplicationException, ApplicationExceptionKind};
 use crate::method::Message;
 use crate::proto::{CloseReason, Taken};
 use crate::protocol::MessageType;
+use crate::service::{Contained, Request, RequestHeader};
 use crate::transport::Parts;
 
 /// Runs the requests of a chunk side by side. All begin in one task: those that are done at once, as most are, cost

@@ -12,9 +12,10 @@ use tokio_util::task::TaskTracker;
 
 use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
 use super::listener::Listener;
-use super::{LameDuck, Server, Service};
+use super::{LameDuck, Server};
 use crate::error::Error;
 use crate::link::random_base;
+use crate::service::Service;
 
 /// How long NATS may take to confirm that the server is listening.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,15 +1,10 @@
 //! A request as generated dispatch code sees it, and what becomes of it.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::{ReplyFuture, Service};
 use crate::arguments::Parameters;
 use crate::context::Context;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
@@ -183,50 +178,5 @@ impl RequestHeader {
         }
         tracing::debug!(method = self.context.method(), "the headers of an answer are dropped");
         Headers::new()
-    }
-}
-
-/// A call that runs; a panic of the handler ends it with an INTERNAL_ERROR, and nothing else.
-pub(crate) struct Contained(Option<ReplyFuture>);
-
-impl Contained {
-    pub(crate) fn new(service: &dyn Service, request: Request) -> Self {
-        let call = std::panic::catch_unwind(AssertUnwindSafe(|| service.call(request)));
-        Self(Some(call.unwrap_or_else(|panic| Box::pin(std::future::ready(Err(panicked(&*panic)))))))
-    }
-}
-
-impl Drop for Contained {
-    fn drop(&mut self) {
-        // What the handler holds may panic when it is dropped, too.
-        let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(self.0.take())));
-        if let Err(panic) = dropped {
-            let _ = panicked(&*panic);
-        }
-    }
-}
-
-/// What a call comes to whose handler panicked.
-fn panicked(panic: &(dyn Any + Send)) -> Error {
-    tracing::error!(panic = panic_text(panic), "handler panicked");
-    // The text stays here: it may say what the client is not to know.
-    ApplicationException::internal_error("the handler panicked").into()
-}
-
-impl Future for Contained {
-    type Output = Result<Reply, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let Some(call) = &mut self.0 else { return Poll::Pending };
-        std::panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)))
-            .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (None, Some(text)) => text,
-        (None, None) => "no text",
     }
 }
