@@ -7,7 +7,7 @@ use async_nats::Subject;
 use memchr::memchr;
 use smol_str::SmolStr;
 
-use crate::link::lock;
+use crate::sync::lock;
 use crate::transport::Headers;
 
 /// The header that says how long the caller waits for the answer, in milliseconds: as fbthrift calls it.

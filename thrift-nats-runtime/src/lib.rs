@@ -52,18 +52,19 @@
 mod arguments;
 mod client;
 mod context;
+mod endpoint;
 mod error;
 mod format;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
-mod link;
 mod macros;
 mod method;
 mod proto;
 pub mod protocol;
 pub mod server;
 mod service;
+mod sync;
 pub mod transport;
 
 pub use async_nats;

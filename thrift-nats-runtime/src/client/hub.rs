@@ -12,9 +12,10 @@ use tokio::task::AbortHandle;
 
 use super::peer::Peer;
 use super::session_handle::SessionHandle;
+use crate::endpoint::{Publisher, Timers, now, random_base};
 use crate::error::Error;
-use crate::link::{Publisher, Timers, lock, now, random_base};
-use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER};
+use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message};
+use crate::sync::lock;
 
 /// How often the connection is looked at, besides whenever a message comes: there is no signal to wait for.
 const CONNECTION_CHECK: Duration = Duration::from_millis(50);
@@ -77,7 +78,7 @@ impl Hub {
             sessions: Mutex::default(),
             peers: Mutex::default(),
             publisher: Publisher::start(nats.clone()),
-            timers: Arc::new(Timers::new()),
+            timers: Arc::default(),
             tasks: OnceLock::new(),
             late_accepts: Arc::downgrade(&keeper),
         });
@@ -197,7 +198,11 @@ impl Hub {
                     session.receive(self, Incoming { versioned, status, reply, payload });
                 }
                 // A late accept, or data of a session that has ended here: its sender has to know.
-                None => self.publisher.answer_late(message.reply.as_ref(), &message.payload),
+                None => {
+                    if let Some(transmit) = late_message(message.reply.as_ref(), &message.payload) {
+                        self.publisher.send(transmit);
+                    }
+                }
             },
             Address::Gone { number } => {
                 if message.status == Some(StatusCode::NO_RESPONDERS) {

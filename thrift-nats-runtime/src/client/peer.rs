@@ -13,8 +13,9 @@ use rustc_hash::FxHashMap;
 
 use super::hub::Hub;
 use super::session_handle::SessionHandle;
-use crate::link::{Timed, TimerKey, lock};
+use crate::endpoint::{Timed, TimerKey, now};
 use crate::proto::{Transmit, probe_reply, probe_subject};
+use crate::sync::lock;
 
 /// How long nothing may come from a process that calls wait for, until NATS is asked whether it is there.
 const SILENCE: Duration = Duration::from_millis(25);
@@ -84,7 +85,7 @@ impl Peer {
             let mut timer = lock(&self.timer);
             // It is woken once more after the last call: one that follows soon finds the timer there.
             if timer.is_none() {
-                self.wake_at(hub, &mut timer, crate::link::now() + SILENCE);
+                self.wake_at(hub, &mut timer, now() + SILENCE);
             }
         }
     }
@@ -100,7 +101,7 @@ impl Peer {
 }
 
 impl Timed for Peer {
-    fn on_time(self: Arc<Self>, now: Instant, _timer: TimerKey) {
+    fn handle_timer(self: Arc<Self>, now: Instant, _timer: TimerKey) {
         let Some(hub) = self.hub.upgrade() else { return };
         let mut timer = lock(&self.timer);
         *timer = None;

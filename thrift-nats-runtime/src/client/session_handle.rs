@@ -13,15 +13,16 @@ use super::events::OneSession;
 use super::hub::Hub;
 use super::peer::Peer;
 use crate::context::CLIENT_TIMEOUT;
+use crate::endpoint::{PublishLock, Timed, TimerKey, TransmitSource, connects, now, random_token};
 use crate::error::{Error, Outcome, SharedError};
 use crate::format::{ProtocolSet, Transport, WireFormat};
-use crate::link::{Source, Timed, TimerKey, Turn, connects, lock, now, random_token};
 use crate::method::{Body, Envelope};
 use crate::proto::{
     ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit, likely_messages,
     millis, session_subject,
 };
 use crate::protocol::{EncodeError, Limits, MessageType};
+use crate::sync::lock;
 use crate::transport::{Frame, Headers};
 
 /// Why a call has no answer.
@@ -49,7 +50,7 @@ pub(super) struct SessionHandle {
     token: Arc<str>,
     state: Mutex<State>,
     at_a_glance: AtAGlance,
-    turn: Turn,
+    publish_lock: PublishLock,
     /// The last sequence number that was given out.
     last_seqid: AtomicI32,
     /// The option.
@@ -179,7 +180,7 @@ impl SessionHandle {
                 events,
             }),
             at_a_glance: AtAGlance::default(),
-            turn: Turn::default(),
+            publish_lock: PublishLock::default(),
             last_seqid: AtomicI32::new(0),
             chunk_limit: options.chunk_limit,
             flushed: Notify::new(),
@@ -403,7 +404,7 @@ impl SessionHandle {
     fn end(&self, state: &mut State, hub: &Hub, ended: Ended<oneshot::Sender<CallResult>>) {
         self.note_calls(state, hub);
         self.tell(state, ended);
-        hub.timers().set(&mut state.timer, None, || Weak::<Self>::new());
+        hub.timers().remove(&mut state.timer);
     }
 
     fn tell(&self, state: &mut State, ended: Ended<oneshot::Sender<CallResult>>) {
@@ -444,8 +445,8 @@ impl State {
     }
 }
 
-impl Source for SessionHandle {
-    fn transmit(&self) -> Option<(Transmit, bool)> {
+impl TransmitSource for SessionHandle {
+    fn poll_transmit(&self) -> Option<Transmit> {
         let hub = self.hub.upgrade();
         let mut state = self.state();
         if let Some(hub) = &hub {
@@ -454,8 +455,6 @@ impl Source for SessionHandle {
         }
         let mut sent = Vec::new();
         let transmit = state.session.transmit(|oneway| sent.push(oneway));
-        // A session that has ended is looked at until there is nothing: that is its end.
-        let more = state.session.has_more() || state.ended.is_some();
         let over = transmit.is_none() && state.ended.is_some();
         if over {
             state.drained = true;
@@ -473,14 +472,14 @@ impl Source for SessionHandle {
             // the requests that go first.
             hub.remove(&self.token);
         }
-        Some((transmit?, more))
+        transmit
     }
 
-    fn turn(&self) -> &Turn {
-        &self.turn
+    fn publish_lock(&self) -> &PublishLock {
+        &self.publish_lock
     }
 
-    fn publish_failed(&self, chunk: Option<u64>, error: PublishError) {
+    fn handle_publish_failed(&self, chunk: Option<u64>, error: PublishError) {
         tracing::debug!(session = &*self.token, %error, "cannot publish");
         let Some(hub) = self.hub.upgrade() else { return };
         let mut state = self.state();
@@ -492,7 +491,7 @@ impl Source for SessionHandle {
 }
 
 impl Timed for SessionHandle {
-    fn on_time(self: Arc<Self>, now: Instant, timer: TimerKey) {
+    fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey) {
         let Some(hub) = self.hub.upgrade() else { return };
         let mut state = self.state();
         state.timer.take_if(|current| *current == timer);

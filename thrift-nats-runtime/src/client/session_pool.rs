@@ -14,9 +14,10 @@ use super::events::{EventSender, SessionEvent, SessionEvents};
 use super::hub::Hub;
 use super::session_handle::SessionHandle;
 use super::{Options, far};
+use crate::endpoint::now;
 use crate::error::{Error, Outcome};
-use crate::link::{lock, now};
 use crate::proto::CloseReason;
+use crate::sync::lock;
 
 /// The sessions of a client with a service. All clones of the client share it.
 pub(super) struct SessionPool {

@@ -11,11 +11,12 @@ use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
 use super::listener::Listener;
+use crate::endpoint::{PublishLock, Timed, TimerKey, TransmitSource, now};
 use crate::error::SharedError;
 use crate::format::WireFormat;
-use crate::link::{Source, Timed, TimerKey, Turn, lock, now};
 use crate::proto::{Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit, session_subject};
 use crate::service::Origin;
+use crate::sync::lock;
 use crate::transport::Parts;
 
 /// How many calls that were given up are remembered; any more run to their deadlines.
@@ -75,7 +76,7 @@ pub(super) struct AcceptedSession {
     /// Whether there are calls among those given up, for those who do not hold the lock of the state: each request would
     /// take it. Follows the state while the lock is held.
     any_given_up: AtomicBool,
-    turn: Turn,
+    publish_lock: PublishLock,
     /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
     connects: u64,
 }
@@ -110,7 +111,7 @@ impl AcceptedSession {
             timeout,
             state: Mutex::new(state),
             any_given_up: AtomicBool::new(false),
-            turn: Turn::default(),
+            publish_lock: PublishLock::default(),
             connects,
         });
         session.keep_time(&mut session.state(), listener);
@@ -262,8 +263,8 @@ impl AcceptedSession {
     }
 }
 
-impl Source for AcceptedSession {
-    fn transmit(&self) -> Option<(Transmit, bool)> {
+impl TransmitSource for AcceptedSession {
+    fn poll_transmit(&self) -> Option<Transmit> {
         let listener = self.listener.upgrade();
         let mut state = self.state();
         if let Some(listener) = &listener {
@@ -271,8 +272,6 @@ impl Source for AcceptedSession {
             state.session.set_chunk_limit(listener.chunk_limit());
         }
         let transmit = state.session.transmit();
-        // A session that has ended is looked at until there is nothing: that is its end.
-        let more = state.session.has_more() || !state.session.is_open();
         let over = transmit.is_none() && !state.session.is_open();
         drop(state);
         if let (true, Some(listener)) = (over, listener) {
@@ -280,14 +279,14 @@ impl Source for AcceptedSession {
             // less, than the disconnect tells.
             listener.remove(&self.token);
         }
-        Some((transmit?, more))
+        transmit
     }
 
-    fn turn(&self) -> &Turn {
-        &self.turn
+    fn publish_lock(&self) -> &PublishLock {
+        &self.publish_lock
     }
 
-    fn publish_failed(&self, chunk: Option<u64>, error: PublishError) {
+    fn handle_publish_failed(&self, chunk: Option<u64>, error: PublishError) {
         let source = SharedError::new(error);
         let reason = self.state().session.close(CloseReason::PublishFailed { chunk, source });
         // Whoever publishes comes back for the farewell by itself: it is the one that tells.
@@ -296,7 +295,7 @@ impl Source for AcceptedSession {
 }
 
 impl Timed for AcceptedSession {
-    fn on_time(self: Arc<Self>, now: Instant, timer: TimerKey) {
+    fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey) {
         let Some(listener) = self.listener.upgrade() else { return };
         let (result, more) = {
             let mut state = self.state();

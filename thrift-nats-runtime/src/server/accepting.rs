@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::lame_duck::Member;
 use super::listener::{Listener, Vital};
 use super::running::CONNECTION_CHECK;
+use crate::endpoint::connects;
 use crate::error::BoxError;
-use crate::link::connects;
 
 /// The queue group of all servers on a subject, as in the legacy package.
 pub(super) const QUEUE_GROUP: &str = "rpc";
@@ -85,7 +85,7 @@ async fn move_away(listener: &Listener, subject: &str, lame_duck: &Member) -> Re
         }
         listener.all_ended().await;
         // What was told to the clients is with NATS.
-        listener.publisher().idle().await;
+        listener.publisher().flush_queue().await;
         round_trip(listener.nats(), format!("{}.left", listener.base())).await
     };
     // Whatever is left then ends with the connection.

@@ -15,10 +15,13 @@ use super::Options;
 use super::accepted_session::AcceptedSession;
 use super::patience::Patience;
 use super::pump::{Inbox, Requests};
+use crate::endpoint::{Publisher, Timers, connects, random_token};
 use crate::error::{BoxError, Error};
-use crate::link::{Publisher, Timers, connects, lock, random_token};
-use crate::proto::{Address, Announced, DISCONNECT, check_service_subject, overloaded, unsupported};
+use crate::proto::{
+    Address, Announced, DISCONNECT, check_service_subject, overloaded, unknown_session, unsupported,
+};
 use crate::service::Service;
+use crate::sync::lock;
 
 /// What all sessions of a server share.
 pub(super) struct Listener {
@@ -64,7 +67,7 @@ impl Listener {
             options,
             inbox: Arc::new(Inbox::new(subscriber, gone.clone())),
             sessions: Mutex::default(),
-            timers: Arc::new(Timers::new()),
+            timers: Arc::default(),
             emptied: Notify::new(),
             calls: TaskTracker::new(),
             running: AtomicUsize::new(0),
@@ -168,7 +171,7 @@ impl Listener {
     /// Waits until there is no session, and what they had to say is with the connection.
     pub(super) async fn said(&self) {
         self.all_ended().await;
-        self.publisher.idle().await;
+        self.publisher.flush_queue().await;
     }
 
     /// Whether there are as many calls as there may be.
@@ -261,6 +264,13 @@ impl Listener {
         self.publisher.publish_now(&session);
     }
 
+    /// Tells the sender of a message for a session that does not exist (any more).
+    fn answer_unknown_session(&self, reply: Option<&str>) {
+        if let Some(transmit) = reply.and_then(unknown_session) {
+            self.publisher.send(transmit);
+        }
+    }
+
     /// Takes what came to a session's subject; what is to be run then, if anything is.
     pub(super) fn receive(&self, message: Message) -> Option<Requests> {
         self.check_connection();
@@ -275,11 +285,11 @@ impl Listener {
                     let requests = session.receive(message.reply.as_deref(), message.payload);
                     return (!requests.is_empty()).then_some((session, requests));
                 }
-                None => self.publisher.answer_stranger(message.reply.as_deref()),
+                None => self.answer_unknown_session(message.reply.as_deref()),
             },
             Address::Heartbeat { token } => match self.session(token) {
                 Some(session) => session.heartbeat(),
-                None => self.publisher.answer_stranger(message.reply.as_deref()),
+                None => self.answer_unknown_session(message.reply.as_deref()),
             },
             Address::Probe | Address::Gone { .. } => {}
             Address::Cancelled { token } => {

@@ -17,8 +17,8 @@ use super::listener::{Listener, Vital};
 use super::patience::HELD_UP;
 use super::run::run;
 use super::running::FAREWELL_TIMEOUT;
-use crate::link::lock;
 use crate::proto::{CloseReason, Taken};
+use crate::sync::lock;
 
 /// What comes to the sessions of a server.
 pub(super) struct Inbox {

@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
 use super::listener::Listener;
 use super::{LameDuck, Server};
+use crate::endpoint::random_base;
 use crate::error::Error;
-use crate::link::random_base;
 use crate::service::Service;
 
 /// How long NATS may take to confirm that the server is listening.

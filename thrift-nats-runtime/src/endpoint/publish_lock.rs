@@ -1,0 +1,61 @@
+//! Mutual exclusion between the tasks that publish for one session.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Allows one task at a time to publish for a session, because chunks have to be published in the order of their numbers.
+///
+/// ```text
+///            acquire                 acquire (by another task)
+///   FREE ─────────────▶ QUEUED ◀─────────────────────────────┐
+///    ▲                    │ begin                            │
+///    └──── release ──── BUSY ────────────────────────────────┘
+/// ```
+///
+/// The owner calls [`begin`](Self::begin), then looks at what there is to publish. [`release`](Self::release) fails if
+/// another task has called [`acquire`](Self::acquire) since: the owner then looks again. Nothing that was queued before an
+/// `acquire` is therefore missed, and a task that fails to acquire the lock never waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct PublishLock(AtomicU8);
+
+impl PublishLock {
+    const FREE: u8 = 0;
+    const BUSY: u8 = 1;
+    const QUEUED: u8 = 2;
+
+    /// Acquires the lock and returns true, or asks its owner to look again.
+    pub(super) fn acquire(&self) -> bool {
+        self.0.swap(Self::QUEUED, Ordering::SeqCst) == Self::FREE
+    }
+
+    /// Called by the owner, which is about to look at what there is to publish.
+    pub(super) fn begin(&self) {
+        self.0.store(Self::BUSY, Ordering::SeqCst);
+    }
+
+    /// Called by the owner, which has to look again for another reason.
+    pub(super) fn look_again(&self) {
+        self.0.store(Self::QUEUED, Ordering::SeqCst);
+    }
+
+    /// Releases the lock. Returns false, and the caller still owns it, if another task has queued something since `begin`.
+    pub(super) fn release(&self) -> bool {
+        self.0.compare_exchange(Self::BUSY, Self::FREE, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_queued_while_the_owner_looks_is_looked_at_again() {
+        let lock = PublishLock::default();
+        assert!(lock.acquire());
+        lock.begin();
+        assert!(!lock.acquire(), "another task owns it");
+        assert!(!lock.release(), "something was queued since");
+        lock.begin();
+        assert!(lock.release());
+        assert!(lock.acquire());
+    }
+}

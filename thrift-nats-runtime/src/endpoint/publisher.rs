@@ -1,0 +1,322 @@
+//! Publishing for sessions: at once, or by one task that batches.
+//!
+//! The publisher owns the order in which sessions hand their NATS messages to the connection, and the bound on the bytes
+//! that the connection holds unwritten. It never decides what a message contains: that is the state machine's part.
+//!
+//! A session that has something to send calls [`Publisher::wake`], or [`Publisher::publish_now`] if nothing else is about
+//! to be queued. Either takes the session's [`PublishLock`], polls the session until it has nothing more, and releases the
+//! lock. The task polls a session only after the tasks that are ready to run have run, so that one chunk carries what
+//! all of them have queued: a busy process batches, and an idle one never waits.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_nats::{Client as Nats, PublishError};
+use futures_util::{FutureExt, Sink};
+use tokio::sync::{mpsc, oneshot};
+
+use super::publish_lock::PublishLock;
+use crate::proto::Transmit;
+use crate::sync::lock;
+
+/// How long the connection may take to write what is left after the last publisher is dropped.
+const LAST_FLUSH: Duration = Duration::from_secs(2);
+/// How many NATS messages of one session the task publishes before it goes on to the next session.
+const MESSAGES_IN_A_ROW: usize = 16;
+/// How many bytes [`Publisher::publish_now`] publishes before it leaves the rest to the task.
+const BYTES_AT_ONCE: usize = 32 * 1024;
+/// How many bytes the task hands to the connection before it waits until the bytes before them are written. The
+/// connection's own queue is bounded in messages only.
+const WINDOW: usize = 1 << 20;
+/// How many jobs the task takes from its queue at a time.
+const BATCH: usize = 64;
+/// How many messages that belong to no session may be queued: a peer can cause them without having a session.
+const MAX_UNATTACHED: usize = 1 << 16;
+
+/// A session, as the publisher sees it.
+pub(crate) trait TransmitSource: Send + Sync + 'static {
+    /// The next message to publish. Called only by the owner of the publish lock.
+    fn poll_transmit(&self) -> Option<Transmit>;
+
+    /// The lock that allows one task at a time to publish for the session.
+    fn publish_lock(&self) -> &PublishLock;
+
+    /// The connection refused the message that was polled last, which was this chunk if it was a chunk. The session is
+    /// polled again afterwards.
+    fn handle_publish_failed(&self, chunk: Option<u64>, error: PublishError);
+}
+
+/// What the task is to do.
+enum Job {
+    /// Publish for a session, whose publish lock the task owns from now on; first of all a message that was polled already.
+    Session { source: Arc<dyn TransmitSource>, polled: Option<Transmit> },
+    /// Publish a message that belongs to no session.
+    Message(Transmit),
+    /// Report that everything before it has been handed to the connection.
+    Marker(oneshot::Sender<()>),
+}
+
+/// A handle to the task that publishes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Publisher {
+    nats: Nats,
+    /// The same connection, for [`publish_now`](Self::publish_now).
+    direct: Arc<Mutex<Nats>>,
+    // Unbounded in type, bounded by its contents: a session is in it once at most (the publish lock), and there are at most
+    // MAX_UNATTACHED messages. Markers are for shutdown only.
+    queue: mpsc::UnboundedSender<Job>,
+    /// How many messages that belong to no session are queued.
+    unattached: Arc<AtomicUsize>,
+}
+
+impl Publisher {
+    /// Starts the task. It ends when every clone of the publisher is gone and its queue is empty.
+    pub(crate) fn start(nats: Nats) -> Self {
+        let (queue, jobs) = mpsc::unbounded_channel();
+        let unattached = Arc::new(AtomicUsize::new(0));
+        let task = Task {
+            nats: nats.clone(),
+            window: Window::default(),
+            queue: queue.downgrade(),
+            unattached: Arc::clone(&unattached),
+        };
+        tokio::spawn(task.run(jobs));
+        Self { direct: Arc::new(Mutex::new(nats.clone())), nats, queue, unattached }
+    }
+
+    /// Whether the task still runs: it ends with its tokio runtime.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.queue.is_closed()
+    }
+
+    /// Waits until everything that is queued now has been handed to the connection, or the task has ended.
+    pub(crate) async fn flush_queue(&self) {
+        let (done, reached) = oneshot::channel();
+        self.submit(Job::Marker(done));
+        // An error means that the task is gone, and with it everything that was queued.
+        let _ = reached.await;
+    }
+
+    /// Has the task publish for `source`, together with what is queued until it gets there.
+    pub(crate) fn wake(&self, source: &Arc<impl TransmitSource>) {
+        if source.publish_lock().acquire() {
+            self.submit(Job::Session { source: Arc::clone(source) as _, polled: None });
+        }
+    }
+
+    /// Publishes for `source` in the calling task: saves the switch to the publishing task, which an idle call would pay
+    /// without any gain. Never waits: what is long, or what the connection has no room for, is left to the task.
+    pub(crate) fn publish_now(&self, source: &Arc<impl TransmitSource>) {
+        let publish_lock = source.publish_lock();
+        if !publish_lock.acquire() {
+            return;
+        }
+        let mut left = BYTES_AT_ONCE;
+        while left > 0 {
+            publish_lock.begin();
+            while left > 0
+                && let Some(transmit) = source.poll_transmit()
+            {
+                left = left.saturating_sub(transmit.payload.len().max(1));
+                if let Some(polled) = self.try_publish(&**source, transmit) {
+                    return self
+                        .submit(Job::Session { source: Arc::clone(source) as _, polled: Some(polled) });
+                }
+            }
+            if left > 0 && publish_lock.release() {
+                return;
+            }
+        }
+        self.submit(Job::Session { source: Arc::clone(source) as _, polled: None });
+    }
+
+    /// Publishes a message that belongs to no session. Drops it if too many such messages are queued.
+    pub(crate) fn send(&self, transmit: Transmit) {
+        if self.unattached.fetch_add(1, Ordering::Relaxed) >= MAX_UNATTACHED {
+            self.unattached.fetch_sub(1, Ordering::Relaxed);
+            tracing::debug!(
+                limit = MAX_UNATTACHED,
+                "too many messages outside sessions are queued; dropped one"
+            );
+            return;
+        }
+        self.submit(Job::Message(transmit));
+    }
+
+    /// Publishes a message of `source`, or returns it if the connection has no room for it now.
+    fn try_publish(&self, source: &dyn TransmitSource, transmit: Transmit) -> Option<Transmit> {
+        let mut nats = lock(&self.direct);
+        let published = match Pin::new(&mut *nats).poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => start_send(&mut nats, transmit),
+            Poll::Ready(Err(error)) => Err((transmit.chunk(), error)),
+            Poll::Pending => {
+                // `poll_ready` has reserved a place among the senders that wait for room. A place that is not used would
+                // withhold room from the task, so it is given back with the clone that holds it.
+                *nats = self.nats.clone();
+                return Some(transmit);
+            }
+        };
+        drop(nats);
+        if let Err((chunk, error)) = published {
+            fail(source, chunk, error);
+        }
+        None
+    }
+
+    fn submit(&self, job: Job) {
+        // An error means that the task is gone, and with it the runtime.
+        let _ = self.queue.send(job);
+    }
+}
+
+/// The task that publishes.
+struct Task {
+    nats: Nats,
+    window: Window,
+    /// The queue that the task itself reads, for sessions that have more to send than their share.
+    queue: mpsc::WeakUnboundedSender<Job>,
+    unattached: Arc<AtomicUsize>,
+}
+
+impl Task {
+    async fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
+        let mut batch = Vec::new();
+        while jobs.recv_many(&mut batch, BATCH).await > 0 {
+            // Without this, the task would overtake the task that woke it and all others that are about to queue
+            // something: a chunk would hold one call instead of dozens.
+            run_after_ready_tasks().await;
+            for job in batch.drain(..) {
+                self.handle(job).await;
+            }
+        }
+        // This may be the last owner of the connection, which closes when it is dropped.
+        let _ = tokio::time::timeout(LAST_FLUSH, self.nats.flush()).await;
+    }
+
+    async fn handle(&mut self, job: Job) {
+        match job {
+            Job::Session { source, polled } => self.publish_for(source, polled).await,
+            Job::Message(transmit) => {
+                self.unattached.fetch_sub(1, Ordering::Relaxed);
+                if let Err((_, error)) = self.publish(transmit).await {
+                    tracing::debug!(%error, "cannot publish a message outside sessions");
+                }
+            }
+            Job::Marker(done) => drop(done.send(())),
+        }
+    }
+
+    async fn publish_for(&mut self, source: Arc<dyn TransmitSource>, polled: Option<Transmit>) {
+        if let Some(transmit) = polled {
+            self.publish_or_fail(&*source, transmit).await;
+        }
+        loop {
+            source.publish_lock().begin();
+            let mut left = MESSAGES_IN_A_ROW;
+            while left > 0
+                && let Some(transmit) = source.poll_transmit()
+            {
+                self.publish_or_fail(&*source, transmit).await;
+                left -= 1;
+            }
+            if left > 0 && source.publish_lock().release() {
+                return;
+            }
+            // Without any other handle, no other session can be queued: there is none to be fair to.
+            if let Some(queue) = self.queue.upgrade() {
+                // An error means that this task is gone.
+                let _ = queue.send(Job::Session { source, polled: None });
+                return;
+            }
+        }
+    }
+
+    async fn publish_or_fail(&mut self, source: &dyn TransmitSource, transmit: Transmit) {
+        if let Err((chunk, error)) = self.publish(transmit).await {
+            fail(source, chunk, error);
+        }
+    }
+
+    /// Publishes a message as soon as the connection has room for it.
+    async fn publish(&mut self, transmit: Transmit) -> Result<(), (Option<u64>, PublishError)> {
+        let Self { nats, window, .. } = self;
+        window.reserve(nats, transmit.payload.len()).await;
+        let ready = poll_fn(|cx| {
+            // A flush in progress may hold the room that is waited for.
+            window.poll_flush(cx);
+            Pin::new(&mut *nats).poll_ready(cx)
+        });
+        match ready.await {
+            Ok(()) => start_send(nats, transmit),
+            Err(error) => Err((transmit.chunk(), error)),
+        }
+    }
+}
+
+/// Yields to all tasks that are ready to run. Not `tokio::task::yield_now`: that pins the task to its worker thread, where
+/// a handler that blocks the thread would hold up all replies (docs/benchmarks/rpc-profile.md).
+async fn run_after_ready_tasks() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Bounds the bytes that were handed to the connection and may not be written yet: at most two windows.
+#[derive(Default)]
+struct Window {
+    /// Bytes since the last flush was begun.
+    bytes: usize,
+    /// Completes when the window before is written.
+    flush: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Window {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) {
+        if self.flush.as_mut().is_some_and(|flush| flush.as_mut().poll(cx).is_ready()) {
+            self.flush = None;
+        }
+    }
+
+    /// Waits until `len` more bytes may be handed over.
+    async fn reserve(&mut self, nats: &Nats, len: usize) {
+        self.bytes += len;
+        if self.bytes < WINDOW {
+            return;
+        }
+        self.bytes = len;
+        if let Some(flush) = self.flush.take() {
+            flush.await;
+        }
+        let nats = nats.clone();
+        // An error means that the connection is gone, which publishing reports.
+        let mut flush: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(async move { drop(nats.flush().await) });
+        // Polled once here, because it has to mark this place in the connection's queue.
+        if (&mut flush).now_or_never().is_none() {
+            self.flush = Some(flush);
+        }
+    }
+}
+
+/// Reports a refused message to its session, and has the session polled again: it may have a disconnect message now.
+fn fail(source: &dyn TransmitSource, chunk: Option<u64>, error: PublishError) {
+    source.handle_publish_failed(chunk, error);
+    source.publish_lock().look_again();
+}
+
+/// Hands a message to the connection, which is ready for it. The sink of the client library, unlike its `publish`, does not
+/// validate the subjects of each message again. The error names the chunk.
+fn start_send(nats: &mut Nats, transmit: Transmit) -> Result<(), (Option<u64>, PublishError)> {
+    let chunk = transmit.chunk();
+    Pin::new(nats).start_send(transmit.into()).map_err(|error| (chunk, error))
+}
