@@ -378,8 +378,8 @@ async fn a_message_above_the_limits_of_the_options_ends_the_session() {
     eventually("the session is gone", || server.sessions() == 0).await;
 }
 
-/// A service by hand: `long` holds up its thread for a while, `wait` until it may go on, `hold` too, but in the way of which
-/// tokio knows; `task` notes its task, `stay` never ends, `bomb` panics when it is dropped, and `ping` is done at once.
+/// A service by hand: `long` holds up its thread for a while, `wait` until it may go on, `hold` too, but
+/// tokio is told; `task` notes its task, `stay` never ends, `bomb` panics when it is dropped, and `ping` is done at once.
 #[derive(Clone)]
 struct Blocking {
     may_go_on: Arc<Mutex<mpsc::Receiver<()>>>,
@@ -453,83 +453,48 @@ impl Drop for Bomb {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
-async fn handlers_that_hold_up_their_threads_hold_up_no_neighbour() {
-    let nats = NatsServer::start().unwrap();
-    let (go_on, handler) = Blocking::new();
-    let _server = serve_by(&nats, handler.clone()).await;
-    let connection = nats.client().await.unwrap();
-    let mut peer = Numbered::open(&connection).await;
-    // From here on the server knows that handlers take long: one alone need not be to blame.
-    peer.send(1, &["long"; 20]).await;
-    assert_eq!(peer.answers(20).await, Vec::from_iter(0..20));
-    // One chunk: those that hold up their threads until they are told, and others before, between and behind them.
-    peer.send(2, &["ping", "wait", "wait", "ping", "wait", "ping"]).await;
-    assert_eq!(peer.answers(3).await, [0, 3, 5]);
-    for _ in 0..3 {
-        go_on.send(()).unwrap();
-    }
-    assert_eq!(peer.answers(3).await, [1, 2, 4]);
-}
-
-#[tokio::test]
-async fn handlers_are_trusted_again_after_enough_requests_however_they_come() {
-    let nats = NatsServer::start().unwrap();
-    let (_, handler) = Blocking::new();
-    let _server = serve_by(&nats, handler.clone()).await;
-    let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
-    let one_task = |_: &_| {
-        let tasks = std::mem::take(&mut *handler.tasks.lock().unwrap());
-        tasks[0] == tasks[1]
-    };
-    peer.send(1, &["long"; 20]).await;
-    peer.answers(20).await;
-    peer.send(2, &["task"; 2]).await;
-    assert!(!one_task(&peer.answers(2).await), "each has a task of its own");
-
-    // One in a message, and many at once. Where others want the processor, too, handlers are late in some turns.
-    let mut chunks = 3..;
-    for turn in 1.. {
-        for chunk in chunks.by_ref().take(5000) {
-            peer.send(chunk, &["ping"]).await;
-        }
-        peer.answers(5000).await;
-        peer.send(chunks.next().unwrap(), &["task"; 2]).await;
-        if one_task(&peer.answers(2).await) {
-            break;
-        }
-        assert!(turn < 60, "they are late for ever");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_handler_that_holds_up_the_task_that_takes_up_what_comes_is_left_behind() {
+async fn handlers_that_block_their_threads_delay_no_other_message() {
     let nats = NatsServer::start().unwrap();
     let (go_on, handler) = Blocking::new();
     let server = serve_by(&nats, handler.clone()).await;
     let connection = nats.client().await.unwrap();
     let (mut one, mut other) = (Numbered::open(&connection).await, Numbered::open(&connection).await);
 
-    // Nothing else waits, so that they are run at once, where they came in. One waits for the other session's call, which
-    // comes in there too.
-    one.send(1, &["ping", "hold", "ping"]).await;
+    // Three handlers block three threads. The receive loop still takes what the same client and another one send.
     for chunk in 1..=3 {
-        other.send(chunk, &["ping"]).await;
-        assert_eq!(next(&mut other.inbox).await.payload.len(), 17);
+        one.send(chunk, &["hold", "ping"]).await;
     }
-    go_on.send(()).unwrap();
-    assert_eq!(one.answers(3).await, [0, 1, 2]);
+    eventually("three handlers block", || handler.begun.load(Ordering::SeqCst) == 3).await;
+    for chunk in 4..=6 {
+        one.send(chunk, &["ping"]).await;
+        assert_eq!(one.answers(1).await, [0]);
+        other.send(chunk - 3, &["ping"]).await;
+        assert_eq!(other.answers(1).await, [0]);
+    }
+    for _ in 0..3 {
+        go_on.send(()).unwrap();
+    }
+    assert_eq!(one.answers(6).await, [0, 0, 0, 1, 1, 1]);
 
-    // The server knows by now that handlers take long; after so many requests it tries again.
-    for chunk in 4..=203 {
-        other.send(chunk, &["ping"; 100]).await;
-        assert_eq!(other.answers(100).await, Vec::from_iter(0..100));
-    }
-    one.send(2, &["hold"]).await;
-    eventually("the handler has begun", || handler.begun.load(Ordering::SeqCst) == 2).await;
-    // Nor does the end of the server wait for it.
+    // The end of the server does not wait for a handler that blocks, either.
+    one.send(7, &["hold"]).await;
+    eventually("the handler blocks", || handler.begun.load(Ordering::SeqCst) == 4).await;
     server.stop().await.unwrap();
     assert_eq!(next(&mut other.inbox).await.reply.as_deref(), Some("DISCONNECT"));
     go_on.send(()).unwrap();
+}
+
+#[tokio::test]
+async fn replies_do_not_wait_for_slow_handlers_after_them_in_the_same_message() {
+    let nats = NatsServer::start().unwrap();
+    let (_, handler) = Blocking::new();
+    let _server = serve_by(&nats, handler.clone()).await;
+    let mut peer = Numbered::open(&nats.client().await.unwrap()).await;
+    peer.send(1, &["long"; 20]).await;
+    // Each takes longer than the time slice of a chunk task.
+    let first = next(&mut peer.inbox).await.payload.len() / 17;
+    assert!(first < 20, "they came together");
+    assert_eq!(peer.answers(20 - first).await.len(), 20 - first);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -55,12 +55,13 @@ impl State {
     }
 }
 
-/// A request that has been run.
+/// A request that has finished.
+#[derive(Default)]
 pub(super) struct Finished {
-    /// How long its message was, in bytes.
+    /// The length of the request, in bytes.
     pub(super) len: usize,
-    /// What to send, empty where there is nothing.
-    pub(super) answer: Parts,
+    /// The reply to send, empty if there is none.
+    pub(super) reply: Parts,
 }
 
 /// A session of a server.
@@ -134,19 +135,32 @@ impl AcceptedSession {
         Origin { session: Some(subject.clone()), legacy: *legacy, received: now, timeout: *timeout }
     }
 
-    /// Whether the client has given this call up, which is about to be begun.
-    pub(super) fn is_given_up(&self, seqid: i32) -> bool {
+    /// Whether the client has cancelled this call, which is about to start. Says so once.
+    pub(super) fn take_cancelled(&self, seqid: i32) -> bool {
         self.any_given_up.load(Ordering::SeqCst) && self.take_given_up(&mut self.state(), seqid)
     }
 
-    /// Notes that a call is about to run in a task of its own; not if the client has given it up.
-    pub(super) fn goes_on(&self, seqid: i32) -> bool {
+    /// Notes that a call is about to continue in a task of its own; false if the client has cancelled it.
+    pub(super) fn insert_pending(&self, seqid: i32) -> bool {
         let mut state = self.state();
         let wanted = !self.take_given_up(&mut state, seqid);
         if wanted {
             state.running.insert(seqid, None);
         }
         wanted
+    }
+
+    /// Notes the task of a pending call; aborts it if the call has finished or was cancelled in the meantime.
+    pub(super) fn set_task(&self, seqid: i32, task: AbortHandle) {
+        match self.state().running.get_mut(&seqid) {
+            Some(pending) => *pending = Some(task),
+            None => task.abort(),
+        }
+    }
+
+    /// Notes that the task of a pending call has ended.
+    pub(super) fn remove_pending(&self, seqid: i32) {
+        self.state().running.remove(&seqid);
     }
 
     fn take_given_up(&self, state: &mut State, seqid: i32) -> bool {
@@ -173,16 +187,12 @@ impl AcceptedSession {
         requests
     }
 
-    /// Notes that requests have been run, and publishes their answers; what may be run now that they are.
-    pub(super) fn finished(
-        self: &Arc<Self>,
-        calls: impl IntoIterator<Item = Finished>,
-        listener: &Listener,
-    ) -> VecDeque<Taken> {
+    /// Takes the replies of requests that have finished, and publishes them. Returns the requests that may run now.
+    pub(super) fn finish(self: &Arc<Self>, finished: impl IntoIterator<Item = Finished>) -> VecDeque<Taken> {
         let mut state = self.state();
         let mut result = Ok(());
-        for Finished { len, answer } in calls {
-            result = result.and(state.session.finished(len, answer));
+        for Finished { len, reply } in finished {
+            result = result.and(state.session.finished(len, reply));
         }
         if !state.given_up.is_empty() {
             state.forget_given_up();
@@ -195,10 +205,8 @@ impl AcceptedSession {
         if let Err(reason) = result {
             self.ended(&reason);
         }
-        if alone {
-            listener.publisher().publish_now(self)
-        } else {
-            listener.publisher().wake(self)
+        if let Some(listener) = self.listener.upgrade() {
+            if alone { listener.publisher().publish_now(self) } else { listener.publisher().wake(self) }
         }
         next
     }

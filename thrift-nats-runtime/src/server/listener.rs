@@ -1,24 +1,21 @@
 //! What all sessions of a server share, and where what comes finds the session that it is for.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
+use async_nats::{Client as Nats, Message, StatusCode};
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Options;
 use super::accepted_session::AcceptedSession;
-use super::patience::Patience;
-use super::pump::{Inbox, Requests};
+use super::executor::Executor;
 use crate::endpoint::{Publisher, Timers, connects, random_token};
 use crate::error::{BoxError, Error};
 use crate::proto::{
-    Address, Announced, DISCONNECT, check_service_subject, overloaded, unknown_session, unsupported,
+    Address, Announced, DISCONNECT, Taken, check_service_subject, overloaded, unknown_session, unsupported,
 };
 use crate::service::Service;
 use crate::sync::lock;
@@ -27,22 +24,14 @@ use crate::sync::lock;
 pub(super) struct Listener {
     nats: Nats,
     base: String,
-    service: Arc<dyn Service>,
     options: Options,
     connects: Connects,
-    inbox: Arc<Inbox>,
     sessions: Mutex<FxHashMap<Arc<str>, Arc<AcceptedSession>>>,
     publisher: Publisher,
     timers: Arc<Timers>,
     /// Told when the last session has gone.
     emptied: Notify,
-    /// The calls that run.
-    calls: TaskTracker,
-    /// How many calls run that did not end at once.
-    running: AtomicUsize,
-    patience: Patience,
-    /// Ends the calls, and the accepting of sessions.
-    stop: CancellationToken,
+    executor: Arc<Executor>,
     /// Ends the rest, once every session knows that it has ended.
     gone: CancellationToken,
     /// Why it cannot serve any more, if it cannot.
@@ -50,30 +39,18 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(
-        nats: Nats,
-        base: String,
-        service: Arc<dyn Service>,
-        options: Options,
-        subscriber: Subscriber,
-    ) -> Self {
-        let gone = CancellationToken::new();
+    pub(super) fn new(nats: Nats, base: String, service: Arc<dyn Service>, options: Options) -> Self {
         Self {
             connects: Connects(AtomicU64::new(connects(&nats))),
             publisher: Publisher::start(nats.clone()),
             nats,
             base,
-            service,
+            executor: Executor::new(service, options.limits, options.max_calls),
             options,
-            inbox: Arc::new(Inbox::new(subscriber, gone.clone())),
             sessions: Mutex::default(),
             timers: Arc::default(),
             emptied: Notify::new(),
-            calls: TaskTracker::new(),
-            running: AtomicUsize::new(0),
-            patience: Patience::default(),
-            stop: CancellationToken::new(),
-            gone,
+            gone: CancellationToken::new(),
             failed: watch::Sender::new(None),
         }
     }
@@ -82,23 +59,13 @@ impl Listener {
         &self.nats
     }
 
-    pub(super) const fn inbox(&self) -> &Arc<Inbox> {
-        &self.inbox
+    pub(super) const fn executor(&self) -> &Arc<Executor> {
+        &self.executor
     }
 
-    /// Ends the calls, and the accepting of sessions.
-    pub(super) const fn stop(&self) -> &CancellationToken {
-        &self.stop
-    }
-
-    /// Ends the rest, once every session knows that it has ended.
+    /// Ends the server's own tasks, once every session knows that it has ended.
     pub(super) const fn gone(&self) -> &CancellationToken {
         &self.gone
-    }
-
-    /// The calls that run.
-    pub(super) const fn calls(&self) -> &TaskTracker {
-        &self.calls
     }
 
     /// Notes why the server cannot serve any more, though nobody has stopped it.
@@ -140,10 +107,6 @@ impl Listener {
         &self.timers
     }
 
-    pub(super) fn service(&self) -> &dyn Service {
-        &*self.service
-    }
-
     pub(super) fn remove(&self, token: &str) {
         let mut sessions = lock(&self.sessions);
         sessions.remove(token);
@@ -172,41 +135,6 @@ impl Listener {
     pub(super) async fn said(&self) {
         self.all_ended().await;
         self.publisher.flush_queue().await;
-    }
-
-    /// Whether there are as many calls as there may be.
-    pub(super) fn is_full(&self) -> bool {
-        self.running_calls() >= self.options.max_calls
-    }
-
-    /// How many calls run that did not end at once.
-    pub(super) fn running_calls(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
-    }
-
-    /// Counts a call, until what is returned is dropped.
-    pub(super) fn running_call(self: &Arc<Self>) -> RunningCall {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        RunningCall(Arc::clone(self))
-    }
-
-    /// Something that a drain is to wait for, as for a call.
-    pub(super) fn running(&self) -> TaskTrackerToken {
-        self.calls.token()
-    }
-
-    /// How far handlers are trusted to return to their threads soon.
-    pub(super) const fn patience(&self) -> &Patience {
-        &self.patience
-    }
-
-    /// Runs a call, until it is done or the server is stopped.
-    pub(super) fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        let stop = self.stop.clone();
-        let task = self.calls.spawn(async move {
-            stop.run_until_cancelled(call).await;
-        });
-        task.abort_handle()
     }
 
     fn session(&self, token: &str) -> Option<Arc<AcceptedSession>> {
@@ -258,7 +186,7 @@ impl Listener {
         // The other task may have seen a new connection, and been through the sessions, before this one was there.
         session.check_connection(self.connects.latest());
         // Or the server may have been stopped.
-        if self.stop.is_cancelled() {
+        if self.executor.stopped().is_cancelled() {
             session.stop();
         }
         self.publisher.publish_now(&session);
@@ -272,7 +200,7 @@ impl Listener {
     }
 
     /// Takes what came to a session's subject; what is to be run then, if anything is.
-    pub(super) fn receive(&self, message: Message) -> Option<Requests> {
+    pub(super) fn receive(&self, message: Message) -> Option<(Arc<AcceptedSession>, VecDeque<Taken>)> {
         self.check_connection();
         let address = message.subject.get(self.base.len() + 1..).and_then(Address::parse)?;
         match address {
@@ -319,15 +247,6 @@ impl Drop for Vital {
         {
             listener.fail("cannot serve any more", "a task of the server has panicked");
         }
-    }
-}
-
-/// A call that runs, counted.
-pub(super) struct RunningCall(Arc<Listener>);
-
-impl Drop for RunningCall {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

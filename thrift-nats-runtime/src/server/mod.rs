@@ -2,11 +2,10 @@
 
 mod accepted_session;
 mod accepting;
+mod executor;
 mod lame_duck;
 mod listener;
-mod patience;
-mod pump;
-mod run;
+mod receive_loop;
 mod running;
 
 use std::sync::Arc;

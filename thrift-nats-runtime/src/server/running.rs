@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
 use super::listener::Listener;
+use super::receive_loop::receive_loop;
 use super::{LameDuck, Server};
 use crate::endpoint::random_base;
 use crate::error::Error;
@@ -52,24 +53,24 @@ impl RunningServer {
             nats.queue_subscribe(subject.clone(), QUEUE_GROUP.to_owned()).await.map_err(cannot_subscribe)?;
         confirm(&nats, &base, &mut inbox).await?;
 
-        let listener = Arc::new(Listener::new(nats, base, service, options, inbox));
+        let listener = Arc::new(Listener::new(nats, base, service, options));
         let (accepting, accept) = watch::channel(true);
         let tasks = TaskTracker::new();
         let weak = Arc::downgrade(&listener);
-        let accepts = tasks.spawn(listener.stop().clone().run_until_cancelled_owned(accept_sessions(
-            weak.clone(),
-            handshakes,
-            subject.clone(),
-            accept,
-            lame_duck.as_ref().map(LameDuck::join),
-        )));
-        listener.start_pump();
+        let accepts =
+            tasks.spawn(listener.executor().stopped().clone().run_until_cancelled_owned(accept_sessions(
+                weak.clone(),
+                handshakes,
+                subject.clone(),
+                accept,
+                lame_duck.as_ref().map(LameDuck::join),
+            )));
+        tasks.spawn(receive_loop(weak.clone(), inbox, listener.gone().clone()));
         let timers = Arc::clone(listener.timers());
         tasks.spawn(listener.gone().clone().run_until_cancelled_owned(async move {
             let check = || {
                 if let Some(listener) = weak.upgrade() {
                     listener.check_connection();
-                    listener.check_pump();
                 }
             };
             timers.run(CONNECTION_CHECK, check).await;
@@ -137,22 +138,20 @@ impl RunningServer {
             }
             listener.all_ended().await;
             // Of sessions that ended otherwise, for one because the client sent oneway requests and left.
-            listener.calls().close();
-            listener.calls().wait().await;
+            listener.executor().idle().await;
         };
         let drained = tokio::time::timeout(timeout, drained).await.is_ok();
-        let calls = self.listener.running_calls();
+        let calls = self.listener.executor().pending_calls();
         self.stop().await?;
         if drained { Ok(()) } else { Err(Error::NotDrained { timeout, calls }) }
     }
 
     fn end(&self) {
-        self.listener.stop().cancel();
+        self.listener.executor().stop();
         for session in self.listener.sessions() {
             session.stop();
         }
         self.listener.gone().cancel();
-        self.listener.leave_handler_behind();
     }
 
     /// Waits until everything that was queued is with NATS. To have it written is not enough: a socket that is closed
@@ -160,7 +159,6 @@ impl RunningServer {
     async fn farewell(&self) -> Result<(), Error> {
         let told = async {
             self.tasks.wait().await;
-            self.listener.inbox().done().await;
             self.listener.said().await;
             round_trip(self.listener.nats(), format!("{}.end", self.listener.base()))
                 .await

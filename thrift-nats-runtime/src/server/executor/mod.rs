@@ -1,0 +1,143 @@
+//! Running the requests of all sessions of a server.
+//!
+//! The executor owns the tasks that run handlers, the count of those that are pending, and the bound on it. It never
+//! reads from NATS and never publishes: sessions give it requests and take its replies.
+//!
+//! # When a request runs where, and why
+//!
+//! 1. The receive loop gives each NATS message to its session and calls [`Executor::start`] with the requests that are
+//!    complete with it. The receive loop never runs a handler, so a handler that blocks its thread cannot stop it.
+//! 2. `start` spawns one task for all requests of the message: the *chunk task*. It polls the handlers one after the
+//!    other, each once. A handler that completes at once, as most do, costs no task of its own, and the replies of a
+//!    chunk leave together.
+//! 3. A handler that is pending after its first poll moves to a task of its own. That task ends when the handler
+//!    completes, at the call's deadline, when the client cancels the call, or when the server stops.
+//! 4. A chunk task that has run for [`TIME_SLICE`] sends the replies that it has and leaves the rest of its requests to a
+//!    new chunk task, so that other tasks get the thread.
+//!
+//! A legacy client's requests run one at a time, in order: its next request starts when the one before has completed.
+//!
+//! A handler that blocks its thread without telling tokio (see `tokio::task::block_in_place`) delays what tokio has queued
+//! for that thread, as in every tokio server, and the requests after it in the same NATS message, which are of the same
+//! client.
+
+mod call;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use self::call::StartedCall;
+use super::accepted_session::{AcceptedSession, Finished};
+use crate::proto::Taken;
+use crate::protocol::Limits;
+use crate::service::Service;
+
+/// How long a chunk task may run before it yields: replies that are ready wait no longer, and neither do other tasks.
+const TIME_SLICE: Duration = Duration::from_micros(200);
+
+/// Runs the requests of a server.
+pub(super) struct Executor {
+    service: Arc<dyn Service>,
+    limits: Limits,
+    max_calls: usize,
+    /// How many calls run in tasks of their own.
+    pending: AtomicUsize,
+    /// All tasks that run requests.
+    tasks: TaskTracker,
+    /// Ends these tasks.
+    stop: CancellationToken,
+}
+
+impl Executor {
+    pub(super) fn new(service: Arc<dyn Service>, limits: Limits, max_calls: usize) -> Arc<Self> {
+        Arc::new(Self {
+            service,
+            limits,
+            max_calls,
+            pending: AtomicUsize::new(0),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// Starts the requests of a NATS message.
+    pub(super) fn start(self: &Arc<Self>, session: Arc<AcceptedSession>, requests: VecDeque<Taken>) {
+        if !requests.is_empty() {
+            self.spawn(Arc::clone(self).run_chunk(session, requests));
+        }
+    }
+
+    /// How many calls run in tasks of their own.
+    pub(super) fn pending_calls(&self) -> usize {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Counts as a task until it is dropped. The receive loop holds one while it hands over a message, so that
+    /// [`idle`](Self::idle) does not miss requests that have no task yet.
+    pub(super) fn hold(&self) -> TaskTrackerToken {
+        self.tasks.token()
+    }
+
+    /// Waits until no task runs requests. Requests that are started afterwards are not waited for.
+    pub(super) async fn idle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Drops all handlers that run, now and later.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// The token that [`stop`](Self::stop) cancels.
+    pub(super) const fn stopped(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending_calls() >= self.max_calls
+    }
+
+    /// Spawns a task that [`stop`](Self::stop) ends.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let stop = self.stop.clone();
+        let task = self.tasks.spawn(async move {
+            stop.run_until_cancelled(task).await;
+        });
+        task.abort_handle()
+    }
+
+    /// The chunk task: polls each handler once, and sends the replies that are ready.
+    async fn run_chunk(self: Arc<Self>, session: Arc<AcceptedSession>, mut requests: VecDeque<Taken>) {
+        let mut finished = Vec::with_capacity(requests.len());
+        let mut now = Instant::now();
+        let end_of_slice = now + TIME_SLICE;
+        while let Some(request) = requests.pop_front() {
+            let len = request.len();
+            match StartedCall::start(&session, &self, request, now) {
+                Err(reply) => finished.push(Finished { len, reply }),
+                Ok(mut call) => match futures_util::poll!(&mut call.result) {
+                    Poll::Ready(result) => finished.push(Finished { len, reply: call.header.answer(result) }),
+                    Poll::Pending => call.spawn(&session, &self, len),
+                },
+            }
+            now = Instant::now();
+            let slice_over = now > end_of_slice;
+            if requests.is_empty() || slice_over {
+                // A legacy client's next request may run now.
+                requests.extend(session.finish(finished.drain(..)));
+            }
+            if slice_over {
+                return self.start(session, requests);
+            }
+        }
+    }
+}
