@@ -7,9 +7,10 @@ mod values;
 
 use libfuzzer_sys::fuzz_target;
 use thrift_nats_runtime::Bytes;
+use thrift_nats_runtime::Protocol;
 use thrift_nats_runtime::protocol::{
-    BinaryReader, CompactReader, DecodeError, EncodeErrorKind, InputProtocol, JsonReader, Limits, Protocol,
-    TType, Value, from_bytes, to_bytes,
+    BinaryReader, CompactReader, DecodeError, EncodeErrorKind, InputProtocol, JsonReader, Limits, TType,
+    Value, from_bytes, to_bytes,
 };
 
 use values::{keeping, owned, shared};

@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use thrift_nats_runtime::internals::{Envelope, Messages, wrap};
-use thrift_nats_runtime::protocol::{DecodeError, Limits, Protocol};
-use thrift_nats_runtime::{Bytes, Transport};
+use thrift_nats_runtime::internals::{Framing, MessageReader, wrap};
+use thrift_nats_runtime::protocol::{DecodeError, Limits};
+use thrift_nats_runtime::{Bytes, Protocol, Transport};
 
 fuzz_target!(|input: &[u8]| {
     // A compressed message may not become longer than this.
@@ -15,10 +15,10 @@ fuzz_target!(|input: &[u8]| {
     frame.extend_from_slice(&len.to_be_bytes());
     frame.extend_from_slice(&[0x0f, 0xff]);
     frame.extend_from_slice(input);
-    if let Ok(Some((envelope, message))) = receive(frame, limits) {
-        assert_eq!(envelope.transport, Transport::Header);
+    if let Ok(Some((framing, message))) = receive(frame, limits) {
+        assert_eq!(framing.transport, Transport::Header);
         assert!(message.len() <= 1 << 16, "{} bytes", message.len());
-        survives(&message, &envelope, limits);
+        survives(&message, &framing, limits);
     }
 
     // The words of the input, as names and values; they are told apart by the byte 255, which no text has.
@@ -30,22 +30,22 @@ fuzz_target!(|input: &[u8]| {
     let mut headers: Vec<_> = headers.into_iter().collect();
     headers.sort();
     headers.dedup_by(|a, b| a.0 == b.0);
-    let envelope = Envelope { protocol, transport: Transport::Header, zlib: choice & 2 != 0, headers };
-    survives(rest, &envelope, limits);
+    let framing = Framing { protocol, transport: Transport::Header, zlib: choice & 2 != 0, headers };
+    survives(rest, &framing, limits);
 });
 
-fn receive(frame: Vec<u8>, limits: Limits) -> Result<Option<(Envelope, Bytes)>, DecodeError> {
+fn receive(frame: Vec<u8>, limits: Limits) -> Result<Option<(Framing, Bytes)>, DecodeError> {
     let mut received = None;
-    Messages::new(limits).receive(frame.into(), |envelope, message| {
+    MessageReader::new(limits).receive(frame.into(), |framing, message| {
         assert!(received.is_none(), "one frame, one message");
-        received = Some((envelope, message));
+        received = Some((framing, message));
     })?;
     Ok(received)
 }
 
 /// What is written is read as it was.
-fn survives(message: &[u8], envelope: &Envelope, limits: Limits) {
-    let Ok(frame) = wrap(message, envelope, 7, limits) else { return };
+fn survives(message: &[u8], framing: &Framing, limits: Limits) {
+    let Ok(frame) = wrap(message, framing, 7, limits) else { return };
     let (again, payload) = receive(frame, limits).expect("it was just written").expect("it is whole");
-    assert_eq!((&again, &payload[..]), (envelope, message));
+    assert_eq!((&again, &payload[..]), (framing, message));
 }

@@ -3,12 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use thrift_nats_runtime::internals::{Envelope, Messages, seqid};
+use thrift_nats_runtime::internals::{Framing, MessageReader, seqid};
 use thrift_nats_runtime::protocol::{
-    BinaryReader, CompactReader, DecodeError, DecodeErrorKind, InputProtocol, JsonReader, Limits, Protocol,
-    TType,
+    BinaryReader, CompactReader, DecodeError, DecodeErrorKind, InputProtocol, JsonReader, Limits, TType,
 };
-use thrift_nats_runtime::{Bytes, Transport};
+use thrift_nats_runtime::{Bytes, Protocol, Transport};
 
 fuzz_target!(|input: &[u8]| {
     let Some((piece, bytes)) = input.split_first() else { return };
@@ -19,13 +18,13 @@ fuzz_target!(|input: &[u8]| {
     let (cut, cut_end) = receive(bytes, usize::from(*piece % 17) + 1, limits);
     assert_eq!(whole, cut, "the pieces make no difference");
     assert_eq!(end, cut_end, "nor do they for what is wrong");
-    for (envelope, payload) in &whole {
-        let result = read(envelope.protocol, payload, limits);
-        let _ = seqid(envelope.protocol, payload);
+    for (framing, payload) in &whole {
+        let result = read(framing.protocol, payload, limits);
+        let _ = seqid(framing.protocol, payload);
         // The end of a message without a frame was found without reading it. The reader may find fault with what is in it,
         // but not with its length.
         let Err(error) = result else { continue };
-        if envelope.transport == Transport::Buffered {
+        if framing.transport == Transport::Buffered {
             let kind = error.kind();
             assert!(
                 !matches!(
@@ -34,19 +33,19 @@ fuzz_target!(|input: &[u8]| {
                         | DecodeErrorKind::LengthBeyondEnd { .. }
                         | DecodeErrorKind::TrailingBytes(_)
                 ),
-                "{envelope:?}: {error} in {payload:?}"
+                "{framing:?}: {error} in {payload:?}"
             );
         }
     }
 });
 
-type Received = Vec<(Envelope, Bytes)>;
+type Received = Vec<(Framing, Bytes)>;
 
 fn receive(bytes: &[u8], piece: usize, limits: Limits) -> (Received, Option<DecodeError>) {
-    let (mut received, mut messages) = (Vec::new(), Messages::new(limits));
+    let (mut received, mut messages) = (Vec::new(), MessageReader::new(limits));
     for chunk in bytes.chunks(piece) {
-        let result = messages.receive(Bytes::copy_from_slice(chunk), |envelope, payload| {
-            received.push((envelope, payload));
+        let result = messages.receive(Bytes::copy_from_slice(chunk), |framing, payload| {
+            received.push((framing, payload));
         });
         if let Err(error) = result {
             return (received, Some(error));

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use allocation_counter::measure;
 use bytes::Bytes;
+use thrift_nats_runtime::Protocol;
 use thrift_nats_runtime::protocol::{
-    DecodeError, DecodeErrorKind as Kind, Limits, Protocol, Value, from_bytes, from_bytes_within, to_bytes,
+    DecodeError, DecodeErrorKind as Kind, Limits, Value, from_bytes, from_bytes_with_limits, to_bytes,
 };
 
 #[thrift_nats_runtime::thrift("../idl/vectors.thrift")]
@@ -207,7 +208,7 @@ fn memory_is_bounded_where_elements_are_far_larger_than_on_the_wire() {
 fn read_within<T: Value>(bytes: Bytes, limits: Limits) -> (Result<(), DecodeError>, u64) {
     let mut result = None;
     let info = measure(|| {
-        result = Some(from_bytes_within::<T>(Protocol::Binary, bytes, limits).map(drop));
+        result = Some(from_bytes_with_limits::<T>(Protocol::Binary, bytes, limits).map(drop));
     });
     (result.unwrap(), info.bytes_max)
 }

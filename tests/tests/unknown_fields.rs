@@ -1,8 +1,9 @@
 //! What a newer peer has added goes through a service that is older, with the generator's option `keep_unknown_fields`.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+use thrift_nats_runtime::Protocol;
 use thrift_nats_runtime::Uuid;
-use thrift_nats_runtime::protocol::{Protocol, TType, Value, from_bytes, to_bytes};
+use thrift_nats_runtime::protocol::{TType, Value, from_bytes, to_bytes};
 
 #[deny(warnings, missing_docs, clippy::pedantic)]
 mod keeping {

@@ -373,7 +373,7 @@ impl Value for ApplicationException {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Protocol, from_bytes, to_bytes};
+    use crate::protocol::{from_bytes, to_bytes};
 
     #[test]
     fn a_handler_that_passes_on_that_another_call_was_not_run_does_not_say_so_of_its_own() {

@@ -9,7 +9,7 @@ use crate::transport::{Frame, Headers, Receiver, begin_frame, end_frame};
 
 /// What a message is written in, and what comes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Envelope {
+pub struct Framing {
     /// How the message is written.
     pub protocol: Protocol,
     /// What is around it.
@@ -22,9 +22,9 @@ pub struct Envelope {
 
 /// Cuts a stream into messages, as a server does for one of its sessions.
 #[derive(Debug)]
-pub struct Messages(Receiver);
+pub struct MessageReader(Receiver);
 
-impl Messages {
+impl MessageReader {
     /// A stream whose first message tells what it is.
     pub fn new(limits: Limits) -> Self {
         Self(Receiver::detecting(ProtocolSet::ALL, limits))
@@ -37,12 +37,12 @@ impl Messages {
     pub fn receive(
         &mut self,
         chunk: Bytes,
-        mut deliver: impl FnMut(Envelope, Bytes),
+        mut deliver: impl FnMut(Framing, Bytes),
     ) -> Result<(), DecodeError> {
         self.0.receive(chunk, |Frame { format, headers, payload }| {
             let WireFormat { protocol, transport, zlib } = format;
             let headers = headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            deliver(Envelope { protocol, transport, zlib, headers }, payload);
+            deliver(Framing { protocol, transport, zlib, headers }, payload);
         })
     }
 }
@@ -51,12 +51,12 @@ impl Messages {
 ///
 /// # Errors
 /// See [`EncodeError`].
-pub fn wrap(message: &[u8], envelope: &Envelope, seqid: i32, limits: Limits) -> Result<Vec<u8>, EncodeError> {
+pub fn wrap(message: &[u8], framing: &Framing, seqid: i32, limits: Limits) -> Result<Vec<u8>, EncodeError> {
     let mut headers = Headers::default();
-    for (name, value) in &envelope.headers {
+    for (name, value) in &framing.headers {
         headers.insert(name.clone(), value.clone());
     }
-    let &Envelope { protocol, transport, zlib, .. } = envelope;
+    let &Framing { protocol, transport, zlib, .. } = framing;
     let format = WireFormat { protocol, transport, zlib };
     let mut buffer = Vec::new();
     let start = begin_frame(&mut buffer, format, seqid, &headers, limits)?;

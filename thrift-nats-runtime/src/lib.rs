@@ -65,7 +65,7 @@ pub mod protocol;
 pub mod server;
 mod service;
 mod sync;
-pub mod transport;
+mod transport;
 
 pub use async_nats;
 pub use bytes::Bytes;

@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::thread;
 
-use thrift_nats_runtime::protocol::{Protocol, from_bytes, to_bytes};
+use thrift_nats_runtime::Protocol;
+use thrift_nats_runtime::protocol::{from_bytes, to_bytes};
 use thrift_nats_tests::ApachePython;
 
 use crate::peer::{apache_bytes, apache_value};

@@ -8,10 +8,11 @@ use thrift::protocol::{
     TFieldIdentifier, TInputProtocol, TListIdentifier, TMapIdentifier, TMessageIdentifier, TMessageType,
     TOutputProtocol, TSetIdentifier, TStructIdentifier, TType as ApacheType,
 };
+use thrift_nats_runtime::Protocol;
 use thrift_nats_runtime::Uuid;
 use thrift_nats_runtime::protocol::{
     DecodeError, DecodeErrorKind, EncodeError, FieldHeader, InputProtocol, ListHeader, MapHeader,
-    MessageHeader, MessageType, OutputProtocol, Protocol, TType, Value,
+    MessageHeader, MessageType, OutputProtocol, TType, Value,
 };
 
 /// What Apache's crate writes of a value.

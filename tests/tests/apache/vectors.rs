@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use std::fs;
 
 use bytes::Bytes;
-use thrift_nats_runtime::internals::{Envelope, Messages, wrap};
+use thrift_nats_runtime::internals::{Framing, MessageReader, wrap};
 use thrift_nats_runtime::protocol::{
     BinaryReader, BinaryWriter, CompactReader, CompactWriter, InputProtocol, JsonReader, JsonWriter, Limits,
-    MessageHeader, OutputProtocol, Protocol, from_bytes, to_bytes,
+    MessageHeader, OutputProtocol, from_bytes, to_bytes,
 };
-use thrift_nats_runtime::transport::Transport;
+use thrift_nats_runtime::{Protocol, Transport};
 use thrift_nats_tests::{ApachePython, workspace_dir};
 
 use crate::peer::{apache_bytes, apache_message, apache_value};
@@ -267,7 +267,7 @@ fn apaches_crate_reads_what_is_written() {
 }
 
 /// What stands before the name of the protocol in the name of a form.
-fn envelope(form: &str) -> Envelope {
+fn framing(form: &str) -> Framing {
     let (around, protocol) = form.split_once('-').unwrap_or(("", form));
     let headers = match around {
         "headers" => vec![("client_timeout".into(), "250".into()), ("who".into(), "Zoë".into())],
@@ -279,7 +279,7 @@ fn envelope(form: &str) -> Envelope {
         "header" | "headers" | "zlib" => Transport::Header,
         other => panic!("no such form: {other}"),
     };
-    Envelope { protocol: protocol.parse().unwrap(), transport, zlib: around == "zlib", headers }
+    Framing { protocol: protocol.parse().unwrap(), transport, zlib: around == "zlib", headers }
 }
 
 /// The vectors of messages.
@@ -297,16 +297,16 @@ fn every_vector_of_a_message_is_found_in_the_stream_and_read() {
         // Whole, and in pieces of three bytes.
         for piece in [bytes.len(), 3] {
             let mut found = Vec::new();
-            let mut stream = Messages::new(Limits::DEFAULT);
+            let mut stream = MessageReader::new(Limits::DEFAULT);
             for chunk in bytes.chunks(piece) {
                 stream
-                    .receive(Bytes::copy_from_slice(chunk), |envelope, payload| {
-                        found.push((envelope, payload));
+                    .receive(Bytes::copy_from_slice(chunk), |framing, payload| {
+                        found.push((framing, payload));
                     })
                     .unwrap_or_else(|error| panic!("{name}, {form}: {error}"));
             }
             let [(found, payload)] = &found[..] else { panic!("{name}, {form}: {} messages", found.len()) };
-            assert_eq!(*found, envelope(&form), "{name}, {form}");
+            assert_eq!(*found, framing(&form), "{name}, {form}");
             read_message(found.protocol, payload, &message);
         }
         count += 1;
@@ -317,13 +317,13 @@ fn every_vector_of_a_message_is_found_in_the_stream_and_read() {
 #[test]
 fn messages_are_written_as_apache_writes_them() {
     for ((name, form, golden), message) in of_messages() {
-        let envelope = envelope(&form);
+        let framing = framing(&form);
         // The old form of binary is read alone; and zlib's output depends on its version.
-        if form.starts_with("old-") || envelope.zlib {
+        if form.starts_with("old-") || framing.zlib {
             continue;
         }
-        let message_bytes = our_message(envelope.protocol, &message);
-        let bytes = wrap(&message_bytes, &envelope, message.seqid, Limits::DEFAULT).unwrap();
+        let message_bytes = our_message(framing.protocol, &message);
+        let bytes = wrap(&message_bytes, &framing, message.seqid, Limits::DEFAULT).unwrap();
         assert_eq!(to_hex(&bytes), to_hex(&golden), "{name}, {form}");
     }
 }

@@ -16,7 +16,8 @@ use super::queue::Queue;
 use super::subject::drains_behind;
 use super::{SessionConfig, Transmit};
 use crate::error::SharedError;
-use crate::transport::{Frame, Parts, Receiver, Transport};
+use crate::format::Transport;
+use crate::transport::{Frame, Parts, Receiver};
 
 /// What comes out of a session for those who wait for it. `W` stands for whoever waits for a call.
 #[derive(Debug, PartialEq)]

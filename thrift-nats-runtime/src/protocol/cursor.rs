@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 
+use super::limits::take_memory;
 use super::utf8::utf8;
-use super::{DecodeError, DecodeErrorKind, Limits, Text, take_memory};
+use super::{DecodeError, DecodeErrorKind, Limits, SharedText};
 
 /// How far a message is read.
 #[derive(Debug)]
@@ -68,11 +69,11 @@ impl<'a> Cursor<'a> {
 
     /// The text that these bytes are, which were taken; a part of the message if it is longer than `inline`.
     #[inline]
-    pub(super) fn text(&self, slice: &'a [u8], inline: usize) -> Result<Text<'a>, DecodeError> {
+    pub(super) fn text(&self, slice: &'a [u8], inline: usize) -> Result<SharedText<'a>, DecodeError> {
         if slice.len() > inline {
-            return Ok(Text::Unchecked(self.share(slice)));
+            return Ok(SharedText::Unchecked(self.share(slice)));
         }
-        utf8(slice).map(Text::Checked)
+        utf8(slice).map(SharedText::Checked)
     }
 
     /// Enters a struct or container.

@@ -5,6 +5,12 @@ use std::fmt;
 use super::TType;
 use crate::format::{Protocol, Transport};
 
+/// What writing comes to.
+pub type EncodeResult = Result<(), EncodeError>;
+
+/// What reading comes to.
+pub type DecodeResult<T> = Result<T, DecodeError>;
+
 /// A value that cannot be written, with the path to the place: `Order.3[7].2: …`. Who writes knows fields by their ids.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EncodeError {

@@ -1,5 +1,7 @@
 //! How much a peer may ask for.
 
+use super::error::{DecodeError, DecodeErrorKind};
+
 /// Bounds on what is read and written. All defaults are finite.
 ///
 /// | limit | default | what it bounds |
@@ -101,5 +103,21 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+/// Takes `bytes` off what a reader may still take of memory.
+#[inline]
+pub(super) fn take_memory(left: &mut usize, bytes: usize, limits: Limits) -> Result<(), DecodeError> {
+    match left.checked_sub(bytes) {
+        Some(rest) => {
+            *left = rest;
+            Ok(())
+        }
+        None => {
+            let taken = limits.memory - *left;
+            let len = taken.saturating_add(bytes) as u64;
+            Err(DecodeErrorKind::TooLong { what: "memory", len, limit: limits.memory as u64 }.into())
+        }
     }
 }

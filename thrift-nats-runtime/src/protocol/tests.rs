@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use allocation_counter::measure;
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use uuid::Uuid;
 
-use super::binary::tests::Recursive;
-use super::tree::{Mutation, Tree, any_message_of, any_protocol, any_ttype};
+use super::tree::{Mutation, Recursive, Tree, any_message_of, any_protocol, any_ttype};
 use super::*;
+use crate::Protocol;
 
 /// The value at the start of `bytes`, and what is left.
 fn read(

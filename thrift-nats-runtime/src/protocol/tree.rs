@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::Protocol;
 
 /// A value of any type.
 #[derive(Clone, Debug, PartialEq)]
@@ -227,6 +228,34 @@ impl Tree {
     /// Structs, as the arguments of a call are.
     pub(crate) fn any_struct() -> BoxedStrategy<Self> {
         Self::any_of(TType::Struct, 5)
+    }
+}
+
+/// A struct of an IDL that refers to itself.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Recursive(pub(crate) Vec<Recursive>);
+
+impl Value for Recursive {
+    const TTYPE: TType = TType::Struct;
+
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        output.struct_begin()?;
+        self.0.write_field(output, 1)?;
+        output.struct_end();
+        Ok(())
+    }
+
+    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
+        let mut children = Vec::new();
+        input.struct_begin()?;
+        while let Some(field) = input.field_begin()? {
+            match (field.id, field.ttype) {
+                (1, TType::List) => children = Vec::read(input)?,
+                _ => input.skip(field.ttype)?,
+            }
+        }
+        input.struct_end();
+        Ok(Self(children))
     }
 }
 

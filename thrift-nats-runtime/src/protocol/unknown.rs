@@ -265,14 +265,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Protocol;
     use crate::protocol::tree::{Tree, any_protocol};
-    use crate::protocol::{Protocol, from_bytes, from_bytes_within, to_bytes, to_bytes_within};
+    use crate::protocol::{from_bytes, from_bytes_with_limits, to_bytes, to_bytes_with_limits};
 
     /// A struct without fields of its own.
     #[derive(Debug, PartialEq)]
-    struct Keeper(UnknownFields);
+    struct KeepsAll(UnknownFields);
 
-    impl Value for Keeper {
+    impl Value for KeepsAll {
         const TTYPE: TType = TType::Struct;
 
         fn write<O: OutputProtocol>(&self, output: &mut O) -> EncodeResult {
@@ -289,7 +290,7 @@ mod tests {
         }
     }
 
-    fn keeper(protocol: Protocol, bytes: Vec<u8>) -> Keeper {
+    fn keep_all(protocol: Protocol, bytes: Vec<u8>) -> KeepsAll {
         from_bytes(protocol, bytes).unwrap()
     }
 
@@ -297,7 +298,7 @@ mod tests {
         #[test]
         fn whatever_a_struct_holds_is_written_back(tree in Tree::any_struct(), protocol in any_protocol()) {
             let bytes = tree.bytes(protocol);
-            let kept = keeper(protocol, bytes.clone());
+            let kept = keep_all(protocol, bytes.clone());
             prop_assert!(kept.0.fields.len() <= 8 * bytes.len());
             let wanted = tree.read_back(protocol).bytes(protocol);
             prop_assert_eq!(&to_bytes(protocol, &kept).unwrap(), &wanted);
@@ -305,10 +306,10 @@ mod tests {
 
         #[test]
         fn what_came_in_binary_goes_on_in_compact_and_back(tree in Tree::any_struct()) {
-            let kept = keeper(Protocol::Binary, tree.bytes(Protocol::Binary));
+            let kept = keep_all(Protocol::Binary, tree.bytes(Protocol::Binary));
             let compact = to_bytes(Protocol::Compact, &kept).unwrap();
             prop_assert_eq!(&compact, &tree.bytes(Protocol::Compact));
-            let back = to_bytes(Protocol::Binary, &keeper(Protocol::Compact, compact.to_vec())).unwrap();
+            let back = to_bytes(Protocol::Binary, &keep_all(Protocol::Compact, compact.to_vec())).unwrap();
             prop_assert_eq!(back, tree.read_back(Protocol::Compact).bytes(Protocol::Binary));
         }
 
@@ -317,7 +318,7 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
             protocol in any_protocol(),
         ) {
-            if let Ok(kept) = from_bytes::<Keeper>(protocol, bytes) {
+            if let Ok(kept) = from_bytes::<KeepsAll>(protocol, bytes) {
                 prop_assert!(to_bytes(Protocol::Binary, &kept).is_ok());
             }
         }
@@ -326,14 +327,14 @@ mod tests {
     #[test]
     fn a_text_of_json_stays_text_and_what_is_none_becomes_base64() {
         let json = br#"{"1":{"str":"a\"/"},"2":{"i32":5}}"#.to_vec();
-        let kept = keeper(Protocol::Json, json.clone());
+        let kept = keep_all(Protocol::Json, json.clone());
         assert_eq!(kept.0.ids(), [(1, TType::String), (2, TType::I32)]);
         assert_eq!(format!("{:?}", kept.0), r#"["1: string", "2: i32"]"#);
         assert_eq!(to_bytes(Protocol::Json, &kept).unwrap(), json);
         let binary = to_bytes(Protocol::Binary, &kept).unwrap();
-        assert_eq!(to_bytes(Protocol::Json, &keeper(Protocol::Binary, binary.to_vec())).unwrap(), json);
+        assert_eq!(to_bytes(Protocol::Json, &keep_all(Protocol::Binary, binary.to_vec())).unwrap(), json);
         let tree = Tree::Struct(vec![(1, Tree::String(vec![0xff, 0xfe]))]);
-        let kept = keeper(Protocol::Binary, tree.binary());
+        let kept = keep_all(Protocol::Binary, tree.binary());
         let text = to_bytes(Protocol::Json, &kept).unwrap();
         assert_eq!(text, tree.bytes(Protocol::Json));
     }
@@ -343,9 +344,9 @@ mod tests {
         let deep = (0..10).fold(Tree::Bool(true), |inner, _| Tree::List(inner.ttype(), vec![inner]));
         let bytes = Bytes::from(Tree::Struct(vec![(1, deep)]).binary());
         let shallow = Limits::DEFAULT.with_depth(8);
-        assert!(from_bytes_within::<Keeper>(Protocol::Binary, bytes.clone(), shallow).is_err());
-        let kept: Keeper = from_bytes(Protocol::Binary, bytes).unwrap();
-        let error = to_bytes_within(Protocol::Compact, &kept, shallow).unwrap_err();
+        assert!(from_bytes_with_limits::<KeepsAll>(Protocol::Binary, bytes.clone(), shallow).is_err());
+        let kept: KeepsAll = from_bytes(Protocol::Binary, bytes).unwrap();
+        let error = to_bytes_with_limits(Protocol::Compact, &kept, shallow).unwrap_err();
         assert_eq!(*error.kind(), EncodeErrorKind::TooDeep { limit: 8 });
     }
 }

@@ -1,4 +1,4 @@
-//! The types that can be read and written, and how base types and containers do it.
+//! How base types and containers are read and written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
@@ -7,37 +7,7 @@ use bytes::Bytes;
 use ordered_float::OrderedFloat;
 use uuid::Uuid;
 
-use super::{DecodeError, DecodeErrorKind, EncodeError, InputProtocol, OutputProtocol, TType};
-
-/// A type that has a form in Thrift. Generated types implement it.
-pub trait Value: Sized {
-    /// The type it has on the wire.
-    const TTYPE: TType;
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// See [`EncodeError`].
-    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError>;
-
-    /// Reads it.
-    ///
-    /// # Errors
-    /// See [`DecodeError`].
-    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError>;
-
-    /// Writes it as the field `id` of a struct.
-    ///
-    /// # Errors
-    /// See [`EncodeError`].
-    #[inline]
-    fn write_field<O: OutputProtocol>(&self, output: &mut O, id: i16) -> Result<(), EncodeError> {
-        output.field_begin(Self::TTYPE, id);
-        self.write(output).map_err(|error| error.in_id(id))?;
-        output.field_end();
-        Ok(())
-    }
-}
+use super::{DecodeError, DecodeErrorKind, EncodeError, InputProtocol, OutputProtocol, TType, Value};
 
 macro_rules! number {
     ($($type:ty: $ttype:ident, $method:ident;)*) => {$(
@@ -112,8 +82,8 @@ impl Value for faststr::FastStr {
         // What a `FastStr` keeps inline on every machine with 64 bits; elsewhere a few texts are copied.
         const INLINE: usize = 30;
         match input.shared_string(INLINE)? {
-            super::Text::Checked(text) => Ok(Self::new(text)),
-            super::Text::Unchecked(bytes) => {
+            super::SharedText::Checked(text) => Ok(Self::new(text)),
+            super::SharedText::Unchecked(bytes) => {
                 Self::from_bytes(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8.into())
             }
         }

@@ -23,7 +23,8 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
 use super::detect::HEADER_MAGIC;
-use super::{Frame, Headers};
+use super::frame::Frame;
+use super::headers::Headers;
 use crate::format::{Protocol, Transport, WireFormat};
 use crate::protocol::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Limits};
 

@@ -3,9 +3,10 @@
 use bytes::{Bytes, BytesMut};
 
 use super::detect::{Start, detect};
+use super::frame::Frame;
 use super::header;
+use super::headers::Headers;
 use super::scanner::Scanner;
-use super::{Frame, Headers};
 use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
 use crate::protocol::{DecodeError, DecodeErrorKind, Limits};
 
@@ -190,7 +191,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::{begin_frame, end_frame};
+    use super::super::framing::{begin_frame, end_frame};
     use super::*;
     use crate::protocol::tree::{any_message_of, any_protocol};
 

@@ -1,12 +1,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use allocation_counter::measure;
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use uuid::Uuid;
 
+use super::wire::STOP;
 use super::*;
-use crate::protocol::Value;
-use crate::protocol::tree::{Mutation, TTYPES, Tree, any_message, any_ttype};
+use crate::protocol::tree::{Mutation, Recursive, TTYPES, Tree, any_message, any_ttype};
+use crate::protocol::{
+    DecodeError, DecodeErrorKind, EncodeErrorKind, InputProtocol, Limits, MessageHeader, MessageType,
+    OutputProtocol, TType, Value,
+};
 
 /// `{1: string "a\"/\x01é☃", 4: i8 -1, 9: i32 -2, 11: i64 2^40}`.
 const KNOWN: [u8; 39] = [
@@ -393,34 +399,6 @@ fn elements_of_another_type_are_refused_with_their_path() {
 }
 
 // Anything.
-
-/// A struct of an IDL that refers to itself.
-#[derive(Debug, PartialEq)]
-pub(in crate::protocol) struct Recursive(Vec<Recursive>);
-
-impl Value for Recursive {
-    const TTYPE: TType = TType::Struct;
-
-    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
-        output.struct_begin()?;
-        self.0.write_field(output, 1)?;
-        output.struct_end();
-        Ok(())
-    }
-
-    fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
-        let mut children = Vec::new();
-        input.struct_begin()?;
-        while let Some(field) = input.field_begin()? {
-            match (field.id, field.ttype) {
-                (1, TType::List) => children = Vec::read(input)?,
-                _ => input.skip(field.ttype)?,
-            }
-        }
-        input.struct_end();
-        Ok(Self(children))
-    }
-}
 
 /// Reads the bytes as this type, within a small multiple of their length: what is reserved before the elements are there
 /// is 16 KiB a level at most.

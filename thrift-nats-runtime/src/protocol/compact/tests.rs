@@ -1,8 +1,14 @@
 //! The bytes of the compact protocol, and the traps in them.
 
+use bytes::Bytes;
+
 use super::*;
+use crate::Protocol;
 use crate::protocol::tree::Tree;
-use crate::protocol::{Protocol, Value, from_bytes, to_bytes};
+use crate::protocol::{
+    DecodeErrorKind, InputProtocol, Limits, MessageHeader, MessageType, OutputProtocol, TType, Value,
+    from_bytes, to_bytes,
+};
 
 /// `{1: string "a\"/\x01é☃", 4: i8 -1, 9: i32 -2, 11: i64 2^40}`, as Apache Python writes it.
 const KNOWN: [u8; 25] = [

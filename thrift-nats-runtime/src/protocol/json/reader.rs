@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Place, VERSION, number, text, type_of};
+use super::wire::{Place, VERSION, type_of};
+use super::{number, text};
+use crate::protocol::limits::take_memory;
 use crate::protocol::utf8::utf8;
 use crate::protocol::{
     DecodeError, DecodeErrorKind, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader, MessageHeader,
-    MessageType, TType, Text, take_memory,
+    MessageType, SharedText, TType,
 };
 
 /// Reads the JSON protocol from a message in memory.
@@ -398,13 +400,13 @@ impl InputProtocol for JsonReader<'_> {
         self.text("string", self.limits.string)
     }
 
-    fn shared_string(&mut self, inline: usize) -> Result<Text<'_>, DecodeError> {
+    fn shared_string(&mut self, inline: usize) -> Result<SharedText<'_>, DecodeError> {
         self.value()?;
         let message = self.message;
         Ok(match self.text("string", self.limits.string)? {
-            Cow::Borrowed(text) if text.len() <= inline => Text::Checked(text),
-            Cow::Borrowed(text) => Text::Unchecked(message.slice_ref(text.as_bytes())),
-            Cow::Owned(text) => Text::Unchecked(text.into()),
+            Cow::Borrowed(text) if text.len() <= inline => SharedText::Checked(text),
+            Cow::Borrowed(text) => SharedText::Unchecked(message.slice_ref(text.as_bytes())),
+            Cow::Owned(text) => SharedText::Unchecked(text.into()),
         })
     }
 

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::*;
+use crate::Protocol;
 use crate::protocol::tree::Tree;
 use crate::protocol::{
-    DecodeErrorKind, InputProtocol, Limits, MessageHeader, MessageType, OutputProtocol, Protocol, Text,
+    DecodeErrorKind, InputProtocol, Limits, MessageHeader, MessageType, OutputProtocol, SharedText, TType,
     Value, from_bytes, to_bytes,
 };
 
@@ -301,6 +302,8 @@ fn a_uuid_is_text() {
 fn text_without_escapes_is_a_slice_of_the_message() {
     let bytes = Bytes::from_static(b"\"some text\"");
     let mut reader = JsonReader::new(&bytes, Limits::DEFAULT);
-    let Text::Unchecked(slice) = reader.shared_string(0).unwrap() else { panic!("it does not fit inline") };
+    let SharedText::Unchecked(slice) = reader.shared_string(0).unwrap() else {
+        panic!("it does not fit inline")
+    };
     assert_eq!(slice.as_ptr(), bytes[1..].as_ptr());
 }

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::{Place, VERSION, name_of, number, text};
+use super::wire::{Place, VERSION, name_of};
+use super::{number, text};
 use crate::protocol::{EncodeError, EncodeErrorKind, Limits, MessageHeader, OutputProtocol, TType};
 
 /// Writes the JSON protocol to the end of a buffer.

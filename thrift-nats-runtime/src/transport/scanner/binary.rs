@@ -7,7 +7,7 @@ use crate::protocol::{DecodeError, DecodeErrorKind, Limits, MessageType, TType, 
 
 /// What the scanner expects next.
 #[derive(Clone, Copy, Debug)]
-enum Frame {
+enum BinaryStep {
     /// The first four bytes: a version, or the length of the name in the old form.
     Start,
     /// The name's length, in the strict form.
@@ -32,13 +32,13 @@ pub(in crate::transport) struct BinaryScanner {
     /// How far the scanner has got. May lie behind the bytes that have arrived, where a length has been read.
     position: usize,
     /// What is open, the innermost last. Empty when the message is complete.
-    open: Vec<Frame>,
+    open: Vec<BinaryStep>,
     limits: Limits,
 }
 
 impl BinaryScanner {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { position: 0, open: vec![Frame::Start], limits }
+        Self { position: 0, open: vec![BinaryStep::Start], limits }
     }
 
     /// How long the message is at least.
@@ -50,7 +50,7 @@ impl BinaryScanner {
     fn restart(&mut self) {
         self.position = 0;
         self.open.clear();
-        self.open.push(Frame::Start);
+        self.open.push(BinaryStep::Start);
     }
 
     /// Looks at what has arrived of a message: `bytes` starts where the message starts, and is at least as long as the
@@ -74,9 +74,9 @@ impl BinaryScanner {
     }
 
     /// Takes one step; false where that needs more bytes.
-    fn step(&mut self, frame: Frame, rest: &[u8]) -> Result<bool, DecodeError> {
+    fn step(&mut self, frame: BinaryStep, rest: &[u8]) -> Result<bool, DecodeError> {
         match frame {
-            Frame::Start => {
+            BinaryStep::Start => {
                 let Some(start) = rest.first_chunk::<4>() else { return Ok(false) };
                 self.position += 4;
                 if start[0] & 0x80 == 0 {
@@ -85,58 +85,58 @@ impl BinaryScanner {
                         return Err(DecodeErrorKind::NotAMessage(start[0]).into());
                     }
                     self.position += len;
-                    self.open.push(Frame::Kind);
+                    self.open.push(BinaryStep::Kind);
                 } else if start[..2] == [0x80, 0x01] {
                     check_kind(start[3])?;
-                    self.open.push(Frame::NameLength);
+                    self.open.push(BinaryStep::NameLength);
                 } else {
                     return Err(DecodeErrorKind::NotAMessage(start[0]).into());
                 }
             }
-            Frame::NameLength => {
+            BinaryStep::NameLength => {
                 let Some(len) = self.length("message name", rest, self.limits.name)? else {
                     return Ok(false);
                 };
                 self.position += 4 + len;
-                self.open.push(Frame::Seqid);
+                self.open.push(BinaryStep::Seqid);
             }
-            Frame::Kind => {
+            BinaryStep::Kind => {
                 let Some(kind) = rest.first() else { return Ok(false) };
                 check_kind(*kind)?;
                 self.position += 1;
-                self.open.push(Frame::Seqid);
+                self.open.push(BinaryStep::Seqid);
             }
-            Frame::Seqid => {
+            BinaryStep::Seqid => {
                 if rest.len() < 4 {
                     return Ok(false);
                 }
                 self.position += 4;
-                self.enter(Frame::Struct)?;
+                self.enter(BinaryStep::Struct)?;
             }
-            Frame::Struct => match rest {
+            BinaryStep::Struct => match rest {
                 [0, ..] => self.position += 1,
                 [number, _, _, ..] => {
                     self.position += 3;
                     self.open.push(frame);
-                    self.open.push(Frame::Value(ttype(*number)?));
+                    self.open.push(BinaryStep::Value(ttype(*number)?));
                 }
                 _ => return Ok(false),
             },
-            Frame::Value(kind) => return self.value(kind, rest),
-            Frame::List { element, left } => {
+            BinaryStep::Value(kind) => return self.value(kind, rest),
+            BinaryStep::List { element, left } => {
                 if left > 0 {
-                    self.open.push(Frame::List { element, left: left - 1 });
-                    self.open.push(Frame::Value(element));
+                    self.open.push(BinaryStep::List { element, left: left - 1 });
+                    self.open.push(BinaryStep::Value(element));
                 }
             }
-            Frame::Map { value, value_next: true, key, left } => {
-                self.open.push(Frame::Map { key, value, left, value_next: false });
-                self.open.push(Frame::Value(value));
+            BinaryStep::Map { value, value_next: true, key, left } => {
+                self.open.push(BinaryStep::Map { key, value, left, value_next: false });
+                self.open.push(BinaryStep::Value(value));
             }
-            Frame::Map { key, value, left, value_next: false } => {
+            BinaryStep::Map { key, value, left, value_next: false } => {
                 if left > 0 {
-                    self.open.push(Frame::Map { key, value, left: left - 1, value_next: true });
-                    self.open.push(Frame::Value(key));
+                    self.open.push(BinaryStep::Map { key, value, left: left - 1, value_next: true });
+                    self.open.push(BinaryStep::Value(key));
                 }
             }
         }
@@ -149,7 +149,7 @@ impl BinaryScanner {
             return Ok(true);
         }
         match kind {
-            TType::Struct => self.enter(Frame::Struct)?,
+            TType::Struct => self.enter(BinaryStep::Struct)?,
             TType::List | TType::Set => {
                 let Some((number, rest)) = rest.split_first() else { return Ok(false) };
                 let Some(left) = self.length(kind.name(), rest, self.limits.container)? else {
@@ -159,7 +159,7 @@ impl BinaryScanner {
                 let Some(element) = element(*number, left)? else { return Ok(true) };
                 match fixed_size(element) {
                     Some(size) => self.position += left * size,
-                    None => self.enter(Frame::List { element, left })?,
+                    None => self.enter(BinaryStep::List { element, left })?,
                 }
             }
             TType::Map => {
@@ -171,7 +171,7 @@ impl BinaryScanner {
                 };
                 match (fixed_size(key), fixed_size(value)) {
                     (Some(key), Some(value)) => self.position += left * (key + value),
-                    _ => self.enter(Frame::Map { key, value, left, value_next: false })?,
+                    _ => self.enter(BinaryStep::Map { key, value, left, value_next: false })?,
                 }
             }
             // All that is left is strings: everything of one size has been handled.
@@ -183,7 +183,7 @@ impl BinaryScanner {
         Ok(true)
     }
 
-    fn enter(&mut self, frame: Frame) -> Result<(), DecodeError> {
+    fn enter(&mut self, frame: BinaryStep) -> Result<(), DecodeError> {
         if self.open.len() >= self.limits.depth {
             return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
         }

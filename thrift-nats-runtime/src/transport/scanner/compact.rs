@@ -5,7 +5,7 @@ use crate::protocol::{DecodeError, DecodeErrorKind, Limits, MessageType, TType};
 
 /// What the scanner expects next.
 #[derive(Clone, Copy, Debug)]
-enum Frame {
+enum CompactStep {
     /// The two bytes in front.
     Start,
     /// The seqid.
@@ -30,7 +30,7 @@ pub(in crate::transport) struct CompactScanner {
     /// How far the scanner has got. May lie behind the bytes that have arrived, where a length has been read.
     position: usize,
     /// What is open, the innermost last. Empty when the message is complete.
-    open: Vec<Frame>,
+    open: Vec<CompactStep>,
     /// How many structs and containers are open.
     depth: usize,
     limits: Limits,
@@ -38,7 +38,7 @@ pub(in crate::transport) struct CompactScanner {
 
 impl CompactScanner {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { position: 0, open: vec![Frame::Start], depth: 0, limits }
+        Self { position: 0, open: vec![CompactStep::Start], depth: 0, limits }
     }
 
     /// How long the message is at least.
@@ -61,18 +61,18 @@ impl CompactScanner {
         let len = self.position;
         self.position = 0;
         self.depth = 0;
-        self.open.push(Frame::Start);
+        self.open.push(CompactStep::Start);
         Ok(Some(len))
     }
 
     /// Takes one step; false where that needs more bytes: then the frame is open again.
-    fn step(&mut self, frame: Frame, rest: &[u8]) -> Result<bool, DecodeError> {
+    fn step(&mut self, frame: CompactStep, rest: &[u8]) -> Result<bool, DecodeError> {
         let Some(first) = rest.first() else {
             self.open.push(frame);
             return Ok(false);
         };
         let done = match frame {
-            Frame::Start => {
+            CompactStep::Start => {
                 if *first != PROTOCOL_ID {
                     return Err(DecodeErrorKind::NotAMessage(*first).into());
                 }
@@ -87,24 +87,24 @@ impl CompactScanner {
                         let kind = second >> 5;
                         MessageType::from_u8(kind).ok_or(DecodeErrorKind::UnknownMessageType(kind))?;
                         self.position += 2;
-                        self.open.push(Frame::Seqid);
+                        self.open.push(CompactStep::Seqid);
                         true
                     }
                 }
             }
-            Frame::Seqid => {
+            CompactStep::Seqid => {
                 self.varint(rest, 32)? && {
-                    self.open.push(Frame::Name);
+                    self.open.push(CompactStep::Name);
                     true
                 }
             }
-            Frame::Name => {
+            CompactStep::Name => {
                 self.slice("message name", rest, self.limits.name)? && {
-                    self.enter(Frame::Struct)?;
+                    self.enter(CompactStep::Struct)?;
                     true
                 }
             }
-            Frame::Struct => {
+            CompactStep::Struct => {
                 self.position += 1;
                 if *first == 0 {
                     self.depth -= 1;
@@ -112,39 +112,39 @@ impl CompactScanner {
                     self.open.push(frame);
                     let ttype = ttype(first & 0x0f)?;
                     if first >> 4 == 0 {
-                        self.open.push(Frame::Id(ttype));
+                        self.open.push(CompactStep::Id(ttype));
                     } else if ttype != TType::Bool {
-                        self.open.push(Frame::Value(ttype));
+                        self.open.push(CompactStep::Value(ttype));
                     }
                 }
                 true
             }
-            Frame::Id(ttype) => {
+            CompactStep::Id(ttype) => {
                 self.varint(rest, 32)? && {
                     if ttype != TType::Bool {
-                        self.open.push(Frame::Value(ttype));
+                        self.open.push(CompactStep::Value(ttype));
                     }
                     true
                 }
             }
-            Frame::Value(ttype) => self.value(ttype, rest)?,
-            Frame::List { left: 0, .. } | Frame::Map { left: 0, value_next: false, .. } => {
+            CompactStep::Value(ttype) => self.value(ttype, rest)?,
+            CompactStep::List { left: 0, .. } | CompactStep::Map { left: 0, value_next: false, .. } => {
                 self.depth -= 1;
                 true
             }
-            Frame::List { element, left } => {
-                self.open.push(Frame::List { element, left: left - 1 });
-                self.open.push(Frame::Value(element));
+            CompactStep::List { element, left } => {
+                self.open.push(CompactStep::List { element, left: left - 1 });
+                self.open.push(CompactStep::Value(element));
                 true
             }
-            Frame::Map { value, value_next: true, key, left } => {
-                self.open.push(Frame::Map { key, value, left, value_next: false });
-                self.open.push(Frame::Value(value));
+            CompactStep::Map { value, value_next: true, key, left } => {
+                self.open.push(CompactStep::Map { key, value, left, value_next: false });
+                self.open.push(CompactStep::Value(value));
                 true
             }
-            Frame::Map { key, value, left, value_next: false } => {
-                self.open.push(Frame::Map { key, value, left: left - 1, value_next: true });
-                self.open.push(Frame::Value(key));
+            CompactStep::Map { key, value, left, value_next: false } => {
+                self.open.push(CompactStep::Map { key, value, left: left - 1, value_next: true });
+                self.open.push(CompactStep::Value(key));
                 true
             }
         };
@@ -162,7 +162,7 @@ impl CompactScanner {
             TType::I16 | TType::I32 => return self.varint(rest, 32),
             TType::I64 => return self.varint(rest, 64),
             TType::String => return self.slice("string", rest, self.limits.string),
-            TType::Struct => self.enter(Frame::Struct)?,
+            TType::Struct => self.enter(CompactStep::Struct)?,
             TType::List | TType::Set => {
                 let Some((header, rest)) = rest.split_first() else { return Ok(false) };
                 let (left, len) = match header >> 4 {
@@ -191,7 +191,7 @@ impl CompactScanner {
                 let Some(types) = rest.get(len) else { return Ok(false) };
                 let (key, value) = (self::ttype(types >> 4)?, self::ttype(types & 0x0f)?);
                 self.position += len + 1;
-                self.enter(Frame::Map { key, value, left, value_next: false })?;
+                self.enter(CompactStep::Map { key, value, left, value_next: false })?;
             }
         }
         Ok(true)
@@ -210,13 +210,13 @@ impl CompactScanner {
             | TType::Struct
             | TType::List
             | TType::Set
-            | TType::Map => return self.enter(Frame::List { element, left }),
+            | TType::Map => return self.enter(CompactStep::List { element, left }),
         };
         self.position += left * size;
         Ok(())
     }
 
-    fn enter(&mut self, frame: Frame) -> Result<(), DecodeError> {
+    fn enter(&mut self, frame: CompactStep) -> Result<(), DecodeError> {
         if self.depth == self.limits.depth {
             return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
         }

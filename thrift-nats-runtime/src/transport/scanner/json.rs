@@ -9,13 +9,13 @@ pub(in crate::transport) struct JsonScanner {
     position: usize,
     /// How many brackets and braces are open.
     open: usize,
-    text: Text,
+    text: StringState,
     limits: Limits,
 }
 
 /// Where the scanner stands in a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Text {
+enum StringState {
     Outside,
     Inside,
     /// Behind a backslash.
@@ -24,7 +24,7 @@ enum Text {
 
 impl JsonScanner {
     pub(super) const fn new(limits: Limits) -> Self {
-        Self { position: 0, open: 0, text: Text::Outside, limits }
+        Self { position: 0, open: 0, text: StringState::Outside, limits }
     }
 
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
@@ -33,22 +33,22 @@ impl JsonScanner {
             && let Some(byte) = rest.first()
         {
             match (self.text, byte) {
-                (Text::Escaped, _) => self.text = Text::Inside,
-                (Text::Inside, b'"') => self.text = Text::Outside,
-                (Text::Inside, b'\\') => self.text = Text::Escaped,
-                (Text::Inside, _) => {
+                (StringState::Escaped, _) => self.text = StringState::Inside,
+                (StringState::Inside, b'"') => self.text = StringState::Outside,
+                (StringState::Inside, b'\\') => self.text = StringState::Escaped,
+                (StringState::Inside, _) => {
                     self.position += memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
                     continue;
                 }
-                (Text::Outside, b'"') => self.text = Text::Inside,
-                (Text::Outside, b'[' | b'{') => {
+                (StringState::Outside, b'"') => self.text = StringState::Inside,
+                (StringState::Outside, b'[' | b'{') => {
                     self.open += 1;
                     // A level of nesting opens two: `{"1":{` and `["i32","i32",1,{`; and the message is one.
                     if self.open > self.limits.depth.saturating_mul(2).saturating_add(1) {
                         return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
                     }
                 }
-                (Text::Outside, b']' | b'}') => match self.open.checked_sub(1) {
+                (StringState::Outside, b']' | b'}') => match self.open.checked_sub(1) {
                     Some(0) => {
                         let len = self.position + 1;
                         *self = Self::new(self.limits);
@@ -57,10 +57,10 @@ impl JsonScanner {
                     Some(open) => self.open = open,
                     None => return Err(DecodeErrorKind::NotAMessage(*byte).into()),
                 },
-                (Text::Outside, _) if self.open == 0 => {
+                (StringState::Outside, _) if self.open == 0 => {
                     return Err(DecodeErrorKind::NotAMessage(*byte).into());
                 }
-                (Text::Outside, _) => {}
+                (StringState::Outside, _) => {}
             }
             self.position += 1;
         }

@@ -2,15 +2,17 @@
 
 use bytes::Bytes;
 
+use super::dispatch::{with_reader, with_writer};
 use super::{
-    DecodeError, EncodeError, EncodeErrorKind, InputProtocol, Limits, Protocol, TType, Value, with_reader,
-    with_writer,
+    DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, InputProtocol, Limits, TType, Value,
 };
+use crate::format::Protocol;
 
 /// The bytes of a value.
 ///
 /// ```
-/// use thrift_nats_runtime::protocol::{Protocol, from_bytes, to_bytes};
+/// use thrift_nats_runtime::Protocol;
+/// use thrift_nats_runtime::protocol::{from_bytes, to_bytes};
 ///
 /// let prices = vec![3_i32, 5, 8];
 /// let bytes = to_bytes(Protocol::Compact, &prices)?;
@@ -22,14 +24,14 @@ use super::{
 /// # Errors
 /// See [`EncodeError`]; the limits are the default ones.
 pub fn to_bytes<T: Value>(protocol: Protocol, value: &T) -> Result<Bytes, EncodeError> {
-    to_bytes_within(protocol, value, Limits::DEFAULT)
+    to_bytes_with_limits(protocol, value, Limits::DEFAULT)
 }
 
 /// The bytes of a value, within limits.
 ///
 /// # Errors
 /// See [`EncodeError`].
-pub fn to_bytes_within<T: Value>(
+pub fn to_bytes_with_limits<T: Value>(
     protocol: Protocol,
     value: &T,
     limits: Limits,
@@ -51,8 +53,8 @@ pub fn to_bytes_within<T: Value>(
 /// The value that is all of `bytes`.
 ///
 /// ```
-/// use thrift_nats_runtime::Bytes;
-/// use thrift_nats_runtime::protocol::{Protocol, from_bytes};
+/// use thrift_nats_runtime::Protocol;
+/// use thrift_nats_runtime::protocol::from_bytes;
 ///
 /// let json = r#"["i32", 3, 3, 5, 8]"#;
 /// assert_eq!(from_bytes::<Vec<i32>>(Protocol::Json, json)?, [3, 5, 8]);
@@ -64,14 +66,14 @@ pub fn to_bytes_within<T: Value>(
 /// # Errors
 /// See [`DecodeError`], which has the path to the place; the limits are the default ones.
 pub fn from_bytes<T: Value>(protocol: Protocol, bytes: impl Into<Bytes>) -> Result<T, DecodeError> {
-    from_bytes_within(protocol, bytes, Limits::DEFAULT)
+    from_bytes_with_limits(protocol, bytes, Limits::DEFAULT)
 }
 
 /// The value that is all of `bytes`, within limits. Binary values, and long strings of the shared kind, are slices of it.
 ///
 /// # Errors
 /// See [`DecodeError`], which has the path to the place.
-pub fn from_bytes_within<T: Value>(
+pub fn from_bytes_with_limits<T: Value>(
     protocol: Protocol,
     bytes: impl Into<Bytes>,
     limits: Limits,
@@ -79,7 +81,7 @@ pub fn from_bytes_within<T: Value>(
     let bytes = bytes.into();
     if bytes.len() > limits.message {
         let (what, len, limit) = ("message", bytes.len() as u64, limits.message as u64);
-        return Err(super::DecodeErrorKind::TooLong { what, len, limit }.into());
+        return Err(DecodeErrorKind::TooLong { what, len, limit }.into());
     }
     let result = with_reader!(protocol, &bytes, limits, |reader| {
         T::read(&mut reader).and_then(|value| reader.end().map(|()| value))
