@@ -150,7 +150,11 @@ fn the_place_of_an_error_is_told_however_deep_it_is() {
         let place = bytes.windows(5).rposition(|window| window == b"label").unwrap();
         bytes[place] = 0xff;
         let error = from_bytes::<owned::Everything>(protocol, bytes).unwrap_err();
-        assert_eq!(error.to_string(), "Everything.again.points[2].label: string is not UTF-8", "{protocol}");
+        assert_eq!(
+            error.to_string(),
+            "Everything.again.points[2].label: string is not valid UTF-8",
+            "{protocol}"
+        );
     }
 }
 

@@ -144,7 +144,7 @@ fn a_decode_error_names_the_place() {
     let bytes = encode(&tree);
     // Without the end of the list of the second child, of that child, and of the tree.
     let error = decode::<Tree>(&bytes[..bytes.len() - 6]).unwrap_err();
-    assert_eq!(error.to_string(), "children[1].children: the bytes end in the middle of a value");
+    assert_eq!(error.to_string(), "children[1].children: unexpected end of input");
 }
 
 #[test]

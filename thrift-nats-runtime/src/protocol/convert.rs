@@ -1,4 +1,4 @@
-//! Values as bytes, without a session: to be stored, or sent in another way.
+//! Encoding and decoding of single values, without a session or a message around them.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::format::Protocol;
 
-/// The bytes of a value.
+/// Encodes a value, within the default [`Limits`].
 ///
 /// ```
 /// use thrift_nats_runtime::Protocol;
@@ -22,12 +22,12 @@ use crate::format::Protocol;
 /// ```
 ///
 /// # Errors
-/// See [`EncodeError`]; the limits are the default ones.
+/// See [`EncodeError`].
 pub fn to_bytes<T: Value>(protocol: Protocol, value: &T) -> Result<Bytes, EncodeError> {
     to_bytes_with_limits(protocol, value, Limits::DEFAULT)
 }
 
-/// The bytes of a value, within limits.
+/// Encodes a value, within `limits`.
 ///
 /// # Errors
 /// See [`EncodeError`].
@@ -50,7 +50,7 @@ pub fn to_bytes_with_limits<T: Value>(
     Ok(buffer.into())
 }
 
-/// The value that is all of `bytes`.
+/// Decodes a value that takes all of `bytes`, within the default [`Limits`].
 ///
 /// ```
 /// use thrift_nats_runtime::Protocol;
@@ -59,20 +59,22 @@ pub fn to_bytes_with_limits<T: Value>(
 /// let json = r#"["i32", 3, 3, 5, 8]"#;
 /// assert_eq!(from_bytes::<Vec<i32>>(Protocol::Json, json)?, [3, 5, 8]);
 /// let error = from_bytes::<Vec<i32>>(Protocol::Json, r#"["i32", 2, 3, "x"]"#).unwrap_err();
-/// assert_eq!(error.to_string(), "[1]: text is no number");
+/// assert_eq!(error.to_string(), "[1]: text is not a number");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// See [`DecodeError`], which has the path to the place; the limits are the default ones.
+/// See [`DecodeError`]. Its text starts with the path to the value that failed.
 pub fn from_bytes<T: Value>(protocol: Protocol, bytes: impl Into<Bytes>) -> Result<T, DecodeError> {
     from_bytes_with_limits(protocol, bytes, Limits::DEFAULT)
 }
 
-/// The value that is all of `bytes`, within limits. Binary values, and long strings of the shared kind, are slices of it.
+/// Decodes a value that takes all of `bytes`, within `limits`.
+///
+/// `binary` values and long shared strings are slices of `bytes`: they keep its memory alive.
 ///
 /// # Errors
-/// See [`DecodeError`], which has the path to the place.
+/// See [`DecodeError`]. Its text starts with the path to the value that failed.
 pub fn from_bytes_with_limits<T: Value>(
     protocol: Protocol,
     bytes: impl Into<Bytes>,
@@ -92,7 +94,7 @@ pub fn from_bytes_with_limits<T: Value>(
     })
 }
 
-/// The name of a type without its module.
+/// The name of a type, without its module and its parameters.
 fn name_of<T>() -> &'static str {
     let name = std::any::type_name::<T>();
     let plain = name.split('<').next().unwrap_or(name);

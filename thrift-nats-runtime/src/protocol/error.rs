@@ -1,45 +1,53 @@
-//! What can be wrong with bytes that are read, or with values that are to be written.
+//! The errors of decoding and encoding.
+//!
+//! Owns the two error types, their kinds and the path to the value that failed. Never reads or writes a value itself.
+//! A reader or writer makes an error from its kind; each type on the way out adds one step of the path with `in_…`.
 
 use std::fmt;
 
 use super::TType;
 use crate::format::{Protocol, Transport};
 
-/// What writing comes to.
+/// The result of writing a value.
 pub type EncodeResult = Result<(), EncodeError>;
 
-/// What reading comes to.
+/// The result of reading a value.
 pub type DecodeResult<T> = Result<T, DecodeError>;
 
-/// A value that cannot be written, with the path to the place: `Order.3[7].2: …`. Who writes knows fields by their ids.
+/// A value cannot be written. The text starts with the path to the value, such as `Order.3[7].2: …`.
+///
+/// The path names fields by id, because writers do not know the names of fields.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EncodeError {
-    // Boxed, as in `DecodeError`: a result without an error is in a register.
+    // Boxed, so that `Result<(), EncodeError>` is one pointer wide and is returned in a register.
     inner: Box<Inner<EncodeErrorKind>>,
 }
 
-/// What is wrong with a value.
+/// The reason for an [`EncodeError`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeErrorKind {
-    /// Structs and containers nest deeper than the limit.
-    #[error("value nests deeper than {limit} levels")]
+    /// Structs and containers nest deeper than [`Limits::depth`](super::Limits::depth).
+    #[error("value nests deeper than {limit} levels; see `Limits::depth`")]
     TooDeep {
         /// The limit, in levels.
         limit: usize,
     },
-    /// A string, binary or container is longer than the limit.
-    #[error("{what} of {len} is longer than the limit of {limit}")]
+    /// A string, binary, container or message is longer than its limit.
+    #[error("{what} of {len} {} exceeds the limit of {limit}; see `Limits::{}`", unit(.what), limit_of(.what))]
     TooLong {
-        /// What it is: `string`, `binary`, `list`, `set`, `map`, `message`, `headers`, `frame`.
+        /// `string`, `binary`, `list`, `set`, `map`, `message`, `headers` or `frame`.
         what: &'static str,
-        /// Its length, in bytes or elements.
+        /// The length of the value, in bytes or elements.
         len: usize,
         /// The limit, in the same unit.
         limit: usize,
     },
-    /// A union holds a field that was not known when it was read; its value is not there to be written.
-    #[error("union `{union}` holds the unknown field {id}, whose value was not kept")]
+    /// A union was read with a field that its type does not have. The value of that field was skipped, so it cannot be
+    /// written.
+    #[error(
+        "union `{union}` has the unknown field {id}, whose value was not kept; generate with `keep_unknown_fields`"
+    )]
     UnknownUnionField {
         /// The name of the union.
         union: &'static str,
@@ -49,23 +57,23 @@ pub enum EncodeErrorKind {
 }
 
 impl EncodeError {
-    /// The error of a union that holds a field it does not know.
+    /// Makes an [`EncodeErrorKind::UnknownUnionField`].
     #[cold]
     pub fn unknown_union_field(union: &'static str, id: i16) -> Self {
         EncodeErrorKind::UnknownUnionField { union, id }.into()
     }
 
-    /// What is wrong.
+    /// The reason.
     pub fn kind(&self) -> &EncodeErrorKind {
         &self.inner.kind
     }
 
-    /// The steps to the place, from the outside in.
+    /// The steps to the value that failed, outermost first.
     pub fn path(&self) -> impl Iterator<Item = PathSegment> + '_ {
         self.inner.path()
     }
 
-    /// The same error, inside the outermost type `name`.
+    /// Adds the outermost type `name` to the path.
     #[cold]
     #[must_use]
     pub fn in_root(mut self, name: &'static str) -> Self {
@@ -73,7 +81,7 @@ impl EncodeError {
         self
     }
 
-    /// The same error, inside the field `id`.
+    /// Adds the field `id` to the path.
     #[cold]
     #[must_use]
     pub fn in_id(mut self, id: i16) -> Self {
@@ -81,7 +89,7 @@ impl EncodeError {
         self
     }
 
-    /// The same error, inside the element or entry number `index`.
+    /// Adds the element or entry at `index` to the path.
     #[cold]
     #[must_use]
     pub fn in_element(mut self, index: usize) -> Self {
@@ -111,17 +119,18 @@ impl fmt::Debug for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-/// Bytes that are not what was expected, with the path to the place: `Order.items[3].price: …`.
+/// Bytes cannot be read as the expected value. The text starts with the path to the value, such as
+/// `Order.items[3].price: …`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecodeError {
-    // Boxed: a `Result` of a small value stays small, and the path costs nothing until it is needed.
+    // Boxed, so that a `Result` of a small value stays small. The path allocates only when there is an error.
     inner: Box<Inner<DecodeErrorKind>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 struct Inner<K> {
     kind: K,
-    /// From the inside out.
+    /// Innermost step first.
     path: Vec<PathSegment>,
 }
 
@@ -149,74 +158,74 @@ impl<K: fmt::Display> fmt::Display for Inner<K> {
     }
 }
 
-/// A step of the path to the place of a [`DecodeError`] or [`EncodeError`].
+/// A step of the path in a [`DecodeError`] or [`EncodeError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathSegment {
     /// The outermost type.
     Root(&'static str),
-    /// A field of a struct.
+    /// A field of a struct, by name.
     Field(&'static str),
-    /// A field of a struct, by its id.
+    /// A field of a struct, by id.
     Id(i16),
     /// An element of a list or set, or an entry of a map, by its position on the wire.
     Index(usize),
 }
 
-/// What is wrong with the bytes.
+/// The reason for a [`DecodeError`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
     /// The bytes end before the value does.
-    #[error("the bytes end in the middle of a value")]
+    #[error("unexpected end of input")]
     UnexpectedEnd,
     /// A length or count is negative.
     #[error("{what} has the negative length {len}")]
     NegativeLength {
-        /// What it is: `string`, `list`, ….
+        /// `string`, `list` and so on.
         what: &'static str,
-        /// The length as read.
+        /// The length on the wire.
         len: i64,
     },
-    /// A length or count is larger than what is left of the message could hold.
-    #[error("{what} claims a length of {len}, more than the rest of the message holds")]
+    /// A length or count is larger than the rest of the message can hold.
+    #[error("{what} has length {len}, which is more than the rest of the message can hold")]
     LengthBeyondEnd {
-        /// What it is: `string`, `list`, ….
+        /// `string`, `list` and so on.
         what: &'static str,
-        /// The length as read, in bytes or elements.
+        /// The length on the wire, in bytes or elements.
         len: u64,
     },
-    /// A length or count is above its limit.
-    #[error("{what} of {len} is longer than the limit of {limit}")]
+    /// A length or count exceeds its limit.
+    #[error("{what} of {len} {} exceeds the limit of {limit}; see `Limits::{}`", unit(.what), limit_of(.what))]
     TooLong {
-        /// What it is: `string`, `list`, `message`, ….
+        /// `string`, `list`, `message` and so on.
         what: &'static str,
-        /// The length as read, in bytes or elements.
+        /// The length on the wire, in bytes or elements.
         len: u64,
         /// The limit, in the same unit.
         limit: u64,
     },
-    /// Structs and containers nest deeper than the limit.
-    #[error("value nests deeper than {limit} levels")]
+    /// Structs and containers nest deeper than [`Limits::depth`](super::Limits::depth).
+    #[error("value nests deeper than {limit} levels; see `Limits::depth`")]
     TooDeep {
         /// The limit, in levels.
         limit: usize,
     },
-    /// A string is not UTF-8.
-    #[error("string is not UTF-8")]
+    /// A string is not valid UTF-8.
+    #[error("string is not valid UTF-8")]
     InvalidUtf8,
-    /// A number stands for no type.
-    #[error("{0} is the number of no type")]
+    /// The number of a wire type is not known.
+    #[error("unknown wire type {0}")]
     UnknownType(u8),
-    /// The header of a message is not one.
-    #[error("not a message: it starts with {0:#04x}")]
+    /// The bytes are not a Thrift message. Holds the first byte.
+    #[error("not a Thrift message: the first byte is {0:#04x}")]
     NotAMessage(u8),
-    /// The version in a message's header is not known.
-    #[error("message of the unknown version {0:#06x}")]
+    /// The version in the header of a message is not known.
+    #[error("unknown message version {0:#06x}")]
     UnknownVersion(u16),
-    /// A message is in a protocol that the server is told not to serve.
-    #[error("messages in the {0} protocol are not served")]
+    /// A message is in a protocol that the server does not serve.
+    #[error("the {0} protocol is not served")]
     ProtocolNotServed(Protocol),
-    /// A message is in another protocol than those before it, or than the request.
+    /// A message is not in the protocol of the session: that of its first message, or of the request.
     #[error("expected the {expected} protocol, found {found}")]
     UnexpectedProtocol {
         /// The protocol of the session.
@@ -224,7 +233,7 @@ pub enum DecodeErrorKind {
         /// The protocol of the message.
         found: Protocol,
     },
-    /// A message comes in another transport than those before it, or than the request.
+    /// A message is not in the transport of the session: that of its first message, or of the request.
     #[error("expected the {expected} transport, found {found}")]
     UnexpectedTransport {
         /// The transport of the session.
@@ -232,49 +241,49 @@ pub enum DecodeErrorKind {
         /// The transport of the message.
         found: Transport,
     },
-    /// The header transport names a protocol that is not known.
-    #[error("{0} is the number of no protocol")]
+    /// The header transport names an unknown protocol.
+    #[error("unknown protocol id {0} in the header transport")]
     UnknownProtocol(u32),
-    /// The header transport names a transform that is not known.
-    #[error("{0} is the number of no transform")]
+    /// The header transport names an unknown transform, or zlib twice.
+    #[error("unsupported transform {0} in the header transport; only one zlib transform (1) is supported")]
     UnknownTransform(u32),
-    /// What the header transport says is compressed by zlib is not.
-    #[error("compressed message is damaged")]
+    /// The header transport names the zlib transform, but the message is not valid zlib data.
+    #[error("compressed message is not valid zlib data")]
     InvalidZlib,
-    /// A number of variable length does not end, or is too large.
-    #[error("number of variable length does not end where it must")]
+    /// A varint has more bits than its type.
+    #[error("varint has more bits than its type")]
     InvalidVarint,
-    /// A number does not fit into its type.
-    #[error("number does not fit into {0}")]
+    /// A number does not fit in its type.
+    #[error("number does not fit in {0}")]
     NumberOutOfRange(TType),
-    /// The id of a field does not fit into 16 bits.
-    #[error("id of a field does not fit into 16 bits")]
+    /// The id of a field does not fit in `i16`.
+    #[error("field id does not fit in i16")]
     FieldIdOutOfRange,
-    /// Something else stands where JSON has a certain byte.
+    /// The JSON text has another byte than the syntax requires.
     #[error("expected {expected}, found {}", Byte(*.found))]
     UnexpectedByte {
-        /// What belongs there.
+        /// The required byte, in back quotes, or `a number`.
         expected: &'static str,
-        /// What stands there.
+        /// The byte in the text.
         found: u8,
     },
-    /// Text is no number.
-    #[error("text is no number")]
+    /// A text is not a number.
+    #[error("text is not a number")]
     InvalidNumber,
-    /// A backslash in a string is followed by what it cannot be.
-    #[error("string holds an escape that is none")]
+    /// A string has an invalid escape sequence.
+    #[error("string has an invalid escape sequence")]
     InvalidEscape,
-    /// Text is no Base64.
-    #[error("text is no Base64")]
+    /// A text is not valid Base64.
+    #[error("text is not valid Base64")]
     InvalidBase64,
-    /// Text is no uuid.
-    #[error("text is no uuid")]
+    /// A text is not a UUID.
+    #[error("text is not a UUID")]
     InvalidUuid,
-    /// A name, of which this is the start, stands for no type.
-    #[error("`{0}` is the name of no type")]
+    /// The name of a type is not known. Holds the first 16 bytes of the name.
+    #[error("unknown type name `{0}`")]
     UnknownTypeName(String),
-    /// A number stands for no kind of message.
-    #[error("{0} is the number of no message type")]
+    /// The number of a message type is not known.
+    #[error("unknown message type {0}")]
     UnknownMessageType(u8),
     /// The elements of a container are not of the declared type.
     #[error("expected {expected}, found {found}")]
@@ -292,20 +301,41 @@ pub enum DecodeErrorKind {
         /// The name of the field.
         field: &'static str,
     },
-    /// A union holds more than one field.
-    #[error("union `{union}` holds a second field, {id}")]
+    /// A union has more than one field.
+    #[error("union `{union}` has a second field, {id}")]
     SecondUnionField {
         /// The name of the union.
         union: &'static str,
         /// The id of the second field.
         id: i16,
     },
-    /// There are bytes left after the value.
-    #[error("{0} bytes are left over after the value")]
+    /// Bytes follow the value. Holds their number.
+    #[error("{0} trailing bytes after the value")]
     TrailingBytes(usize),
 }
 
-/// Shows a byte: as the character that it is, or as its number.
+/// The unit in which the length of a `what` is counted.
+fn unit(what: &str) -> &'static str {
+    match what {
+        "list" | "set" => "elements",
+        "map" => "entries",
+        _ => "bytes",
+    }
+}
+
+/// The field of [`Limits`](super::Limits) that bounds a `what`.
+fn limit_of(what: &str) -> &'static str {
+    match what {
+        "string" | "binary" => "string",
+        "list" | "set" | "map" => "container",
+        "message name" => "name",
+        "headers" => "header",
+        "memory" => "memory",
+        _ => "message",
+    }
+}
+
+/// Shows a printable ASCII byte as a character in back quotes, any other byte in hexadecimal.
 struct Byte(u8);
 
 impl fmt::Display for Byte {
@@ -318,43 +348,43 @@ impl fmt::Display for Byte {
 }
 
 impl DecodeError {
-    /// The error of a required field that is not there.
+    /// Makes a [`DecodeErrorKind::MissingField`].
     #[cold]
     pub fn missing_field(structure: &'static str, field: &'static str) -> Self {
         DecodeErrorKind::MissingField { structure, field }.into()
     }
 
-    /// The error of a union with more than one field.
+    /// Makes a [`DecodeErrorKind::SecondUnionField`].
     #[cold]
     pub fn second_union_field(union: &'static str, id: i16) -> Self {
         DecodeErrorKind::SecondUnionField { union, id }.into()
     }
 
-    /// What is wrong.
+    /// The reason.
     pub fn kind(&self) -> &DecodeErrorKind {
         &self.inner.kind
     }
 
-    /// The steps to the place, from the outside in.
+    /// The steps to the value that failed, outermost first.
     pub fn path(&self) -> impl Iterator<Item = PathSegment> + '_ {
         self.inner.path()
     }
 
-    /// The same error, inside the outermost type `name`.
+    /// Adds the outermost type `name` to the path.
     #[cold]
     #[must_use]
     pub fn in_root(self, name: &'static str) -> Self {
         self.inside(PathSegment::Root(name))
     }
 
-    /// The same error, inside the field `name`.
+    /// Adds the field `name` to the path.
     #[cold]
     #[must_use]
     pub fn in_field(self, name: &'static str) -> Self {
         self.inside(PathSegment::Field(name))
     }
 
-    /// The same error, inside the element or entry number `index`.
+    /// Adds the element or entry at `index` to the path.
     #[cold]
     #[must_use]
     pub fn in_element(self, index: usize) -> Self {
@@ -393,25 +423,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decode_error_shows_the_path_to_its_place() {
+    fn decode_error_starts_with_its_path() {
         let error = DecodeError::from(DecodeErrorKind::InvalidUtf8)
             .in_field("name")
             .in_element(3)
             .in_field("items")
             .in_root("Order");
-        assert_eq!(error.to_string(), "Order.items[3].name: string is not UTF-8");
+        assert_eq!(error.to_string(), "Order.items[3].name: string is not valid UTF-8");
     }
 
     #[test]
-    fn an_encode_error_shows_the_path_to_its_place() {
+    fn limit_errors_name_the_unit_and_the_limit() {
+        for (what, text) in [
+            ("string", "string of 4 bytes exceeds the limit of 3; see `Limits::string`"),
+            ("map", "map of 4 entries exceeds the limit of 3; see `Limits::container`"),
+            ("set", "set of 4 elements exceeds the limit of 3; see `Limits::container`"),
+            ("message name", "message name of 4 bytes exceeds the limit of 3; see `Limits::name`"),
+            ("headers", "headers of 4 bytes exceeds the limit of 3; see `Limits::header`"),
+            ("frame", "frame of 4 bytes exceeds the limit of 3; see `Limits::message`"),
+        ] {
+            let decode = DecodeErrorKind::TooLong { what, len: 4, limit: 3 };
+            let encode = EncodeErrorKind::TooLong { what, len: 4, limit: 3 };
+            assert_eq!((decode.to_string(), encode.to_string()), (text.to_owned(), text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn encode_error_starts_with_its_path() {
         let value: Vec<Vec<String>> = vec![vec![], vec!["a".into(), "longer".into()]];
         let mut bytes = Vec::new();
         let limits = crate::protocol::Limits::DEFAULT.with_string(3);
         let mut writer = crate::protocol::BinaryWriter::new(&mut bytes, limits);
         let error = crate::protocol::Value::write_field(&value, &mut writer, 7).expect_err("it is too long");
-        assert_eq!(error.to_string(), "7[1][1]: string of 6 is longer than the limit of 3");
+        assert_eq!(
+            error.to_string(),
+            "7[1][1]: string of 6 bytes exceeds the limit of 3; see `Limits::string`"
+        );
         let error = error.in_id(2).in_root("Order");
-        assert_eq!(error.to_string(), "Order.2.7[1][1]: string of 6 is longer than the limit of 3");
+        assert_eq!(
+            error.to_string(),
+            "Order.2.7[1][1]: string of 6 bytes exceeds the limit of 3; see `Limits::string`"
+        );
         assert_eq!(error.path().last(), Some(PathSegment::Index(1)));
         assert_eq!(size_of::<Result<(), EncodeError>>(), size_of::<usize>());
     }

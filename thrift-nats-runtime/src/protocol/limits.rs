@@ -1,10 +1,10 @@
-//! How much a peer may ask for.
+//! The bounds on what a peer can make this side read, keep in memory or write.
 
 use super::error::{DecodeError, DecodeErrorKind};
 
-/// Bounds on what is read and written. All defaults are finite.
+/// Bounds on the values and messages that are read and written. All defaults are finite.
 ///
-/// | limit | default | what it bounds |
+/// | limit | default | bound on |
 /// | --- | --- | --- |
 /// | [`message`](Self::message) | 64 MiB | one Thrift message, in bytes |
 /// | [`string`](Self::string) | 64 MiB | one `string` or `binary`, in bytes |
@@ -12,29 +12,40 @@ use super::error::{DecodeError, DecodeErrorKind};
 /// | [`name`](Self::name) | 4 KiB | the name of a function in a message's header, in bytes |
 /// | [`header`](Self::header) | 64 KiB | the headers of one message in the header transport, in bytes; 262,140 at most |
 /// | [`depth`](Self::depth) | 64 | structs and containers nested in each other |
-/// | [`memory`](Self::memory) | 256 MiB | what the elements of all containers of one message take in memory, in bytes |
+/// | [`memory`](Self::memory) | 256 MiB | the memory of the elements of all containers of one message, in bytes |
 ///
-/// Memory is never reserved on a peer's word alone: a length is checked against the bytes that are there first.
+/// A length on the wire never reserves memory by itself: it is first checked against the bytes that have arrived.
+///
+/// ```
+/// use thrift_nats_runtime::Protocol;
+/// use thrift_nats_runtime::protocol::{Limits, from_bytes_with_limits};
+///
+/// let limits = Limits::DEFAULT.with_string(5);
+/// let result = from_bytes_with_limits::<String>(Protocol::Json, "\"too long\"", limits);
+/// let error = result.unwrap_err();
+/// assert_eq!(error.to_string(), "string of 8 bytes exceeds the limit of 5; see `Limits::string`");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The longest message, in bytes.
+    /// The maximum length of a message, in bytes.
     pub message: usize,
-    /// The longest `string` or `binary`, in bytes.
+    /// The maximum length of a `string` or `binary`, in bytes.
     pub string: usize,
-    /// The most elements of one list, set or map.
+    /// The maximum number of elements of a list or set, or of entries of a map.
     pub container: usize,
-    /// The longest name of a function in the header of a message, in bytes.
+    /// The maximum length of the function name in the header of a message, in bytes.
     pub name: usize,
-    /// The longest headers of one message in the header transport, in bytes. The transport cannot carry more than 262,140.
+    /// The maximum length of all headers of one message in the header transport, in bytes. The transport cannot carry
+    /// more than 262,140.
     pub header: usize,
-    /// How deep structs and containers may nest.
+    /// The maximum number of structs and containers that are nested in each other.
     pub depth: usize,
-    /// What the elements of all lists, sets and maps of one message, and all that is boxed, may take in memory, in bytes.
+    /// The maximum memory of the elements of all lists, sets and maps of one message, and of all boxed values, in bytes.
     ///
-    /// An empty struct is a byte on the wire, and as large in memory as its type is. Without this limit a list of them would
-    /// take hundreds of times its size. What strings hold is not counted: it is as long as on the wire. A container that
-    /// grows while it is read is there twice for a moment.
+    /// An empty struct takes one byte on the wire, but the size of its type in memory. Without this limit, a list of empty
+    /// structs could take hundreds of times its length on the wire. The contents of strings are not counted, because they
+    /// are as long in memory as on the wire. While a container grows, its old and its new memory exist at the same time.
     pub memory: usize,
 }
 
@@ -50,49 +61,49 @@ impl Limits {
         memory: 256 << 20,
     };
 
-    /// These limits with another bound on a message, in bytes.
+    /// Sets [`message`](Self::message), in bytes.
     #[must_use]
     pub const fn with_message(mut self, bytes: usize) -> Self {
         self.message = bytes;
         self
     }
 
-    /// These limits with another bound on a `string` or `binary`, in bytes.
+    /// Sets [`string`](Self::string), in bytes.
     #[must_use]
     pub const fn with_string(mut self, bytes: usize) -> Self {
         self.string = bytes;
         self
     }
 
-    /// These limits with another bound on the elements of a container.
+    /// Sets [`container`](Self::container), in elements.
     #[must_use]
     pub const fn with_container(mut self, elements: usize) -> Self {
         self.container = elements;
         self
     }
 
-    /// These limits with another bound on the name of a function, in bytes.
+    /// Sets [`name`](Self::name), in bytes.
     #[must_use]
     pub const fn with_name(mut self, bytes: usize) -> Self {
         self.name = bytes;
         self
     }
 
-    /// These limits with another bound on the headers of a message, in bytes.
+    /// Sets [`header`](Self::header), in bytes.
     #[must_use]
     pub const fn with_header(mut self, bytes: usize) -> Self {
         self.header = bytes;
         self
     }
 
-    /// These limits with another bound on what elements take in memory, in bytes.
+    /// Sets [`memory`](Self::memory), in bytes.
     #[must_use]
     pub const fn with_memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
     }
 
-    /// These limits with another bound on nesting.
+    /// Sets [`depth`](Self::depth), in levels.
     #[must_use]
     pub const fn with_depth(mut self, levels: usize) -> Self {
         self.depth = levels;
@@ -106,7 +117,10 @@ impl Default for Limits {
     }
 }
 
-/// Takes `bytes` off what a reader may still take of memory.
+/// Subtracts `bytes` from `left`, the part of [`Limits::memory`] that a reader has not used.
+///
+/// # Errors
+/// [`DecodeErrorKind::TooLong`] if `bytes` is more than `left`.
 #[inline]
 pub(super) fn take_memory(left: &mut usize, bytes: usize, limits: Limits) -> Result<(), DecodeError> {
     match left.checked_sub(bytes) {
