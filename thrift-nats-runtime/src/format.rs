@@ -1,30 +1,44 @@
-//! What a session speaks: a protocol for values and messages, and a transport for where messages end.
+//! The formats of a session: its protocol and its transport, and which combinations are valid.
+//!
+//! Owns the names of formats. Never reads or writes a message: the modules `protocol` and `transport` do.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How values and messages are written.
+/// A Thrift protocol: the encoding of values and messages.
+///
+/// The text form is the name in lower case.
+///
+/// ```
+/// use thrift_nats_runtime::Protocol;
+///
+/// assert_eq!("compact".parse(), Ok(Protocol::Compact));
+/// assert_eq!(Protocol::Json.to_string(), "json");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// TBinaryProtocol: big-endian, every length in front. What the legacy package speaks.
+    /// TBinaryProtocol: big-endian numbers of a fixed length. The protocol of the legacy package.
     #[default]
     Binary,
-    /// TCompactProtocol: numbers of variable length, small headers.
+    /// TCompactProtocol: varints and headers of one byte.
     Compact,
-    /// TJSONProtocol: text.
+    /// TJSONProtocol: JSON text.
     Json,
 }
 
-/// How messages are told apart in the stream of bytes of a session.
+/// A Thrift transport: the framing of messages in the byte stream of a session.
+///
+/// The text form is the name in lower case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
-    /// Messages as they are, one after the other. What the legacy package calls buffered.
+    /// Messages one after the other, without frames. The legacy package calls this buffered.
     #[default]
     Buffered,
-    /// TFramedTransport: the length before each message.
+    /// TFramedTransport: a length of 4 bytes before each message.
     Framed,
-    /// THeaderTransport: a frame with headers before each message. Never sent to a legacy peer.
+    /// THeaderTransport: a length and headers before each message. Never sent to a legacy peer. Not available with
+    /// [`Protocol::Json`].
     Header,
 }
 
@@ -32,7 +46,7 @@ impl Protocol {
     /// All protocols.
     pub const ALL: &'static [Self] = &[Self::Binary, Self::Compact, Self::Json];
 
-    /// Its name in lower case, as `Display` and `FromStr` have it.
+    /// The name in lower case, as in `Display` and `FromStr`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Binary => "binary",
@@ -46,7 +60,7 @@ impl Transport {
     /// All transports.
     pub const ALL: &'static [Self] = &[Self::Buffered, Self::Framed, Self::Header];
 
-    /// Its name in lower case, as `Display` and `FromStr` have it.
+    /// The name in lower case, as in `Display` and `FromStr`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Buffered => "buffered",
@@ -68,9 +82,9 @@ impl fmt::Display for Transport {
     }
 }
 
-/// Text that names no protocol or transport.
+/// A text is not the name of a protocol or transport.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no {what}: there are {names}")]
+#[error("unknown {what} `{text}`; expected one of {names}")]
 pub struct UnknownFormat {
     what: &'static str,
     names: String,
@@ -106,12 +120,12 @@ fn list<T: ToString>(names: &[T]) -> String {
     names.join(", ")
 }
 
-/// What a message is written in.
+/// The protocol and transport of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WireFormat {
     pub(crate) protocol: Protocol,
     pub(crate) transport: Transport,
-    /// Whether the message is compressed, which only the header transport can tell.
+    /// Whether the message is compressed. Only the header transport supports this.
     pub(crate) zlib: bool,
 }
 
@@ -122,11 +136,11 @@ impl WireFormat {
 }
 
 impl WireFormat {
-    /// Whether there is such a thing; the error says why not.
+    /// Checks that the combination is valid. The error is the reason why it is not.
     pub(crate) fn check(self) -> Result<(), &'static str> {
         match (self.protocol, self.transport) {
             (Protocol::Json, Transport::Header) => {
-                Err("the number of a protocol in its headers is that of binary or compact")
+                Err("the header transport supports only the binary and compact protocols")
             }
             (
                 Protocol::Binary | Protocol::Compact | Protocol::Json,
@@ -136,7 +150,7 @@ impl WireFormat {
     }
 }
 
-/// The protocols that a server serves.
+/// The set of protocols that a server serves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProtocolSet(u8);
 
@@ -175,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_read_back() {
+    fn every_name_parses() {
         for protocol in Protocol::ALL {
             assert_eq!(protocol.to_string().parse(), Ok(*protocol));
         }
@@ -183,11 +197,11 @@ mod tests {
             assert_eq!(transport.to_string().parse(), Ok(*transport));
         }
         let error = "Framed".parse::<Transport>().expect_err("names are in lower case");
-        assert_eq!(error.to_string(), "`Framed` is no transport: there are buffered, framed, header");
+        assert_eq!(error.to_string(), "unknown transport `Framed`; expected one of buffered, framed, header");
     }
 
     #[test]
-    fn a_set_holds_what_it_is_made_of() {
+    fn set_contains_the_protocols_it_is_made_of() {
         for protocol in Protocol::ALL {
             assert!(ProtocolSet::ALL.contains(*protocol));
             assert!(ProtocolSet::new(&[*protocol]).contains(*protocol));

@@ -1,7 +1,7 @@
-//! The binary protocol (TBinaryProtocol): big-endian, every length in front.
+//! The binary protocol (TBinaryProtocol): big-endian numbers, and a length before every string and container.
 //!
-//! Messages are written in the strict form (a version in front) and read in the strict and the old, non-strict form,
-//! which differ in the sign bit of the first byte.
+//! Messages are written in the strict form, which starts with a version. They are read in the strict form and in the old,
+//! non-strict form, which starts with the length of the name. The sign bit of the first byte tells them apart.
 
 mod reader;
 #[cfg(test)]

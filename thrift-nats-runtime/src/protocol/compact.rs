@@ -1,7 +1,7 @@
-//! The compact protocol (TCompactProtocol): numbers of variable length, small headers.
+//! The compact protocol (TCompactProtocol): varints, and headers of one byte.
 //!
-//! What implementations differ in is read in every form, and written as C++ and Go write it: a field delta of 15 in the
-//! short form, and `bool` as the element type 1.
+//! Where implementations differ, every form is read, and the form of C++ and Go is written: a field delta of 15 in the
+//! short form, and 1 as the element type of `bool`.
 
 mod reader;
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! A message that is read from its start to its end, within limits: what the readers of the binary and the compact protocol
-//! have in common.
+//! The position in a message, and the limits that are left: the part that the binary and the compact reader share.
+//!
+//! Owns the bounds checks. Never interprets the bytes.
 
 use bytes::Bytes;
 
@@ -7,16 +8,16 @@ use super::limits::take_memory;
 use super::utf8::utf8;
 use super::{DecodeError, DecodeErrorKind, Limits, SharedText};
 
-/// How far a message is read.
+/// The position of a reader in a message.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
-    /// The whole message: binary values are slices of it.
+    /// The whole message. Binary values are slices of it.
     message: &'a Bytes,
-    /// What is not read yet.
+    /// The bytes that are not read yet.
     pub(super) rest: &'a [u8],
     pub(super) limits: Limits,
     depth: usize,
-    /// What may still be taken of memory.
+    /// The part of [`Limits::memory`] that is not used yet, in bytes.
     memory: usize,
 }
 
@@ -25,7 +26,7 @@ impl<'a> Cursor<'a> {
         Self { message, rest: message, limits, depth: 0, memory: limits.memory }
     }
 
-    /// Takes as many bytes as are asked for.
+    /// Takes the next `N` bytes.
     #[inline]
     pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         match self.rest.split_first_chunk() {
@@ -37,7 +38,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Takes the `len` bytes of a `what`.
+    /// Takes the next `len` bytes. `what` names the value in an error.
     #[inline]
     pub(super) fn slice(&mut self, what: &'static str, len: usize) -> Result<&'a [u8], DecodeError> {
         match self.rest.split_at_checked(len) {
@@ -49,7 +50,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes over `len` bytes.
+    /// Skips `len` bytes.
     #[inline]
     pub(super) fn skip(&mut self, len: usize) -> Result<(), DecodeError> {
         match self.rest.split_at_checked(len) {
@@ -61,13 +62,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// These bytes, which were taken, as a part of the message.
+    /// Makes shared bytes of a slice of the message.
     #[inline]
     pub(super) fn share(&self, slice: &'a [u8]) -> Bytes {
         self.message.slice_ref(slice)
     }
 
-    /// The text that these bytes are, which were taken; a part of the message if it is longer than `inline`.
+    /// Makes a text of a slice of the message: shared if it is longer than `inline` bytes, checked otherwise.
     #[inline]
     pub(super) fn text(&self, slice: &'a [u8], inline: usize) -> Result<SharedText<'a>, DecodeError> {
         if slice.len() > inline {
@@ -76,7 +77,7 @@ impl<'a> Cursor<'a> {
         utf8(slice).map(SharedText::Checked)
     }
 
-    /// Enters a struct or container.
+    /// Enters a struct or container: one level of the depth limit.
     #[inline]
     pub(super) fn enter(&mut self) -> Result<(), DecodeError> {
         if self.depth == self.limits.depth {
@@ -92,10 +93,10 @@ impl<'a> Cursor<'a> {
         self.depth -= 1;
     }
 
-    /// Fails where `len` elements of at least `size` bytes cannot be in what is left.
+    /// Fails if the rest of the message cannot hold `len` elements of at least `size` bytes each.
     #[inline]
     pub(super) fn check_count(&self, what: &'static str, len: usize, size: usize) -> Result<(), DecodeError> {
-        // Neither factor is above 2^31, so that this cannot overflow where `usize` has 64 bits; elsewhere it saturates.
+        // `len` is below 2^31 and `size` at most 32, so this overflows only where `usize` has 32 bits. There it saturates.
         if len.saturating_mul(size) > self.rest.len() {
             return Err(DecodeErrorKind::LengthBeyondEnd { what, len: len as u64 }.into());
         }
@@ -108,7 +109,7 @@ impl<'a> Cursor<'a> {
         take_memory(&mut self.memory, bytes, self.limits)
     }
 
-    /// Fails where something is left over.
+    /// Fails if bytes are left.
     pub(super) fn end(&self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),

@@ -1,9 +1,12 @@
-//! The choice of a protocol at run time.
+//! The choice of a reader or writer by [`Protocol`] at run time.
+//!
+//! The macros match on the protocol once for each value, not for each field: the code inside is compiled for each
+//! protocol.
 
 use super::{binary, compact, json};
 use crate::format::Protocol;
 
-/// Does something with the writer of a protocol: the choice is made once, not for every value.
+/// Runs `$body` with the writer of `$protocol`.
 macro_rules! with_writer {
     ($protocol:expr, $buffer:expr, $limits:expr, |$writer:ident| $body:expr) => {
         match $protocol {
@@ -23,7 +26,7 @@ macro_rules! with_writer {
     };
 }
 
-/// Does something with the reader of a protocol: the choice is made once, not for every value.
+/// Runs `$body` with the reader of `$protocol`.
 macro_rules! with_reader {
     ($protocol:expr, $message:expr, $limits:expr, |$reader:ident| $body:expr) => {
         match $protocol {
@@ -45,8 +48,9 @@ macro_rules! with_reader {
 
 pub(crate) use {with_reader, with_writer};
 
-/// The sequence number of a whole message. Looks at nothing else: what is wrong with the name is for whoever waits for the
-/// message to find.
+/// The sequence number of a complete message, or `None` if its header is cut off.
+///
+/// Nothing else is checked, so that a reply with a malformed name still reaches its call, which reports the error.
 pub(crate) fn peek_seqid(protocol: Protocol, message: &[u8]) -> Option<i32> {
     match protocol {
         Protocol::Binary => binary::peek_seqid(message),

@@ -1,32 +1,32 @@
-//! What stands before fields, elements and entries.
+//! The headers of fields, lists, sets and maps, as a reader returns them.
 
 use super::ttype::TType;
 
-/// What stands before the value of a field.
+/// The header of a field, which precedes its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldHeader {
-    /// The type of the value on the wire, which need not be the declared one.
+    /// The wire type of the value, which can differ from the declared type.
     pub ttype: TType,
     /// The id of the field.
     pub id: i16,
 }
 
-/// What stands before the elements of a list or set.
+/// The header of a list or set, which precedes its elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListHeader {
-    /// The type of every element on the wire.
+    /// The wire type of every element.
     pub element: TType,
-    /// How many elements follow. Already checked: the rest of the message could hold as many.
+    /// The number of elements. The reader has checked that the rest of the message can hold this many.
     pub len: usize,
 }
 
-/// What stands before the entries of a map.
+/// The header of a map, which precedes its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapHeader {
-    /// The type of every key on the wire.
+    /// The wire type of every key.
     pub key: TType,
-    /// The type of every value on the wire.
+    /// The wire type of every value.
     pub value: TType,
-    /// How many entries follow. Already checked: the rest of the message could hold as many.
+    /// The number of entries. The reader has checked that the rest of the message can hold this many.
     pub len: usize,
 }

@@ -1,14 +1,14 @@
 //! The JSON protocol (TJSONProtocol).
 //!
-//! | what | how |
+//! | value | JSON |
 //! | --- | --- |
 //! | message | `[1,"name",type,seqid,{…}]` |
 //! | struct | `{"id":{"type":value},…}` |
 //! | list, set | `["type",count,value,…]` |
-//! | map | `["type","type",count,{key:value,…}]`; a number that is a key is quoted, a struct that is one is not |
+//! | map | `["type","type",count,{key:value,…}]`; a number as a key is quoted, a struct as a key is not |
 //! | `bool` | 1 or 0 |
-//! | `binary` | Base64 in quotes; written with padding, read with and without |
-//! | `double` | a number; `"NaN"`, `"Infinity"`, `"-Infinity"` are quoted, and read without quotes too |
+//! | `binary` | Base64 in quotes, written with padding, read with and without |
+//! | `double` | a number; `"NaN"`, `"Infinity"` and `"-Infinity"` are quoted, and also read without quotes |
 
 mod number;
 mod reader;

@@ -1,23 +1,23 @@
-//! What stands before the arguments or the result of a call.
+//! The header of a message, which precedes the arguments or the result of a call.
 
 use std::borrow::Cow;
 
-/// The kinds of messages. The numbers are the same in every protocol.
+/// The type of a message. The numbers are the same in every protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum MessageType {
-    /// A request that will be answered.
+    /// A request that has a reply.
     Call = 1,
-    /// An answer: a result or a declared exception.
+    /// A reply with a result or a declared exception.
     Reply = 2,
-    /// An answer: a TApplicationException.
+    /// A reply with a `TApplicationException`.
     Exception = 3,
-    /// A request that is never answered.
+    /// A request that has no reply.
     Oneway = 4,
 }
 
 impl MessageType {
-    /// The kind with this number.
+    /// The type with this number, if there is one.
     pub const fn from_u8(number: u8) -> Option<Self> {
         Some(match number {
             1 => Self::Call,
@@ -32,10 +32,10 @@ impl MessageType {
 /// The header of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageHeader<'a> {
-    /// The function that is called or answers, possibly as `service:function`.
+    /// The name of the function, as `function` or `service:function`.
     pub name: Cow<'a, str>,
-    /// The kind of message.
+    /// The type of the message.
     pub kind: MessageType,
-    /// The number that joins an answer to its request.
+    /// The sequence number. A reply has that of its request.
     pub seqid: i32,
 }

@@ -1,10 +1,19 @@
-//! Reading and writing Thrift values, over memory.
+//! Thrift values as bytes in memory.
 //!
-//! A protocol is a pair of types, one that implements [`InputProtocol`] and one that implements [`OutputProtocol`]; a
-//! value is a type that implements [`Value`]. Generated structs implement it; so do the base types and containers.
-//! Everything is monomorphised: there is no dynamic dispatch per field.
+//! This module owns the encoding of values and messages in the binary, compact and JSON protocols. It never performs I/O,
+//! and does not depend on transports, sessions or NATS.
 //!
-//! Owns the bytes of single values and messages. Never knows about sessions, sockets or NATS.
+//! [`to_bytes`] and [`from_bytes`] encode and decode one value. The rest is the contract between generated types and
+//! protocols:
+//!
+//! - A type with a wire format implements [`Value`]: generated types do, and so do the base types and containers.
+//! - Each protocol is a writer that implements [`OutputProtocol`] and a reader that implements [`InputProtocol`]. Both are
+//!   type parameters, so the calls for each field are static.
+//! - A value calls `struct_begin`, then `field_begin`, the value and `field_end` for each field, then `struct_end`; and
+//!   likewise for lists, sets and maps. A message is `message_begin`, one struct, `message_end`.
+//! - A reader checks every length against [`Limits`] and against the bytes that are left before it allocates. Nesting is
+//!   bounded by [`Limits::depth`], so no input can exhaust the stack. No input panics.
+//! - An error carries the path to the value that failed, such as `Order.items[3].name`.
 
 mod binary;
 pub(crate) mod compact;

@@ -1,12 +1,13 @@
-//! Text that may share the memory of its message.
+//! A string that can share the memory of its message.
 
 use bytes::Bytes;
 
-/// A `string`, for a type that shares the message's memory where that saves a copy.
+/// A `string` as [`InputProtocol::shared_string`](super::InputProtocol::shared_string) returns it: a short one to copy, a
+/// long one that shares the memory of the message.
 #[derive(Debug)]
 pub enum SharedText<'a> {
-    /// UTF-8, checked.
+    /// A short string that has been checked to be UTF-8.
     Checked(&'a str),
-    /// Not checked yet: what is made of it checks it, and twice would be once too often.
+    /// A slice of the message that has not been checked. The constructor of the string type checks that it is UTF-8.
     Unchecked(Bytes),
 }

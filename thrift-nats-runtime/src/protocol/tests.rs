@@ -1,4 +1,4 @@
-//! What holds for every protocol.
+//! Tests that run with every protocol.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use super::tree::{Mutation, Recursive, Tree, any_message_of, any_protocol, any_t
 use super::*;
 use crate::Protocol;
 
-/// The value at the start of `bytes`, and what is left.
+/// Reads the value at the start of `bytes`. Returns it and the number of bytes that are left.
 fn read(
     protocol: Protocol,
     bytes: &Bytes,
@@ -24,7 +24,7 @@ fn read(
     })
 }
 
-/// What is left behind the value at the start of `bytes`.
+/// Skips the value at the start of `bytes`. Returns the number of bytes that are left.
 fn skip(protocol: Protocol, bytes: &Bytes, ttype: TType, limits: Limits) -> Result<usize, DecodeError> {
     with_reader!(protocol, bytes, limits, |reader| reader.skip(ttype).map(|()| reader.rest().len()))
 }
@@ -35,8 +35,8 @@ fn write(protocol: Protocol, tree: &Tree, limits: Limits) -> Result<Bytes, Encod
     Ok(bytes.into())
 }
 
-/// Reads the bytes as this type, within a small multiple of their length: what is reserved before the elements are there
-/// is 16 KiB a level at most.
+/// Reads the bytes as `T`, and checks that this allocates at most a small multiple of their length, and 16 KiB for each
+/// level of nesting that is reserved before the elements are read.
 fn read_within_bounds<T: Value>(protocol: Protocol, bytes: &Bytes) {
     let info = measure(|| {
         let _ = with_reader!(protocol, bytes, Limits::DEFAULT, |reader| T::read(&mut reader));
@@ -54,7 +54,7 @@ fn read_as_every_type(protocol: Protocol, bytes: &Bytes) {
     read_within_bounds::<BTreeMap<String, Vec<f64>>>(protocol, bytes);
 }
 
-/// So many structs or containers in each other.
+/// Structs or containers that are nested `levels` deep.
 fn nested(outer: TType, levels: usize) -> Tree {
     (1..levels).fold(Tree::Struct(vec![]), |inner, _| match outer {
         TType::List => Tree::List(inner.ttype(), vec![inner]),
@@ -65,7 +65,7 @@ fn nested(outer: TType, levels: usize) -> Tree {
 }
 
 #[test]
-fn nesting_is_bounded_for_what_is_read_skipped_and_written() {
+fn depth_limit_applies_to_reading_skipping_and_writing() {
     let limits = Limits::DEFAULT.with_depth(10);
     for protocol in Protocol::ALL.iter().copied() {
         for outer in [TType::Struct, TType::List, TType::Set, TType::Map] {
@@ -84,11 +84,11 @@ fn nesting_is_bounded_for_what_is_read_skipped_and_written() {
 }
 
 #[test]
-fn depth_bombs_are_refused() {
+fn depth_bombs_are_rejected() {
     for protocol in Protocol::ALL.iter().copied() {
         for outer in [TType::Struct, TType::List, TType::Set, TType::Map] {
             let (shorter, longer) = (nested(outer, 10).bytes(protocol), nested(outer, 11).bytes(protocol));
-            // What a level adds in front.
+            // The bytes that each level adds at the start.
             let len = longer.iter().zip(&shorter).take_while(|(a, b)| a == b).count().min(shorter.len());
             let level = &longer[..len.max(1)];
             let bomb = Bytes::from(level.repeat(200_000));
@@ -104,7 +104,7 @@ fn depth_bombs_are_refused() {
 }
 
 #[test]
-fn every_limit_holds() {
+fn every_limit_applies_to_reading_skipping_and_writing() {
     let limits = Limits::DEFAULT.with_string(3).with_container(3);
     let elements = |len| vec![Tree::I8(1); len];
     let entries = |len: i8| (0..len).map(|key| (Tree::I8(key), Tree::I8(1))).collect();
@@ -155,7 +155,7 @@ fn every_limit_holds() {
 }
 
 #[test]
-fn a_million_empty_structs_take_little_more_than_themselves() {
+fn million_empty_structs_allocate_little_more_than_their_own_size() {
     let tree = Tree::List(TType::Struct, vec![Tree::Struct(vec![]); 1_000_000]);
     for protocol in Protocol::ALL.iter().copied() {
         let bytes = Bytes::from(tree.bytes(protocol));
@@ -165,29 +165,29 @@ fn a_million_empty_structs_take_little_more_than_themselves() {
 }
 
 #[test]
-fn text_that_is_none_is_refused() {
+fn invalid_utf8_is_rejected() {
     for protocol in Protocol::ALL.iter().copied() {
         let mut bytes = Vec::new();
         with_writer!(protocol, &mut bytes, Limits::DEFAULT, |writer| writer.string("abc").unwrap());
         let place = bytes.iter().position(|byte| *byte == b'b').unwrap();
         bytes[place] = 0xff;
-        let error = from_bytes::<String>(protocol, bytes).expect_err("it is no text");
+        let error = from_bytes::<String>(protocol, bytes).expect_err("invalid UTF-8");
         assert_eq!(*error.kind(), DecodeErrorKind::InvalidUtf8);
     }
 }
 
 #[test]
-fn bytes_behind_a_value_are_refused() {
+fn trailing_bytes_are_rejected() {
     for protocol in Protocol::ALL.iter().copied() {
         let bytes = to_bytes(protocol, &vec![1_i32]).unwrap();
         let more = [&bytes, &b"xy"[..]].concat();
-        let error = from_bytes::<Vec<i32>>(protocol, more).expect_err("there is more");
+        let error = from_bytes::<Vec<i32>>(protocol, more).expect_err("trailing bytes");
         assert_eq!(*error.kind(), DecodeErrorKind::TrailingBytes(2));
     }
 }
 
 #[test]
-fn an_error_says_where_it_is() {
+fn decode_error_names_the_path() {
     for protocol in Protocol::ALL.iter().copied() {
         let tree = Tree::Struct(vec![(
             1,
@@ -196,7 +196,8 @@ fn an_error_says_where_it_is() {
                 vec![Tree::Struct(vec![]), Tree::Struct(vec![(1, Tree::List(TType::I8, vec![Tree::I8(1)]))])],
             ),
         )]);
-        let error = from_bytes::<Recursive>(protocol, tree.bytes(protocol)).expect_err("no structs");
+        let error =
+            from_bytes::<Recursive>(protocol, tree.bytes(protocol)).expect_err("elements of another type");
         assert_eq!(error.to_string(), "Recursive[1]: expected struct, found i8");
     }
 }
@@ -205,7 +206,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read_back(
+    fn messages_survive_a_round_trip(
         (protocol, (bytes, written, body)) in any_protocol().prop_flat_map(|it| (Just(it), any_message_of(it))),
     ) {
         with_reader!(protocol, &bytes, Limits::DEFAULT, |reader| {
@@ -217,19 +218,19 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_skipped_to_its_end(
+    fn skipping_ends_after_the_value(
         tree in Tree::any_struct(),
         protocol in any_protocol(),
-        behind in vec(any::<u8>(), 0..9),
+        trailing in vec(any::<u8>(), 0..9),
     ) {
-        let bytes = Bytes::from([tree.bytes(protocol), behind.clone()].concat());
+        let bytes = Bytes::from([tree.bytes(protocol), trailing.clone()].concat());
         let (ttype, limits) = (tree.ttype(), Limits::DEFAULT);
-        prop_assert_eq!(skip(protocol, &bytes, ttype, limits), Ok(behind.len()));
-        prop_assert_eq!(read(protocol, &bytes, ttype, limits), Ok((tree.read_back(protocol), behind.len())));
+        prop_assert_eq!(skip(protocol, &bytes, ttype, limits), Ok(trailing.len()));
+        prop_assert_eq!(read(protocol, &bytes, ttype, limits), Ok((tree.read_back(protocol), trailing.len())));
     }
 
     #[test]
-    fn every_value_alone_is_read_back(tree in Tree::any(), protocol in any_protocol()) {
+    fn values_survive_a_round_trip(tree in Tree::any(), protocol in any_protocol()) {
         let bytes = Bytes::from(tree.bytes(protocol));
         let (ttype, limits) = (tree.ttype(), Limits::DEFAULT);
         prop_assert_eq!(skip(protocol, &bytes, ttype, limits), Ok(0));
@@ -247,19 +248,19 @@ proptest! {
     }
 
     #[test]
-    fn strings_are_read_back(strings in vec(any::<String>(), 0..8), protocol in any_protocol()) {
+    fn strings_survive_a_round_trip(strings in vec(any::<String>(), 0..8), protocol in any_protocol()) {
         let bytes = to_bytes(protocol, &strings).unwrap();
         prop_assert_eq!(from_bytes::<Vec<String>>(protocol, bytes).unwrap(), strings);
     }
 
     #[test]
-    fn doubles_are_read_back(numbers in vec(any::<f64>(), 0..8), protocol in any_protocol()) {
+    fn doubles_survive_a_round_trip(numbers in vec(any::<f64>(), 0..8), protocol in any_protocol()) {
         let bytes = to_bytes(protocol, &numbers).unwrap();
         prop_assert_eq!(from_bytes::<Vec<f64>>(protocol, bytes).unwrap(), numbers);
     }
 
     #[test]
-    fn any_change_to_a_struct_is_read_or_refused(
+    fn mutated_structs_never_panic_or_over_allocate(
         tree in Tree::any_struct(),
         protocol in any_protocol(),
         mutations in vec(Mutation::any(), 1..5),
@@ -272,7 +273,7 @@ proptest! {
         let skipped = skip(protocol, &bytes, TType::Struct, Limits::DEFAULT);
         match (read, skipped) {
             (Ok((_, left)), skipped) => prop_assert_eq!(skipped, Ok(left)),
-            // JSON does not look into strings that it skips.
+            // The JSON reader does not decode strings that it skips.
             (Err(_), Ok(_)) => prop_assert_eq!(protocol, Protocol::Json),
             (Err(_), Err(_)) => {}
         }
@@ -280,7 +281,7 @@ proptest! {
     }
 
     #[test]
-    fn any_change_to_a_container_is_read_or_refused(
+    fn mutated_containers_never_panic_or_over_allocate(
         tree in any_ttype().prop_flat_map(|ttype| Tree::any_of(ttype, 3)),
         protocol in any_protocol(),
         mutations in vec(Mutation::any(), 1..5),
@@ -291,7 +292,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(
+    fn arbitrary_bytes_never_panic_or_over_allocate(
         bytes in vec(any::<u8>(), 0..200),
         protocol in any_protocol(),
         ttype in any_ttype(),

@@ -1,4 +1,6 @@
-//! The traits that values and protocols implement. They name each other, and therefore share a file.
+//! The traits that values and protocols implement, and the field that readers hand to generated code.
+//!
+//! They are in one file because each of them names the others.
 
 use std::borrow::Cow;
 
@@ -11,24 +13,24 @@ use super::message::MessageHeader;
 use super::shared_text::SharedText;
 use super::ttype::TType;
 
-/// A type that has a form in Thrift. Generated types implement it.
+/// A type with a Thrift wire format. Generated types implement this trait.
 pub trait Value: Sized {
-    /// The type it has on the wire.
+    /// The wire type of every value of this type.
     const TTYPE: TType;
 
-    /// Writes it.
+    /// Writes the value.
     ///
     /// # Errors
     /// See [`EncodeError`].
     fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError>;
 
-    /// Reads it.
+    /// Reads a value.
     ///
     /// # Errors
     /// See [`DecodeError`].
     fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError>;
 
-    /// Writes it as the field `id` of a struct.
+    /// Writes the value as the field `id` of a struct.
     ///
     /// # Errors
     /// See [`EncodeError`].
@@ -44,47 +46,49 @@ pub trait Value: Sized {
 /// Reads values from a message in memory.
 ///
 /// # Errors
-/// Every method fails with a [`DecodeError`] where the bytes end too early, are no form of what is asked for, or break
-/// one of the [`Limits`]. After an error the position is unspecified.
+/// Every method that returns a `Result` fails if the bytes end too early, are not a valid encoding of the requested value,
+/// or exceed one of the [`Limits`](super::Limits). After an error the position of the reader is unspecified.
 pub trait InputProtocol: Sized {
     /// Reads the header of a message.
     fn message_begin(&mut self) -> Result<MessageHeader<'_>, DecodeError>;
 
-    /// Reads what ends a message; nothing may be left over.
+    /// Reads the end of a message. Fails if bytes are left.
     fn message_end(&mut self) -> Result<(), DecodeError>;
 
-    /// Checks that nothing is left over, where a value stands alone.
+    /// Fails if bytes are left after a value that has no message around it.
     fn end(&mut self) -> Result<(), DecodeError>;
 
-    /// Enters a struct, union or exception; counts towards the depth limit.
+    /// Enters a struct, union or exception: one level of the depth limit.
     fn struct_begin(&mut self) -> Result<(), DecodeError>;
 
-    /// Leaves a struct, union or exception, after [`field_begin`](Self::field_begin) has returned `None`.
+    /// Leaves a struct, union or exception. Called after [`field_begin`](Self::field_begin) has returned `None`.
     fn struct_end(&mut self);
 
-    /// Reads the header of the next field, or `None` at the end of the struct.
+    /// Reads the header of the next field. Returns `None` at the end of the struct.
     fn field_begin(&mut self) -> Result<Option<FieldHeader>, DecodeError>;
 
-    /// Enters a list; counts towards the depth limit.
+    /// Enters a list: one level of the depth limit.
     fn list_begin(&mut self) -> Result<ListHeader, DecodeError>;
 
     /// Leaves a list.
     fn list_end(&mut self) -> Result<(), DecodeError>;
 
-    /// Enters a set; counts towards the depth limit.
+    /// Enters a set: one level of the depth limit.
     fn set_begin(&mut self) -> Result<ListHeader, DecodeError>;
 
     /// Leaves a set.
     fn set_end(&mut self) -> Result<(), DecodeError>;
 
-    /// Enters a map; counts towards the depth limit.
+    /// Enters a map: one level of the depth limit.
     fn map_begin(&mut self) -> Result<MapHeader, DecodeError>;
 
     /// Leaves a map.
     fn map_end(&mut self) -> Result<(), DecodeError>;
 
-    /// Notes that so many bytes of memory are about to be taken for elements; fails where all that was noted is more than
-    /// [`Limits::memory`]. A protocol that only trusted peers speak need not count.
+    /// Counts `bytes` of memory for elements that are about to be read. Fails if the sum exceeds
+    /// [`Limits::memory`](super::Limits::memory).
+    ///
+    /// The default counts nothing, which is safe only for a protocol that reads trusted input.
     fn take_memory(&mut self, bytes: usize) -> Result<(), DecodeError> {
         let _ = bytes;
         Ok(())
@@ -108,19 +112,20 @@ pub trait InputProtocol: Sized {
     /// Reads a `double`.
     fn double(&mut self) -> Result<f64, DecodeError>;
 
-    /// Reads a `string`: UTF-8, checked.
+    /// Reads a `string` and checks that it is UTF-8.
     fn string(&mut self) -> Result<Cow<'_, str>, DecodeError>;
 
-    /// Reads a `string` for a type that keeps up to `inline` bytes within itself, and shares what is longer.
+    /// Reads a `string` for a type that stores up to `inline` bytes inline and shares the memory of a longer one.
     fn shared_string(&mut self, inline: usize) -> Result<SharedText<'_>, DecodeError> {
         let _ = inline;
         self.string().map(|text| SharedText::Unchecked(Bytes::copy_from_slice(text.as_bytes())))
     }
 
-    /// Reads a `binary`, as a slice of the message where the protocol allows it.
+    /// Reads a `binary`. It is a slice of the message if the protocol does not escape bytes.
     fn binary(&mut self) -> Result<Bytes, DecodeError>;
 
-    /// Reads a `string` or `binary`, whichever it is: the bytes of the text, where the protocol writes them differently.
+    /// Reads a value of the wire type [`TType::String`], which is a `string` or a `binary`. A protocol that writes them
+    /// differently returns the bytes of the text.
     fn string_or_binary(&mut self) -> Result<Bytes, DecodeError> {
         self.binary()
     }
@@ -128,22 +133,22 @@ pub trait InputProtocol: Sized {
     /// Reads a `uuid`.
     fn uuid(&mut self) -> Result<Uuid, DecodeError>;
 
-    /// Reads a value of the wire type `ttype` and drops it.
+    /// Skips a value of the wire type `ttype`.
     fn skip(&mut self, ttype: TType) -> Result<(), DecodeError> {
         skip_value(self, ttype)
     }
 
-    /// Reads the elements of a list or set and drops them.
+    /// Skips the elements of a list or set.
     fn skip_elements(&mut self, list: ListHeader) -> Result<(), DecodeError> {
         (0..list.len).try_for_each(|_| self.skip(list.element))
     }
 
-    /// Reads a `string` or `binary`, whichever it is, and drops it.
+    /// Skips a value of the wire type [`TType::String`].
     fn skip_string(&mut self) -> Result<(), DecodeError> {
         self.string_or_binary().map(drop)
     }
 
-    /// Reads a struct, union or exception, field by field.
+    /// Reads a struct, union or exception, and calls `read` for each field.
     #[inline]
     fn read_struct(
         &mut self,
@@ -157,7 +162,7 @@ pub trait InputProtocol: Sized {
         Ok(())
     }
 
-    /// Reads the value of the field `name`, which goes into the path of an error.
+    /// Reads the value of a field. `name` is its step in the path of an error.
     #[inline]
     fn read_field<T: Value>(&mut self, name: &'static str) -> Result<T, DecodeError> {
         T::read(self).map_err(|error| error.in_field(name))
@@ -167,19 +172,19 @@ pub trait InputProtocol: Sized {
 /// Writes values to a buffer in memory.
 ///
 /// # Errors
-/// What can be written in any length fails with an [`EncodeError`] where it is longer or deeper than Thrift or the
-/// [`Limits`] allow; numbers cannot fail.
+/// The methods that return a `Result` fail if the value is longer or nested deeper than Thrift or the
+/// [`Limits`](super::Limits) allow.
 pub trait OutputProtocol: Sized {
     /// Writes the header of a message.
     fn message_begin(&mut self, header: &MessageHeader<'_>) -> Result<(), EncodeError>;
 
-    /// Writes what ends a message.
+    /// Writes the end of a message.
     fn message_end(&mut self);
 
-    /// Enters a struct, union or exception; counts towards the depth limit.
+    /// Enters a struct, union or exception: one level of the depth limit.
     fn struct_begin(&mut self) -> Result<(), EncodeError>;
 
-    /// Writes what ends a struct, and leaves it.
+    /// Writes the end of a struct and leaves it.
     fn struct_end(&mut self);
 
     /// Writes the field `id` of a struct.
@@ -188,7 +193,7 @@ pub trait OutputProtocol: Sized {
         value.write_field(self, id)
     }
 
-    /// Writes the field `id` of a struct, if it is there.
+    /// Writes the field `id` of a struct, unless it is `None`.
     #[inline]
     fn optional_field<T: Value>(&mut self, id: i16, value: &Option<T>) -> Result<(), EncodeError> {
         match value {
@@ -197,28 +202,28 @@ pub trait OutputProtocol: Sized {
         }
     }
 
-    /// Writes the header of a field; its value must follow, then [`field_end`](Self::field_end).
+    /// Writes the header of a field. The caller then writes the value and calls [`field_end`](Self::field_end).
     fn field_begin(&mut self, ttype: TType, id: i16);
 
-    /// Writes what ends a field.
+    /// Writes the end of a field.
     fn field_end(&mut self);
 
-    /// Writes the header of a list of `len` elements; counts towards the depth limit.
+    /// Writes the header of a list of `len` elements: one level of the depth limit.
     fn list_begin(&mut self, element: TType, len: usize) -> Result<(), EncodeError>;
 
-    /// Writes what ends a list.
+    /// Writes the end of a list.
     fn list_end(&mut self);
 
-    /// Writes the header of a set of `len` elements; counts towards the depth limit.
+    /// Writes the header of a set of `len` elements: one level of the depth limit.
     fn set_begin(&mut self, element: TType, len: usize) -> Result<(), EncodeError>;
 
-    /// Writes what ends a set.
+    /// Writes the end of a set.
     fn set_end(&mut self);
 
-    /// Writes the header of a map of `len` entries; counts towards the depth limit.
+    /// Writes the header of a map of `len` entries: one level of the depth limit.
     fn map_begin(&mut self, key: TType, value: TType, len: usize) -> Result<(), EncodeError>;
 
-    /// Writes what ends a map.
+    /// Writes the end of a map.
     fn map_end(&mut self);
 
     /// Writes a `bool`.
@@ -245,7 +250,8 @@ pub trait OutputProtocol: Sized {
     /// Writes a `binary`.
     fn binary(&mut self, value: &[u8]) -> Result<(), EncodeError>;
 
-    /// Writes a `string` or `binary`, whichever it is: as a text if it is one, where the protocol writes them differently.
+    /// Writes a value of the wire type [`TType::String`], which is a `string` or a `binary`. A protocol that writes them
+    /// differently writes a string if the bytes are UTF-8, and a binary otherwise.
     fn string_or_binary(&mut self, value: &[u8]) -> Result<(), EncodeError> {
         self.binary(value)
     }
@@ -254,9 +260,9 @@ pub trait OutputProtocol: Sized {
     fn uuid(&mut self, value: Uuid);
 }
 
-/// A field of a struct, whose value is to be read or skipped.
+/// A field of a struct whose header has been read. One of its methods must read or skip the value.
 #[derive(Debug)]
-#[must_use = "the value has to be read or skipped"]
+#[must_use = "the value must be read or skipped"]
 pub struct Field<'a, I> {
     /// The id of the field.
     pub id: i16,
@@ -269,10 +275,10 @@ impl<'a, I: InputProtocol> Field<'a, I> {
         Self { id: header.id, ttype: header.ttype, input }
     }
 
-    /// Reads the value of the field `name`. One of another type than `T` is skipped, as an unknown field is.
+    /// Reads the value into `into`. A value of another wire type than that of `T` is skipped, like an unknown field.
     ///
     /// # Errors
-    /// See [`DecodeError`]; the name is in its path.
+    /// See [`DecodeError`]. `name` is added to its path.
     #[inline]
     pub fn read<T: Value>(self, name: &'static str, into: &mut T) -> DecodeResult<()> {
         if self.ttype != T::TTYPE {
@@ -282,7 +288,7 @@ impl<'a, I: InputProtocol> Field<'a, I> {
         Ok(())
     }
 
-    /// As [`read`](Self::read), for an optional field.
+    /// Like [`read`](Self::read), for an optional field.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -295,7 +301,7 @@ impl<'a, I: InputProtocol> Field<'a, I> {
         Ok(())
     }
 
-    /// As [`read`](Self::read), for a required field; `seen` says that it was there.
+    /// Like [`read`](Self::read), for a required field. Sets `seen` if the value has the wire type of `T`.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -310,7 +316,8 @@ impl<'a, I: InputProtocol> Field<'a, I> {
         self.read(name, into)
     }
 
-    /// As [`read`](Self::read), for the field of a union, which `make` makes one of.
+    /// Reads the value of a union: `make` makes the union of a value of `T`, `unknown` of the id of a field with another
+    /// wire type, whose value is skipped.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -327,7 +334,7 @@ impl<'a, I: InputProtocol> Field<'a, I> {
         T::read(self.input).map(make).map_err(|error| error.in_field(name))
     }
 
-    /// Skips the field of a union that it does not know.
+    /// Skips the value, and makes a union of the id of its unknown field.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -337,7 +344,7 @@ impl<'a, I: InputProtocol> Field<'a, I> {
         self.skip().map(|()| unknown(id))
     }
 
-    /// Reads the value, and drops it.
+    /// Skips the value.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -347,7 +354,7 @@ impl<'a, I: InputProtocol> Field<'a, I> {
     }
 }
 
-/// Reads a value and drops it, piece by piece.
+/// Skips a value by reading each of its parts.
 pub(super) fn skip_value(input: &mut impl InputProtocol, ttype: TType) -> Result<(), DecodeError> {
     match ttype {
         TType::Bool => input.bool().map(drop),

@@ -1,4 +1,4 @@
-//! Values of any shape, for tests: what the readers and writers of generated types do, for types that no IDL has.
+//! Values of arbitrary shape for tests, with their proptest strategies.
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -16,7 +16,7 @@ pub(crate) enum Tree {
     I16(i16),
     I32(i32),
     I64(i64),
-    /// By its bits: no two NaNs are the same.
+    /// The bits of the number, so that NaNs compare by their bits.
     Double(u64),
     String(Vec<u8>),
     Uuid(u128),
@@ -26,7 +26,7 @@ pub(crate) enum Tree {
     Map(TType, TType, Vec<(Tree, Tree)>),
 }
 
-/// All types.
+/// All wire types.
 pub(crate) const TTYPES: [TType; 12] = [
     TType::Bool,
     TType::I8,
@@ -68,7 +68,7 @@ impl Tree {
             Self::I32(value) => output.i32(*value),
             Self::I64(value) => output.i64(*value),
             Self::Double(bits) => output.double(f64::from_bits(*bits)),
-            // Not as a string: JSON has another form for it, and nobody who reads knows which of both it is.
+            // Always as a binary: JSON writes strings differently, and `read` cannot tell the two apart.
             Self::String(bytes) => output.binary(bytes)?,
             Self::Uuid(value) => output.uuid(Uuid::from_u128(*value)),
             Self::Struct(fields) => {
@@ -146,21 +146,21 @@ impl Tree {
         })
     }
 
-    /// Its bytes in the binary protocol.
+    /// The value in the binary protocol.
     pub(crate) fn binary(&self) -> Vec<u8> {
         self.bytes(Protocol::Binary)
     }
 
-    /// Its bytes in a protocol.
+    /// The value in a protocol.
     pub(crate) fn bytes(&self, protocol: Protocol) -> Vec<u8> {
         let mut bytes = Vec::new();
         with_writer!(protocol, &mut bytes, Limits::DEFAULT, |writer| {
-            self.write(&mut writer).expect("it is within the limits");
+            self.write(&mut writer).expect("test values are within the limits");
         });
         bytes
     }
 
-    /// As it is read back: whoever reads cannot tell one NaN of JSON from another, nor compact's empty maps.
+    /// The value that a reader of `protocol` returns: JSON has a single NaN, and compact has no types in an empty map.
     pub(crate) fn read_back(self, protocol: Protocol) -> Self {
         let elements =
             |values: Vec<Self>| values.into_iter().map(|value| value.read_back(protocol)).collect();
@@ -184,9 +184,9 @@ impl Tree {
         }
     }
 
-    /// Values of this type, with no more than so many levels below them.
+    /// Values of a type, with at most `levels` levels below them.
     pub(crate) fn any_of(ttype: TType, levels: u32) -> BoxedStrategy<Self> {
-        // Below the last level there are only empty containers.
+        // The containers of the last level are empty.
         let most = if levels == 0 { 0 } else { 4 };
         let below = levels.saturating_sub(1);
         match ttype {
@@ -220,18 +220,18 @@ impl Tree {
         }
     }
 
-    /// Values of any type.
+    /// Values of any wire type.
     pub(crate) fn any() -> impl Strategy<Value = Self> {
         any_ttype().prop_flat_map(|ttype| Self::any_of(ttype, 4))
     }
 
-    /// Structs, as the arguments of a call are.
+    /// Structs with any fields, like the arguments of a call.
     pub(crate) fn any_struct() -> BoxedStrategy<Self> {
         Self::any_of(TType::Struct, 5)
     }
 }
 
-/// A struct of an IDL that refers to itself.
+/// A struct that contains a list of itself, as generated from an IDL.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Recursive(pub(crate) Vec<Recursive>);
 
@@ -259,34 +259,34 @@ impl Value for Recursive {
     }
 }
 
-/// Any type.
+/// Any wire type.
 pub(crate) fn any_ttype() -> impl Strategy<Value = TType> {
     (0..TTYPES.len()).prop_map(|index| TTYPES[index])
 }
 
-/// Messages of the binary protocol whose bodies are structs, in the strict form, with their header and body.
+/// Strict binary messages with a struct as the body, each with its header and body.
 pub(crate) fn any_message() -> impl Strategy<Value = (Bytes, MessageHeader<'static>, Tree)> {
     any_message_of(Protocol::Binary)
 }
 
-/// Messages whose bodies are structs, with their header and body.
+/// Messages with a struct as the body, each with its header and body.
 pub(crate) fn any_message_of(
     protocol: Protocol,
 ) -> impl Strategy<Value = (Bytes, MessageHeader<'static>, Tree)> {
-    let kind = (1_u8..=4).prop_map(|kind| MessageType::from_u8(kind).expect("there are four"));
+    let kind = (1_u8..=4).prop_map(|kind| MessageType::from_u8(kind).expect("1 to 4 are message types"));
     (any_name(), kind, any::<i32>(), Tree::any_struct()).prop_map(move |(name, kind, seqid, body)| {
         let header = MessageHeader { name: name.into(), kind, seqid };
         let mut message = Vec::new();
         with_writer!(protocol, &mut message, Limits::DEFAULT, |writer| {
-            writer.message_begin(&header).expect("it is within the limits");
-            body.write(&mut writer).expect("it is within the limits");
+            writer.message_begin(&header).expect("test values are within the limits");
+            body.write(&mut writer).expect("test values are within the limits");
             writer.message_end();
         });
         (message.into(), header, body)
     })
 }
 
-/// One of the protocols.
+/// Any protocol.
 pub(crate) fn any_protocol() -> impl Strategy<Value = Protocol> {
     (0..Protocol::ALL.len()).prop_map(|index| Protocol::ALL[index])
 }
@@ -295,7 +295,7 @@ fn any_name() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..8).prop_map(String::from_iter)
 }
 
-/// A change to bytes: a place, what happens there, and a byte for it.
+/// A change to bytes at a position, which is taken modulo their length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mutation {
     Replace(usize, u8),
@@ -307,7 +307,7 @@ pub(crate) enum Mutation {
 
 impl Mutation {
     pub(crate) fn any() -> impl Strategy<Value = Self> {
-        // The numbers of types and small lengths are what does most harm.
+        // Wire types, small lengths and sign bits break most messages.
         let byte = prop_oneof![any::<u8>(), 0_u8..=16, Just(0x7f), Just(0xff)];
         prop_oneof![
             (any::<usize>(), byte.clone()).prop_map(|(at, byte)| Self::Replace(at, byte)),

@@ -1,8 +1,8 @@
-//! The types of values on the wire.
+//! The wire types of values.
 
 use std::fmt;
 
-/// The type of a value on the wire. The numbers are those of the binary protocol.
+/// The wire type of a value. The numbers are those of the binary protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum TType {
@@ -18,7 +18,7 @@ pub enum TType {
     I32 = 8,
     /// `i64`.
     I64 = 10,
-    /// `string` and `binary`: they look the same on the wire.
+    /// `string` and `binary`, which have one wire type.
     String = 11,
     /// A struct, union or exception.
     Struct = 12,
@@ -33,7 +33,7 @@ pub enum TType {
 }
 
 impl TType {
-    /// The type with this number in the binary protocol.
+    /// The type with this number in the binary protocol, if there is one.
     pub const fn from_u8(number: u8) -> Option<Self> {
         Some(match number {
             2 => Self::Bool,
@@ -52,7 +52,7 @@ impl TType {
         })
     }
 
-    /// How it is written in an IDL file.
+    /// The name of the type in an IDL file; `struct` for unions and exceptions, and `string` for `binary`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bool => "bool",

@@ -1,5 +1,8 @@
-//! Fields that a type does not know, kept so that they are written back: what the generator's option
-//! `keep_unknown_fields` is made of.
+//! Unknown fields that are kept and written back: the runtime part of the generator's option `keep_unknown_fields`.
+//!
+//! Owns the bytes of the kept fields. Never interprets them beyond their wire types. Generated code calls
+//! [`Field::keep`] for each unknown field when it reads a struct, and [`UnknownFields::write`] after the struct's own
+//! fields when it writes one.
 
 use std::fmt;
 
@@ -10,21 +13,21 @@ use super::{
     EncodeResult, Field, InputProtocol, Limits, OutputProtocol, TType, Value,
 };
 
-/// Fields that came with a value, and that its type does not have, or has with another type. They are written back
-/// behind its own, in whatever protocol, in the order in which they came.
+/// The fields of a received value that its type does not have, or has with another wire type. They are written back after
+/// the type's own fields, in the order in which they were received, in any protocol.
 ///
-/// They are held as the binary protocol writes them, which takes no more than eight times the bytes that came. Two of these
-/// are equal if they hold the same fields, with the same values, in the same order.
+/// The fields are stored in the binary protocol, which takes at most eight times the received bytes. Two values are equal
+/// if they have the same fields with the same values in the same order.
 ///
-/// A `string` and a `binary` are one type on the wire, and only JSON writes them differently. What came in JSON is kept as
-/// the text that stood there. What came in another protocol is text in JSON if it is UTF-8, and else Base64.
+/// `string` and `binary` have one wire type, and only JSON writes them differently. A field received in JSON is kept as its
+/// text. A field received in another protocol is written to JSON as a string if it is UTF-8, and as Base64 otherwise.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnknownFields {
-    /// Field after field, without what ends a struct.
+    /// The fields in the binary protocol, without the stop byte of a struct.
     fields: Vec<u8>,
 }
 
-/// What is kept was within limits when it was read, and whoever writes it has limits again.
+/// The limits of the input apply when fields are kept, and those of the output when they are written.
 const NO_LIMITS: Limits = Limits {
     message: usize::MAX,
     string: usize::MAX,
@@ -35,20 +38,20 @@ const NO_LIMITS: Limits = Limits {
     memory: usize::MAX,
 };
 
-const KEPT: &str = "what was kept was written here, and can be read";
+const KEPT: &str = "kept fields were written by `Field::keep`";
 
 impl UnknownFields {
-    /// Whether there are none.
+    /// Whether there are no unknown fields.
     pub const fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
-    /// Drops them.
+    /// Removes all fields.
     pub fn clear(&mut self) {
         self.fields.clear();
     }
 
-    /// The id of each, and its type on the wire.
+    /// The id and the wire type of each field, in the order in which they were received.
     pub fn ids(&self) -> Vec<(i16, TType)> {
         let message = Bytes::copy_from_slice(&self.fields);
         let mut input = BinaryReader::new(&message, NO_LIMITS);
@@ -61,10 +64,10 @@ impl UnknownFields {
         ids
     }
 
-    /// Writes them into the struct that is being written.
+    /// Writes the fields into the struct that `output` is writing.
     ///
     /// # Errors
-    /// If they are longer or deeper than the limits of `output`.
+    /// If a field exceeds the limits of `output`.
     pub fn write<O: OutputProtocol>(&self, output: &mut O) -> EncodeResult {
         if self.fields.is_empty() {
             return Ok(());
@@ -84,16 +87,15 @@ impl UnknownFields {
     }
 }
 
-/// The ids: values have no form without a type.
+/// Shows the ids and wire types of the fields, without their values.
 impl fmt::Debug for UnknownFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.ids().into_iter().map(|(id, ttype)| format!("{id}: {ttype}"))).finish()
     }
 }
 
-/// For types that keep what they do not know.
 impl<I: InputProtocol> Field<'_, I> {
-    /// Keeps the field as it is.
+    /// Appends the field to `into`, which is unchanged after an error.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -111,13 +113,15 @@ impl<I: InputProtocol> Field<'_, I> {
                         DecodeErrorKind::TooLong { what, len: len as u64, limit: limit as u64 }.into()
                     }
                     EncodeErrorKind::TooDeep { limit } => DecodeErrorKind::TooDeep { limit }.into(),
-                    EncodeErrorKind::UnknownUnionField { .. } => unreachable!("no union is written"),
+                    EncodeErrorKind::UnknownUnionField { .. } => {
+                        unreachable!("copying does not write unions")
+                    }
                 },
             }
         })
     }
 
-    /// As [`read`](Self::read); a field of another type than `T` is kept.
+    /// Like [`read`](Self::read), but keeps a value of another wire type than that of `T`.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -131,7 +135,7 @@ impl<I: InputProtocol> Field<'_, I> {
         if self.ttype == T::TTYPE { self.read(name, into) } else { self.keep(unknown) }
     }
 
-    /// As [`read_optional`](Self::read_optional); a field of another type than `T` is kept.
+    /// Like [`read_optional`](Self::read_optional), but keeps a value of another wire type than that of `T`.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -145,7 +149,7 @@ impl<I: InputProtocol> Field<'_, I> {
         if self.ttype == T::TTYPE { self.read_optional(name, into) } else { self.keep(unknown) }
     }
 
-    /// As [`read_required`](Self::read_required); a field of another type than `T` is kept.
+    /// Like [`read_required`](Self::read_required), but keeps a value of another wire type than that of `T`.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -160,7 +164,7 @@ impl<I: InputProtocol> Field<'_, I> {
         if self.ttype == T::TTYPE { self.read_required(name, into, seen) } else { self.keep(unknown) }
     }
 
-    /// As [`read_variant`](Self::read_variant); a field of another type than `T` is kept.
+    /// Like [`read_variant`](Self::read_variant), but keeps a value of another wire type than that of `T`.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -177,7 +181,7 @@ impl<I: InputProtocol> Field<'_, I> {
         T::read(self.input).map(make).map_err(|error| error.in_field(name))
     }
 
-    /// Keeps the field of a union that it does not know.
+    /// Keeps the field, and makes a union of it.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -188,7 +192,7 @@ impl<I: InputProtocol> Field<'_, I> {
     }
 }
 
-/// Which side of a copy failed.
+/// The error of [`copy`].
 enum Stopped {
     Reading(DecodeError),
     Writing(EncodeError),
@@ -206,7 +210,7 @@ impl From<EncodeError> for Stopped {
     }
 }
 
-/// Reads a value of any type, and writes it. The depth is bounded by the limits of the two.
+/// Copies a value of any type. The depth limits of `input` and `output` bound the recursion.
 fn copy<I: InputProtocol, O: OutputProtocol>(
     ttype: TType,
     input: &mut I,
@@ -269,7 +273,7 @@ mod tests {
     use crate::protocol::tree::{Tree, any_protocol};
     use crate::protocol::{from_bytes, from_bytes_with_limits, to_bytes, to_bytes_with_limits};
 
-    /// A struct without fields of its own.
+    /// A struct that has no fields and keeps all that it reads.
     #[derive(Debug, PartialEq)]
     struct KeepsAll(UnknownFields);
 
@@ -296,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_struct_holds_is_written_back(tree in Tree::any_struct(), protocol in any_protocol()) {
+        fn every_unknown_field_is_written_back(tree in Tree::any_struct(), protocol in any_protocol()) {
             let bytes = tree.bytes(protocol);
             let kept = keep_all(protocol, bytes.clone());
             prop_assert!(kept.0.fields.len() <= 8 * bytes.len());
@@ -305,7 +309,7 @@ mod tests {
         }
 
         #[test]
-        fn what_came_in_binary_goes_on_in_compact_and_back(tree in Tree::any_struct()) {
+        fn fields_survive_binary_to_compact_to_binary(tree in Tree::any_struct()) {
             let kept = keep_all(Protocol::Binary, tree.bytes(Protocol::Binary));
             let compact = to_bytes(Protocol::Compact, &kept).unwrap();
             prop_assert_eq!(&compact, &tree.bytes(Protocol::Compact));
@@ -314,7 +318,7 @@ mod tests {
         }
 
         #[test]
-        fn broken_bytes_are_an_error_and_nothing_else(
+        fn kept_fields_of_arbitrary_bytes_can_be_written(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
             protocol in any_protocol(),
         ) {
@@ -325,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_json_stays_text_and_what_is_none_becomes_base64() {
+    fn json_strings_stay_strings_and_other_bytes_become_base64() {
         let json = br#"{"1":{"str":"a\"/"},"2":{"i32":5}}"#.to_vec();
         let kept = keep_all(Protocol::Json, json.clone());
         assert_eq!(kept.0.ids(), [(1, TType::String), (2, TType::I32)]);
@@ -340,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deeper_than_a_limit_is_not_kept_and_not_written() {
+    fn depth_limit_applies_to_keeping_and_to_writing() {
         let deep = (0..10).fold(Tree::Bool(true), |inner, _| Tree::List(inner.ttype(), vec![inner]));
         let bytes = Bytes::from(Tree::Struct(vec![(1, deep)]).binary());
         let shallow = Limits::DEFAULT.with_depth(8);

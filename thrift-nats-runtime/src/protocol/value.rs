@@ -67,7 +67,7 @@ impl Value for String {
     }
 }
 
-/// A short text is kept inline, a long one is a slice of the message.
+/// A short string is copied inline, a long one is a slice of the message.
 #[cfg(feature = "faststr")]
 impl Value for faststr::FastStr {
     const TTYPE: TType = TType::String;
@@ -79,7 +79,8 @@ impl Value for faststr::FastStr {
 
     #[inline]
     fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
-        // What a `FastStr` keeps inline on every machine with 64 bits; elsewhere a few texts are copied.
+        // The inline capacity of a `FastStr` on 64-bit targets. On others it is smaller, and strings in between are copied
+        // to the heap.
         const INLINE: usize = 30;
         match input.shared_string(INLINE)? {
             super::SharedText::Checked(text) => Ok(Self::new(text)),
@@ -119,8 +120,8 @@ impl<T: Value> Value for Box<T> {
     }
 }
 
-/// How many elements to make room for at first: what was announced, as far as it takes no more than this many bytes.
-/// A peer can announce an element a byte, and elements are larger in memory.
+/// The most memory to reserve before the first element has been read, in bytes. A peer can announce one element for each
+/// byte of its message, and elements are larger in memory.
 const FIRST_RESERVE: usize = 16 * 1024;
 
 const fn first_capacity<T>(len: usize) -> usize {
@@ -131,12 +132,12 @@ const fn first_capacity<T>(len: usize) -> usize {
     if len < most { len } else { most }
 }
 
-/// What so many elements take in memory.
+/// The memory of `len` elements, in bytes.
 const fn memory<T>(len: usize) -> usize {
     len.saturating_mul(size_of::<T>())
 }
 
-/// Fails where the elements on the wire are not of the type `expected`.
+/// Fails if the elements do not have the wire type `expected`. An empty container can have any.
 #[inline]
 fn check_type(expected: TType, found: TType, len: usize) -> Result<(), DecodeError> {
     if expected != found && len != 0 {
@@ -256,18 +257,17 @@ map!(
 mod tests {
     use super::*;
 
-    /// What is reserved for elements that a peer claims, before one of them is there.
     #[test]
-    fn first_room_is_bounded_in_bytes() {
+    fn first_capacity_is_bounded_in_bytes() {
         fn bytes<T>(len: usize) -> usize {
             first_capacity::<T>(len) * size_of::<T>()
         }
         assert!(bytes::<u8>(usize::MAX) <= FIRST_RESERVE + 1);
         assert!(bytes::<String>(usize::MAX) <= FIRST_RESERVE + size_of::<String>());
         assert!(bytes::<[u8; 1000]>(usize::MAX) <= FIRST_RESERVE + 1000);
-        assert_eq!(first_capacity::<[u8; 1_000_000]>(usize::MAX), 1, "one at least");
-        assert_eq!(first_capacity::<()>(1_000_000), 1_000_000, "they take no room");
-        assert_eq!(first_capacity::<String>(3), 3, "no more than there are");
+        assert_eq!(first_capacity::<[u8; 1_000_000]>(usize::MAX), 1, "at least one");
+        assert_eq!(first_capacity::<()>(1_000_000), 1_000_000, "of size zero");
+        assert_eq!(first_capacity::<String>(3), 3, "not more than announced");
         assert_eq!(first_capacity::<String>(0), 0);
     }
 }

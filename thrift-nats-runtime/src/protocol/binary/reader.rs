@@ -31,7 +31,7 @@ impl<'a> BinaryReader<'a> {
         self.cursor.rest
     }
 
-    /// What stands between the header of a message and its end.
+    /// The encoded body of a message whose header has been read.
     pub(crate) fn body(&self) -> Result<&'a [u8], DecodeError> {
         Ok(self.cursor.rest)
     }
@@ -63,7 +63,7 @@ impl<'a> BinaryReader<'a> {
     }
 }
 
-/// The type of a container's elements. Some writers leave the type of an empty container at zero.
+/// The type of the elements of a container. Some implementations write 0 as the type in an empty container.
 #[inline]
 fn container_type(number: u8, len: usize) -> Result<TType, DecodeError> {
     match TType::from_u8(number) {
@@ -73,7 +73,7 @@ fn container_type(number: u8, len: usize) -> Result<TType, DecodeError> {
     }
 }
 
-/// The fewest bytes that a value of this type takes.
+/// The minimum length of a value of this type, in bytes.
 const fn least_size(ttype: TType) -> usize {
     match ttype {
         TType::Bool | TType::I8 | TType::Struct => 1,
@@ -97,7 +97,7 @@ impl InputProtocol for BinaryReader<'_> {
             }
             (self.take_slice("message name", self.cursor.limits.name)?, first[3])
         } else {
-            // Without a version there is nothing but the length of the name to tell a message from anything else.
+            // The old form has no version. Only the length of the name tells a message from other data.
             let len = u32::from_be_bytes(first) as usize;
             let Some((name, rest)) =
                 self.cursor.rest.split_at_checked(len).filter(|_| len <= self.cursor.limits.name)
@@ -133,7 +133,6 @@ impl InputProtocol for BinaryReader<'_> {
 
     #[inline]
     fn field_begin(&mut self) -> Result<Option<FieldHeader>, DecodeError> {
-        // In one look where there is room for it: there is, but in front of the last few bytes.
         let ([number, high, low], rest) = match self.cursor.rest {
             [STOP, rest @ ..] => {
                 self.cursor.rest = rest;
@@ -263,8 +262,7 @@ impl InputProtocol for BinaryReader<'_> {
     }
 }
 
-/// The sequence number of a whole message. Looks at nothing else: what is wrong with the name is for whoever waits for the
-/// message to find.
+/// See [`peek_seqid`](crate::protocol::peek_seqid).
 pub(in crate::protocol) fn peek_seqid(message: &[u8]) -> Option<i32> {
     let length = |position: usize| message.get(position..)?.first_chunk().copied().map(i32::from_be_bytes);
     let first = length(0)?;

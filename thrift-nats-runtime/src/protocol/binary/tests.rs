@@ -37,7 +37,7 @@ fn skip(bytes: &Bytes, ttype: TType) -> (Result<(), DecodeError>, usize) {
 
 fn kind<T: Value + std::fmt::Debug>(bytes: impl Into<Bytes>) -> DecodeErrorKind {
     let bytes = bytes.into();
-    let error = T::read(&mut BinaryReader::new(&bytes, Limits::DEFAULT)).expect_err("it is wrong");
+    let error = T::read(&mut BinaryReader::new(&bytes, Limits::DEFAULT)).expect_err("malformed");
     error.kind().clone()
 }
 
@@ -49,10 +49,10 @@ fn header(bytes: &[u8]) -> Result<MessageHeader<'static>, DecodeErrorKind> {
     header.map_err(|error| error.kind().clone())
 }
 
-// Known bytes.
+// Known bytes
 
 #[test]
-fn known_values_have_their_known_bytes() {
+fn known_struct_has_known_bytes() {
     let text = "a\"/\u{1}é☃";
     let tree = Tree::Struct(vec![
         (1, Tree::String(text.into())),
@@ -67,7 +67,7 @@ fn known_values_have_their_known_bytes() {
 }
 
 #[test]
-fn every_type_has_its_known_bytes() {
+fn every_type_has_known_bytes() {
     for (tree, bytes) in [
         (Tree::Bool(true), &[1][..]),
         (Tree::Bool(false), &[0]),
@@ -85,7 +85,7 @@ fn every_type_has_its_known_bytes() {
 }
 
 #[test]
-fn a_message_is_written_in_the_strict_form() {
+fn messages_are_written_in_the_strict_form() {
     for kind in [MessageType::Call, MessageType::Reply, MessageType::Exception, MessageType::Oneway] {
         let written = MessageHeader { name: "f".into(), kind, seqid: -2 };
         let mut bytes = Vec::new();
@@ -96,19 +96,19 @@ fn a_message_is_written_in_the_strict_form() {
 }
 
 #[test]
-fn both_forms_of_a_message_are_read() {
+fn strict_and_old_messages_are_read() {
     let expected = MessageHeader { name: "f".into(), kind: MessageType::Oneway, seqid: 7 };
     assert_eq!(header(&[0x80, 1, 0, 4, 0, 0, 0, 1, b'f', 0, 0, 0, 7]), Ok(expected.clone()));
     assert_eq!(
         header(&[0x80, 1, 0xaa, 4, 0, 0, 0, 1, b'f', 0, 0, 0, 7]),
         Ok(expected.clone()),
-        "it is unused"
+        "the third byte is unused"
     );
     assert_eq!(header(&[0, 0, 0, 1, b'f', 4, 0, 0, 0, 7]), Ok(expected));
 }
 
 #[test]
-fn what_is_no_header_is_refused() {
+fn malformed_headers_are_rejected() {
     use DecodeErrorKind::*;
     let long = |bytes: &[u8]| header(&[bytes, &[b'f'; 5000]].concat());
     let what = "message name";
@@ -122,7 +122,7 @@ fn what_is_no_header_is_refused() {
     assert_eq!(long(&[0x80, 1, 0, 1, 0, 0, 0x10, 1]), Err(TooLong { what, len: 4097, limit: 4096 }));
     assert_eq!(long(&[0, 0, 0x10, 1]), Err(NotAMessage(0)));
     assert_eq!(header(b"GET / HTTP/1.1\r\n"), Err(NotAMessage(b'G')));
-    assert_eq!(header(&[0, 0, 0, 9, b'f']), Err(NotAMessage(0)), "longer than what is there");
+    assert_eq!(header(&[0, 0, 0, 9, b'f']), Err(NotAMessage(0)), "longer than the input");
     assert_eq!(header(&[0, 0, 0, 1, b'f', 9, 0, 0, 0, 0]), Err(UnknownMessageType(9)));
     for len in 0..13 {
         let error = header(&[0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1][..len]);
@@ -131,7 +131,7 @@ fn what_is_no_header_is_refused() {
 }
 
 #[test]
-fn any_byte_but_zero_is_true() {
+fn every_nonzero_byte_is_true() {
     for byte in 0..=255 {
         let bytes = Bytes::from(vec![byte]);
         assert_eq!(bool::read(&mut BinaryReader::new(&bytes, Limits::DEFAULT)), Ok(byte != 0));
@@ -139,12 +139,12 @@ fn any_byte_but_zero_is_true() {
 }
 
 #[test]
-fn the_number_of_a_message_is_found_whatever_its_name() {
+fn seqid_is_found_whatever_the_name() {
     assert_eq!(peek_seqid(&[0x80, 1, 0, 2, 0, 0, 0, 1, b'f', 0, 0, 0, 7, 0]), Some(7));
     assert_eq!(peek_seqid(&[0, 0, 0, 1, b'f', 2, 0xff, 0xff, 0xff, 0xff, 0]), Some(-1));
-    assert_eq!(peek_seqid(&[0x80, 1, 0, 2, 0, 0, 0, 1, 0xff, 0, 0, 0, 7, 0]), Some(7), "no text");
+    assert_eq!(peek_seqid(&[0x80, 1, 0, 2, 0, 0, 0, 1, 0xff, 0, 0, 0, 7, 0]), Some(7), "invalid UTF-8");
     let long = [&[0x80, 1, 0, 2, 0, 0, 0x20, 0][..], &[b'f'; 0x2000], &[0, 0, 0, 7, 0]].concat();
-    assert_eq!(peek_seqid(&long), Some(7), "longer than the default allows");
+    assert_eq!(peek_seqid(&long), Some(7), "longer than the default limit");
     for bytes in
         [&[][..], &[0x80, 1, 0, 2, 0, 0, 0], &[0x80, 1, 0, 2, 0xff, 0xff, 0xff, 0xff], &[0, 0, 0, 9, 1]]
     {
@@ -152,10 +152,10 @@ fn the_number_of_a_message_is_found_whatever_its_name() {
     }
 }
 
-// Limits.
+// Limits
 
 #[test]
-fn every_limit_holds_for_what_is_read() {
+fn every_limit_applies_to_reading_and_skipping() {
     use DecodeErrorKind::*;
     fn read<T: Value + std::fmt::Debug>(limits: Limits, bytes: &[u8]) -> Option<DecodeErrorKind> {
         let bytes = Bytes::copy_from_slice(bytes);
@@ -178,18 +178,18 @@ fn every_limit_holds_for_what_is_read() {
     assert_eq!(read::<BTreeSet<i8>>(limits, &list), Some(TooLong { what: "set", len, limit }));
     let map = [3, 3, 0, 0, 0, 4, 1, 1, 2, 2, 3, 3, 4, 4];
     assert_eq!(read::<BTreeMap<i8, i8>>(limits, &map), Some(TooLong { what: "map", len, limit }));
-    // What is skipped is no exception.
+    // Skipping checks the same limits.
     for (ttype, bytes) in
         [(TType::String, &[0, 0, 0, 4, 1, 2, 3, 4][..]), (TType::List, &list), (TType::Map, &map)]
     {
         let bytes = Bytes::copy_from_slice(bytes);
-        let error = BinaryReader::new(&bytes, limits).skip(ttype).expect_err("it is too long");
+        let error = BinaryReader::new(&bytes, limits).skip(ttype).expect_err("too long");
         assert!(matches!(error.kind(), TooLong { len: 4, limit: 3, .. }), "{error}");
     }
 }
 
 #[test]
-fn every_limit_holds_for_what_is_written() {
+fn every_limit_applies_to_writing() {
     let limits = Limits::DEFAULT.with_string(3).with_container(3);
     let write = |tree: Tree| tree.write(&mut BinaryWriter::new(&mut Vec::new(), limits));
     let too_long = |what| Err(EncodeErrorKind::TooLong { what, len: 4, limit: 3 }.into());
@@ -205,7 +205,7 @@ fn every_limit_holds_for_what_is_written() {
     assert_eq!(write(Tree::Map(TType::I8, TType::I8, entries)), too_long("map"));
 }
 
-/// So many structs or containers in each other.
+/// Structs or containers that are nested `levels` deep.
 fn nested(outer: TType, levels: usize) -> Tree {
     (1..levels).fold(Tree::Struct(vec![]), |inner, _| match outer {
         TType::List => Tree::List(inner.ttype(), vec![inner]),
@@ -216,7 +216,7 @@ fn nested(outer: TType, levels: usize) -> Tree {
 }
 
 #[test]
-fn nesting_is_bounded_for_what_is_read_skipped_and_written() {
+fn depth_limit_applies_to_reading_skipping_and_writing() {
     let limits = Limits::DEFAULT.with_depth(10);
     for outer in [TType::Struct, TType::List, TType::Set, TType::Map] {
         for (levels, error) in [(10, false), (11, true)] {
@@ -234,7 +234,7 @@ fn nesting_is_bounded_for_what_is_read_skipped_and_written() {
 }
 
 #[test]
-fn depth_counts_what_is_open_not_what_there_was() {
+fn depth_counts_only_open_levels() {
     let limits = Limits::DEFAULT.with_depth(2);
     let i8 = TType::I8;
     let siblings = [
@@ -244,7 +244,7 @@ fn depth_counts_what_is_open_not_what_there_was() {
         Tree::Map(i8, i8, vec![]),
         Tree::List(TType::Struct, vec![]),
     ];
-    // Twice each: whatever forgets to leave the first has no room for the second.
+    // Twice each: a level that is not left makes the second exceed the limit.
     let fields = siblings.iter().chain(&siblings).cloned().map(|sibling| (1, sibling)).collect();
     let tree = Tree::Struct(fields);
     let mut bytes = Vec::new();
@@ -255,7 +255,7 @@ fn depth_counts_what_is_open_not_what_there_was() {
 }
 
 #[test]
-fn depth_bombs_are_refused() {
+fn depth_bombs_are_rejected() {
     let bombs: [(TType, &[u8]); 4] = [
         (TType::Struct, &[12, 0, 1]),
         (TType::List, &[15, 0, 0, 0, 1]),
@@ -270,10 +270,10 @@ fn depth_bombs_are_refused() {
     }
 }
 
-// Hostile bytes.
+// Hostile bytes
 
 #[test]
-fn a_negative_length_is_refused() {
+fn negative_lengths_are_rejected() {
     use DecodeErrorKind::NegativeLength;
     let negative = [0xff, 0xff, 0xff, 0xfe];
     let with = |types: &[u8]| [types, &negative, &[0; 100]].concat();
@@ -287,9 +287,9 @@ fn a_negative_length_is_refused() {
     assert_eq!(kind::<String>(least), NegativeLength { what: "string", len: i32::MIN.into() });
 }
 
-/// Each element takes a byte at least, and there are not as many.
+/// Every element takes at least one byte, so a million cannot fit in a thousand bytes.
 #[test]
-fn a_container_that_claims_more_than_is_there_is_refused_at_once() {
+fn container_longer_than_the_input_is_rejected_before_it_allocates() {
     use DecodeErrorKind::LengthBeyondEnd;
     let million = [0, 0x0f, 0x42, 0x40];
     let len = 1_000_000;
@@ -307,7 +307,7 @@ fn a_container_that_claims_more_than_is_there_is_refused_at_once() {
             assert_eq!(skip(&bytes, ttype).0, Err(read), "{ttype} of {element}");
         }
     }
-    // There is room for as many keys, or as many values, but not for both.
+    // The input could hold the keys or the values, but not both.
     let map = Bytes::from([[10, 3, 0, 0, 0, 3].as_slice(), &[0; 3 * 9 - 1]].concat());
     let error = read(&map, TType::Map).0.expect_err("too few");
     assert_eq!(*error.kind(), LengthBeyondEnd { what: "map", len: 3 });
@@ -316,16 +316,16 @@ fn a_container_that_claims_more_than_is_there_is_refused_at_once() {
     assert_eq!(kind::<String>(more), LengthBeyondEnd { what: "string", len: 9 });
 }
 
-/// Runs what must not allocate more than a little.
+/// Runs `read`, and checks that it allocates less than 1,000 bytes.
 fn measure_read<T>(read: impl FnOnce() -> T) -> T {
     let mut result = None;
     let info = measure(|| result = Some(read()));
     assert!(info.bytes_max < 1000, "{} bytes", info.bytes_max);
-    result.expect("it has run")
+    result.expect("the closure has run")
 }
 
 #[test]
-fn a_string_that_is_no_text_is_refused() {
+fn invalid_utf8_is_rejected() {
     for bytes in [&b"\xff"[..], b"\xc3", b"a\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80"] {
         let written = Bytes::from(Tree::String(bytes.into()).binary());
         assert_eq!(kind::<String>(written.clone()), DecodeErrorKind::InvalidUtf8, "{bytes:?}");
@@ -334,18 +334,18 @@ fn a_string_that_is_no_text_is_refused() {
 }
 
 #[test]
-fn bytes_behind_a_message_are_refused() {
+fn trailing_bytes_are_rejected() {
     for left in [1, 2, 1000] {
         let bytes = Bytes::from([&KNOWN[..], &vec![0; left]].concat());
         let mut reader = BinaryReader::new(&bytes, Limits::DEFAULT);
         reader.skip(TType::Struct).unwrap();
-        let error = reader.message_end().expect_err("there is more");
+        let error = reader.message_end().expect_err("trailing bytes");
         assert_eq!(*error.kind(), DecodeErrorKind::TrailingBytes(left));
     }
 }
 
 #[test]
-fn the_number_of_no_type_is_refused() {
+fn unknown_types_are_rejected() {
     for number in (0..=255).filter(|number| TType::from_u8(*number).is_none()) {
         let unknown = DecodeErrorKind::UnknownType(number);
         for (ttype, bytes) in [
@@ -362,17 +362,17 @@ fn the_number_of_no_type_is_refused() {
             assert_eq!(skip(&bytes, ttype).0.expect_err("unknown").kind(), &unknown, "{ttype}");
             assert_eq!(read(&bytes, ttype).0.expect_err("unknown").kind(), &unknown, "{ttype}");
         }
-        assert_eq!(skip(&Bytes::from(vec![number, 0, 0, 0, 0]), TType::List), (Ok(()), 0), "it is empty");
+        assert_eq!(skip(&Bytes::from(vec![number, 0, 0, 0, 0]), TType::List), (Ok(()), 0), "empty container");
         assert_eq!(
             skip(&Bytes::from(vec![number, number, 0, 0, 0, 0]), TType::Map),
             (Ok(()), 0),
-            "it is empty"
+            "empty container"
         );
     }
 }
 
 #[test]
-fn elements_of_another_type_are_refused_with_their_path() {
+fn elements_of_another_type_are_rejected_with_their_path() {
     use DecodeErrorKind::UnexpectedType;
     let (expected, found) = (TType::I32, TType::I8);
     assert_eq!(kind::<Vec<i32>>(&[3, 0, 0, 0, 1, 1][..]), UnexpectedType { expected, found });
@@ -383,7 +383,7 @@ fn elements_of_another_type_are_refused_with_their_path() {
     assert_eq!(
         Vec::<i32>::read(&mut BinaryReader::new(&empty, Limits::DEFAULT)),
         Ok(vec![]),
-        "nothing is wrong"
+        "empty container"
     );
     let bytes = Tree::List(
         TType::List,
@@ -394,20 +394,20 @@ fn elements_of_another_type_are_refused_with_their_path() {
     );
     let bytes = Bytes::from(bytes.binary());
     let error =
-        Vec::<Vec<String>>::read(&mut BinaryReader::new(&bytes, Limits::DEFAULT)).expect_err("no text");
-    assert_eq!(error.to_string(), "[1][1]: string is not UTF-8");
+        Vec::<Vec<String>>::read(&mut BinaryReader::new(&bytes, Limits::DEFAULT)).expect_err("invalid UTF-8");
+    assert_eq!(error.to_string(), "[1][1]: string is not valid UTF-8");
 }
 
-// Anything.
+// Arbitrary values and bytes
 
-/// Reads the bytes as this type, within a small multiple of their length: what is reserved before the elements are there
-/// is 16 KiB a level at most.
+/// Reads the bytes as `T`, and checks that this allocates at most a small multiple of their length, and 16 KiB for each
+/// level of nesting that is reserved before the elements are read.
 fn read_within_bounds<T: Value>(bytes: &Bytes) -> Result<T, DecodeError> {
     let mut result = None;
     let info = measure(|| result = Some(T::read(&mut BinaryReader::new(bytes, Limits::DEFAULT))));
     let most = 64 * bytes.len() as u64 + 17 * 1024 * Limits::DEFAULT.depth as u64;
     assert!(info.bytes_max <= most, "{} bytes for {}", info.bytes_max, bytes.len());
-    result.expect("it has run")
+    result.expect("the closure has run")
 }
 
 fn read_as_every_type(bytes: &Bytes) {
@@ -422,16 +422,16 @@ fn read_as_every_type(bytes: &Bytes) {
 }
 
 #[test]
-fn a_recursive_value_is_read_back() {
+fn recursive_value_survives_a_round_trip() {
     let value = Recursive(vec![Recursive(vec![]), Recursive(vec![Recursive(vec![])])]);
     let mut bytes = Vec::new();
     value.write(&mut BinaryWriter::new(&mut bytes, Limits::DEFAULT)).unwrap();
     assert_eq!(read_within_bounds::<Recursive>(&bytes.into()), Ok(value));
 }
 
-/// At every level a list that claims all that is left: each would reserve as much as a whole message of elements.
+/// At every level, a list claims the rest of the input. Each could reserve memory for a whole message of elements.
 #[test]
-fn lists_that_claim_all_that_is_left_reserve_little() {
+fn nested_lists_with_false_lengths_reserve_little() {
     let left = 4_000_000;
     for level in [[15, 0, 1, 12].as_slice(), &[12, 0, 7, 15, 0, 1, 12]] {
         let mut bytes = Vec::new();
@@ -457,7 +457,7 @@ proptest! {
     #![proptest_config(config(1000))]
 
     #[test]
-    fn what_is_written_is_read_back((bytes, written, body) in any_message()) {
+    fn messages_survive_a_round_trip((bytes, written, body) in any_message()) {
         let mut reader = BinaryReader::new(&bytes, Limits::DEFAULT);
         prop_assert_eq!(reader.message_begin().unwrap(), written);
         prop_assert_eq!(Tree::read(&mut reader, TType::Struct).unwrap(), body);
@@ -466,18 +466,18 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_skipped_to_its_end(tree in Tree::any(), behind in vec(any::<u8>(), 0..9)) {
-        let bytes = Bytes::from([tree.binary(), behind.clone()].concat());
-        prop_assert_eq!(skip(&bytes, tree.ttype()), (Ok(()), behind.len()));
-        prop_assert_eq!(read(&bytes, tree.ttype()), (Ok(tree), behind.len()));
+    fn skipping_ends_after_the_value(tree in Tree::any(), trailing in vec(any::<u8>(), 0..9)) {
+        let bytes = Bytes::from([tree.binary(), trailing.clone()].concat());
+        prop_assert_eq!(skip(&bytes, tree.ttype()), (Ok(()), trailing.len()));
+        prop_assert_eq!(read(&bytes, tree.ttype()), (Ok(tree), trailing.len()));
     }
 
     #[test]
-    fn every_truncation_is_a_typed_error(tree in Tree::any()) {
+    fn every_truncation_is_an_end_of_input_error(tree in Tree::any()) {
         let bytes = Bytes::from(tree.binary());
         for len in 0..bytes.len() {
             let cut = bytes.slice(..len);
-            let error = read(&cut, tree.ttype()).0.expect_err("its end is missing");
+            let error = read(&cut, tree.ttype()).0.expect_err("truncated");
             prop_assert!(
                 matches!(error.kind(), DecodeErrorKind::UnexpectedEnd | DecodeErrorKind::LengthBeyondEnd { .. }),
                 "{}", error
@@ -487,7 +487,7 @@ proptest! {
     }
 
     #[test]
-    fn generated_values_are_read_back(
+    fn rust_values_survive_a_round_trip(
         strings in vec(any::<String>(), 0..5),
         map in proptest::collection::hash_map(any::<i32>(), vec(any::<bool>(), 0..4), 0..5),
         set in proptest::collection::btree_set(any::<i64>(), 0..5),
@@ -511,19 +511,19 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..200), ttype in any_ttype()) {
+    fn arbitrary_bytes_never_panic_or_over_allocate(bytes in vec(any::<u8>(), 0..200), ttype in any_ttype()) {
         let bytes = Bytes::from(bytes);
         let (read, left) = read(&bytes, ttype);
-        let (skipped, left_behind_skipped) = skip(&bytes, ttype);
+        let (skipped, left_after_skip) = skip(&bytes, ttype);
         prop_assert_eq!(read.is_ok(), skipped.is_ok());
-        prop_assert!(read.is_err() || left == left_behind_skipped);
+        prop_assert!(read.is_err() || left == left_after_skip);
         let _ = header(&bytes);
         let _ = peek_seqid(&bytes);
         read_as_every_type(&bytes);
     }
 
     #[test]
-    fn any_change_to_a_message_is_read_or_refused(
+    fn mutated_messages_never_panic_or_over_allocate(
         (bytes, _, _) in any_message(),
         mutations in vec(Mutation::any(), 1..5),
     ) {
@@ -535,15 +535,15 @@ proptest! {
         if reader.message_begin().is_ok() {
             let body = bytes.slice_ref(reader.rest());
             let (read, left) = read(&body, TType::Struct);
-            let (skipped, left_behind_skipped) = skip(&body, TType::Struct);
+            let (skipped, left_after_skip) = skip(&body, TType::Struct);
             prop_assert_eq!(read.is_ok(), skipped.is_ok());
-            prop_assert!(read.is_err() || left == left_behind_skipped);
+            prop_assert!(read.is_err() || left == left_after_skip);
             let _ = read_within_bounds::<Recursive>(&body);
         }
     }
 
     #[test]
-    fn any_change_to_a_container_is_read_or_refused(
+    fn mutated_containers_never_panic_or_over_allocate(
         tree in any_ttype().prop_flat_map(|ttype| Tree::any_of(ttype, 3)),
         mutations in vec(Mutation::any(), 1..5),
     ) {

@@ -2,12 +2,12 @@
 
 use crate::protocol::TType;
 
-/// The version in front of a strict message: `80 01`.
+/// The version at the start of a strict message: `80 01`.
 pub(super) const VERSION_1: u16 = 0x8001;
 /// The byte that ends a struct.
 pub(super) const STOP: u8 = 0;
 
-/// The size of every value of this type, where it is always the same.
+/// The length of a value of this type in bytes, if all its values have one length.
 pub(crate) const fn fixed_size(ttype: TType) -> Option<usize> {
     match ttype {
         TType::Bool | TType::I8 => Some(1),

@@ -19,7 +19,7 @@ impl<'a> BinaryWriter<'a> {
         Self { buffer, limits, depth: 0 }
     }
 
-    /// Writes what is encoded already.
+    /// Writes an encoded message body.
     pub(crate) fn body(&mut self, body: &[u8]) {
         self.buffer.extend_from_slice(body);
     }
@@ -51,7 +51,7 @@ impl<'a> BinaryWriter<'a> {
     }
 }
 
-/// `len` as Thrift writes it, if it is within `limit` and an `i32`.
+/// `len` as an `i32`. Fails if it exceeds `limit` or does not fit.
 #[inline]
 fn length(what: &'static str, len: usize, limit: usize) -> Result<i32, EncodeError> {
     match i32::try_from(len) {

@@ -17,11 +17,11 @@ use crate::protocol::{
 #[derive(Debug)]
 pub struct CompactReader<'a> {
     cursor: Cursor<'a>,
-    /// The id of the last field of the innermost struct.
+    /// The id of the previous field of the innermost struct.
     last_id: i16,
-    /// The same for the structs around it.
+    /// The previous ids of the enclosing structs, outermost first.
     outer_ids: Vec<i16>,
-    /// The value of the `bool` field whose header was read last.
+    /// The value of a `bool` field whose header has been read. It is part of the header.
     bool_field: Option<bool>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> CompactReader<'a> {
         self.cursor.rest
     }
 
-    /// What stands between the header of a message and its end.
+    /// The encoded body of a message whose header has been read.
     pub(crate) fn body(&self) -> Result<&'a [u8], DecodeError> {
         Ok(self.cursor.rest)
     }
@@ -92,7 +92,7 @@ impl<'a> CompactReader<'a> {
     }
 }
 
-/// The type of a container's elements. Some writers leave the type of an empty container at zero.
+/// The type of the elements of a container. Some implementations write 0 as the type in an empty container.
 #[inline]
 fn container_type(number: u8, len: usize) -> Result<TType, DecodeError> {
     match type_of(number) {
@@ -102,7 +102,7 @@ fn container_type(number: u8, len: usize) -> Result<TType, DecodeError> {
     }
 }
 
-/// The fewest bytes that an element of this type takes.
+/// The minimum length of an element of this type, in bytes.
 const fn least_size(ttype: TType) -> usize {
     match ttype {
         TType::Double => 8,
@@ -227,7 +227,7 @@ impl InputProtocol for CompactReader<'_> {
     fn bool(&mut self) -> Result<bool, DecodeError> {
         match self.bool_field.take() {
             Some(value) => Ok(value),
-            // Some writers have 0 for false.
+            // 1 is true. Implementations write 0 or 2 for false.
             None => Ok(self.cursor.take()? == [1]),
         }
     }
@@ -286,7 +286,7 @@ impl InputProtocol for CompactReader<'_> {
     }
 }
 
-/// The sequence number of a whole message.
+/// See [`peek_seqid`](crate::protocol::peek_seqid).
 pub(in crate::protocol) fn peek_seqid(message: &[u8]) -> Option<i32> {
     let (seqid, _) = read_varint(message.get(2..)?, 32).ok()??;
     Some(seqid as u32 as i32)

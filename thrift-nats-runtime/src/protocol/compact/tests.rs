@@ -1,4 +1,4 @@
-//! The bytes of the compact protocol, and the traps in them.
+//! Tests of the compact protocol against known and malformed bytes.
 
 use bytes::Bytes;
 
@@ -36,7 +36,7 @@ fn header(bytes: &[u8]) -> Result<MessageHeader<'static>, DecodeErrorKind> {
 }
 
 #[test]
-fn known_values_have_their_known_bytes() {
+fn known_struct_has_known_bytes() {
     let tree = Tree::Struct(vec![
         (1, Tree::String("a\"/\u{1}é☃".into())),
         (4, Tree::I8(-1)),
@@ -49,7 +49,7 @@ fn known_values_have_their_known_bytes() {
 }
 
 #[test]
-fn every_type_has_its_known_bytes() {
+fn every_type_has_known_bytes() {
     let many = vec![Tree::I8(5); 15];
     for (tree, bytes) in [
         (Tree::Bool(true), &[1][..]),
@@ -77,7 +77,7 @@ fn every_type_has_its_known_bytes() {
 }
 
 #[test]
-fn a_delta_of_fifteen_is_read_in_both_forms_and_written_in_the_short_one() {
+fn delta_of_fifteen_is_read_in_both_forms_and_written_short() {
     let tree = Tree::Struct(vec![(15, Tree::I8(7)), (31, Tree::I8(8))]);
     assert_eq!(tree.bytes(Protocol::Compact), [0xf3, 7, 0x03, 62, 8, 0]);
     assert_eq!(read(&[0xf3, 7, 0x03, 62, 8, 0], TType::Struct), Ok(tree.clone()));
@@ -85,7 +85,7 @@ fn a_delta_of_fifteen_is_read_in_both_forms_and_written_in_the_short_one() {
 }
 
 #[test]
-fn ids_that_do_not_grow_are_written_out() {
+fn ids_that_do_not_increase_are_written_in_full() {
     let tree = Tree::Struct(vec![
         (5, Tree::I8(1)),
         (5, Tree::I8(2)),
@@ -99,7 +99,7 @@ fn ids_that_do_not_grow_are_written_out() {
 }
 
 #[test]
-fn the_last_id_comes_back_behind_a_nested_struct() {
+fn last_id_is_restored_after_a_nested_struct() {
     let inner = Tree::Struct(vec![(1, Tree::I8(1)), (9, Tree::I8(2))]);
     let tree = Tree::Struct(vec![(3, inner), (4, Tree::I8(3))]);
     let bytes = [0x3c, 0x13, 1, 0x83, 2, 0, 0x13, 3, 0];
@@ -108,14 +108,14 @@ fn the_last_id_comes_back_behind_a_nested_struct() {
 }
 
 #[test]
-fn both_forms_of_bool_elements_are_read() {
+fn bool_elements_are_read_in_both_forms() {
     let list = Ok(Tree::List(TType::Bool, vec![Tree::Bool(true), Tree::Bool(false), Tree::Bool(false)]));
     assert_eq!(read(&[0x31, 1, 2, 0], TType::List), list);
     assert_eq!(read(&[0x32, 1, 0, 2], TType::List), list);
 }
 
 #[test]
-fn the_id_of_a_field_stays_within_its_bits() {
+fn field_ids_beyond_i16_are_rejected() {
     let id = i32::from(i16::MAX);
     let mut bytes = vec![0x03];
     CompactWriter::new(&mut bytes, Limits::DEFAULT).i32(id);
@@ -127,23 +127,23 @@ fn the_id_of_a_field_stays_within_its_bits() {
 }
 
 #[test]
-fn a_number_that_does_not_end_is_refused() {
+fn varints_that_are_too_long_are_rejected() {
     use DecodeErrorKind::{InvalidVarint, UnexpectedEnd};
     for (ttype, most) in [(TType::I16, 5), (TType::I32, 5), (TType::I64, 10)] {
         assert_eq!(read(&[0x80; 100], ttype), Err(InvalidVarint), "{ttype}");
         assert_eq!(read(&vec![0x80; most - 1], ttype), Err(UnexpectedEnd), "{ttype}");
-        // Its last byte has too many bits.
+        // The last byte has too many bits.
         let mut bytes = vec![0xff; most - 1];
         bytes.push(0x7f);
         assert_eq!(read(&bytes, ttype), Err(InvalidVarint), "{ttype}");
     }
-    // Zeros that nobody needs are allowed.
+    // Redundant zeros are allowed.
     assert_eq!(read(&[0x82, 0x80, 0x80, 0x80, 0], TType::I32), Ok(Tree::I32(1)));
     assert_eq!(read(&[0x80; 6], TType::String), Err(InvalidVarint));
 }
 
 #[test]
-fn lengths_beyond_an_i32_and_beyond_the_end_are_refused() {
+fn lengths_beyond_i32_or_beyond_the_input_are_rejected() {
     use DecodeErrorKind::{LengthBeyondEnd, NegativeLength};
     let negative = [0xff, 0xff, 0xff, 0xff, 0x0f];
     let what = "string";
@@ -166,19 +166,19 @@ fn lengths_beyond_an_i32_and_beyond_the_end_are_refused() {
 }
 
 #[test]
-fn the_number_of_no_type_is_refused() {
+fn unknown_types_are_rejected() {
     for number in [0, 14, 15] {
         let unknown = Err(DecodeErrorKind::UnknownType(number));
         assert_eq!(read(&[0x10 | number, 0, 0], TType::List), unknown);
         assert_eq!(read(&[1, number << 4 | 3, 0, 0], TType::Map), unknown);
         assert_eq!(read(&[1, 0x30 | number, 0, 0], TType::Map), unknown);
         assert_eq!(read(&[0x10 | number, 0], TType::Struct), unknown);
-        assert_eq!(read(&[number], TType::List), Ok(Tree::List(TType::I8, vec![])), "it is empty");
+        assert_eq!(read(&[number], TType::List), Ok(Tree::List(TType::I8, vec![])), "empty container");
     }
 }
 
 #[test]
-fn a_message_has_its_known_header() {
+fn message_header_has_known_bytes() {
     let written = MessageHeader { name: "f".into(), kind: MessageType::Reply, seqid: -1 };
     let mut bytes = Vec::new();
     CompactWriter::new(&mut bytes, Limits::DEFAULT).message_begin(&written).unwrap();
@@ -187,7 +187,7 @@ fn a_message_has_its_known_header() {
 }
 
 #[test]
-fn what_is_no_header_is_refused() {
+fn malformed_headers_are_rejected() {
     assert_eq!(header(&[0x80, 1, 0, 0]), Err(DecodeErrorKind::NotAMessage(0x80)));
     assert_eq!(header(&[0x82, 0x22, 0, 0]), Err(DecodeErrorKind::UnknownVersion(0x8222)));
     for kind in [0, 5, 6, 7] {
@@ -199,7 +199,7 @@ fn what_is_no_header_is_refused() {
 }
 
 #[test]
-fn a_binary_is_a_slice_of_the_message() {
+fn binary_is_a_slice_of_the_message() {
     let bytes = to_bytes(Protocol::Compact, &Bytes::from_static(b"some bytes")).unwrap();
     let mut reader = CompactReader::new(&bytes, Limits::DEFAULT);
     assert_eq!(Bytes::read(&mut reader).unwrap().as_ptr(), bytes[1..].as_ptr());

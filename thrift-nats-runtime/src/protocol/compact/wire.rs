@@ -1,4 +1,4 @@
-//! The constants and numbers of the compact protocol.
+//! The constants, type numbers and varints of the compact protocol.
 
 use crate::protocol::{DecodeError, DecodeErrorKind, TType};
 
@@ -9,7 +9,7 @@ pub(crate) const VERSION: u8 = 1;
 /// The byte that ends a struct.
 pub(super) const STOP: u8 = 0;
 
-/// The number of a type; that of `bool` is the one of `true`.
+/// The number of a type. That of `bool` is also the number of a `true` field.
 pub(super) const fn number_of(ttype: TType) -> u8 {
     match ttype {
         TType::Bool => 1,
@@ -27,7 +27,7 @@ pub(super) const fn number_of(ttype: TType) -> u8 {
     }
 }
 
-/// The type with this number.
+/// The type with this number, if there is one.
 #[inline]
 pub(crate) const fn type_of(number: u8) -> Option<TType> {
     Some(match number {
@@ -47,8 +47,8 @@ pub(crate) const fn type_of(number: u8) -> Option<TType> {
     })
 }
 
-/// Reads a number of at most so many bits from the start of `bytes`: it and its length, or `None` where its end has not
-/// arrived.
+/// Reads a varint of at most `bits` bits at the start of `bytes`. Returns the number and its length in bytes, or `None` if
+/// the varint is cut off.
 #[inline]
 pub(crate) fn read_varint(bytes: &[u8], bits: u32) -> Result<Option<(u64, usize)>, DecodeError> {
     let mut value = 0;

@@ -11,11 +11,11 @@ pub struct CompactWriter<'a> {
     buffer: &'a mut Vec<u8>,
     limits: Limits,
     depth: usize,
-    /// The id of the last field of the innermost struct.
+    /// The id of the previous field of the innermost struct.
     last_id: i16,
-    /// The same for the structs around it.
+    /// The previous ids of the enclosing structs, outermost first.
     outer_ids: Vec<i16>,
-    /// A field of type `bool` whose header waits for its value, which is a part of it.
+    /// The id of a `bool` field whose value is not written yet. The header of such a field contains the value.
     bool_field: Option<i16>,
 }
 
@@ -25,7 +25,7 @@ impl<'a> CompactWriter<'a> {
         Self { buffer, limits, depth: 0, last_id: 0, outer_ids: Vec::new(), bool_field: None }
     }
 
-    /// Writes what is encoded already.
+    /// Writes an encoded message body.
     pub(crate) fn body(&mut self, body: &[u8]) {
         self.buffer.extend_from_slice(body);
     }
@@ -45,7 +45,7 @@ impl<'a> CompactWriter<'a> {
             self.buffer.push(value as u8);
             return;
         }
-        // In one piece: a buffer that grows byte by byte is checked byte by byte.
+        // One append, so that the capacity of the buffer is checked once and not for every byte.
         let mut bytes = [0; 10];
         let mut len = 0;
         while value >= 0x80 {
@@ -92,7 +92,7 @@ impl<'a> CompactWriter<'a> {
     }
 }
 
-/// `len`, if it is within `limit` and an `i32`.
+/// `len` as a number to write. Fails if it exceeds `limit` or `i32::MAX`.
 #[inline]
 fn length(what: &'static str, len: usize, limit: usize) -> Result<u64, EncodeError> {
     match i32::try_from(len) {

@@ -1,4 +1,4 @@
-//! Numbers as text.
+//! Numbers as JSON text.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use crate::protocol::{DecodeErrorKind, TType};
 
 #[inline]
 pub(super) fn write_integer(buffer: &mut Vec<u8>, value: i64) {
-    // One digit, as most ids, counts and kinds are.
+    // Most ids, counts and message types have one digit.
     if let Ok(digit @ 0..=9) = u8::try_from(value) {
         buffer.push(b'0' + digit);
     } else {
@@ -14,29 +14,29 @@ pub(super) fn write_integer(buffer: &mut Vec<u8>, value: i64) {
     }
 }
 
-/// Writes the shortest text that is read back as the same number.
+/// Writes the shortest text that parses as the same number.
 pub(super) fn write_double(buffer: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
         buffer.extend_from_slice(b"NaN");
     } else if value.is_infinite() {
         buffer.extend_from_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
     } else {
-        // With an exponent for what is very large or small; and `1`, as C++, Go and Python write it, not `1.0`.
-        write!(buffer, "{value:?}").expect("a Vec takes everything");
+        // `Debug` writes very large and small numbers with an exponent. `1.0` becomes `1`, as C++, Go and Python write it.
+        write!(buffer, "{value:?}").expect("writing to a Vec cannot fail");
         if buffer.ends_with(b".0") {
             buffer.truncate(buffer.len() - 2);
         }
     }
 }
 
-/// How long the number at the start of `bytes` is.
+/// The length of the number at the start of `bytes`.
 #[inline]
 pub(super) fn len(bytes: &[u8]) -> usize {
     let in_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
     bytes.iter().position(|byte| !in_number(byte)).unwrap_or(bytes.len())
 }
 
-/// The integer that is all of `text`.
+/// Parses all of `text` as an integer. `ttype` is the type in an error.
 #[inline]
 pub(super) fn parse_integer(text: &[u8], ttype: TType) -> Result<i64, DecodeErrorKind> {
     let (negative, digits) = match text {
@@ -52,7 +52,7 @@ pub(super) fn parse_integer(text: &[u8], ttype: TType) -> Result<i64, DecodeErro
         if digit > 9 {
             return Err(DecodeErrorKind::InvalidNumber);
         }
-        // Downwards: there is one more number below zero than above.
+        // Negative, because `i64::MIN` has no positive counterpart.
         let next = value.checked_mul(10).and_then(|value| value.checked_sub(digit.into()));
         value = next.ok_or(DecodeErrorKind::NumberOutOfRange(ttype))?;
     }
@@ -62,7 +62,7 @@ pub(super) fn parse_integer(text: &[u8], ttype: TType) -> Result<i64, DecodeErro
     value.checked_neg().ok_or(DecodeErrorKind::NumberOutOfRange(ttype))
 }
 
-/// The number that is all of `text`.
+/// Parses all of `text` as a number.
 pub(super) fn parse_double(text: &[u8]) -> Result<f64, DecodeErrorKind> {
     match text {
         b"NaN" | b"nan" => return Ok(f64::NAN),
@@ -70,7 +70,7 @@ pub(super) fn parse_double(text: &[u8]) -> Result<f64, DecodeErrorKind> {
         b"-Infinity" | b"-inf" => return Ok(f64::NEG_INFINITY),
         _ => {}
     }
-    // What Rust reads besides numbers are words for those above.
+    // Rust also parses `infinity`, `+nan` and so on, which JSON does not have.
     let text =
         str::from_utf8(text).ok().filter(|text| text.ends_with(|c: char| c.is_ascii_digit() || c == '.'));
     text.and_then(|text| text.parse().ok()).ok_or(DecodeErrorKind::InvalidNumber)

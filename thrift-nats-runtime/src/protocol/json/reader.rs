@@ -17,15 +17,15 @@ use crate::protocol::{
 /// Reads the JSON protocol from a message in memory.
 #[derive(Debug)]
 pub struct JsonReader<'a> {
-    /// The whole message: text without escapes is a slice of it.
+    /// The whole message. Strings without escapes are slices of it.
     message: &'a Bytes,
-    /// What is not read yet.
+    /// The bytes that are not read yet.
     rest: &'a [u8],
     limits: Limits,
-    /// What may still be taken of memory.
+    /// The part of [`Limits::memory`] that is not used yet, in bytes.
     memory: usize,
     place: Place,
-    /// The places around the innermost struct or container.
+    /// The places in the enclosing structs and containers, outermost first.
     outer: Vec<Place>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> JsonReader<'a> {
         self.rest
     }
 
-    /// What stands between the header of a message and its end.
+    /// The encoded body of a message whose header has been read.
     pub(crate) fn body(&mut self) -> Result<&'a [u8], DecodeError> {
         self.value()?;
         let body = self.rest.trim_ascii_end();
@@ -57,7 +57,7 @@ impl<'a> JsonReader<'a> {
         Ok(body)
     }
 
-    /// The next byte that is no white space.
+    /// Skips white space, and returns the next byte without taking it.
     #[inline]
     fn peek(&mut self) -> Result<u8, DecodeError> {
         match self.rest.first() {
@@ -69,7 +69,7 @@ impl<'a> JsonReader<'a> {
         }
     }
 
-    /// Passes over white space and this byte.
+    /// Skips white space, and takes this byte.
     #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), DecodeError> {
         let found = self.peek()?;
@@ -80,7 +80,7 @@ impl<'a> JsonReader<'a> {
         Ok(())
     }
 
-    /// Passes over what stands between the value before and the next.
+    /// Takes the separator before the next value.
     #[inline]
     fn value(&mut self) -> Result<(), DecodeError> {
         match self.place {
@@ -115,17 +115,17 @@ impl<'a> JsonReader<'a> {
         self.place = self.outer.pop().unwrap_or(Place::Single);
     }
 
-    /// What stands between the next quotes, as it is, and whether something is escaped in it.
+    /// Takes a string. Returns its content with escapes, and whether there are any.
     #[inline]
     fn quoted(&mut self) -> Result<(&'a [u8], bool), DecodeError> {
         self.expect(b'"')?;
         let (len, escaped) = text::len(self.rest).ok_or(DecodeErrorKind::UnexpectedEnd)?;
-        let (text, behind) = self.rest.split_at(len);
-        self.rest = &behind[1..];
+        let (text, after) = self.rest.split_at(len);
+        self.rest = &after[1..];
         Ok((text, escaped))
     }
 
-    /// The next string, where it is not longer than `limit`. Escaped it may take six times as much.
+    /// Takes a string of at most `limit` bytes after its escapes are replaced.
     #[inline]
     fn text(&mut self, what: &'static str, limit: usize) -> Result<Cow<'a, str>, DecodeError> {
         let (text, escaped) = self.quoted()?;
@@ -137,7 +137,7 @@ impl<'a> JsonReader<'a> {
         Ok(text)
     }
 
-    /// The text of the next number, in quotes or not.
+    /// Takes the text of a number, with or without quotes.
     #[inline]
     fn number(&mut self) -> Result<&'a [u8], DecodeError> {
         if self.peek()? == b'"' {
@@ -177,12 +177,12 @@ impl<'a> JsonReader<'a> {
         }
     }
 
-    /// The name of a type, or the error that it is none.
+    /// Takes the name of a type. The inner error is returned only if the type is needed.
     #[inline]
     fn type_name(&mut self) -> Result<Result<TType, DecodeErrorKind>, DecodeError> {
         let (name, _) = self.quoted()?;
         Ok(type_of(name).ok_or_else(|| {
-            // No more of it than a name would have.
+            // Only the start, because a peer chooses its length.
             let shown = &name[..name.len().min(16)];
             DecodeErrorKind::UnknownTypeName(String::from_utf8_lossy(shown).into_owned())
         }))
@@ -196,7 +196,7 @@ impl<'a> JsonReader<'a> {
         self.expect(b',')?;
         let len = self.length(what)?;
         let element = element_type(element, len)?;
-        // A comma, and a digit at least.
+        // An element takes at least a comma and a digit.
         self.check_count(what, len, 2)?;
         Ok(ListHeader { element, len })
     }
@@ -207,7 +207,7 @@ impl<'a> JsonReader<'a> {
         Ok(())
     }
 
-    /// Fails where `len` elements of at least `size` bytes cannot be in what is left.
+    /// Fails if the rest of the message cannot hold `len` elements of at least `size` bytes each.
     fn check_count(&self, what: &'static str, len: usize, size: usize) -> Result<(), DecodeError> {
         if len.saturating_mul(size) > self.rest.len() {
             return Err(DecodeErrorKind::LengthBeyondEnd { what, len: len as u64 }.into());
@@ -216,7 +216,7 @@ impl<'a> JsonReader<'a> {
     }
 }
 
-/// The type of a container's elements. That of an empty one is nobody's business.
+/// The type of the elements of a container. An empty container can have an unknown type.
 fn element_type(element: Result<TType, DecodeErrorKind>, len: usize) -> Result<TType, DecodeError> {
     match element {
         Ok(ttype) => Ok(ttype),
@@ -290,7 +290,7 @@ impl InputProtocol for JsonReader<'_> {
 
     #[inline]
     fn field_begin(&mut self) -> Result<Option<FieldHeader>, DecodeError> {
-        // The value of the field before has been read; what stands around it is left.
+        // After a field, `}` closes the object around its value, and `,` separates it from the next.
         let next = self.place == Place::Single;
         if next {
             self.expect(b'}')?;
@@ -342,7 +342,7 @@ impl InputProtocol for JsonReader<'_> {
         let (key, value) = (element_type(key, len)?, element_type(value, len)?);
         self.expect(b',')?;
         self.expect(b'{')?;
-        // Two quotes or braces, a colon, a digit, and a comma or the end.
+        // An entry takes at least two quotes or braces, a colon, a digit, and a comma or brace.
         self.check_count("map", len, 5)?;
         Ok(MapHeader { key, value, len })
     }
@@ -380,7 +380,7 @@ impl InputProtocol for JsonReader<'_> {
     fn double(&mut self) -> Result<f64, DecodeError> {
         self.value()?;
         let first = self.peek()?;
-        // The words stand without quotes, too.
+        // Some implementations write these words without quotes.
         let words = [&b"NaN"[..], b"nan", b"Infinity", b"inf", b"-Infinity", b"-inf"];
         let text = match words.into_iter().find(|word| self.rest.starts_with(word)) {
             Some(word) => {
@@ -417,7 +417,7 @@ impl InputProtocol for JsonReader<'_> {
     fn binary(&mut self) -> Result<Bytes, DecodeError> {
         self.value()?;
         let (text, escaped) = self.quoted()?;
-        // `/` is a character of Base64, which some escape.
+        // Some implementations escape `/`, which is a Base64 character.
         let value = if escaped {
             text::read_binary(text::unescape(text)?.as_bytes())?
         } else {
@@ -438,9 +438,8 @@ impl InputProtocol for JsonReader<'_> {
 
     fn skip_string(&mut self) -> Result<(), DecodeError> {
         self.value()?;
-        // Nobody knows whether it is a string or a binary.
         let (text, _) = self.quoted()?;
-        // Escapes take six bytes for one at most.
+        // The content is not decoded. One byte has at most six as an escape.
         if text.len() / 6 > self.limits.string {
             let (what, len, limit) = ("string", text.len() as u64, self.limits.string as u64);
             return Err(DecodeErrorKind::TooLong { what, len, limit }.into());
@@ -449,19 +448,19 @@ impl InputProtocol for JsonReader<'_> {
     }
 }
 
-/// The sequence number of a whole message.
+/// See [`peek_seqid`](crate::protocol::peek_seqid).
 pub(in crate::protocol) fn peek_seqid(message: &[u8]) -> Option<i32> {
-    fn past<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    fn after<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
         bytes.trim_ascii_start().strip_prefix(prefix)
     }
     fn number(bytes: &[u8]) -> (&[u8], &[u8]) {
         let bytes = bytes.trim_ascii_start();
         bytes.split_at(number::len(bytes))
     }
-    let (_version, rest) = number(past(message, b"[")?);
-    let name = past(past(rest, b",")?, b"\"")?;
+    let (_version, rest) = number(after(message, b"[")?);
+    let name = after(after(rest, b",")?, b"\"")?;
     let (len, _) = text::len(name)?;
-    let (_kind, rest) = number(past(&name[len + 1..], b",")?);
-    let (seqid, _) = number(past(rest, b",")?);
+    let (_kind, rest) = number(after(&name[len + 1..], b",")?);
+    let (seqid, _) = number(after(rest, b",")?);
     number::parse_integer(seqid, TType::I32).ok()?.try_into().ok()
 }

@@ -1,4 +1,4 @@
-//! The text of the JSON protocol, and the traps in it.
+//! Tests of the JSON protocol against known and malformed text.
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -28,7 +28,7 @@ fn tree(text: &str, ttype: TType) -> Result<Tree, DecodeErrorKind> {
 }
 
 #[test]
-fn every_type_has_its_known_text() {
+fn every_type_has_known_text() {
     for (value, text) in [
         (Tree::Bool(true), "1"),
         (Tree::Bool(false), "0"),
@@ -73,7 +73,7 @@ fn every_type_has_its_known_text() {
             ),
             r#"["dbl","map",1,{"0.5":["tf","i8",1,{"1":7}]}]"#,
         ),
-        // A struct or list that is a key stands as it is, and the numbers in it without quotes.
+        // A struct or list as a key is not quoted, nor are the numbers in it.
         (
             Tree::Map(
                 TType::Struct,
@@ -94,16 +94,16 @@ fn control_characters_and_quotes_are_escaped() {
     let json = "\"a\\\"/\\\\\\u0001\\b\\t\\n\\f\\r\\u001f\u{7f}é☃😀\"";
     assert_eq!(written(&text), json);
     assert_eq!(read::<String>(json), Ok(text.clone()));
-    // Python leaves control characters as they are.
+    // Python does not escape control characters.
     let raw = "\"a\\\"/\\\\\u{1}\u{8}\t\n\u{c}\r\u{1f}\u{7f}é☃😀\"";
     assert_eq!(read::<String>(raw), Ok(text));
 }
 
 #[test]
-fn every_escape_is_read() {
+fn every_escape_is_read_and_invalid_ones_are_rejected() {
     assert_eq!(read::<String>(r#""\"\\\/\b\f\n\r\t""#).as_deref(), Ok("\"\\/\u{8}\u{c}\n\r\t"));
     assert_eq!(read::<String>(r#""\u00e9\u00E9\u2603""#).as_deref(), Ok("éé☃"));
-    assert_eq!(read::<String>(r#""\ud83d\ude00!""#).as_deref(), Ok("😀!"), "a pair");
+    assert_eq!(read::<String>(r#""\ud83d\ude00!""#).as_deref(), Ok("😀!"), "surrogate pair");
     for wrong in
         [r#""\x""#, r#""\u12""#, r#""\u12g4""#, r#""\ud83d""#, r#""\ud83d\n""#, r#""\ud83dA""#, r#""\ude00""#]
     {
@@ -134,7 +134,7 @@ fn base64_is_read_with_and_without_padding() {
 }
 
 #[test]
-fn numbers_that_are_none_are_read_in_every_form() {
+fn nan_and_infinity_are_read_in_every_form() {
     for text in ["\"NaN\"", "NaN", "nan"] {
         assert!(read::<f64>(text).unwrap().is_nan(), "{text}");
     }
@@ -162,7 +162,7 @@ fn numbers_that_are_none_are_read_in_every_form() {
 }
 
 #[test]
-fn integers_stay_within_their_bits() {
+fn integers_out_of_range_are_rejected() {
     assert_eq!(read::<i8>("-128"), Ok(-128));
     assert_eq!(read::<i64>("-9223372036854775808"), Ok(i64::MIN));
     for (number, ttype) in [("128", TType::I8), ("-129", TType::I8)] {
@@ -178,7 +178,7 @@ fn integers_stay_within_their_bits() {
     assert_eq!(id.map(drop), Err(DecodeErrorKind::FieldIdOutOfRange));
 }
 
-/// A struct of any fields, which are dropped.
+/// A struct that skips all fields.
 #[derive(Debug)]
 struct Anything;
 
@@ -197,7 +197,7 @@ impl Value for Anything {
 }
 
 #[test]
-fn a_number_of_ten_thousand_digits_is_refused_or_rounded() {
+fn integer_of_ten_thousand_digits_is_rejected_and_double_is_rounded() {
     let digits = "9".repeat(10_000);
     assert_eq!(read::<i64>(&digits), Err(DecodeErrorKind::NumberOutOfRange(TType::I64)));
     assert_eq!(read::<f64>(&digits), Ok(f64::INFINITY));
@@ -207,7 +207,7 @@ fn a_number_of_ten_thousand_digits_is_refused_or_rounded() {
 }
 
 #[test]
-fn white_space_may_stand_between_all_tokens() {
+fn white_space_is_allowed_between_all_tokens() {
     let text = r#" [ "i32" , "rec" , 1 , { "7" : { "1" : { "str" : "a b" } , "2" : { "tf" : 1 } } } ] "#;
     let spaced = tree(&text.replace(' ', " \t\r\n"), TType::Map);
     let value = Tree::Struct(vec![(1, Tree::Bool(true)), (2, Tree::Bool(true))]);
@@ -216,11 +216,11 @@ fn white_space_may_stand_between_all_tokens() {
         tree(&text.replace(' ', " \t\r\n"), TType::Map),
         Ok(Tree::Map(TType::I32, TType::Struct, vec![(Tree::I32(7), value)]))
     );
-    assert_eq!(spaced, Err(DecodeErrorKind::InvalidBase64), "as a binary it is none");
+    assert_eq!(spaced, Err(DecodeErrorKind::InvalidBase64), "`Tree` reads strings as binary");
 }
 
 #[test]
-fn what_stands_in_the_wrong_place_is_named() {
+fn syntax_error_names_the_expected_and_the_found_byte() {
     let unexpected = |expected, found| Some(DecodeErrorKind::UnexpectedByte { expected, found });
     assert_eq!(read::<Vec<i8>>(r#"["i8",2,1;2]"#).err(), unexpected("`,`", b';'));
     assert_eq!(read::<Vec<i8>>(r#"["i8",1,1,2]"#).err(), unexpected("`]`", b','));
@@ -234,17 +234,17 @@ fn what_stands_in_the_wrong_place_is_named() {
 }
 
 #[test]
-fn the_name_of_no_type_is_refused() {
+fn unknown_type_names_are_rejected_and_shown_cut() {
     let long = "x".repeat(10_000);
     assert_eq!(
         read::<Vec<i8>>(format!(r#"["{long}",1,1]"#)),
         Err(DecodeErrorKind::UnknownTypeName("x".repeat(16)))
     );
-    assert_eq!(read::<Vec<i8>>(r#"["",0]"#), Ok(vec![]), "it is empty");
+    assert_eq!(read::<Vec<i8>>(r#"["",0]"#), Ok(vec![]), "empty container");
 }
 
 #[test]
-fn a_count_is_checked_against_what_is_there() {
+fn count_is_checked_against_the_length_of_the_input() {
     let len = 1_000_000;
     assert_eq!(
         read::<Vec<i8>>(r#"["i8",1000000,1,1]"#),
@@ -261,7 +261,7 @@ fn a_count_is_checked_against_what_is_there() {
 }
 
 #[test]
-fn a_message_has_its_known_text() {
+fn message_has_known_text() {
     let header = MessageHeader { name: "add\"".into(), kind: MessageType::Call, seqid: -1 };
     let mut message = Vec::new();
     let mut writer = JsonWriter::new(&mut message, Limits::DEFAULT);
@@ -274,7 +274,7 @@ fn a_message_has_its_known_text() {
 }
 
 #[test]
-fn what_is_no_header_is_refused() {
+fn malformed_headers_are_rejected() {
     let header = |text: &str| {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
         let mut reader = JsonReader::new(&bytes, Limits::DEFAULT);
@@ -291,7 +291,7 @@ fn what_is_no_header_is_refused() {
 }
 
 #[test]
-fn a_uuid_is_text() {
+fn uuid_is_text() {
     let uuid = Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
     assert_eq!(written(&uuid), "\"00112233-4455-6677-8899-aabbccddeeff\"");
     assert_eq!(read::<Uuid>("\"00112233-4455-6677-8899-AABBCCDDEEFF\""), Ok(uuid));
@@ -299,11 +299,11 @@ fn a_uuid_is_text() {
 }
 
 #[test]
-fn text_without_escapes_is_a_slice_of_the_message() {
+fn string_without_escapes_is_a_slice_of_the_message() {
     let bytes = Bytes::from_static(b"\"some text\"");
     let mut reader = JsonReader::new(&bytes, Limits::DEFAULT);
     let SharedText::Unchecked(slice) = reader.shared_string(0).unwrap() else {
-        panic!("it does not fit inline")
+        panic!("a string longer than the inline capacity is shared")
     };
     assert_eq!(slice.as_ptr(), bytes[1..].as_ptr());
 }

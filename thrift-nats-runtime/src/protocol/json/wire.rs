@@ -1,11 +1,11 @@
-//! The names of types, and the places of values, in the JSON protocol.
+//! The names of types in the JSON protocol, and the places of values in its syntax.
 
 use crate::protocol::TType;
 
-/// The version in front of a message.
+/// The version at the start of a message.
 pub(super) const VERSION: i64 = 1;
 
-/// How types are called on the wire.
+/// The name of a type on the wire.
 pub(super) const fn name_of(ttype: TType) -> &'static str {
     match ttype {
         TType::Bool => "tf",
@@ -23,7 +23,7 @@ pub(super) const fn name_of(ttype: TType) -> &'static str {
     }
 }
 
-/// The type with this name.
+/// The type with this name, if there is one.
 pub(super) const fn type_of(name: &[u8]) -> Option<TType> {
     Some(match name {
         b"tf" => TType::Bool,
@@ -42,21 +42,21 @@ pub(super) const fn type_of(name: &[u8]) -> Option<TType> {
     })
 }
 
-/// Where in a struct or container the next value stands.
+/// The place of the next value, which decides the separator before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Alone, or as the value of a field.
+    /// Not in a container, or the value of a field.
     Single,
-    /// In a struct, before its first field.
+    /// In a struct, before the first field.
     FirstField,
-    /// In a struct, behind a field.
+    /// In a struct, after a field.
     NextField,
-    /// In a list or set, behind its header; or in a message, behind its own.
+    /// In a list, set or message, after its header or an element.
     Element,
-    /// In a map, before its first key.
+    /// In a map, before the first key.
     FirstKey,
-    /// In a map, behind an entry.
+    /// In a map, after an entry.
     NextKey,
-    /// In a map, behind a key.
+    /// In a map, after a key.
     MapValue,
 }

@@ -12,7 +12,7 @@ pub struct JsonWriter<'a> {
     buffer: &'a mut Vec<u8>,
     limits: Limits,
     place: Place,
-    /// The places around the innermost struct or container.
+    /// The places in the enclosing structs and containers, outermost first.
     outer: Vec<Place>,
 }
 
@@ -22,13 +22,13 @@ impl<'a> JsonWriter<'a> {
         Self { buffer, limits, place: Place::Single, outer: Vec::new() }
     }
 
-    /// Writes what is encoded already, as the next value.
+    /// Writes an encoded message body.
     pub(crate) fn body(&mut self, body: &[u8]) {
         self.value();
         self.buffer.extend_from_slice(body);
     }
 
-    /// Writes what stands between the value before and the next; whether that is a key.
+    /// Writes the separator before the next value. Returns whether that value is the key of a map.
     #[inline]
     fn value(&mut self) -> bool {
         match self.place {
@@ -99,7 +99,7 @@ impl<'a> JsonWriter<'a> {
     }
 }
 
-/// `len`, if it is within `limit` and an `i32`.
+/// `len` as a number to write. Fails if it exceeds `limit` or `i32::MAX`.
 fn length(what: &'static str, len: usize, limit: usize) -> Result<i64, EncodeError> {
     match i32::try_from(len) {
         Ok(written) if len <= limit => Ok(written.into()),
