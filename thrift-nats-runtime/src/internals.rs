@@ -1,5 +1,6 @@
-//! What lies below a session, for the fuzz targets and for tests that hold bytes against other implementations. Nothing
-//! here is promised to anyone else.
+//! The layer below a session, for the fuzz targets and for tests that compare bytes with other implementations.
+//!
+//! Nothing here is covered by semantic versioning.
 
 use bytes::Bytes;
 
@@ -7,30 +8,30 @@ use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
 use crate::protocol::{DecodeError, EncodeError, Limits, peek_seqid};
 use crate::transport::{Frame, Headers, Receiver, begin_frame, end_frame};
 
-/// What a message is written in, and what comes with it.
+/// The format and the headers of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Framing {
-    /// How the message is written.
+    /// The protocol of the message.
     pub protocol: Protocol,
-    /// What is around it.
+    /// The transport around it.
     pub transport: Transport,
-    /// Whether it is compressed.
+    /// Whether the message is compressed with zlib.
     pub zlib: bool,
-    /// Names and values, by name.
+    /// The headers: names and values, sorted by name.
     pub headers: Vec<(String, String)>,
 }
 
-/// Cuts a stream into messages, as a server does for one of its sessions.
+/// Cuts a byte stream into messages, as a server does in a session.
 #[derive(Debug)]
 pub struct MessageReader(Receiver);
 
 impl MessageReader {
-    /// A stream whose first message tells what it is.
+    /// A reader that detects the format by the first message.
     pub fn new(limits: Limits) -> Self {
         Self(Receiver::detecting(ProtocolSet::ALL, limits))
     }
 
-    /// Takes the next chunk, and hands out the messages that are complete with it.
+    /// Takes the next chunk, and passes every message that is now complete to `deliver`.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -47,7 +48,7 @@ impl MessageReader {
     }
 }
 
-/// The bytes that carry a message.
+/// Wraps a message in the frame of `framing.transport`.
 ///
 /// # Errors
 /// See [`EncodeError`].
@@ -65,7 +66,7 @@ pub fn wrap(message: &[u8], framing: &Framing, seqid: i32, limits: Limits) -> Re
     Ok(buffer)
 }
 
-/// The sequence number of a whole message, found without reading it.
+/// The sequence number of a complete message, found without decoding the message.
 #[must_use]
 pub fn seqid(protocol: Protocol, message: &[u8]) -> Option<i32> {
     peek_seqid(protocol, message)

@@ -1,4 +1,4 @@
-//! Messages that were received.
+//! A received message with its format.
 
 use bytes::Bytes;
 
@@ -6,19 +6,18 @@ use super::headers::Headers;
 use crate::format::WireFormat;
 use crate::protocol::peek_seqid;
 
-/// A message that was received, with what it came in.
+/// A complete message that was received, without its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) format: WireFormat,
-    /// What the header transport carried besides the message.
+    /// The headers of the header transport. Empty in other transports.
     pub(crate) headers: Headers,
-    /// The message itself.
+    /// The message: its Thrift header and its body.
     pub(crate) payload: Bytes,
 }
 
 impl Frame {
-    /// The sequence number of the message. Looks at nothing else: what is wrong with the name is for whoever waits for the
-    /// message to find.
+    /// The sequence number of the message, or `None` if its header is cut off. Nothing else is checked.
     pub(crate) fn seqid(&self) -> Option<i32> {
         peek_seqid(self.format.protocol, &self.payload)
     }

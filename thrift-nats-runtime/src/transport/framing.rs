@@ -1,12 +1,16 @@
-//! Writing what a transport puts around a message.
+//! Writing the frame around a message.
 
 use super::header;
 use super::headers::Headers;
 use crate::format::{Transport, WireFormat};
 use crate::protocol::{EncodeError, EncodeErrorKind, Limits};
 
-/// Writes what stands before a message; [`end_frame`] completes it once the message is behind it. Returns where the message
-/// starts.
+/// Writes the part of a frame that precedes the message. Returns the position in `buffer` at which the message starts.
+///
+/// `buffer` must be empty. The caller appends the message, then calls [`end_frame`], which writes the length.
+///
+/// # Errors
+/// [`EncodeErrorKind::TooLong`] if the headers exceed [`Limits::header`].
 pub(crate) fn begin_frame(
     buffer: &mut Vec<u8>,
     format: WireFormat,
@@ -22,18 +26,24 @@ pub(crate) fn begin_frame(
     Ok(buffer.len())
 }
 
-/// Whether the frame of a message in this format can be completed without what is behind the start of the message.
+/// Whether the body of a message in this format can be sent from its own buffer. It cannot if the message is compressed.
 pub(crate) const fn may_be_apart(format: WireFormat) -> bool {
     !(format.zlib && matches!(format.transport, Transport::Header))
 }
 
-/// Completes the frame that is all of `buffer` and the `behind` bytes behind it, and in which the message starts at `start`.
-/// There may be such bytes if the message [may be apart](may_be_apart).
+/// Completes the frame that [`begin_frame`] started in `buffer`: compresses the message, which starts at `start`, and
+/// writes the length.
+///
+/// `apart` is the number of bytes of the frame that follow in another buffer. It must be 0 unless the body
+/// [may be apart](may_be_apart).
+///
+/// # Errors
+/// [`EncodeErrorKind::TooLong`] if the length of the frame does not fit in an `i32`.
 pub(crate) fn end_frame(
     buffer: &mut Vec<u8>,
     format: WireFormat,
     start: usize,
-    behind: usize,
+    apart: usize,
 ) -> Result<(), EncodeError> {
     if format.zlib && format.transport == Transport::Header {
         let message = buffer.split_off(start);
@@ -42,7 +52,7 @@ pub(crate) fn end_frame(
     match format.transport {
         Transport::Buffered => Ok(()),
         Transport::Framed | Transport::Header => {
-            let len = buffer.len().saturating_sub(4) + behind;
+            let len = buffer.len().saturating_sub(4) + apart;
             let limit = i32::MAX as usize;
             let Some(place) = buffer.first_chunk_mut() else { return Ok(()) };
             *place = i32::try_from(len)

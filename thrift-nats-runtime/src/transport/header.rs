@@ -1,19 +1,19 @@
-//! The header transport (THeaderTransport): a frame with headers before the message.
+//! The frame of the header transport (THeaderTransport), which has headers before the message.
 //!
-//! | bytes | what |
+//! | bytes | meaning |
 //! | --- | --- |
-//! | 4 | the length of all that follows |
+//! | 4 | the length of the rest of the frame |
 //! | 2 | the magic number `0f ff` |
-//! | 2 | flags, none of which is used |
+//! | 2 | flags, unused |
 //! | 4 | the sequence number |
 //! | 2 | the length of the headers, in words of 4 bytes |
-//! | headers | as varints: the protocol (0 binary, 2 compact), how many transforms, and these; then blocks of information |
-//! | padding | zeros, up to a whole word |
+//! | headers | varints: the protocol (0 binary, 2 compact), the number of transforms, the transforms; then info blocks |
+//! | padding | zeros up to a whole word |
 //! | the rest | the message |
 //!
-//! A transform is what was done to the message: 1 is zlib, the only one that is in use.
+//! A transform is an encoding of the message. Only 1, zlib, is supported.
 //!
-//! A block of information starts with its kind. Kind 1 is names and values: how many, then each with its length.
+//! An info block starts with its kind. Kind 1 holds names and values: their number, then each text after its length.
 
 use std::io::{Read, Write};
 
@@ -28,19 +28,19 @@ use super::headers::Headers;
 use crate::format::{Protocol, Transport, WireFormat};
 use crate::protocol::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Limits};
 
-/// The block of information that is names and values.
+/// The kind of the info block with names and values.
 const KEY_VALUE: u32 = 1;
-/// The transform that is zlib.
+/// The number of the zlib transform.
 const ZLIB: u32 = 1;
-/// What stands before the headers.
+/// The number of bytes before the headers.
 const FIXED_LEN: usize = 14;
-/// The longest headers that their length can tell.
+/// The maximum length of the headers in bytes: their length field has 16 bits and counts words.
 const MAX_HEADERS: usize = u16::MAX as usize * 4;
 
 const fn protocol_id(protocol: Protocol) -> u32 {
     match protocol {
         Protocol::Binary => 0,
-        // Apache's number; what a session may speak is checked before.
+        // The number in Apache Thrift. `WireFormat::check` rejects JSON in the header transport before this is reached.
         Protocol::Json => 1,
         Protocol::Compact => 2,
     }
@@ -54,7 +54,7 @@ const fn protocol_of(id: u32) -> Option<Protocol> {
     }
 }
 
-/// Writes all that stands before the message. The length is left at zero.
+/// Writes everything before the message. The length of the frame stays 0 until `end_frame` sets it.
 pub(super) fn write(
     buffer: &mut Vec<u8>,
     format: WireFormat,
@@ -93,9 +93,9 @@ pub(super) fn write(
     Ok(())
 }
 
-/// `len`, if it is within what headers may take.
+/// `len` as a `u32`. Fails if it exceeds the limit on headers.
 fn length(len: usize, limits: Limits) -> Result<u32, EncodeError> {
-    // Four less: the last word may be padding.
+    // One word less, because rounding up adds up to 3 bytes of padding.
     let limit = limits.header.min(MAX_HEADERS - 4);
     if len > limit {
         return Err(EncodeErrorKind::TooLong { what: "headers", len, limit }.into());
@@ -111,9 +111,9 @@ fn write_varint(buffer: &mut Vec<u8>, mut value: u32) {
     buffer.push(value as u8);
 }
 
-/// Reads a frame, the length of which has been read.
+/// Reads a complete frame, which starts with its length.
 pub(super) fn read(frame: &Bytes, limits: Limits) -> Result<Frame, DecodeError> {
-    let (Some(fixed), Some(behind)) = (frame.first_chunk::<FIXED_LEN>(), frame.get(FIXED_LEN..)) else {
+    let (Some(fixed), Some(after)) = (frame.first_chunk::<FIXED_LEN>(), frame.get(FIXED_LEN..)) else {
         return Err(DecodeErrorKind::UnexpectedEnd.into());
     };
     let words = u16::from_be_bytes([fixed[FIXED_LEN - 2], fixed[FIXED_LEN - 1]]);
@@ -122,7 +122,7 @@ pub(super) fn read(frame: &Bytes, limits: Limits) -> Result<Frame, DecodeError> 
         let (len, limit) = (len as u64, limits.header as u64);
         return Err(DecodeErrorKind::TooLong { what: "headers", len, limit }.into());
     }
-    let Some((rest, payload)) = behind.split_at_checked(len) else {
+    let Some((rest, payload)) = after.split_at_checked(len) else {
         return Err(DecodeErrorKind::LengthBeyondEnd { what: "headers", len: len as u64 }.into());
     };
     let mut reader = Reader { rest };
@@ -131,14 +131,14 @@ pub(super) fn read(frame: &Bytes, limits: Limits) -> Result<Frame, DecodeError> 
     let mut zlib = false;
     for _ in 0..reader.varint()? {
         match reader.varint()? {
-            // Once is what anybody does; twice would be a bomb in a bomb.
+            // Only once: decompressing twice would square the ratio of a compression bomb.
             ZLIB if !zlib => zlib = true,
             transform => return Err(DecodeErrorKind::UnknownTransform(transform).into()),
         }
     }
     let mut headers = Headers::default();
     while !reader.rest.is_empty() {
-        // Of other blocks nobody knows where they end: they hide what is behind them, as they do for everyone else.
+        // The length of an unknown block is not known, so it and all later blocks are ignored, as in other implementations.
         if reader.varint()? != KEY_VALUE {
             break;
         }
@@ -157,13 +157,13 @@ pub(super) fn read(frame: &Bytes, limits: Limits) -> Result<Frame, DecodeError> 
     Ok(Frame { format, headers, payload })
 }
 
-/// Writes the message, compressed.
+/// Appends the compressed message to `buffer`.
 pub(super) fn compress(buffer: &mut Vec<u8>, message: &[u8]) {
     let mut encoder = ZlibEncoder::new(buffer, Compression::fast());
-    encoder.write_all(message).and_then(|()| encoder.finish()).expect("a Vec takes everything");
+    encoder.write_all(message).and_then(|()| encoder.finish()).expect("writing to a Vec cannot fail");
 }
 
-/// What was compressed, up to one byte more than `limit`: what is to come of it is known only when it is there.
+/// Decompresses a message, but not more than one byte beyond `limit`, because its length is not known in advance.
 fn decompress(compressed: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
     let mut message = Vec::new();
     let most = (limit as u64).saturating_add(1);
@@ -172,7 +172,7 @@ fn decompress(compressed: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
     Ok(message.into())
 }
 
-/// Reads the headers.
+/// A reader of varints and texts.
 struct Reader<'a> {
     rest: &'a [u8],
 }

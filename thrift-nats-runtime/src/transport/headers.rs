@@ -1,41 +1,51 @@
-//! The headers of a message: names and values, beside what is in the IDL.
+//! The headers of a message: metadata that is not in the IDL.
 
 use std::collections::BTreeMap;
 
-/// Names and values that the header transport carries beside a message: those of a call, or of its answer.
+/// The headers of a call or a reply: names and values that the header transport carries with a message.
+///
+/// Names are unique and case-sensitive.
+///
+/// ```
+/// use thrift_nats_runtime::Headers;
+///
+/// let mut headers = Headers::new();
+/// headers.insert("tenant", "blue");
+/// assert_eq!(headers.get("tenant"), Some("blue"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
-    // `None` where there are none, as for most messages: next to nothing to make and to drop.
+    // `None` if there are no headers.
     entries: Option<BTreeMap<String, String>>,
 }
 
 impl Headers {
-    /// No headers.
+    /// Creates an empty set of headers.
     pub const fn new() -> Self {
         Self { entries: None }
     }
 
-    /// Sets a header; one of this name that was there before is replaced.
+    /// Sets a header, and replaces one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.entries.get_or_insert_default().insert(name.into(), value.into());
     }
 
-    /// The value of a header. Names are compared as they are written.
+    /// The value of a header. `name` is case-sensitive.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.entries.as_ref()?.get(name).map(String::as_str)
     }
 
-    /// Whether there are none.
+    /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.entries.is_none()
     }
 
-    /// How many there are.
+    /// The number of headers.
     pub fn len(&self) -> usize {
         self.entries.as_ref().map_or(0, BTreeMap::len)
     }
 
-    /// Names and values, by name.
+    /// The names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()))
     }

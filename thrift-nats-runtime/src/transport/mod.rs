@@ -1,7 +1,13 @@
-//! How messages lie in the byte stream of a session.
+//! Thrift transports: where a message starts and ends in the byte stream of a session.
 //!
-//! A session is a stream of bytes in each direction, cut into NATS messages anywhere; a transport finds the Thrift
-//! messages in it, and tells what each of them is written in. Never touches NATS itself.
+//! A session has one stream of bytes in each direction. The stream is cut into NATS messages at any place. This module owns
+//! the frames and headers around Thrift messages in that stream. It never performs I/O and never decodes a value.
+//!
+//! To receive, pass each chunk of the stream to [`Receiver::receive`], which returns complete messages as [`Frame`]s. The
+//! path of a chunk is `detect` (which format?), then `scanner` or a length (where does the message end?), then `header`
+//! (headers and compression).
+//!
+//! To send, call [`begin_frame`], append the message, then call [`end_frame`]. [`Parts`] holds the result.
 
 mod detect;
 mod frame;

@@ -1,4 +1,4 @@
-//! The stream that arrives, cut into messages, whatever they are.
+//! The receiving side of a session's byte stream: chunks in, complete messages out.
 
 use bytes::{Bytes, BytesMut};
 
@@ -10,40 +10,44 @@ use super::scanner::Scanner;
 use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
 use crate::protocol::{DecodeError, DecodeErrorKind, Limits};
 
-/// Cuts a stream that arrives in chunks into messages. What the first message is, all others are; only a frame with
-/// headers may stand among others.
+/// Cuts a stream, which arrives in chunks, into messages.
+///
+/// The first message decides the protocol and transport of all others. Messages in the header transport can stand between
+/// messages in another transport, but must be in the same protocol. After an error the receiver must not be used again.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     limits: Limits,
-    /// The protocols that are let in.
+    /// The protocols that are accepted.
     served: ProtocolSet,
     /// The protocol of the stream, once it is known.
     protocol: Option<Protocol>,
-    /// The transport of the messages without headers, once it is known.
+    /// The transport of the messages that are not in the header transport, once it is known.
     transport: Option<Transport>,
-    /// What the message is that arrives.
+    /// The format of the message that is arriving, once it is known.
     start: Option<Start>,
-    /// Kept from message to message: it is of the protocol of the stream. In a box: most sessions that wait have none.
+    /// Kept from message to message, because the protocol of the stream does not change. Boxed, because idle sessions have
+    /// none until their first message.
     scanner: Option<Box<Scanner>>,
-    /// What has arrived of a message that is not complete yet.
+    /// The start of a message that is not complete yet.
     partial: BytesMut,
-    /// What has arrived behind that, where it is known not to be the end. In a box: most sessions that wait have none.
-    behind: Option<Box<Behind>>,
+    /// The chunks after `partial`, while the message is known to be longer. Boxed, because idle sessions have none.
+    later: Option<Box<LaterChunks>>,
 }
 
-/// Long chunks of a message that is not complete yet. They are joined once it may be: each byte is copied once then, to
-/// where it stays.
+/// Long chunks of a message that is not complete yet. They are joined when the message can be complete, so that each byte
+/// is copied once.
 #[derive(Debug, Default)]
-struct Behind {
+struct LaterChunks {
     chunks: Vec<Bytes>,
     len: usize,
 }
 
-/// The shortest chunk that is kept as it came, in bytes: it takes more room than its bytes do.
+/// The minimum length of a chunk that is kept without copying, in bytes. Shorter chunks are copied, because each kept chunk
+/// keeps the memory of its NATS message.
 const LONG_CHUNK: usize = 4096;
 
 impl Receiver {
-    /// A stream whose first message tells what it is: one of the protocols that are `served`.
+    /// A receiver of requests, which detects the format by the first message. `served` are the accepted protocols.
     pub(crate) fn detecting(served: ProtocolSet, limits: Limits) -> Self {
         Self {
             limits,
@@ -53,11 +57,11 @@ impl Receiver {
             start: None,
             scanner: None,
             partial: BytesMut::new(),
-            behind: None,
+            later: None,
         }
     }
 
-    /// A stream of answers to messages of this format.
+    /// A receiver of replies to requests in this format.
     pub(crate) fn of(format: WireFormat, limits: Limits) -> Self {
         Self {
             protocol: Some(format.protocol),
@@ -66,26 +70,29 @@ impl Receiver {
         }
     }
 
-    /// Takes the next chunk of the stream, and hands every message that is complete now to `deliver`. A message that
-    /// lies within one chunk is a slice of it.
+    /// Takes the next chunk of the stream, and passes every message that is now complete to `deliver`. A message that lies
+    /// within one chunk is a slice of it.
+    ///
+    /// # Errors
+    /// If a message is malformed, exceeds a limit, or is not in the format of the stream. The messages before it have been
+    /// delivered.
     pub(crate) fn receive(
         &mut self,
         mut chunk: Bytes,
         mut deliver: impl FnMut(Frame),
     ) -> Result<(), DecodeError> {
         if !self.partial.is_empty() {
-            let arrived =
-                self.partial.len() + self.behind.as_ref().map_or(0, |behind| behind.len) + chunk.len();
+            let arrived = self.partial.len() + self.later.as_ref().map_or(0, |later| later.len) + chunk.len();
             if chunk.len() >= LONG_CHUNK && arrived < self.needed() {
-                let behind = self.behind.get_or_insert_default();
-                behind.len += chunk.len();
-                behind.chunks.push(chunk);
+                let later = self.later.get_or_insert_default();
+                later.len += chunk.len();
+                later.chunks.push(chunk);
                 return Ok(());
             }
             let mut partial = std::mem::take(&mut self.partial);
-            if let Some(behind) = self.behind.take() {
-                partial.reserve(behind.len + chunk.len());
-                behind.chunks.iter().for_each(|chunk| partial.extend_from_slice(chunk));
+            if let Some(later) = self.later.take() {
+                partial.reserve(later.len + chunk.len());
+                later.chunks.iter().for_each(|chunk| partial.extend_from_slice(chunk));
             }
             partial.extend_from_slice(&chunk);
             let Some((len, start)) = self.scan(&partial)? else {
@@ -108,7 +115,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// The length of the message at the start of `bytes`, and what it is, once all of it is there.
+    /// The length and the format of the message at the start of `bytes`, if it is complete.
     fn scan(&mut self, bytes: &[u8]) -> Result<Option<(usize, Start)>, DecodeError> {
         let start = match self.start {
             Some(start) => start,
@@ -135,7 +142,7 @@ impl Receiver {
         Ok(len.map(|len| (len, start)))
     }
 
-    /// How long the message that arrives is at least, as far as is known.
+    /// A lower bound on the length of the message that is arriving, in bytes.
     fn needed(&self) -> usize {
         match self.start {
             Some(Start::Framed { end, .. } | Start::Header { end }) => end,
@@ -165,7 +172,7 @@ impl Receiver {
         }
     }
 
-    /// Takes what is around a message off.
+    /// Removes the frame of a message.
     fn unwrap(&mut self, start: Start, mut message: Bytes) -> Result<Frame, DecodeError> {
         match start {
             Start::Unframed(protocol) => {
@@ -200,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_joined_and_cut_whatever_the_chunks() {
+    fn messages_are_found_for_every_chunk_length() {
         let message =
             [&[0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 11, 0, 1, 0, 0, 0, 9][..], b"some text", &[0]]
                 .concat();
@@ -218,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn long_chunks_and_short_ones_are_joined_in_their_order() {
+    fn long_and_short_chunks_are_joined_in_order() {
         let text: Vec<u8> = (0..40_000_u32).map(|at| (at % 251) as u8).collect();
         let length = (text.len() as u32).to_be_bytes();
         let field = [&[11, 0, 1][..], &length, &text].concat();
@@ -238,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_within_a_chunk_is_a_slice_of_it() {
+    fn message_within_a_chunk_is_a_slice_of_it() {
         let message = [0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 0];
         let chunk = Bytes::from(message.repeat(2));
         let addresses = [chunk.as_ptr(), chunk[message.len()..].as_ptr()];
@@ -248,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_copied_once() {
+    fn long_message_is_copied_once() {
         let text = vec![b'x'; 1 << 20];
         let message =
             [&[0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 11, 0, 1, 0, 0x10, 0, 0][..], &text, &[0]]
@@ -264,15 +271,14 @@ mod tests {
                 }
             });
             assert_eq!(messages, [&message[..]], "{transport}");
-            // Where it stays, its start, and what keeps the chunks.
+            // The joined message, its first chunk, and the list of chunks.
             let most = stream.len() + 2 * 64 * 1024;
             assert!(info.bytes_total < most as u64, "{} bytes", info.bytes_total);
         }
     }
 
-    /// Memory follows what has arrived, whatever it says of what is to come.
     #[test]
-    fn nothing_is_reserved_on_a_peers_word() {
+    fn claimed_length_reserves_no_memory() {
         let length = |len: i32| len.to_be_bytes();
         for claim in [
             [&[11, 0, 1][..], &length(60_000_000)].concat(),
@@ -285,7 +291,7 @@ mod tests {
                 let mut transport = detecting();
                 for chunk in bytes.chunks(10) {
                     transport
-                        .receive(Bytes::copy_from_slice(chunk), |_| panic!("it is not complete"))
+                        .receive(Bytes::copy_from_slice(chunk), |_| panic!("the message is not complete"))
                         .unwrap();
                 }
             });
@@ -294,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_garbage_is_delivered() {
+    fn messages_before_garbage_are_delivered() {
         let message = [0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 0];
         let mut messages = Vec::new();
         let chunk = Bytes::from([&message[..], b"GET / HTTP/1.1"].concat());
@@ -302,7 +308,7 @@ mod tests {
         assert_eq!(messages, [&message[..]]);
     }
 
-    /// A message in what a transport puts around it.
+    /// The message in a frame of the transport.
     fn framed(transport: Transport, message: &[u8], headers: &Headers) -> Vec<u8> {
         framed_as(WireFormat { transport, ..WireFormat::default() }, message, headers)
     }
@@ -324,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_message_is_shows_in_its_first_bytes() {
+    fn format_is_detected_by_the_first_bytes() {
         let old = [0, 0, 0, 1, b'f', 1, 0, 0, 0, 1, 0];
         for transport in Transport::ALL {
             for message in [&CALL[..], &old] {
@@ -339,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn only_frames_with_headers_may_stand_among_others() {
+    fn only_header_frames_can_be_mixed_with_another_transport() {
         let mut headers = Headers::default();
         headers.insert("traceparent", "00-1-2-03");
         let frame = |transport, headers: &Headers| framed(transport, &CALL, headers);
@@ -368,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_that_is_not_served_is_refused() {
+    fn protocol_that_is_not_served_is_rejected() {
         for transport in Transport::ALL {
             let mut receiver = Receiver::detecting(ProtocolSet::new(&[]), Limits::DEFAULT);
             let (frames, error) = receive(&mut receiver, &framed(*transport, &CALL, &Headers::default()));
@@ -378,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_on_a_message_holds_for_frames() {
+    fn message_limit_applies_in_every_transport() {
         let len = CALL.len();
         for transport in Transport::ALL {
             let stream = framed(*transport, &CALL, &Headers::default());
@@ -391,19 +397,19 @@ mod tests {
         assert!(matches!(error, Some(DecodeErrorKind::TooLong { what: "frame", .. })), "{error:?}");
     }
 
-    /// A frame with headers, around these and the call.
+    /// A frame of the header transport with these headers and `CALL`.
     fn header_frame(words: u16, headers: &[u8]) -> Vec<u8> {
-        let behind = [&[0x0f, 0xff, 0, 0, 0, 0, 0, 7][..], &words.to_be_bytes(), headers, &CALL].concat();
-        [&(behind.len() as u32).to_be_bytes()[..], &behind].concat()
+        let rest = [&[0x0f, 0xff, 0, 0, 0, 0, 0, 7][..], &words.to_be_bytes(), headers, &CALL].concat();
+        [&(rest.len() as u32).to_be_bytes()[..], &rest].concat()
     }
 
     #[test]
-    fn headers_that_are_none_are_refused() {
+    fn malformed_headers_are_rejected() {
         use DecodeErrorKind::*;
         let error = |words, headers: &[u8]| receive(&mut detecting(), &header_frame(words, headers)).1;
         assert_eq!(error(1, &[0, 0, 0, 0]), None);
         assert_eq!(error(1, &[9, 0, 0, 0]), Some(UnknownProtocol(9)));
-        assert_eq!(error(1, &[2, 0, 0, 0]), None, "what stands there is for the reader to find");
+        assert_eq!(error(1, &[2, 0, 0, 0]), None, "the receiver does not decode the message");
         assert_eq!(error(1, &[0, 1, 3, 0]), Some(UnknownTransform(3)));
         assert_eq!(error(1, &[0, 0, 7, 9]), None, "an unknown block");
         assert_eq!(error(1, &[0, 0, 1, 2]), Some(UnexpectedEnd));
@@ -429,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_is_bounded_by_the_limit_on_a_message() {
+    fn message_limit_applies_to_decompressed_messages() {
         let format = WireFormat { zlib: true, ..WireFormat::new(Protocol::Binary, Transport::Header) };
         let bomb = framed_as(format, &vec![0; 10_000_000], &Headers::default());
         assert!(bomb.len() < 100_000);
@@ -443,7 +449,7 @@ mod tests {
         let last = damaged.len() - 1;
         damaged[last] ^= 1;
         let error = receive(&mut detecting(), &damaged).1;
-        assert_eq!(error, Some(DecodeErrorKind::InvalidZlib), "its checksum");
+        assert_eq!(error, Some(DecodeErrorKind::InvalidZlib), "wrong checksum");
         let cut = damaged.len() - 6;
         damaged.truncate(cut);
         damaged[..4].copy_from_slice(&(cut as u32 - 4).to_be_bytes());
@@ -454,7 +460,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn any_messages_come_out_as_they_went_in(
+        fn messages_survive_a_round_trip_in_any_chunks(
             (protocol, messages) in any_protocol().prop_flat_map(|protocol| {
                 let message = any_message_of(protocol).prop_map(|(message, _, _)| message);
                 (Just(protocol), vec(message, 0..6))
@@ -490,9 +496,9 @@ mod tests {
                 if rest.is_empty() {
                     break;
                 }
-                let (chunk, behind) = rest.split_at(rest.len().min(*step));
+                let (chunk, later) = rest.split_at(rest.len().min(*step));
                 transport.receive(Bytes::copy_from_slice(chunk), |frame| out.push(frame)).unwrap();
-                rest = behind;
+                rest = later;
             }
             let found: Vec<_> =
                 out.iter().map(|frame| (frame.format, frame.headers.clone())).collect();
@@ -502,7 +508,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_messages_or_refused(
+        fn arbitrary_bytes_never_panic_or_over_allocate(
             mut bytes in vec(any::<u8>(), 0..300),
             start in prop::sample::select(vec![
                 &b""[..], &[0x80, 1], &[0x82, 0x21], b"[1,", &[0, 0, 0, 40, 0x80], &[0, 0, 0, 40, 0x82],

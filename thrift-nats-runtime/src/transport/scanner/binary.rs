@@ -1,37 +1,34 @@
-//! Finds where a message of the binary protocol ends, without decoding it.
-//!
-//! The scanner can be given the same message again and again as it grows: it goes on where it stopped and never looks
-//! at a byte twice, so that a message that comes in many pieces costs no more than one that comes whole.
+//! The scanner of the binary protocol.
 
 use crate::protocol::{DecodeError, DecodeErrorKind, Limits, MessageType, TType, fixed_size};
 
-/// What the scanner expects next.
+/// The next thing to scan. A struct or container that is open also has a step.
 #[derive(Clone, Copy, Debug)]
 enum BinaryStep {
-    /// The first four bytes: a version, or the length of the name in the old form.
+    /// The first four bytes: the version, or the length of the name in the old form.
     Start,
-    /// The name's length, in the strict form.
+    /// The length of the name, in the strict form.
     NameLength,
-    /// The kind of message, which stands behind the name in the old form.
+    /// The type of the message, which follows the name in the old form.
     Kind,
-    /// The seqid.
+    /// The sequence number.
     Seqid,
     /// A field, or the end of the struct.
     Struct,
     /// A value.
     Value(TType),
-    /// This many elements.
+    /// `left` more elements.
     List { element: TType, left: usize },
-    /// This many entries; or, if `value_next`, one more value first.
+    /// The value of an entry if `value_next`, then `left` more entries.
     Map { key: TType, value: TType, left: usize, value_next: bool },
 }
 
 /// The state of the search for the end of one message.
 #[derive(Debug)]
 pub(in crate::transport) struct BinaryScanner {
-    /// How far the scanner has got. May lie behind the bytes that have arrived, where a length has been read.
+    /// The position in the message. It can be beyond the bytes that have arrived, after a length.
     position: usize,
-    /// What is open, the innermost last. Empty when the message is complete.
+    /// The steps that are left, the next one last. Empty when the message is complete.
     open: Vec<BinaryStep>,
     limits: Limits,
 }
@@ -41,20 +38,19 @@ impl BinaryScanner {
         Self { position: 0, open: vec![BinaryStep::Start], limits }
     }
 
-    /// How long the message is at least.
+    /// A lower bound on the length of the message, in bytes.
     pub(super) const fn needed(&self) -> usize {
         self.position
     }
 
-    /// Forgets everything, for the next message.
+    /// Starts the next message.
     fn restart(&mut self) {
         self.position = 0;
         self.open.clear();
         self.open.push(BinaryStep::Start);
     }
 
-    /// Looks at what has arrived of a message: `bytes` starts where the message starts, and is at least as long as the
-    /// last time. Returns the length of the message once all of it is there, and is then ready for the next one.
+    /// See [`Scanner::scan`](super::Scanner::scan).
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
         while let Some(frame) = self.open.pop() {
             let rest = bytes.get(self.position..).unwrap_or_default();
@@ -67,13 +63,13 @@ impl BinaryScanner {
                 return Err(DecodeErrorKind::TooLong { what: "message", len, limit }.into());
             }
         }
-        // All of it is there: what ends a message is the end of its body, a byte that was looked at.
+        // The message is complete, because its last byte is the stop byte of its body, which has been scanned.
         let len = self.position;
         self.restart();
         Ok(Some(len))
     }
 
-    /// Takes one step; false where that needs more bytes.
+    /// Takes one step. Returns false if more bytes are needed.
     fn step(&mut self, frame: BinaryStep, rest: &[u8]) -> Result<bool, DecodeError> {
         match frame {
             BinaryStep::Start => {
@@ -174,7 +170,7 @@ impl BinaryScanner {
                     _ => self.enter(BinaryStep::Map { key, value, left, value_next: false })?,
                 }
             }
-            // All that is left is strings: everything of one size has been handled.
+            // Only strings are left: types of a fixed size are handled above.
             _ => {
                 let Some(len) = self.length("string", rest, self.limits.string)? else { return Ok(false) };
                 self.position += 4 + len;
@@ -221,7 +217,7 @@ fn ttype(number: u8) -> Result<TType, DecodeError> {
     TType::from_u8(number).ok_or_else(|| DecodeErrorKind::UnknownType(number).into())
 }
 
-/// The type of a container's elements; `None` for an empty one, whose type some writers leave at zero.
+/// The type of the elements of a container. `None` for an empty container, in which some implementations write 0.
 fn element(number: u8, len: usize) -> Result<Option<TType>, DecodeError> {
     if len == 0 { Ok(None) } else { ttype(number).map(Some) }
 }
@@ -244,7 +240,7 @@ mod tests {
         bytes
     }
 
-    /// Every type: i32, string, list<i32>, list<string>, map<string, i32>, map<i32, i32>, a nested struct, empty map.
+    /// A message with values of every kind.
     fn everything() -> Vec<u8> {
         message(&[
             8, 0, 1, 0, 0, 0, 5, // i32
@@ -261,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_found_whatever_the_pieces() {
+    fn end_is_found_for_every_chunk_length() {
         let whole = everything();
         for step in 1..=whole.len() {
             let mut scanner = BinaryScanner::new(Limits::DEFAULT);
@@ -277,23 +273,23 @@ mod tests {
     }
 
     #[test]
-    fn the_old_form_is_understood() {
+    fn old_form_is_scanned() {
         let bytes = [0, 0, 0, 1, b'f', 1, 0, 0, 0, 1, 0];
         assert_eq!(BinaryScanner::new(Limits::DEFAULT).scan(&bytes), Ok(Some(bytes.len())));
     }
 
     #[test]
-    fn what_is_no_message_is_refused_at_once() {
+    fn other_data_is_rejected_after_four_bytes() {
         let error = BinaryScanner::new(Limits::DEFAULT).scan(b"\x82\x21\x01").map(drop);
-        assert_eq!(error, Ok(()), "three bytes are too few to tell");
-        let error = BinaryScanner::new(Limits::DEFAULT).scan(b"GET / HTTP/1.1").expect_err("no Thrift");
+        assert_eq!(error, Ok(()), "three bytes are too few to decide");
+        let error = BinaryScanner::new(Limits::DEFAULT).scan(b"GET / HTTP/1.1").expect_err("not Thrift");
         assert_eq!(*error.kind(), DecodeErrorKind::NotAMessage(b'G'));
-        let error = BinaryScanner::new(Limits::DEFAULT).scan(b"\xff\xff\xff\xff").expect_err("no Thrift");
+        let error = BinaryScanner::new(Limits::DEFAULT).scan(b"\xff\xff\xff\xff").expect_err("not Thrift");
         assert_eq!(*error.kind(), DecodeErrorKind::NotAMessage(0xff));
     }
 
     #[test]
-    fn nesting_is_bounded() {
+    fn depth_limit_applies() {
         let mut bytes = message(&[]);
         bytes.extend([12, 0, 1].repeat(100_000));
         let error = BinaryScanner::new(Limits::DEFAULT).scan(&bytes).expect_err("too deep");
@@ -301,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_above_the_limit_is_refused_before_it_has_arrived() {
+    fn message_above_the_limit_is_rejected_before_it_has_arrived() {
         let bytes = message(&[11, 0, 1, 0, 0, 4, 0]);
         let limits = Limits::DEFAULT.with_message(1000);
         let error = BinaryScanner::new(limits).scan(&bytes).expect_err("1,024 bytes");
@@ -309,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_on_a_message_is_exact() {
+    fn message_limit_is_exact() {
         let bytes = everything();
         let scan = |limit: usize, step: usize| {
             let mut scanner = BinaryScanner::new(Limits::DEFAULT.with_message(limit));
@@ -332,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_holds() {
+    fn every_limit_applies() {
         let scan = |limits, bytes: &[u8]| {
             BinaryScanner::new(limits).scan(bytes).map_err(|error| error.kind().clone()).map(drop)
         };
@@ -373,12 +369,12 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_on_nesting_is_that_of_the_reader() {
+    fn depth_limit_is_that_of_the_reader() {
         let limits = Limits::DEFAULT.with_depth(10);
         let list = |inner: Vec<u8>| [&[15, 0, 1, 12, 0, 0, 0, 1], &inner[..], &[0]].concat();
         let map = |inner: Vec<u8>| [&[13, 0, 1, 3, 12, 0, 0, 0, 1, 7], &inner[..], &[0]].concat();
         let structure = |inner: Vec<u8>| [&[12, 0, 1], &inner[..], &[0]].concat();
-        // The arguments are the first level; a container in a struct is two.
+        // The arguments are the first level. A container of structs adds two.
         let fits = |inner: &dyn Fn(Vec<u8>) -> Vec<u8>, times: usize| {
             let bytes = message(&(0..times).fold(vec![0], |body, _| inner(body)));
             let scanned =
@@ -395,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn negative_lengths_and_numbers_of_no_type_are_refused() {
+    fn negative_lengths_and_unknown_types_are_rejected() {
         let scan = |bytes: &[u8]| {
             BinaryScanner::new(Limits::DEFAULT).scan(bytes).map_err(|error| error.kind().clone())
         };
@@ -412,7 +408,7 @@ mod tests {
         assert_eq!(scan(&[0, 0, 0, 0, 5]), Err(DecodeErrorKind::UnknownMessageType(5)));
     }
 
-    /// The message with the header of the old form.
+    /// The message in the old form.
     fn old_form(header: &MessageHeader<'_>, strict: &[u8]) -> Vec<u8> {
         let name = header.name.as_bytes();
         let body = &strict[12 + name.len()..];
@@ -420,7 +416,7 @@ mod tests {
         [&len, name, &[header.kind as u8], &seqid, body].concat()
     }
 
-    /// The length of the message at the start of these bytes, found by reading it.
+    /// The length of the message at the start of `bytes`, according to the reader.
     fn read_len(bytes: &Bytes) -> Result<usize, DecodeErrorKind> {
         let mut reader = BinaryReader::new(bytes, Limits::DEFAULT);
         let read = reader.message_begin().map(drop).and_then(|()| reader.skip(TType::Struct));
@@ -431,14 +427,14 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_exact_end_of_any_message_is_found(
+        fn exact_end_of_any_message_is_found(
             (strict, header, _) in any_message(),
             old in any::<bool>(),
-            behind in vec(any::<u8>(), 0..9),
+            trailing in vec(any::<u8>(), 0..9),
             steps in vec(1_usize..40, 1..20),
         ) {
             let whole = if old { old_form(&header, &strict) } else { strict.to_vec() };
-            let bytes = [&whole[..], &behind].concat();
+            let bytes = [&whole[..], &trailing].concat();
             for len in 0..whole.len() {
                 prop_assert_eq!(BinaryScanner::new(Limits::DEFAULT).scan(&bytes[..len]), Ok(None), "{} bytes", len);
             }
@@ -456,7 +452,7 @@ mod tests {
         }
 
         #[test]
-        fn the_scanner_finds_the_end_where_the_reader_does(
+        fn scanner_and_reader_agree_on_the_end(
             (bytes, _, _) in any_message(),
             mutations in vec(Mutation::any(), 0..4),
             step in 1_usize..50,
@@ -467,27 +463,27 @@ mod tests {
             let mut scanner = BinaryScanner::new(Limits::DEFAULT);
             let found = scanner.scan(&bytes);
             match (&found, read_len(&bytes)) {
-                // The scanner does not look into names.
+                // The scanner does not check names for UTF-8.
                 (Ok(_), Err(DecodeErrorKind::InvalidUtf8)) => {}
                 (Ok(Some(found)), read) => prop_assert_eq!(Ok(*found), read),
-                // More is to come, or it is wrong.
+                // The message is incomplete or malformed.
                 (Ok(None) | Err(_), read) => prop_assert!(read.is_err(), "{:?}, {:?}", found, read),
             }
-            // In pieces it is found where it is found at once.
+            // The result does not depend on the chunks.
             let mut scanner = BinaryScanner::new(Limits::DEFAULT);
             let mut arrived = 0;
-            let in_pieces = loop {
+            let in_chunks = loop {
                 arrived = bytes.len().min(arrived + step);
                 match scanner.scan(&bytes[..arrived]) {
                     Ok(None) if arrived < bytes.len() => {}
                     end => break end,
                 }
             };
-            prop_assert_eq!(in_pieces, found);
+            prop_assert_eq!(in_chunks, found);
         }
 
         #[test]
-        fn any_bytes_are_a_message_or_refused(bytes in vec(any::<u8>(), 0..200), strict in any::<bool>()) {
+        fn arbitrary_bytes_never_panic_or_over_allocate(bytes in vec(any::<u8>(), 0..200), strict in any::<bool>()) {
             let bytes = if strict { message(&bytes) } else { bytes };
             let info = measure(|| drop(BinaryScanner::new(Limits::DEFAULT).scan(&bytes)));
             prop_assert!(info.bytes_max < 10_000, "{} bytes", info.bytes_max);

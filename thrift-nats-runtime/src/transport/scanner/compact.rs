@@ -1,37 +1,37 @@
-//! Finds where a message of the compact protocol ends, without decoding it.
+//! The scanner of the compact protocol.
 
 use crate::protocol::compact::{PROTOCOL_ID, VERSION, read_varint, type_of};
 use crate::protocol::{DecodeError, DecodeErrorKind, Limits, MessageType, TType};
 
-/// What the scanner expects next.
+/// The next thing to scan. A struct or container that is open also has a step.
 #[derive(Clone, Copy, Debug)]
 enum CompactStep {
-    /// The two bytes in front.
+    /// The first two bytes: protocol id, version and message type.
     Start,
-    /// The seqid.
+    /// The sequence number.
     Seqid,
     /// The name.
     Name,
     /// A field, or the end of the struct.
     Struct,
-    /// The id of a field, where it is written out.
+    /// The id of a field that is written in full.
     Id(TType),
-    /// A value that is no field of type `bool`.
+    /// A value, except that of a `bool` field, which is part of the header of the field.
     Value(TType),
-    /// This many elements.
+    /// `left` more elements.
     List { element: TType, left: usize },
-    /// This many entries; or, if `value_next`, one more value first.
+    /// The value of an entry if `value_next`, then `left` more entries.
     Map { key: TType, value: TType, left: usize, value_next: bool },
 }
 
 /// The state of the search for the end of one message.
 #[derive(Debug)]
 pub(in crate::transport) struct CompactScanner {
-    /// How far the scanner has got. May lie behind the bytes that have arrived, where a length has been read.
+    /// The position in the message. It can be beyond the bytes that have arrived, after a length.
     position: usize,
-    /// What is open, the innermost last. Empty when the message is complete.
+    /// The steps that are left, the next one last. Empty when the message is complete.
     open: Vec<CompactStep>,
-    /// How many structs and containers are open.
+    /// The number of open structs and containers.
     depth: usize,
     limits: Limits,
 }
@@ -41,7 +41,7 @@ impl CompactScanner {
         Self { position: 0, open: vec![CompactStep::Start], depth: 0, limits }
     }
 
-    /// How long the message is at least.
+    /// A lower bound on the length of the message, in bytes.
     pub(super) const fn needed(&self) -> usize {
         self.position
     }
@@ -57,7 +57,7 @@ impl CompactScanner {
                 return Err(DecodeErrorKind::TooLong { what: "message", len, limit }.into());
             }
         }
-        // What ends a message is the end of its body, a byte that was looked at.
+        // The message is complete, because its last byte is the stop byte of its body, which has been scanned.
         let len = self.position;
         self.position = 0;
         self.depth = 0;
@@ -65,7 +65,7 @@ impl CompactScanner {
         Ok(Some(len))
     }
 
-    /// Takes one step; false where that needs more bytes: then the frame is open again.
+    /// Takes one step. Returns false if more bytes are needed, and then keeps the step.
     fn step(&mut self, frame: CompactStep, rest: &[u8]) -> Result<bool, DecodeError> {
         let Some(first) = rest.first() else {
             self.open.push(frame);
@@ -197,7 +197,7 @@ impl CompactScanner {
         Ok(true)
     }
 
-    /// Passes over what is always of one size, and opens the rest.
+    /// Skips elements of a fixed size, and enters a container of others.
     fn elements(&mut self, element: TType, left: usize) -> Result<(), DecodeError> {
         let size = match element {
             TType::Bool | TType::I8 => 1,
@@ -237,7 +237,7 @@ impl CompactScanner {
         Ok(found.is_some())
     }
 
-    /// A length, and how many bytes it takes itself.
+    /// Reads a length. Returns it and the number of its own bytes.
     fn length(
         &self,
         what: &'static str,

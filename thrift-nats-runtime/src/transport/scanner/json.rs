@@ -1,24 +1,24 @@
-//! Finds where a message of the JSON protocol ends, without decoding it.
+//! The scanner of the JSON protocol.
 
 use crate::protocol::{DecodeError, DecodeErrorKind, Limits};
 
-/// The state of the search for the end of one message: an array, and all that is open in it.
+/// The state of the search for the end of one message, which is an array.
 #[derive(Debug)]
 pub(in crate::transport) struct JsonScanner {
-    /// How far the scanner has got.
+    /// The position in the message.
     position: usize,
-    /// How many brackets and braces are open.
+    /// The number of open brackets and braces.
     open: usize,
     text: StringState,
     limits: Limits,
 }
 
-/// Where the scanner stands in a string.
+/// Whether the scanner is in a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StringState {
     Outside,
     Inside,
-    /// Behind a backslash.
+    /// In a string, after a backslash.
     Escaped,
 }
 
@@ -43,7 +43,7 @@ impl JsonScanner {
                 (StringState::Outside, b'"') => self.text = StringState::Inside,
                 (StringState::Outside, b'[' | b'{') => {
                     self.open += 1;
-                    // A level of nesting opens two: `{"1":{` and `["i32","i32",1,{`; and the message is one.
+                    // A level of nesting opens at most two: `{"1":{` or `["i32","i32",1,{`. The message opens one.
                     if self.open > self.limits.depth.saturating_mul(2).saturating_add(1) {
                         return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
                     }

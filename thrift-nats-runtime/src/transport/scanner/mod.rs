@@ -1,4 +1,7 @@
-//! Finds where a message that is in no frame ends.
+//! Scanners, which find the end of a message that has no frame.
+//!
+//! A scanner looks only at what it needs to find the end, and never decodes a value. The reader of the message reports
+//! everything else that is malformed.
 
 mod binary;
 mod compact;
@@ -12,8 +15,8 @@ use self::json::JsonScanner;
 use crate::format::Protocol;
 use crate::protocol::{DecodeError, Limits};
 
-/// The state of the search for the end of one message. Can be given the same message again and again as it grows: it
-/// goes on where it stopped and never looks at a byte twice.
+/// The state of the search for the end of one message. It is called with the same message again as more of it arrives,
+/// continues where it stopped, and looks at each byte once. A message in many chunks therefore takes linear time.
 #[derive(Debug)]
 pub(super) enum Scanner {
     Binary(BinaryScanner),
@@ -30,8 +33,10 @@ impl Scanner {
         }
     }
 
-    /// Looks at what has arrived of a message: `bytes` starts where the message starts, and is at least as long as the
-    /// last time. Returns the length of the message once all of it is there, and is then ready for the next one.
+    /// Continues the scan. `bytes` starts where the message starts, and is at least as long as in the previous call.
+    ///
+    /// Returns the length of the message if it is complete, and is then ready for the next message. Returns `None` if more
+    /// bytes are needed.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
         match self {
             Self::Binary(scanner) => scanner.scan(bytes),
@@ -40,12 +45,12 @@ impl Scanner {
         }
     }
 
-    /// How long the message is at least, by what was looked at so far.
+    /// A lower bound on the length of the message, in bytes.
     pub(super) const fn needed(&self) -> usize {
         match self {
             Self::Binary(scanner) => scanner.needed(),
             Self::Compact(scanner) => scanner.needed(),
-            // Only its bytes tell where a text ends.
+            // JSON has no lengths.
             Self::Json(_) => 0,
         }
     }

@@ -1,4 +1,4 @@
-//! What holds for the scanner of every protocol.
+//! Tests that run with the scanner of every protocol.
 
 use allocation_counter::measure;
 use bytes::Bytes;
@@ -9,12 +9,12 @@ use super::*;
 use crate::protocol::tree::{Mutation, any_message_of, any_protocol};
 use crate::protocol::{DecodeErrorKind, InputProtocol, TType, with_reader};
 
-/// The length of the message at the start of these bytes, found by reading it.
+/// The length of the message at the start of `bytes`, according to the reader.
 fn read_len(protocol: Protocol, bytes: &Bytes) -> Result<usize, DecodeErrorKind> {
     with_reader!(protocol, bytes, Limits::DEFAULT, |reader| {
         let read = reader.message_begin().map(drop).and_then(|()| reader.skip(TType::Struct));
         let rest = reader.rest();
-        // What ends a message of JSON stands behind its body.
+        // A JSON message ends with a bracket after its body.
         let rest = match protocol {
             Protocol::Json => rest.trim_ascii_start().strip_prefix(b"]"),
             Protocol::Binary | Protocol::Compact => Some(rest),
@@ -24,8 +24,8 @@ fn read_len(protocol: Protocol, bytes: &Bytes) -> Result<usize, DecodeErrorKind>
     })
 }
 
-/// What a scanner says that is given the bytes in pieces.
-fn scan_in_pieces(
+/// The result of a scanner that receives the bytes in chunks of `step`.
+fn scan_in_chunks(
     protocol: Protocol,
     limits: Limits,
     bytes: &[u8],
@@ -46,35 +46,35 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_exact_end_of_any_message_is_found(
+    fn exact_end_of_any_message_is_found(
         (protocol, (message, _, _)) in any_protocol().prop_flat_map(|it| (Just(it), any_message_of(it))),
-        behind in vec(any::<u8>(), 0..9),
+        trailing in vec(any::<u8>(), 0..9),
         step in 1_usize..40,
     ) {
         for len in 0..message.len() {
             let found = Scanner::new(protocol, Limits::DEFAULT).scan(&message[..len]);
             prop_assert_eq!(found, Ok(None), "{} bytes", len);
         }
-        let bytes = [&message[..], &behind].concat();
-        prop_assert_eq!(scan_in_pieces(protocol, Limits::DEFAULT, &bytes, step), Ok(Some(message.len())));
+        let bytes = [&message[..], &trailing].concat();
+        prop_assert_eq!(scan_in_chunks(protocol, Limits::DEFAULT, &bytes, step), Ok(Some(message.len())));
     }
 
     #[test]
-    fn the_limit_on_a_message_is_exact(
+    fn message_limit_is_exact(
         (protocol, (message, _, _)) in any_protocol().prop_flat_map(|it| (Just(it), any_message_of(it))),
         step in 1_usize..40,
         shorter in any::<prop::sample::Index>(),
     ) {
         let len = message.len();
         let limits = Limits::DEFAULT.with_message(len);
-        prop_assert_eq!(scan_in_pieces(protocol, limits, &message, step), Ok(Some(len)));
+        prop_assert_eq!(scan_in_chunks(protocol, limits, &message, step), Ok(Some(len)));
         let limits = limits.with_message(shorter.index(len));
-        let error = scan_in_pieces(protocol, limits, &message, step).expect_err("it is too long");
+        let error = scan_in_chunks(protocol, limits, &message, step).expect_err("too long");
         prop_assert!(matches!(error.kind(), DecodeErrorKind::TooLong { .. }), "{}", error);
     }
 
     #[test]
-    fn the_scanner_finds_the_end_where_the_reader_does(
+    fn scanner_and_reader_agree_on_the_end(
         (protocol, (message, _, _)) in any_protocol().prop_flat_map(|it| (Just(it), any_message_of(it))),
         mutations in vec(Mutation::any(), 0..4),
         step in 1_usize..50,
@@ -85,32 +85,32 @@ proptest! {
         let found = Scanner::new(protocol, Limits::DEFAULT).scan(&bytes);
         match (&found, read_len(protocol, &bytes)) {
             (Ok(Some(found)), Ok(read)) => prop_assert_eq!(*found, read),
-            // The scanner looks at what it needs to find the end. What else is wrong is for the reader to find.
+            // The reader reports everything that the scanner does not need to find the end.
             (_, Err(_)) => {}
-            // White space that a reader passes over: what a message starts with tells which scanner it is for.
+            // The reader skips leading white space. The receiver detects JSON by its first byte, so the scanner does not.
             (Err(_), Ok(_)) if protocol == Protocol::Json && bytes.first() != Some(&b'[') => {}
-            (found, Ok(_)) => prop_assert!(false, "{:?}, but it can be read", found),
+            (found, Ok(_)) => prop_assert!(false, "{:?}, but the reader succeeds", found),
         }
-        // In pieces it is found where it is found at once.
-        prop_assert_eq!(scan_in_pieces(protocol, Limits::DEFAULT, &bytes, step), found);
+        // The result does not depend on the chunks.
+        prop_assert_eq!(scan_in_chunks(protocol, Limits::DEFAULT, &bytes, step), found);
     }
 
     #[test]
-    fn any_bytes_are_a_message_or_refused(bytes in vec(any::<u8>(), 0..200), protocol in any_protocol()) {
+    fn arbitrary_bytes_never_panic_or_over_allocate(bytes in vec(any::<u8>(), 0..200), protocol in any_protocol()) {
         let info = measure(|| drop(Scanner::new(protocol, Limits::DEFAULT).scan(&bytes)));
         prop_assert!(info.bytes_max < 20_000, "{} bytes", info.bytes_max);
     }
 }
 
 #[test]
-fn a_message_of_json_starts_with_its_bracket() {
+fn json_message_starts_with_a_bracket() {
     let error = Scanner::new(Protocol::Json, Limits::DEFAULT).scan(b"\t[1,\"f\",1,0,{}]").unwrap_err();
     assert_eq!(*error.kind(), DecodeErrorKind::NotAMessage(b'\t'));
 }
 
-/// In pieces of one byte: with a second look at what has been there, this is for ever.
+/// In chunks of one byte. A scanner that started over with each chunk would take quadratic time.
 #[test]
-fn a_message_in_many_pieces_costs_linear_time() {
+fn message_in_many_chunks_takes_linear_time() {
     let text = "x".repeat(400_000);
     for protocol in Protocol::ALL.iter().copied() {
         let list = vec![7_i64; 200_000];
@@ -128,7 +128,7 @@ fn a_message_in_many_pieces_costs_linear_time() {
             writer.message_end();
         });
         let start = std::time::Instant::now();
-        let end = scan_in_pieces(protocol, Limits::DEFAULT, &message, 1);
+        let end = scan_in_chunks(protocol, Limits::DEFAULT, &message, 1);
         assert_eq!(end, Ok(Some(message.len())), "{protocol}");
         assert!(start.elapsed().as_secs() < 5, "{protocol}: {:?}", start.elapsed());
     }
@@ -151,6 +151,6 @@ impl crate::protocol::Value for Both {
     }
 
     fn read<I: InputProtocol>(_: &mut I) -> Result<Self, DecodeError> {
-        unreachable!("it is only written")
+        unreachable!("this type is only written")
     }
 }
