@@ -1,5 +1,7 @@
-//! Any bytes, as a value in the protocol that the first byte chooses. What is read is the same for every kind of type, can
-//! be skipped, and survives every protocol.
+//! Decodes arbitrary bytes as a value. The first byte selects the protocol.
+//!
+//! Checks that every kind of generated type decodes the same bytes, that a value that decodes can also be skipped, and that
+//! it survives a round trip in every protocol.
 #![no_main]
 
 #[path = "support/values.rs"]
@@ -22,11 +24,11 @@ fuzz_target!(|input: &[u8]| {
 
     let value = from_bytes::<owned::Everything>(protocol, bytes.clone());
     let same = from_bytes::<shared::Everything>(protocol, bytes.clone());
-    assert_eq!(value.as_ref().err(), same.as_ref().err(), "the kind of type makes no difference");
+    assert_eq!(value.as_ref().err(), same.as_ref().err(), "owned and shared types decode the same bytes");
     let skipped = skip(protocol, &bytes);
-    // What is read by its type is checked for more than what is skipped.
+    // Decoding checks more than skipping.
     if value.is_ok() {
-        skipped.expect("what can be read can be skipped");
+        skipped.expect("a value that decodes can be skipped");
     }
     drop(message(protocol, &bytes));
     if let Ok(value) = from_bytes::<keeping::Everything>(protocol, bytes) {
@@ -38,21 +40,21 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What was read can be written, and is read again as it was.
+/// Checks that a decoded value can be encoded, and that its bytes decode to the same value.
 #[track_caller]
 fn assert_survives<T: Value>(protocol: Protocol, value: &T) {
     let bytes = match to_bytes(protocol, value) {
         Ok(bytes) => bytes,
-        // The one thing that was read without its value.
+        // The value of an unknown union field is not kept, so it cannot be encoded.
         Err(error) if matches!(error.kind(), EncodeErrorKind::UnknownUnionField { .. }) => return,
-        Err(error) => panic!("what was read can be written: {error}"),
+        Err(error) => panic!("a decoded value can be encoded: {error}"),
     };
-    let again = from_bytes::<T>(protocol, bytes.clone()).expect("it was just written");
-    // In bytes: a NaN is not equal to itself.
-    assert_eq!(to_bytes(protocol, &again).expect("it was written before"), bytes);
+    let again = from_bytes::<T>(protocol, bytes.clone()).expect("encoded bytes decode");
+    // Compares bytes, because a NaN is not equal to itself.
+    assert_eq!(to_bytes(protocol, &again).expect("the same value was encoded before"), bytes);
 }
 
-/// Does something with a reader of the protocol.
+/// Runs `$do` with the reader of `$protocol`.
 macro_rules! with_reader {
     ($protocol:expr, $bytes:expr, |$reader:ident| $do:expr) => {
         match $protocol {
@@ -79,7 +81,7 @@ fn skip(protocol: Protocol, bytes: &Bytes) -> Result<(), DecodeError> {
     })
 }
 
-/// The same bytes as a message, whatever is in it.
+/// Reads the bytes as a message and skips its body.
 fn message(protocol: Protocol, bytes: &Bytes) -> Result<(), DecodeError> {
     with_reader!(protocol, bytes, |reader| {
         reader.message_begin()?;

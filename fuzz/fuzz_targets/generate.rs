@@ -1,4 +1,5 @@
-//! Any text, as a `.thrift` file: if it has no mistake, what is generated from it is Rust, as far as its syntax goes.
+//! Generates code from arbitrary text as a `.thrift` file, and checks that the code is syntactically valid Rust, or that the
+//! error has a report.
 #![no_main]
 
 #[path = "support/files.rs"]
@@ -15,10 +16,10 @@ fuzz_target!(|bytes: &[u8]| {
     for options in [plain, other] {
         match options.generate([&root]) {
             Ok(generated) => {
-                syn::parse_file(&generated.code).expect("what is generated is Rust");
+                syn::parse_file(&generated.code).expect("generated code is valid Rust");
                 generated.warnings.render(false);
             }
-            Err(error) => assert!(!error.report().is_empty(), "refused without a word"),
+            Err(error) => assert!(!error.report().is_empty(), "an error has a report"),
         }
     }
     drop(Options::new().document([&root]));

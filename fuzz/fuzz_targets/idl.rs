@@ -1,5 +1,7 @@
-//! Any text, as a `.thrift` file: it is parsed, checked and printed. Without a mistake in it, what is printed means the
-//! same and is printed the same again; with one, the report tells where.
+//! Parses, checks and formats arbitrary text as a `.thrift` file.
+//!
+//! Text without errors must keep its meaning when it is formatted, and formatting it again must not change it. Every error
+//! must have a location.
 #![no_main]
 
 #[path = "support/files.rs"]
@@ -14,16 +16,16 @@ fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     let parsed = thrift_parser::parse(&text);
     if parsed.errors.is_empty() {
-        support::check_format(&text).expect("a document without mistakes is formatted without a loss");
+        support::check_format(&text).expect("formatting keeps the meaning of a valid document");
     } else {
         assert_eq!(thrift_parser::format(&text), Err(parsed.errors));
     }
 
     let root = files::write(bytes);
-    ParsedFile::read(&root).expect("the file is there").errors.render(false);
-    let report = Options::new().check([&root]).expect("a file is given");
+    ParsedFile::read(&root).expect("the file exists").errors.render(false);
+    let report = Options::new().check([&root]).expect("a file was passed");
     report.render(true);
     for finding in report.iter() {
-        assert!(finding.location().is_some(), "no place: {}", finding.message());
+        assert!(finding.location().is_some(), "no location: {}", finding.message());
     }
 });

@@ -1,5 +1,7 @@
-//! Any bytes, as what a session receives: detection, the search for the end of each message, and frames. The same messages
-//! come of it however it is cut (the first byte says how), and a message ends where its reader ends.
+//! Receives arbitrary bytes as the stream of a session: detection, scanners and frames.
+//!
+//! Checks that the messages do not depend on how the stream is cut into chunks, whose length the first byte selects, and
+//! that the end of a message is where its reader stops.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,19 +12,18 @@ use thrift_nats_runtime::protocol::{
 use thrift_nats_runtime::{Bytes, Protocol, Transport};
 
 fuzz_target!(|input: &[u8]| {
-    let Some((piece, bytes)) = input.split_first() else { return };
-    // Small, so that inputs can break them.
+    let Some((chunk_len, bytes)) = input.split_first() else { return };
+    // Small limits, which short inputs can exceed.
     let limits =
         Limits::DEFAULT.with_message(1 << 14).with_string(1 << 12).with_container(1 << 12).with_depth(16);
     let (whole, end) = receive(bytes, bytes.len().max(1), limits);
-    let (cut, cut_end) = receive(bytes, usize::from(*piece % 17) + 1, limits);
-    assert_eq!(whole, cut, "the pieces make no difference");
-    assert_eq!(end, cut_end, "nor do they for what is wrong");
+    let (cut, cut_end) = receive(bytes, usize::from(*chunk_len % 17) + 1, limits);
+    assert_eq!(whole, cut, "the messages do not depend on the chunks");
+    assert_eq!(end, cut_end, "the error does not depend on the chunks");
     for (framing, payload) in &whole {
         let result = read(framing.protocol, payload, limits);
         let _ = seqid(framing.protocol, payload);
-        // The end of a message without a frame was found without reading it. The reader may find fault with what is in it,
-        // but not with its length.
+        // The scanner found the end of a message without a frame. The reader can reject its content, but not its length.
         let Err(error) = result else { continue };
         if framing.transport == Transport::Buffered {
             let kind = error.kind();
@@ -41,9 +42,9 @@ fuzz_target!(|input: &[u8]| {
 
 type Received = Vec<(Framing, Bytes)>;
 
-fn receive(bytes: &[u8], piece: usize, limits: Limits) -> (Received, Option<DecodeError>) {
+fn receive(bytes: &[u8], chunk_len: usize, limits: Limits) -> (Received, Option<DecodeError>) {
     let (mut received, mut messages) = (Vec::new(), MessageReader::new(limits));
-    for chunk in bytes.chunks(piece) {
+    for chunk in bytes.chunks(chunk_len) {
         let result = messages.receive(Bytes::copy_from_slice(chunk), |framing, payload| {
             received.push((framing, payload));
         });

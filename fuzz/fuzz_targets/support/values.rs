@@ -1,4 +1,4 @@
-//! What is decoded: one of everything, in the kinds of types that the generator makes.
+//! The types that `decode` reads: a struct with every type, generated with each set of options that changes decoding.
 
 #[thrift_nats_runtime::thrift("../idl/vectors.thrift")]
 mod owned_api {}
