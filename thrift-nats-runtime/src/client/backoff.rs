@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{CloseReason, Error, PeerReason};
+use crate::error::Error;
 
 /// The first pause, at most.
 const FIRST: Duration = Duration::from_millis(10);
@@ -53,9 +53,9 @@ impl Backoff {
 
 /// Whether a session that could not be opened for this reason may be opened a little later.
 pub(super) fn helps_to_wait(error: &Error) -> bool {
-    let reason = match error {
-        Error::NoServer { .. } => return true,
-        Error::Connect { reason, .. } => reason,
+    match error {
+        Error::NoServer { .. } => true,
+        Error::Connect { reason, .. } => reason.is_transient(),
         Error::Application(_)
         | Error::InvalidSubject { .. }
         | Error::InvalidFormat { .. }
@@ -67,34 +67,14 @@ pub(super) fn helps_to_wait(error: &Error) -> bool {
         | Error::Encode(_)
         | Error::Decode(_)
         | Error::NotDrained { .. }
-        | Error::Nats { .. } => return false,
-    };
-    match reason {
-        CloseReason::Closed
-        | CloseReason::Unsupported { .. }
-        | CloseReason::HeaderTransportToLegacy
-        | CloseReason::BadAccept(_)
-        | CloseReason::Malformed(_)
-        | CloseReason::ChunkWithoutNumber
-        | CloseReason::NatsClosed => false,
-        CloseReason::Disconnected { reason, .. } => {
-            !matches!(reason, Some(PeerReason::Malformed | PeerReason::Unsupported))
-        }
-        CloseReason::PeerGone { .. }
-        | CloseReason::MissedHeartbeats { .. }
-        | CloseReason::ChunkLost { .. }
-        | CloseReason::NoServer
-        | CloseReason::HandshakeTimeout { .. }
-        | CloseReason::Unanswered
-        | CloseReason::Reconnected
-        | CloseReason::QueueOverflow { .. }
-        | CloseReason::PublishFailed { .. } => true,
+        | Error::Nats { .. } => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::CloseReason;
 
     fn pauses(error: Error, wait_for_server: Duration) -> Vec<Duration> {
         let now = Instant::now();

@@ -16,7 +16,7 @@ use crate::endpoint::now;
 use crate::error::{Error, Outcome};
 use crate::format::{Transport, WireFormat};
 use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
-use crate::proto::{CloseReason, PeerReason, Refused};
+use crate::proto::{CloseReason, Refused};
 use crate::protocol::{DecodeErrorKind, EncodeError, MessageType};
 use crate::service::{Contained, Origin, Request, Service};
 use crate::transport::{Headers, Parts, Receiver};
@@ -24,45 +24,6 @@ use crate::transport::{Headers, Parts, Receiver};
 /// How often a call moves to another session. A server that is drained or gone costs one, and a rolling restart may drain one
 /// after the other; a call that is itself what ends its sessions must not end all of them.
 const MOVES: u32 = 8;
-
-/// Whether a call may be sent again on another session after its own ended for this reason.
-fn may_move(reason: &CloseReason) -> bool {
-    match reason {
-        CloseReason::Closed => false,
-        // One of the calls of the session is what a side cannot read, or its answer is. It may be this one, which would do
-        // the same to the next session, and to every call on it.
-        CloseReason::Malformed(_)
-        | CloseReason::ChunkWithoutNumber
-        | CloseReason::Unsupported { .. }
-        | CloseReason::HeaderTransportToLegacy
-        | CloseReason::Disconnected { reason: Some(PeerReason::Malformed), .. } => false,
-        CloseReason::Disconnected { reason, .. } => match reason {
-            None
-            | Some(
-                PeerReason::Closed
-                | PeerReason::Stopping
-                | PeerReason::MissedHeartbeats
-                | PeerReason::ChunkLost
-                | PeerReason::UnknownSession
-                | PeerReason::Unsupported
-                | PeerReason::Overloaded
-                | PeerReason::QueueOverflow
-                | PeerReason::Malformed,
-            ) => true,
-        },
-        CloseReason::PeerGone { .. }
-        | CloseReason::MissedHeartbeats { .. }
-        | CloseReason::ChunkLost { .. }
-        | CloseReason::BadAccept(_)
-        | CloseReason::NoServer
-        | CloseReason::HandshakeTimeout { .. }
-        | CloseReason::Unanswered
-        | CloseReason::Reconnected
-        | CloseReason::NatsClosed
-        | CloseReason::QueueOverflow { .. }
-        | CloseReason::PublishFailed { .. } => true,
-    }
-}
 
 /// A call that is ready to be made: await it, or set its options first.
 ///
@@ -352,7 +313,7 @@ impl<T, E> Call<T, E> {
                 }
                 Err(Failure::Ended(reason, outcome)) => {
                     // It was certainly not run, or may be run again: it moves to the next session.
-                    let again = may_move(&reason) && (outcome == Outcome::NotRun || self.idempotent);
+                    let again = reason.is_retryable() && (outcome == Outcome::NotRun || self.idempotent);
                     if !again || moves_left == 0 {
                         return Err(Error::SessionEnded { reason, outcome });
                     }

@@ -18,7 +18,7 @@ use crate::error::{Error, Outcome, SharedError};
 use crate::format::{ProtocolSet, Transport, WireFormat};
 use crate::method::{Body, Envelope};
 use crate::proto::{
-    ClientSession, CloseReason, Ended, Event, Incoming, Refused, SessionConfig, Transmit, likely_messages,
+    ClientEvent, ClientSession, CloseReason, Incoming, Refused, SessionConfig, Transmit, likely_messages,
     millis, session_subject,
 };
 use crate::protocol::{EncodeError, Limits, MessageType};
@@ -43,6 +43,26 @@ pub(super) enum Failure {
 
 /// What a call comes to: the answer, `None` for a oneway call that has gone, or why there is none.
 type CallResult = Result<Option<Frame>, Failure>;
+
+/// The way to a caller who waits for the result of a call.
+type Waiter = oneshot::Sender<CallResult>;
+
+/// What an input has changed.
+struct Changes {
+    /// For the callers, once the lock is released: each of them takes it for its next call.
+    results: Vec<(Waiter, CallResult)>,
+    opened: bool,
+    ended: bool,
+}
+
+impl Changes {
+    /// Wakes the callers. Called without the lock.
+    fn deliver(self) {
+        for (waiter, result) in self.results {
+            let _ = waiter.send(result);
+        }
+    }
+}
 
 /// A session of a client.
 pub(super) struct SessionHandle {
@@ -72,7 +92,7 @@ struct AtAGlance {
 }
 
 struct State {
-    session: ClientSession<oneshot::Sender<CallResult>>,
+    session: ClientSession<Waiter>,
     opening: Option<oneshot::Sender<Result<(), CloseReason>>>,
     /// Why it ended.
     ended: Option<CloseReason>,
@@ -211,7 +231,7 @@ impl SessionHandle {
 
     /// Has the session woken when its state wants it.
     fn keep_time(self: &Arc<Self>, state: &mut State, hub: &Hub) {
-        let at = state.session.next_timeout();
+        let at = state.session.poll_timeout();
         hub.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
     }
 
@@ -276,7 +296,7 @@ impl SessionHandle {
             if let Some(deadline) = deadline {
                 self.keep_time_at_least(&mut state, &hub, deadline);
             }
-            self.note_calls(&mut state, &hub);
+            self.note_calls(&mut state, Some(&hub));
             break (seqid, alone);
         };
         // Nothing else is on its way: nothing will join it, either, that is worth a wait.
@@ -304,54 +324,40 @@ impl SessionHandle {
     pub(super) fn receive(self: &Arc<Self>, hub: &Arc<Hub>, message: Incoming) {
         let now = now();
         let mut state = self.state();
-        let State { session, opening, peer, .. } = &mut *state;
-        if let Some(peer) = peer {
+        if let Some(peer) = &state.peer {
             peer.heard(now);
         }
-        let (mut opened, mut moved) = (None, Vec::new());
-        let mut answered = Vec::with_capacity(likely_messages(&message.payload).min(session.in_flight()));
-        let result = session.receive(now, message, |event| match event {
-            Event::Opened => opened = opening.take(),
-            Event::Answered(waiter, answer) => answered.push((waiter, answer)),
-            Event::NotTakenUp(waiter) => moved.push(waiter),
-            Event::Unwanted(transmit) => hub.publisher().send(transmit),
-        });
-        let ended = result.err().map(|ended| self.end(&mut state, hub, ended)).is_some();
-        let more = state.session.has_more();
-        if let Some(opening) = opened {
-            if !ended {
-                self.at_a_glance.legacy.store(state.session.is_legacy(), Ordering::SeqCst);
-                self.at_a_glance.open.store(true, Ordering::SeqCst);
-                state.peer = state.session.server().map(|server| hub.join_peer(server, &self.token, self));
-                state.events.opened();
-            }
+        let replies = likely_messages(&message.payload).min(state.session.in_flight());
+        state.session.handle_message(now, message);
+        let changes = self.apply_events(&mut state, Some(hub), replies);
+        if changes.opened {
+            self.at_a_glance.legacy.store(state.session.is_legacy(), Ordering::SeqCst);
+            self.at_a_glance.open.store(true, Ordering::SeqCst);
+            state.peer = state.session.server().map(|server| hub.join_peer(server, &self.token, self));
+            state.events.opened();
             self.keep_time(&mut state, hub);
-            let _ = opening.send(Ok(()));
+            if let Some(opening) = state.opening.take() {
+                let _ = opening.send(Ok(()));
+            }
         }
-        let drains = state.session.drains();
-        if drains.is_some() {
-            self.at_a_glance.open.store(false, Ordering::SeqCst);
-        }
-        self.note_calls(&mut state, hub);
+        let wake = changes.ended || state.session.has_transmit();
         drop(state);
-        // Not under the lock: whoever is woken takes it for the next call.
-        for waiter in moved {
-            let reason = drains.clone().unwrap_or(CloseReason::NatsClosed);
-            let _ = waiter.send(Err(Failure::Ended(reason, Outcome::NotRun)));
+        changes.deliver();
+        if wake {
+            self.wake();
         }
-        for (waiter, answer) in answered {
-            let _ = waiter.send(Ok(Some(answer)));
-        }
-        self.after(ended, more);
     }
 
     /// NATS says that what the session sent was not delivered.
     pub(super) fn undelivered(self: &Arc<Self>, hub: &Hub, chunk: Option<u64>) {
         let mut state = self.state();
-        let result = state.session.undelivered(chunk);
-        let ended = result.err().map(|ended| self.end(&mut state, hub, ended)).is_some();
+        state.session.handle_undelivered(chunk);
+        let changes = self.apply_events(&mut state, Some(hub), 0);
         drop(state);
-        self.after(ended, false);
+        if changes.ended {
+            self.wake();
+        }
+        changes.deliver();
     }
 
     /// Ends the session if the connection is a newer one than the one that it was opened on.
@@ -365,22 +371,11 @@ impl SessionHandle {
     pub(super) fn close(self: &Arc<Self>, reason: CloseReason) {
         let hub = self.hub.upgrade();
         let mut state = self.state();
-        if state.ended.is_none() {
-            let ended = state.session.close(reason);
-            match &hub {
-                Some(hub) => self.end(&mut state, hub, ended),
-                None => self.tell(&mut state, ended),
-            }
-        }
+        state.session.close(reason);
+        let changes = self.apply_events(&mut state, hub.as_deref(), 0);
         drop(state);
-        self.after(true, true);
-    }
-
-    /// What follows from a change of the state: that it has ended, or that there is something to be published.
-    fn after(self: &Arc<Self>, ended: bool, more: bool) {
-        if ended || more {
-            self.wake();
-        }
+        changes.deliver();
+        self.wake();
     }
 
     /// Takes it from its peer, if it has one.
@@ -400,32 +395,50 @@ impl SessionHandle {
 }
 
 impl SessionHandle {
-    /// Tells everybody who waits, and the peer that it has one session less.
-    fn end(&self, state: &mut State, hub: &Hub, ended: Ended<oneshot::Sender<CallResult>>) {
+    /// Applies what happened in the session since its last input; `expected` is how many calls are likely to have a result.
+    fn apply_events(&self, state: &mut State, hub: Option<&Hub>, expected: usize) -> Changes {
+        let mut changes = Changes { results: Vec::with_capacity(expected), opened: false, ended: false };
+        let results = &mut changes.results;
+        while let Some(event) = state.session.poll_event() {
+            match event {
+                ClientEvent::Opened => changes.opened = true,
+                ClientEvent::Replied { waiter, reply } => results.push((waiter, Ok(Some(reply)))),
+                ClientEvent::Sent { waiter } => results.push((waiter, Ok(None))),
+                ClientEvent::Expired { waiter, outcome } => {
+                    results.push((waiter, Err(Failure::Expired(outcome))));
+                }
+                ClientEvent::Draining { reason, not_run } => {
+                    self.at_a_glance.open.store(false, Ordering::SeqCst);
+                    let failure = || Err(Failure::Ended(reason.clone(), Outcome::NotRun));
+                    results.extend(not_run.into_iter().map(|waiter| (waiter, failure())));
+                }
+                ClientEvent::Ended { reason, calls } => {
+                    changes.ended = true;
+                    self.at_a_glance.open.store(false, Ordering::SeqCst);
+                    let failure = |outcome| Err(Failure::Ended(reason.clone(), outcome));
+                    results.extend(calls.into_iter().map(|(waiter, outcome)| (waiter, failure(outcome))));
+                    match state.opening.take() {
+                        Some(opening) => drop(opening.send(Err(reason.clone()))),
+                        None => state.events.ended(&reason),
+                    }
+                    state.ended = Some(reason);
+                    if let Some(hub) = hub {
+                        hub.timers().remove(&mut state.timer);
+                    }
+                }
+            }
+        }
         self.note_calls(state, hub);
-        self.tell(state, ended);
-        hub.timers().remove(&mut state.timer);
-    }
-
-    fn tell(&self, state: &mut State, ended: Ended<oneshot::Sender<CallResult>>) {
-        self.at_a_glance.open.store(false, Ordering::SeqCst);
-        let Ended { reason, calls } = ended;
-        for (waiter, outcome) in calls {
-            let _ = waiter.send(Err(Failure::Ended(reason.clone(), outcome)));
-        }
-        match state.opening.take() {
-            Some(opening) => drop(opening.send(Err(reason.clone()))),
-            None => state.events.ended(&reason),
-        }
-        state.ended = Some(reason);
+        changes
     }
 
     /// Notes how many calls are in flight, and tells the peer when the first one is made, and when the last one is over.
-    fn note_calls(&self, state: &mut State, hub: &Hub) {
+    fn note_calls(&self, state: &mut State, hub: Option<&Hub>) {
         let in_flight = state.session.in_flight();
         // No more than there are sequence numbers.
         self.at_a_glance.in_flight.store(in_flight as u32, Ordering::Relaxed);
         let busy = in_flight > 0;
+        let Some(hub) = hub else { return };
         if let Some(peer) = state.peer.as_ref().filter(|_| busy != state.busy) {
             if busy {
                 peer.busier(hub)
@@ -440,7 +453,7 @@ impl SessionHandle {
 impl State {
     /// Why no call can be made on a session that is not open.
     fn not_open(&self) -> Failure {
-        let reason = self.ended.clone().or_else(|| self.session.drains());
+        let reason = self.ended.clone().or_else(|| self.session.drain_reason());
         Failure::NotOpen(reason.unwrap_or(CloseReason::NatsClosed))
     }
 }
@@ -453,20 +466,15 @@ impl TransmitSource for SessionHandle {
             // A server's configuration may have been changed since, or this may be another server.
             state.session.set_chunk_limit(self.chunk_limit.min(hub.nats().max_payload()));
         }
-        let mut sent = Vec::new();
-        let transmit = state.session.transmit(|oneway| sent.push(oneway));
+        let transmit = state.session.poll_transmit();
         let over = transmit.is_none() && state.ended.is_some();
         if over {
             state.drained = true;
             self.flushed.notify_waiters();
         }
-        if let Some(hub) = &hub {
-            self.note_calls(&mut state, hub);
-        }
+        let changes = self.apply_events(&mut state, hub.as_deref(), 0);
         drop(state);
-        for oneway in sent {
-            let _ = oneway.send(Ok(None));
-        }
+        changes.deliver();
         if let (true, Some(hub)) = (over, hub) {
             // Not before its disconnect has gone: what comes until then is not for a stranger, who would be told of before
             // the requests that go first.
@@ -483,10 +491,11 @@ impl TransmitSource for SessionHandle {
         tracing::debug!(session = &*self.token, %error, "cannot publish");
         let Some(hub) = self.hub.upgrade() else { return };
         let mut state = self.state();
-        if let Err(ended) = state.session.publish_failed(chunk, SharedError::new(error)) {
-            // Whoever publishes comes back for the farewell by itself: it is the one that tells.
-            self.end(&mut state, &hub, ended);
-        }
+        state.session.handle_publish_failed(chunk, SharedError::new(error));
+        let changes = self.apply_events(&mut state, Some(&hub), 0);
+        drop(state);
+        // The publisher polls the session again for its disconnect message.
+        changes.deliver();
     }
 }
 
@@ -495,16 +504,12 @@ impl Timed for SessionHandle {
         let Some(hub) = self.hub.upgrade() else { return };
         let mut state = self.state();
         state.timer.take_if(|current| *current == timer);
-        let mut expired = Vec::new();
-        let result = state.session.on_timeout(now, |waiter, outcome| expired.push((waiter, outcome)));
-        let ended = result.err().map(|ended| self.end(&mut state, &hub, ended)).is_some();
+        state.session.handle_timeout(now);
+        let changes = self.apply_events(&mut state, Some(&hub), 0);
         self.keep_time(&mut state, &hub);
-        self.note_calls(&mut state, &hub);
         drop(state);
-        for (waiter, outcome) in expired {
-            let _ = waiter.send(Err(Failure::Expired(outcome)));
-        }
-        self.after(ended, true);
+        changes.deliver();
+        self.wake();
     }
 }
 
@@ -520,7 +525,7 @@ impl Drop for InFlight<'_> {
         let Some(hub) = session.hub.upgrade() else { return };
         let mut state = session.state();
         let waiter = state.session.cancel(self.seqid);
-        session.note_calls(&mut state, &hub);
+        session.note_calls(&mut state, Some(&hub));
         drop(state);
         if waiter.is_some() {
             // The server is told; a legacy peer may get the next request in its place.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::handshake::AcceptError;
+use super::in_flight::{Outcome, RequestProgress};
 use crate::error::SharedError;
 use crate::format::{ProtocolSet, Transport};
 use crate::protocol::DecodeError;
@@ -127,9 +128,10 @@ impl fmt::Display for CloseReason {
     }
 }
 
+/// What follows from the reason. A new variant has to be added to each method, and to the table in the tests.
 impl CloseReason {
-    /// What to tell the peer, or `None` where the peer knows already or is gone.
-    pub(super) fn to_peer(&self) -> Option<PeerReason> {
+    /// The reason in the disconnect message, or `None` if the peer knows already or cannot be reached.
+    pub(super) const fn disconnect_reason(&self) -> Option<PeerReason> {
         Some(match self {
             Self::Closed | Self::HeaderTransportToLegacy | Self::Unanswered => PeerReason::Closed,
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
@@ -140,10 +142,145 @@ impl CloseReason {
             | Self::PeerGone { .. }
             | Self::NoServer
             | Self::Unsupported { .. }
-            // A late accept is answered when it comes.
+            // The server's inbox is unknown until its accept arrives. A late accept is answered then.
             | Self::HandshakeTimeout { .. }
             | Self::NatsClosed => return None,
         })
+    }
+
+    /// Whether a request with this progress may have been run.
+    pub(super) const fn outcome(&self, progress: RequestProgress) -> Outcome {
+        let chunk = match progress {
+            RequestProgress::Held(_) => return Outcome::NotRun,
+            RequestProgress::Queued(_) => {
+                return match self {
+                    // Everything that is queued is still published.
+                    Self::Closed => Outcome::Unknown,
+                    Self::Disconnected { .. }
+                    | Self::PeerGone { .. }
+                    | Self::MissedHeartbeats { .. }
+                    | Self::ChunkLost { .. }
+                    | Self::ChunkWithoutNumber
+                    | Self::Malformed(_)
+                    | Self::BadAccept(_)
+                    | Self::Unsupported { .. }
+                    | Self::HeaderTransportToLegacy
+                    | Self::NoServer
+                    | Self::HandshakeTimeout { .. }
+                    | Self::Unanswered
+                    | Self::Reconnected
+                    | Self::NatsClosed
+                    | Self::QueueOverflow { .. }
+                    | Self::PublishFailed { .. } => Outcome::NotRun,
+                };
+            }
+            RequestProgress::Sent(chunk) => chunk,
+        };
+        let first_not_received = match self {
+            Self::Disconnected { acknowledged: Some(acknowledged), .. } => {
+                Some(acknowledged.saturating_add(1))
+            }
+            Self::PeerGone { chunk } | Self::PublishFailed { chunk, .. } => *chunk,
+            Self::Disconnected { acknowledged: None, .. }
+            | Self::Closed
+            | Self::MissedHeartbeats { .. }
+            | Self::ChunkLost { .. }
+            | Self::ChunkWithoutNumber
+            | Self::Malformed(_)
+            | Self::BadAccept(_)
+            | Self::Unsupported { .. }
+            | Self::HeaderTransportToLegacy
+            | Self::NoServer
+            | Self::HandshakeTimeout { .. }
+            | Self::Unanswered
+            | Self::Reconnected
+            | Self::NatsClosed
+            | Self::QueueOverflow { .. } => None,
+        };
+        match first_not_received {
+            Some(first) if chunk >= first => Outcome::NotRun,
+            Some(_) | None => Outcome::Unknown,
+        }
+    }
+
+    /// Whether a call that this reason ended may be sent again on another session, if its outcome allows it.
+    ///
+    /// A call is not retried after a reason that the call itself may have caused: one of the requests of the session, or
+    /// its reply, is what a peer could not read. On the next session it would end all other calls, too.
+    pub(crate) const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Closed
+            | Self::Malformed(_)
+            | Self::ChunkWithoutNumber
+            | Self::Unsupported { .. }
+            | Self::HeaderTransportToLegacy
+            | Self::Disconnected { reason: Some(PeerReason::Malformed), .. } => false,
+            Self::Disconnected {
+                reason:
+                    None
+                    | Some(
+                        PeerReason::Closed
+                        | PeerReason::Stopping
+                        | PeerReason::MissedHeartbeats
+                        | PeerReason::ChunkLost
+                        | PeerReason::UnknownSession
+                        | PeerReason::Unsupported
+                        | PeerReason::Overloaded
+                        | PeerReason::QueueOverflow,
+                    ),
+                ..
+            }
+            | Self::PeerGone { .. }
+            | Self::MissedHeartbeats { .. }
+            | Self::ChunkLost { .. }
+            | Self::BadAccept(_)
+            | Self::NoServer
+            | Self::HandshakeTimeout { .. }
+            | Self::Unanswered
+            | Self::Reconnected
+            | Self::NatsClosed
+            | Self::QueueOverflow { .. }
+            | Self::PublishFailed { .. } => true,
+        }
+    }
+
+    /// Whether a session that could not be opened for this reason may open if the handshake is repeated after a pause.
+    pub(crate) const fn is_transient(&self) -> bool {
+        match self {
+            Self::Closed
+            | Self::Unsupported { .. }
+            | Self::HeaderTransportToLegacy
+            | Self::BadAccept(_)
+            | Self::Malformed(_)
+            | Self::ChunkWithoutNumber
+            | Self::NatsClosed
+            | Self::Disconnected { reason: Some(PeerReason::Malformed | PeerReason::Unsupported), .. } => {
+                false
+            }
+            Self::Disconnected {
+                reason:
+                    None
+                    | Some(
+                        PeerReason::Closed
+                        | PeerReason::Stopping
+                        | PeerReason::MissedHeartbeats
+                        | PeerReason::ChunkLost
+                        | PeerReason::UnknownSession
+                        | PeerReason::Overloaded
+                        | PeerReason::QueueOverflow,
+                    ),
+                ..
+            }
+            | Self::PeerGone { .. }
+            | Self::MissedHeartbeats { .. }
+            | Self::ChunkLost { .. }
+            | Self::NoServer
+            | Self::HandshakeTimeout { .. }
+            | Self::Unanswered
+            | Self::Reconnected
+            | Self::QueueOverflow { .. }
+            | Self::PublishFailed { .. } => true,
+        }
     }
 }
 
@@ -223,7 +360,7 @@ pub(super) fn unsupported(served: ProtocolSet) -> Bytes {
 }
 
 /// Why a peer closes the session, or refuses to open it, by the body of its disconnect.
-pub(super) fn disconnected(body: &[u8]) -> CloseReason {
+pub(super) fn refusal_or_disconnect(body: &[u8]) -> CloseReason {
     let text = str::from_utf8(body).ok().and_then(|text| text.strip_prefix(PeerReason::Unsupported.word()));
     match text {
         Some(served) => CloseReason::Unsupported { served: served.trim_start().to_owned() },
@@ -252,8 +389,90 @@ impl fmt::Display for PeerReason {
 
 #[cfg(test)]
 mod tests {
+    use super::Outcome::{NotRun, Unknown};
     use super::*;
     use crate::format::Protocol;
+    use crate::protocol::DecodeErrorKind;
+
+    /// Every variant, and all that follows from it. The request was held, was queued, or its last byte was in chunk 7.
+    #[test]
+    fn consequences_of_every_reason() {
+        type Reason = CloseReason;
+        let disconnected = |reason, acknowledged| Reason::Disconnected { reason, acknowledged };
+        let failed = |chunk| Reason::PublishFailed {
+            chunk,
+            source: SharedError::new(std::io::Error::other("refused")),
+        };
+        let (yes, no) = (true, false);
+        let peer = |reason| disconnected(Some(reason), None);
+        let table = [
+            // reason, disconnect reason, retryable, transient, [held, queued, sent]
+            (Reason::Closed, Some("closed"), no, no, [NotRun, Unknown, Unknown]),
+            (disconnected(None, None), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (disconnected(None, Some(6)), None, yes, yes, [NotRun, NotRun, NotRun]),
+            (disconnected(None, Some(7)), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (disconnected(None, Some(u64::MAX)), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::Closed), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::Stopping), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::MissedHeartbeats), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::ChunkLost), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::Malformed), None, no, no, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::UnknownSession), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::Unsupported), None, yes, no, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::Overloaded), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::QueueOverflow), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (Reason::PeerGone { chunk: None }, None, yes, yes, [NotRun, NotRun, Unknown]),
+            (Reason::PeerGone { chunk: Some(7) }, None, yes, yes, [NotRun, NotRun, NotRun]),
+            (Reason::PeerGone { chunk: Some(8) }, None, yes, yes, [NotRun, NotRun, Unknown]),
+            (
+                Reason::MissedHeartbeats { deadline: Duration::ZERO },
+                Some("missed-heartbeats"),
+                yes,
+                yes,
+                [NotRun, NotRun, Unknown],
+            ),
+            (
+                Reason::ChunkLost { expected: 1, found: 2 },
+                Some("chunk-lost"),
+                yes,
+                yes,
+                [NotRun, NotRun, Unknown],
+            ),
+            (Reason::ChunkWithoutNumber, Some("malformed"), no, no, [NotRun, NotRun, Unknown]),
+            (
+                Reason::Malformed(DecodeErrorKind::InvalidUtf8.into()),
+                Some("malformed"),
+                no,
+                no,
+                [NotRun, NotRun, Unknown],
+            ),
+            (Reason::BadAccept(AcceptError::Body), Some("malformed"), yes, no, [NotRun, NotRun, Unknown]),
+            (Reason::Unsupported { served: String::new() }, None, no, no, [NotRun, NotRun, Unknown]),
+            (Reason::HeaderTransportToLegacy, Some("closed"), no, no, [NotRun, NotRun, Unknown]),
+            (Reason::NoServer, None, yes, yes, [NotRun, NotRun, Unknown]),
+            (Reason::HandshakeTimeout { timeout: Duration::ZERO }, None, yes, yes, [NotRun, NotRun, Unknown]),
+            (Reason::Unanswered, Some("closed"), yes, yes, [NotRun, NotRun, Unknown]),
+            (Reason::Reconnected, Some("chunk-lost"), yes, yes, [NotRun, NotRun, Unknown]),
+            (Reason::NatsClosed, None, yes, no, [NotRun, NotRun, Unknown]),
+            (
+                Reason::QueueOverflow { queued: 2, limit: 1 },
+                Some("queue-overflow"),
+                yes,
+                yes,
+                [NotRun, NotRun, Unknown],
+            ),
+            (failed(None), Some("chunk-lost"), yes, yes, [NotRun, NotRun, Unknown]),
+            (failed(Some(7)), Some("chunk-lost"), yes, yes, [NotRun, NotRun, NotRun]),
+            (failed(Some(8)), Some("chunk-lost"), yes, yes, [NotRun, NotRun, Unknown]),
+        ];
+        for (reason, told, retryable, transient, outcomes) in table {
+            assert_eq!(reason.disconnect_reason().map(PeerReason::word), told, "{reason:?}");
+            assert_eq!(reason.is_retryable(), retryable, "{reason:?}");
+            assert_eq!(reason.is_transient(), transient, "{reason:?}");
+            let progress = [RequestProgress::Held(0), RequestProgress::Queued(0), RequestProgress::Sent(7)];
+            assert_eq!(progress.map(|progress| reason.outcome(progress)), outcomes, "{reason:?}");
+        }
+    }
 
     #[test]
     fn every_reason_survives_the_wire() {
@@ -267,7 +486,7 @@ mod tests {
     fn a_refusal_says_what_is_served() {
         let served = "protocols: binary; transports: buffered, framed, header".to_owned();
         let body = unsupported(ProtocolSet::new(&[Protocol::Binary]));
-        assert_eq!(disconnected(&body), CloseReason::Unsupported { served });
+        assert_eq!(refusal_or_disconnect(&body), CloseReason::Unsupported { served });
     }
 
     #[test]

@@ -1,4 +1,7 @@
-//! The calls of a client's session that wait for their answer, and how far their requests have got.
+//! The calls in flight of a client's session, and how far their requests have got.
+//!
+//! Owns the calls, their deadlines, and what follows from both. Never touches a queue or a message: the session says which
+//! request was queued where, and in which chunk it was sent.
 
 use std::time::Instant;
 
@@ -7,147 +10,243 @@ use rustc_hash::FxHashMap;
 use super::close_reason::CloseReason;
 use super::deadlines::Deadlines;
 
-/// Whether the request of a call that got no answer may have been run.
+/// Whether the request of a call without a reply may have been run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was certainly not run: it may be sent again.
+    /// The request is known not to have been run. It is safe to send it again.
     NotRun,
-    /// It may have been run, or not.
+    /// The request may have been run.
     Unknown,
-}
-
-/// A call in flight. `W` stands for whoever waits for it.
-#[derive(Debug)]
-pub(super) struct Call<W> {
-    /// `None` once whoever waited has gone.
-    pub(super) waiter: Option<W>,
-    pub(super) oneway: bool,
-    pub(super) request: Request,
-    /// `None`: longer than the clock goes.
-    pub(super) deadline: Option<Instant>,
 }
 
 /// How far the request of a call has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Request {
-    /// It waits for the answer to the one before, at this place.
+pub(super) enum RequestProgress {
+    /// The request waits at this place for the reply to the request before it.
     Held(u64),
-    /// It is queued at this place; a part of it may have gone.
+    /// The request is queued at this place. A part of it may have been sent.
     Queued(u64),
-    /// Its last byte went into this chunk.
+    /// The last byte of the request was sent in this chunk.
     Sent(u64),
 }
 
-impl Request {
-    /// Whether a request that got so far may have been run in a session that ended for this reason.
-    fn outcome(self, reason: &CloseReason) -> Outcome {
-        match (self, reason) {
-            (Self::Held(_), _) => Outcome::NotRun,
-            // All that is queued still goes.
-            (Self::Queued(_), CloseReason::Closed) => Outcome::Unknown,
-            (Self::Queued(_), _) => Outcome::NotRun,
-            (Self::Sent(chunk), CloseReason::Disconnected { acknowledged: Some(acknowledged), .. })
-                if chunk > *acknowledged =>
-            {
-                Outcome::NotRun
-            }
-            (Self::Sent(chunk), CloseReason::PeerGone { chunk: Some(lost) }) if chunk >= *lost => {
-                Outcome::NotRun
-            }
-            (Self::Sent(chunk), CloseReason::PublishFailed { chunk: Some(failed), .. })
-                if chunk >= *failed =>
-            {
-                Outcome::NotRun
-            }
-            (Self::Sent(_), _) => Outcome::Unknown,
-        }
-    }
+/// A call without a reply. `W` is what the session's owner keeps for the caller.
+#[derive(Debug)]
+struct InFlightCall<W> {
+    /// `None` if the caller cancelled the call, and a legacy server is still busy with it.
+    waiter: Option<W>,
+    oneway: bool,
+    progress: RequestProgress,
+    /// `None`: the call never expires.
+    deadline: Option<Instant>,
 }
 
-/// The calls in flight, by their sequence numbers.
+/// What sending the last byte of a request means for its call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sent<W> {
+    /// The call waits for its reply.
+    AwaitsReply,
+    /// The call was oneway and is complete. `None` if the caller has cancelled it.
+    Oneway(Option<W>),
+    /// The call was cancelled after a part of its request had been sent.
+    Cancelled,
+}
+
+/// The calls in flight, by sequence number.
+///
+/// A number is in the table at most once, from [`insert`](Self::insert) until the call completes, is cancelled, or fails.
+/// Each call hands out its waiter at most once.
 #[derive(Debug)]
-pub(super) struct Calls<W> {
-    by_seqid: FxHashMap<i32, Call<W>>,
+pub(super) struct CallTable<W> {
+    calls: FxHashMap<i32, InFlightCall<W>>,
     deadlines: Deadlines,
 }
 
-impl<W> Default for Calls<W> {
+impl<W> Default for CallTable<W> {
     fn default() -> Self {
-        Self { by_seqid: FxHashMap::default(), deadlines: Deadlines::default() }
+        Self { calls: FxHashMap::default(), deadlines: Deadlines::default() }
     }
 }
 
-impl<W> Calls<W> {
+impl<W> CallTable<W> {
     pub(super) fn len(&self) -> usize {
-        self.by_seqid.len()
+        self.calls.len()
     }
 
     pub(super) fn contains(&self, seqid: i32) -> bool {
-        self.by_seqid.contains_key(&seqid)
+        self.calls.contains_key(&seqid)
     }
 
-    pub(super) fn get_mut(&mut self, seqid: i32) -> Option<&mut Call<W>> {
-        self.by_seqid.get_mut(&seqid)
+    /// How far the request of a call has got.
+    pub(super) fn progress(&self, seqid: i32) -> Option<RequestProgress> {
+        self.calls.get(&seqid).map(|call| call.progress)
     }
 
-    pub(super) fn insert(&mut self, seqid: i32, call: Call<W>) {
-        let deadline = call.deadline;
-        self.by_seqid.insert(seqid, call);
+    /// Adds a call. No call in the table has its number.
+    pub(super) fn insert(
+        &mut self,
+        seqid: i32,
+        oneway: bool,
+        deadline: Option<Instant>,
+        progress: RequestProgress,
+        waiter: W,
+    ) {
+        let call = InFlightCall { waiter: Some(waiter), oneway, progress, deadline };
+        let before = self.calls.insert(seqid, call);
+        debug_assert!(before.is_none(), "sequence number {seqid} is in flight");
         if let Some(at) = deadline {
-            let calls = &self.by_seqid;
-            self.deadlines.add(at, seqid, calls.len(), |at, seqid| is_due(calls, at, seqid));
+            let calls = &self.calls;
+            self.deadlines.add(at, seqid, calls.len(), |at, seqid| has_deadline(calls, at, seqid));
         }
     }
 
-    pub(super) fn remove(&mut self, seqid: i32) -> Option<Call<W>> {
-        self.by_seqid.remove(&seqid)
+    /// Notes that a held request was moved to the queue, at this place.
+    pub(super) fn mark_queued(&mut self, seqid: i32, place: u64) {
+        if let Some(call) = self.calls.get_mut(&seqid) {
+            call.progress = RequestProgress::Queued(place);
+        }
     }
 
-    /// Takes the call out that this number's answer is for. What has not been asked yet cannot be answered.
-    pub(super) fn answered(&mut self, seqid: i32) -> Option<Call<W>> {
-        let call = self.by_seqid.get(&seqid)?;
-        matches!(call.request, Request::Sent(_)).then(|| self.by_seqid.remove(&seqid)).flatten()
+    /// Notes that the last byte of a request was sent in this chunk. A oneway call is complete then, and leaves the table.
+    pub(super) fn mark_sent(&mut self, seqid: i32, chunk: u64) -> Sent<W> {
+        let Some(call) = self.calls.get_mut(&seqid) else { return Sent::Cancelled };
+        call.progress = RequestProgress::Sent(chunk);
+        if !call.oneway {
+            return Sent::AwaitsReply;
+        }
+        Sent::Oneway(self.remove(seqid))
     }
 
-    /// When the first deadline is, of a call that may be answered by now.
+    /// Completes the call that this reply belongs to. `None` if the reply belongs to no call, or its caller has cancelled
+    /// the call. A request that was not sent yet cannot have a reply.
+    pub(super) fn complete(&mut self, seqid: i32) -> Option<W> {
+        match self.progress(seqid)? {
+            RequestProgress::Sent(_) => self.remove(seqid),
+            RequestProgress::Held(_) | RequestProgress::Queued(_) => None,
+        }
+    }
+
+    /// Removes a call that its caller does not wait for any more.
+    pub(super) fn cancel(&mut self, seqid: i32) -> Option<W> {
+        self.remove(seqid)
+    }
+
+    /// The same, but the call stays in flight until its reply arrives or the session ends: a legacy server runs its request
+    /// and accepts no other request before it has replied.
+    pub(super) fn abandon(&mut self, seqid: i32) -> Option<W> {
+        self.calls.get_mut(&seqid)?.waiter.take()
+    }
+
+    /// The first deadline. Its call may be complete by now.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.next()
     }
 
-    /// A call whose deadline has passed, each once.
-    pub(super) fn next_due(&mut self, now: Instant) -> Option<i32> {
-        loop {
-            let (at, seqid) = self.deadlines.due(now)?;
-            if is_due(&self.by_seqid, at, seqid) {
+    /// A call whose deadline has passed, each at most once. To be called until it returns `None`, which also forgets the
+    /// deadlines of completed calls.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<i32> {
+        while let Some((at, seqid)) = self.deadlines.due(now) {
+            if has_deadline(&self.calls, at, seqid) {
                 return Some(seqid);
             }
         }
+        let calls = &self.calls;
+        self.deadlines.forget(|at, seqid| has_deadline(calls, at, seqid));
+        None
     }
 
-    /// Forgets the deadlines of calls that are answered, as far as they come first.
-    pub(super) fn forget_deadlines(&mut self) {
-        let calls = &self.by_seqid;
-        self.deadlines.forget(|at, seqid| is_due(calls, at, seqid));
-    }
-
-    /// Takes those out whose requests are not wholly in chunks up to `taken`; who waits for them.
-    pub(super) fn behind(&mut self, acknowledged: u64) -> Vec<W> {
-        let behind = self.by_seqid.extract_if(|_, call| match call.request {
-            Request::Held(_) | Request::Queued(_) => true,
-            Request::Sent(chunk) => chunk > acknowledged,
+    /// Removes the calls whose requests are not completely in chunks up to `acknowledged`. Those requests are not run.
+    pub(super) fn fail_unacknowledged(&mut self, acknowledged: u64) -> Vec<W> {
+        let failed = self.calls.extract_if(|_, call| match call.progress {
+            RequestProgress::Held(_) | RequestProgress::Queued(_) => true,
+            RequestProgress::Sent(chunk) => chunk > acknowledged,
         });
-        behind.filter_map(|(_, call)| call.waiter).collect()
+        failed.filter_map(|(_, call)| call.waiter).collect()
     }
 
-    /// Takes all out, since the session has ended: who waits, and whether the request may have been run.
-    pub(super) fn end(&mut self, reason: &CloseReason) -> Vec<(W, Outcome)> {
+    /// Removes all calls, because the session has ended.
+    pub(super) fn fail_all(&mut self, reason: &CloseReason) -> Vec<(W, Outcome)> {
         self.deadlines = Deadlines::default();
-        let calls = self.by_seqid.drain();
-        calls.filter_map(|(_, call)| Some((call.waiter?, call.request.outcome(reason)))).collect()
+        let failed = self.calls.drain();
+        failed.filter_map(|(_, call)| Some((call.waiter?, reason.outcome(call.progress)))).collect()
+    }
+
+    fn remove(&mut self, seqid: i32) -> Option<W> {
+        self.calls.remove(&seqid).and_then(|call| call.waiter)
     }
 }
 
-/// Whether the call `seqid` is in flight, and has this deadline: the number may be another call's by now.
-fn is_due<W>(calls: &FxHashMap<i32, Call<W>>, at: Instant, seqid: i32) -> bool {
+/// Whether the call is in flight and has this deadline. Another call may have the number by now.
+fn has_deadline<W>(calls: &FxHashMap<i32, InFlightCall<W>>, at: Instant, seqid: i32) -> bool {
     calls.get(&seqid).is_some_and(|call| call.deadline == Some(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::RequestProgress::{Held, Queued, Sent as InChunk};
+    use super::*;
+
+    fn table(calls: &[(i32, bool, RequestProgress)]) -> CallTable<i32> {
+        let mut table = CallTable::default();
+        for (seqid, oneway, progress) in calls {
+            table.insert(*seqid, *oneway, None, *progress, *seqid);
+        }
+        table
+    }
+
+    #[test]
+    fn a_reply_completes_only_a_call_whose_request_was_sent() {
+        let mut table = table(&[(1, false, Held(0)), (2, false, Queued(0)), (3, false, InChunk(1))]);
+        assert_eq!([1, 2, 3, 3, 4].map(|seqid| table.complete(seqid)), [None, None, Some(3), None, None]);
+        assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn a_oneway_call_is_complete_once_it_is_sent() {
+        let mut table = table(&[(1, true, Queued(0)), (2, false, Queued(1)), (3, true, Queued(2))]);
+        assert_eq!(table.abandon(3), Some(3));
+        assert_eq!(table.mark_sent(1, 1), Sent::Oneway(Some(1)));
+        assert_eq!(table.mark_sent(2, 1), Sent::AwaitsReply);
+        assert_eq!(table.mark_sent(3, 1), Sent::Oneway(None));
+        assert_eq!(table.mark_sent(4, 1), Sent::Cancelled);
+        assert_eq!((table.len(), table.progress(2)), (1, Some(InChunk(1))));
+    }
+
+    #[test]
+    fn an_abandoned_call_keeps_its_number_and_gives_its_waiter_once() {
+        let mut table = table(&[(1, false, InChunk(1)), (2, false, InChunk(1))]);
+        assert_eq!((table.abandon(1), table.abandon(1)), (Some(1), None));
+        assert!(table.contains(1));
+        assert_eq!(table.complete(1), None);
+        assert!(!table.contains(1));
+        assert_eq!((table.cancel(2), table.cancel(2)), (Some(2), None));
+    }
+
+    #[test]
+    fn a_deadline_of_a_completed_call_expires_no_other_call_with_its_number() {
+        let now = Instant::now();
+        let at = |millis| now + Duration::from_millis(millis);
+        let mut table = CallTable::default();
+        table.insert(1, false, Some(at(5)), InChunk(1), 1);
+        table.complete(1);
+        table.insert(1, false, Some(at(9)), InChunk(2), 1);
+        assert_eq!(table.expire(at(5)), None);
+        assert_eq!(table.next_deadline(), Some(at(9)));
+        assert_eq!((table.expire(at(9)), table.expire(at(9))), (Some(1), None));
+        assert_eq!(table.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_drain_fails_what_was_not_acknowledged() {
+        let calls =
+            [(1, false, Held(0)), (2, false, Queued(0)), (3, false, InChunk(7)), (4, false, InChunk(8))];
+        let mut table = table(&calls);
+        let mut failed = table.fail_unacknowledged(7);
+        failed.sort_unstable();
+        assert_eq!(failed, [1, 2, 4]);
+        assert_eq!(table.fail_all(&CloseReason::NatsClosed), [(3, Outcome::Unknown)]);
+        assert_eq!(table.len(), 0);
+    }
 }

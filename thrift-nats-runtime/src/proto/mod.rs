@@ -16,7 +16,7 @@ mod server_session;
 mod simulation;
 mod subject;
 
-pub(crate) use self::client_session::{ClientSession, Ended, Event, Incoming, Refused};
+pub(crate) use self::client_session::{ClientEvent, ClientSession, Incoming, Refused};
 pub(crate) use self::close_reason::DISCONNECT;
 pub use self::close_reason::{CloseReason, PeerReason};
 pub use self::handshake::AcceptError;
@@ -97,7 +97,7 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
     if session.is_empty() {
         return None;
     }
-    Some(stranger(session.into(), acknowledged))
+    Some(disconnect(session.into(), PeerReason::UnknownSession.body(acknowledged)))
 }
 
 /// The answer of a client's process to a message for a session that it does not have (any more): an accept that comes too
@@ -106,7 +106,9 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
 pub(crate) fn late_message(reply: Option<&Subject>, payload: &[u8]) -> Option<Transmit> {
     let reply = reply?;
     match handshake::Accept::parse(Some(reply), payload) {
-        Ok(accept) if reply.as_str() != close_reason::DISCONNECT => Some(stranger(accept.listen, None)),
+        Ok(accept) if reply.as_str() != close_reason::DISCONNECT => {
+            Some(disconnect(accept.listen, PeerReason::UnknownSession.body(None)))
+        }
         Ok(_) | Err(_) => unknown_session(reply),
     }
 }
@@ -131,11 +133,12 @@ fn refusal(peer: Subject, payload: Bytes) -> Transmit {
     }
 }
 
-fn stranger(session: Subject, acknowledged: Option<u64>) -> Transmit {
+/// A disconnect message to a peer that listens on `subject`.
+fn disconnect(subject: Subject, body: Bytes) -> Transmit {
     Transmit {
-        subject: session,
+        subject,
         reply: Some(Subject::from_static(close_reason::DISCONNECT)),
         headers: None,
-        payload: PeerReason::UnknownSession.body(acknowledged),
+        payload: body,
     }
 }

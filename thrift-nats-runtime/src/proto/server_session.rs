@@ -310,7 +310,7 @@ impl ServerSession {
     /// Ends the session; answers that are queued are dropped. Returns the reason.
     pub(crate) fn close(&mut self, reason: CloseReason) -> CloseReason {
         if self.is_open() {
-            self.end = reason.to_peer().map_or(End::Closed, End::Farewell);
+            self.end = reason.disconnect_reason().map_or(End::Closed, End::Farewell);
             // A disconnect comes behind the requests that were sent before it, and oneway ones count on being run.
             if !matches!(reason, CloseReason::Disconnected { .. }) {
                 self.drop_waiting();
@@ -353,7 +353,7 @@ impl ServerSession {
             // An empty message is nothing to a client; without one, NATS answers to the reply subject.
             return Some(Transmit {
                 subject: self.peer.clone(),
-                reply: Some(super::subject::question(&self.own)),
+                reply: Some(super::subject::probe(&self.own)),
                 headers: None,
                 payload: Bytes::new(),
             });

@@ -242,7 +242,7 @@ impl Simulation {
     }
 
     fn next_timeout(&self) -> Option<Duration> {
-        let client = self.client_runs.then(|| self.client.next_timeout()).flatten();
+        let client = self.client_runs.then(|| self.client.poll_timeout()).flatten();
         let sessions = self.sessions.values().filter(|_| self.server_runs);
         let server = sessions.filter_map(|session| session.session.next_timeout()).min();
         client.into_iter().chain(server).min().map(|at| at - self.base)
@@ -251,15 +251,8 @@ impl Simulation {
     fn on_timeout(&mut self) {
         let now = self.instant();
         if self.client_runs {
-            let mut expired = Vec::new();
-            let result = self.client.on_timeout(now, |id, outcome| expired.push((id, outcome)));
-            for (id, outcome) in expired {
-                assert_eq!(self.calls[id].state, CallState::Waiting, "call {id} expires");
-                self.calls[id].state = CallState::Expired(outcome);
-            }
-            if let Err(ended) = result {
-                self.client_ends(ended);
-            }
+            self.client.handle_timeout(now);
+            self.client_events();
         }
         let results: Vec<_> = self
             .sessions
@@ -299,13 +292,10 @@ impl Simulation {
     /// Publishes all that both sides have.
     fn publish(&mut self) {
         if self.client_runs {
-            let mut sent = Vec::new();
-            while let Some(transmit) = self.client.transmit(|id| sent.push(id)) {
+            while let Some(transmit) = self.client.poll_transmit() {
                 self.carry(Party::Client, transmit);
             }
-            for id in sent {
-                self.calls[id].state = CallState::Sent;
-            }
+            self.client_events();
         }
         let tokens: Vec<_> = self.sessions.keys().filter(|_| self.server_runs).cloned().collect();
         for token in tokens {
@@ -389,22 +379,8 @@ impl Simulation {
         match Address::parse(suffix) {
             Some(Address::Session { .. }) if known => {
                 let incoming = Incoming { reply, status, versioned, payload };
-                let mut events = Vec::new();
-                let result = self.client.receive(self.instant(), incoming, |event| events.push(event));
-                for event in events {
-                    match event {
-                        Event::Opened => {
-                            assert_eq!(self.opened, None, "opened twice");
-                            self.opened = Some(self.now);
-                        }
-                        Event::Answered(id, answer) => self.answered(id, &answer),
-                        Event::NotTakenUp(id) => self.call_ends(id, Outcome::NotRun),
-                        Event::Unwanted(transmit) => self.carry(Party::Client, transmit),
-                    }
-                }
-                if let Err(ended) = result {
-                    self.client_ends(ended);
-                }
+                self.client.handle_message(self.instant(), incoming);
+                self.client_events();
             }
             Some(Address::Session { .. }) => {
                 if let Some(transmit) = late_message(reply.as_ref(), &payload) {
@@ -414,9 +390,8 @@ impl Simulation {
             Some(Address::Undelivered { chunk, .. })
                 if known && status == Some(StatusCode::NO_RESPONDERS) =>
             {
-                if let Err(ended) = self.client.undelivered(chunk) {
-                    self.client_ends(ended);
-                }
+                self.client.handle_undelivered(chunk);
+                self.client_events();
             }
             Some(
                 Address::Heartbeat { .. }
@@ -435,11 +410,29 @@ impl Simulation {
         }
     }
 
-    fn client_ends(&mut self, ended: Ended<usize>) {
-        assert_eq!(self.ended, None, "the client's session ended twice");
-        self.ended = Some((self.now, ended.reason));
-        for (id, outcome) in ended.calls {
-            self.call_ends(id, outcome);
+    /// Notes what happened in the client's session.
+    fn client_events(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                ClientEvent::Opened => {
+                    assert_eq!(self.opened, None, "opened twice");
+                    self.opened = Some(self.now);
+                }
+                ClientEvent::Replied { waiter, reply } => self.answered(waiter, &reply),
+                ClientEvent::Sent { waiter } => self.calls[waiter].state = CallState::Sent,
+                ClientEvent::Expired { waiter, outcome } => {
+                    assert_eq!(self.calls[waiter].state, CallState::Waiting, "call {waiter} expires");
+                    self.calls[waiter].state = CallState::Expired(outcome);
+                }
+                ClientEvent::Draining { not_run, .. } => {
+                    not_run.into_iter().for_each(|id| self.call_ends(id, Outcome::NotRun));
+                }
+                ClientEvent::Ended { reason, calls } => {
+                    assert_eq!(self.ended, None, "the client's session ended twice");
+                    self.ended = Some((self.now, reason));
+                    calls.into_iter().for_each(|(id, outcome)| self.call_ends(id, outcome));
+                }
+            }
         }
     }
 
@@ -450,8 +443,8 @@ impl Simulation {
 
     /// Closes the client's session.
     fn close_client(&mut self) {
-        let ended = self.client.close(CloseReason::Closed);
-        self.client_ends(ended);
+        self.client.close(CloseReason::Closed);
+        self.client_events();
         self.publish();
     }
 

@@ -85,11 +85,11 @@ pub(crate) fn probe_reply(base: &str, number: u64) -> Subject {
 }
 
 /// The end of the reply subject with which a server asks whether a client is there: a heartbeat's that nobody sends.
-const QUESTION: &str = ".h0";
+const CLIENT_PROBE: &str = ".h0";
 
 /// The reply subject with which the session `own` of a server asks whether its client is there.
-pub(super) fn question(own: &str) -> Subject {
-    Subject::from(format!("{own}{QUESTION}"))
+pub(super) fn probe(own: &str) -> Subject {
+    Subject::from(format!("{own}{CLIENT_PROBE}"))
 }
 
 /// The reply subject of chunk `number` of the session `own`.
@@ -113,13 +113,13 @@ pub(super) fn drains(own: &str, acknowledged: u64) -> Subject {
 }
 
 /// The number of the last chunk that is taken up, where that is what this reply subject of the peer's session says.
-pub(super) fn drains_behind(peer: &str, reply: &str) -> Option<u64> {
+pub(super) fn drain_acknowledged(peer: &str, reply: &str) -> Option<u64> {
     reply.strip_prefix(peer)?.strip_prefix('.')?.strip_prefix(DRAINS)?.parse().ok()
 }
 
 /// Whether that is what this reply subject is.
-pub(super) fn is_question(reply: &str) -> bool {
-    reply.ends_with(QUESTION)
+pub(super) fn is_probe(reply: &str) -> bool {
+    reply.ends_with(CLIENT_PROBE)
 }
 
 /// The number at the end of a chunk's reply subject, if it has one.
@@ -216,11 +216,11 @@ mod tests {
     #[test]
     fn word_of_a_drain_says_up_to_where() {
         for acknowledged in [0, 7, u64::MAX] {
-            assert_eq!(drains_behind("server.s", &drains("server.s", acknowledged)), Some(acknowledged));
+            assert_eq!(drain_acknowledged("server.s", &drains("server.s", acknowledged)), Some(acknowledged));
         }
         for reply in ["server.s.h7", "server.s.7", "server.s.d", "server.s.d-1", "server.s2.d7", "DISCONNECT"]
         {
-            assert_eq!(drains_behind("server.s", reply), None, "{reply}");
+            assert_eq!(drain_acknowledged("server.s", reply), None, "{reply}");
         }
     }
 

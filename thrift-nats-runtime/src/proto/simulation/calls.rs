@@ -217,12 +217,11 @@ fn calls_given_up_at_any_time_harm_no_other() {
 fn a_oneway_call_is_done_when_it_has_gone_whole() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..Setup::new() });
     let id = simulation.make_call(250, true);
-    let mut sent = Vec::new();
-    simulation.client.transmit(|id| sent.push(id)).unwrap();
-    simulation.client.transmit(|id| sent.push(id)).unwrap();
-    assert!(sent.is_empty(), "a part is still to go");
-    simulation.client.transmit(|id| sent.push(id)).unwrap();
-    assert_eq!(sent, [id]);
+    simulation.client.poll_transmit().unwrap();
+    simulation.client.poll_transmit().unwrap();
+    assert_eq!(simulation.client.poll_event(), None, "a part is still to go");
+    simulation.client.poll_transmit().unwrap();
+    assert_eq!(simulation.client.poll_event(), Some(ClientEvent::Sent { waiter: id }));
     assert_eq!(simulation.client.in_flight(), 0);
 }
 
@@ -241,13 +240,13 @@ fn a_sequence_number_is_taken_as_long_as_its_call_is_in_flight() {
 fn a_call_given_up_before_a_byte_of_it_has_gone_is_never_sent() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 10, ..Setup::new() });
     let first = simulation.call(100);
-    simulation.client.transmit(drop).expect("a part of the first");
+    simulation.client.poll_transmit().expect("a part of the first");
     let others: Vec<_> = (0..5).map(|_| simulation.call(100)).collect();
     for id in [first, others[1], others[4]] {
         simulation.give_up(id);
     }
     assert_eq!(simulation.client.in_flight(), 3);
-    let rest = std::iter::from_fn(|| simulation.client.transmit(drop));
+    let rest = std::iter::from_fn(|| simulation.client.poll_transmit());
     let (told, chunks): (Vec<_>, Vec<_>) = rest.partition(|transmit| transmit.subject.ends_with(".c"));
     let queued: usize = chunks.iter().map(|transmit| transmit.payload.len()).sum();
     let one = message(MessageType::Call, 1, 0, &payload(0, 100)).len();
@@ -270,7 +269,8 @@ fn what_waits_to_be_sent_and_what_is_in_flight_is_bounded() {
         let payload = Bytes::from("server.s0.h 0");
         let accept =
             Incoming { reply: Some("server.s0".into()), versioned: !legacy, payload, ..Incoming::default() };
-        client.receive(base, accept, |_| ()).unwrap();
+        client.handle_message(base, accept);
+        assert_eq!(client.poll_event(), Some(ClientEvent::Opened));
         let request = Bytes::from(vec![0; 40]);
         assert_eq!(client.call(1, false, request.clone(), None, 1), Ok(()));
         assert_eq!(client.call(2, false, request.clone(), None, 2), Ok(()));
@@ -279,7 +279,7 @@ fn what_waits_to_be_sent_and_what_is_in_flight_is_bounded() {
         assert_eq!(client.in_flight(), 2);
         assert_eq!(client.cancel(2), Some((2, Outcome::NotRun)));
         assert_eq!(client.call(4, false, request.clone(), None, 4), Ok(()), "there is room again");
-        client.transmit(drop).expect("what is queued");
+        client.poll_transmit().expect("what is queued");
         assert_eq!(client.call(5, false, request.clone(), None, 5), Ok(()));
         let too_many = Err(Refused::TooManyCalls { limit: 3 });
         assert_eq!(client.call(6, false, request, None, 6), too_many);

@@ -96,10 +96,11 @@ fn an_ended_session_takes_nothing_more() {
         payload: message(MessageType::Reply, 1, 0, b"").into(),
         ..Incoming::default()
     };
-    let nobody = |event: Event<usize>| panic!("{event:?}");
-    assert_eq!(simulation.client.receive(simulation.instant(), late, nobody), Ok(()));
-    assert_eq!(simulation.client.undelivered(Some(1)), Ok(()));
-    assert_eq!(simulation.client.on_timeout(simulation.instant() + ms(1_000_000), |_, _| ()), Ok(()));
+    simulation.client.handle_message(simulation.instant(), late);
+    simulation.client.handle_undelivered(Some(1));
+    simulation.client.handle_timeout(simulation.instant() + ms(1_000_000));
+    simulation.client.close(CloseReason::NatsClosed);
+    assert_eq!(simulation.client.poll_event(), None);
     simulation.run_for(ms(10));
     let session = &mut simulation.sessions.get_mut("s0").unwrap().session;
     let request = message(MessageType::Call, 1, 0, b"");
@@ -270,7 +271,7 @@ fn a_chunk_that_nobody_listens_to_ends_the_session() {
 fn a_request_of_which_a_part_was_not_delivered_was_not_run() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..slow() });
     simulation.call(250);
-    simulation.client.transmit(drop).expect("the first chunk, which arrives");
+    simulation.client.poll_transmit().expect("the first chunk, which arrives");
     simulation.server_runs = false;
     simulation.run_for(ms(10));
     assert_eq!(*simulation.end().1, CloseReason::PeerGone { chunk: Some(2) });
@@ -446,8 +447,8 @@ fn an_answer_that_nobody_can_wait_for_is_dropped() {
     let stray = message(MessageType::Reply, seqid, id, b"stray");
     let (reply, payload) = (Some("server.s0.1".into()), stray.into());
     let incoming = Incoming { reply, payload, ..Incoming::default() };
-    let nobody = |event: Event<usize>| panic!("{event:?}");
-    assert_eq!(simulation.client.receive(simulation.instant(), incoming, nobody), Ok(()));
+    simulation.client.handle_message(simulation.instant(), incoming);
+    assert_eq!(simulation.client.poll_event(), None);
     assert_eq!((simulation.client.late_replies(), simulation.client.in_flight()), (1, 1));
 }
 
@@ -459,16 +460,17 @@ fn a_chunk_that_cannot_be_published_ends_the_session_and_was_not_run() {
     simulation.call(10);
     simulation.publish();
     simulation.call(10);
-    let refused = simulation.client.transmit(drop).expect("the second request");
+    let refused = simulation.client.poll_transmit().expect("the second request");
     simulation.call(10);
     let source = SharedError::new("refused");
-    let ended = simulation.client.publish_failed(refused.chunk(), source.clone()).unwrap_err();
-    simulation.client_ends(ended);
+    simulation.client.handle_publish_failed(refused.chunk(), source.clone());
+    simulation.client_events();
     assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: Some(2), source: source.clone() });
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
-    let farewell = simulation.client.transmit(drop).expect("the peer is told");
-    assert_eq!(simulation.client.publish_failed(farewell.chunk(), source), Ok(()), "it has ended");
-    assert_eq!(simulation.client.transmit(drop), None);
+    let farewell = simulation.client.poll_transmit().expect("the peer is told");
+    simulation.client.handle_publish_failed(farewell.chunk(), source);
+    assert_eq!(simulation.client.poll_event(), None, "it has ended");
+    assert_eq!(simulation.client.poll_transmit(), None);
 }
 
 #[test]
@@ -476,21 +478,22 @@ fn a_heartbeat_that_cannot_be_published_says_nothing_of_the_requests_before() {
     let mut simulation = Simulation::opened(Setup { deadline: Some(ms(100)), ..slow() });
     simulation.call(10);
     simulation.publish();
-    assert_eq!(simulation.client.on_timeout(simulation.instant() + ms(200), |_, _| ()), Ok(()));
-    let beat = simulation.client.transmit(drop).expect("a heartbeat");
-    let ended = simulation.client.publish_failed(beat.chunk(), SharedError::new("refused")).unwrap_err();
-    simulation.client_ends(ended);
+    simulation.client.handle_timeout(simulation.instant() + ms(200));
+    let beat = simulation.client.poll_transmit().expect("a heartbeat");
+    simulation.client.handle_publish_failed(beat.chunk(), SharedError::new("refused"));
+    simulation.client_events();
     assert_eq!(simulation.states(), [Ended(Unknown)]);
 }
 
 #[test]
 fn a_handshake_that_cannot_be_published_ends_the_opening() {
     let mut simulation = Simulation::new(Setup::new());
-    let handshake = simulation.client.transmit(drop).expect("the handshake");
+    let handshake = simulation.client.poll_transmit().expect("the handshake");
     let source = SharedError::new("refused");
-    let ended = simulation.client.publish_failed(handshake.chunk(), source.clone()).unwrap_err();
-    assert_eq!(ended.reason, CloseReason::PublishFailed { chunk: None, source });
-    assert_eq!(simulation.client.transmit(drop), None);
+    simulation.client.handle_publish_failed(handshake.chunk(), source.clone());
+    simulation.client_events();
+    assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: None, source });
+    assert_eq!(simulation.client.poll_transmit(), None);
 }
 
 // All reasons.
@@ -525,8 +528,8 @@ fn every_reason_is_told_and_decides_the_outcome() {
         simulation.call(10);
         simulation.publish();
         simulation.call(10);
-        let ended = simulation.client.close(reason.clone());
-        simulation.client_ends(ended);
+        simulation.client.close(reason.clone());
+        simulation.client_events();
         assert_eq!(simulation.states(), [Ended(sent), Ended(queued)], "{reason:?}");
         simulation.publish();
         let disconnects = simulation.disconnects(Party::Client);

@@ -42,10 +42,10 @@ fn a_stalled_client_does_not_make_up_for_missed_beats() {
     let mut simulation = Simulation::new(beating());
     simulation.run_until(ms(2));
     let late = simulation.base + ms(1000);
-    assert_eq!(simulation.client.on_timeout(late, |_, _| ()), Ok(()));
-    assert!(simulation.client.transmit(drop).is_some_and(|beat| beat.subject.ends_with(".h")));
-    assert_eq!(simulation.client.transmit(drop), None, "one is enough");
-    assert_eq!(simulation.client.next_timeout(), Some(late + ms(75)));
+    simulation.client.handle_timeout(late);
+    assert!(simulation.client.poll_transmit().is_some_and(|beat| beat.subject.ends_with(".h")));
+    assert_eq!(simulation.client.poll_transmit(), None, "one is enough");
+    assert_eq!(simulation.client.poll_timeout(), Some(late + ms(75)));
 }
 
 /// A beat that had to wait for a long message would come too late, and end a session that lives.
@@ -54,12 +54,12 @@ fn a_beat_is_not_held_up_by_queued_data() {
     let mut simulation = Simulation::new(beating());
     simulation.run_until(ms(2));
     simulation.call(100_000);
-    let chunk = simulation.client.transmit(drop).expect("the first chunk");
+    let chunk = simulation.client.poll_transmit().expect("the first chunk");
     assert_eq!(chunk.reply.as_deref(), Some("client.session.1"));
-    assert_eq!(simulation.client.on_timeout(simulation.base + ms(77), |_, _| ()), Ok(()));
-    let beat = simulation.client.transmit(drop).expect("the beat");
+    simulation.client.handle_timeout(simulation.base + ms(77));
+    let beat = simulation.client.poll_transmit().expect("the beat");
     assert_eq!((&*beat.subject, &beat.payload[..]), ("server.s0.h", &b""[..]));
-    let chunk = simulation.client.transmit(drop).expect("the second chunk");
+    let chunk = simulation.client.poll_transmit().expect("the second chunk");
     assert_eq!(chunk.reply.as_deref(), Some("client.session.2"));
 }
 
@@ -67,11 +67,11 @@ fn a_beat_is_not_held_up_by_queued_data() {
 fn a_session_that_has_ended_does_not_beat() {
     let mut simulation = Simulation::new(beating());
     simulation.run_until(ms(2));
-    assert_eq!(simulation.client.on_timeout(simulation.base + ms(77), |_, _| ()), Ok(()));
+    simulation.client.handle_timeout(simulation.base + ms(77));
     simulation.close_client();
     assert!(simulation.beats().is_empty());
     assert_eq!(simulation.disconnects(Party::Client), [(ms(2), "0 closed")]);
-    assert_eq!(simulation.client.next_timeout(), None);
+    assert_eq!(simulation.client.poll_timeout(), None);
 }
 
 #[test]

@@ -3,12 +3,17 @@
 use super::*;
 
 /// Hands `message` to a client that waits for its accept.
-fn answer(reply: Option<&'static str>, payload: &'static str) -> Result<(), Ended<usize>> {
+fn answer(reply: Option<&'static str>, payload: &'static str) -> Result<(), CloseReason> {
     let mut simulation = Simulation::new(Setup::new());
     simulation.publish();
     let (reply, payload) = (reply.map(Subject::from_static), Bytes::from(payload));
     let message = Incoming { reply, status: None, versioned: true, payload };
-    simulation.client.receive(simulation.base, message, |event| assert_eq!(event, Event::Opened))
+    simulation.client.handle_message(simulation.base, message);
+    match simulation.client.poll_event().expect("it opens, or ends") {
+        ClientEvent::Opened => Ok(()),
+        ClientEvent::Ended { reason, .. } => Err(reason),
+        event => panic!("{event:?}"),
+    }
 }
 
 #[test]
@@ -45,7 +50,7 @@ fn a_handshake_that_is_not_answered_times_out() {
     let reason = CloseReason::HandshakeTimeout { timeout: HANDSHAKE_TIMEOUT };
     assert_eq!(simulation.end(), (HANDSHAKE_TIMEOUT, &reason));
     assert_eq!(simulation.published.len(), 1, "nobody is there to be told");
-    assert_eq!(simulation.client.next_timeout(), None);
+    assert_eq!(simulation.client.poll_timeout(), None);
 }
 
 #[test]
@@ -53,7 +58,7 @@ fn an_open_session_has_no_handshake_to_time_out() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.run_for(10 * HANDSHAKE_TIMEOUT);
     assert!(simulation.client.is_open());
-    assert_eq!(simulation.client.next_timeout(), None);
+    assert_eq!(simulation.client.poll_timeout(), None);
 }
 
 #[test]
@@ -62,11 +67,12 @@ fn a_handshake_may_wait_for_ever() {
     let config = Setup::new().config();
     let mut client =
         ClientSession::<usize>::open(base, SERVICE.into(), INBOX.into(), Duration::MAX, CALL_TIMEOUT, config);
-    assert_eq!(client.next_timeout(), None);
-    assert_eq!(client.on_timeout(base + ms(1 << 40), |_, _| ()), Ok(()));
+    assert_eq!(client.poll_timeout(), None);
+    client.handle_timeout(base + ms(1 << 40));
+    assert_eq!(client.poll_event(), None);
     let message =
         Incoming { reply: Some("server.s0".into()), payload: "server.s0.h 0".into(), ..Incoming::default() };
-    assert_eq!(client.receive(base, message, |_| ()), Ok(()));
+    client.handle_message(base, message);
     assert!(client.is_open());
 }
 
@@ -79,8 +85,8 @@ fn an_accept_that_comes_twice_is_dropped() {
         versioned: true,
         ..Incoming::default()
     };
-    let result = simulation.client.receive(simulation.base, accept, |event| panic!("{event:?}"));
-    assert_eq!(result, Ok(()));
+    simulation.client.handle_message(simulation.base, accept);
+    assert_eq!(simulation.client.poll_event(), None);
     simulation.call(10);
     simulation.run_for(ms(100));
     assert!(simulation.client.is_open());
@@ -122,7 +128,7 @@ fn a_deadline_beyond_what_an_accept_can_say_is_cut() {
 
 #[test]
 fn what_is_no_accept_ends_the_handshake() {
-    let end = |reply, payload| answer(reply, payload).unwrap_err().reason;
+    let end = |reply, payload| answer(reply, payload).unwrap_err();
     assert_eq!(end(None, "beat 0"), CloseReason::BadAccept(AcceptError::NoListenSubject));
     assert_eq!(end(Some("listen"), ""), CloseReason::BadAccept(AcceptError::Body));
     assert_eq!(end(Some("listen"), "beat"), CloseReason::BadAccept(AcceptError::Body));
@@ -154,23 +160,23 @@ fn late_accept_is_answered_with_disconnect() {
 fn an_accept_that_finds_its_handshake_given_up_is_answered_with_disconnect() {
     let mut simulation = Simulation::new(Setup::new());
     simulation.publish();
-    let ended = simulation.client.close(CloseReason::Closed);
-    assert_eq!(ended.calls, []);
-    assert_eq!(simulation.client.transmit(drop), None, "nobody is known who could be told");
-    assert!(!simulation.client.has_more());
+    simulation.client.close(CloseReason::Closed);
+    simulation.client_events();
+    assert_eq!(simulation.client.poll_transmit(), None, "nobody is known who could be told");
+    assert!(!simulation.client.has_transmit());
     for _ in 0..2 {
         let (reply, payload) = (Some("server.s0".into()), Bytes::from_static(b"server.s0.h 400"));
         let accept = Incoming { reply, payload, ..Incoming::default() };
-        let result = simulation.client.receive(simulation.base, accept, |event| panic!("{event:?}"));
-        assert_eq!(result, Ok(()));
+        simulation.client.handle_message(simulation.base, accept);
+        assert_eq!(simulation.client.poll_event(), None);
     }
-    assert!(simulation.client.has_more(), "whoever sends is to be woken for it");
-    let transmit = simulation.client.transmit(drop).expect("a disconnect");
-    assert!(!simulation.client.has_more());
+    assert!(simulation.client.has_transmit(), "whoever sends is to be woken for it");
+    let transmit = simulation.client.poll_transmit().expect("a disconnect");
+    assert!(!simulation.client.has_transmit());
     assert_eq!((&*transmit.subject, transmit.reply.as_deref()), ("server.s0", Some("DISCONNECT")));
-    assert_eq!(simulation.client.transmit(drop), None);
+    assert_eq!(simulation.client.poll_transmit(), None);
     assert!(!simulation.client.is_open());
-    assert_eq!(simulation.client.next_timeout(), None, "it never beats");
+    assert_eq!(simulation.client.poll_timeout(), None, "it never beats");
 }
 
 #[test]
@@ -220,11 +226,12 @@ fn whoever_sends_a_bad_accept_is_told_where_it_listens() {
             CALL_TIMEOUT,
             setup.config(),
         );
-        client.transmit(drop).expect("the handshake");
+        client.poll_transmit().expect("the handshake");
         let incoming =
             Incoming { reply: reply.map(Subject::from_static), payload: "bad".into(), ..Incoming::default() };
-        client.receive(base, incoming, |event| panic!("{event:?}")).unwrap_err();
-        client.transmit(drop).map(|told| (told.subject.to_string(), told.reply.unwrap().to_string()))
+        client.handle_message(base, incoming);
+        assert!(matches!(client.poll_event(), Some(ClientEvent::Ended { .. })));
+        client.poll_transmit().map(|told| (told.subject.to_string(), told.reply.unwrap().to_string()))
     };
     assert_eq!(receive(Some("listen.7")), Some(("listen.7".to_owned(), "DISCONNECT".to_owned())));
     assert_eq!(receive(Some("")), None);
@@ -242,10 +249,11 @@ fn a_server_that_does_not_serve_the_protocol_refuses_the_handshake() {
     let refused = unsupported(INBOX.into(), ProtocolSet::new(&[]));
     assert_eq!(refused.subject, Subject::from(INBOX));
     let message = Incoming { reply: refused.reply, status: None, versioned: true, payload: refused.payload };
-    let ended = simulation.client.receive(simulation.base, message, |_| panic!("it is refused"));
+    simulation.client.handle_message(simulation.base, message);
+    simulation.client_events();
     let served = "protocols: none; transports: buffered, framed, header".to_owned();
-    assert_eq!(ended.map_err(|ended| ended.reason), Err(CloseReason::Unsupported { served }));
-    assert_eq!(simulation.client.transmit(drop), None, "the server has no session");
+    assert_eq!(*simulation.end().1, CloseReason::Unsupported { served });
+    assert_eq!(simulation.client.poll_transmit(), None, "the server has no session");
 }
 
 #[test]
@@ -268,8 +276,9 @@ fn an_answer_in_another_protocol_or_transport_than_the_request_ends_the_session(
     let payload = message_in(format, MessageType::Reply, 1, 0, b"").into();
     let message = Incoming { reply: Some("s.1".into()), status: None, versioned: true, payload };
     let now = simulation.instant();
-    let ended = simulation.client.receive(now, message, |_| panic!("it is no answer")).expect_err("it ends");
+    simulation.client.handle_message(now, message);
+    simulation.client_events();
     let (expected, found) = (crate::Transport::Buffered, crate::Transport::Framed);
     let error = crate::protocol::DecodeErrorKind::UnexpectedTransport { expected, found };
-    assert_eq!(ended.reason, CloseReason::Malformed(error.into()));
+    assert_eq!(*simulation.end().1, CloseReason::Malformed(error.into()));
 }
