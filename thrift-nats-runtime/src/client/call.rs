@@ -351,7 +351,8 @@ impl<T, E> Call<T, E> {
         let format = if headers.is_empty() { plain } else { wrapped };
         let receive = |message: Parts| {
             let mut frame = None;
-            Receiver::of(plain, limits).receive(message.joined(), |received| frame = Some(received))?;
+            Receiver::expecting(plain, limits)
+                .receive(message.joined(), |received| frame = Some(received))?;
             Message::parse(frame.ok_or(DecodeErrorKind::UnexpectedEnd)?, limits)
         };
         let envelope = Envelope { format, headers, name, kind, seqid: 0 };

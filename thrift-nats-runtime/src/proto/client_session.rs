@@ -485,7 +485,7 @@ impl<W> ClientSession<W> {
                 self.end(closing(accept.listen, &reason), reason);
             }
             Ok(accept) => {
-                let receiver = Receiver::of(self.config.format, self.config.limits);
+                let receiver = Receiver::expecting(self.config.format, self.config.limits);
                 self.phase = ClientPhase::Open(OpenSession::new(now, accept, versioned, receiver));
                 self.events.push_back(ClientEvent::Opened);
             }

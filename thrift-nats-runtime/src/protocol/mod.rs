@@ -21,7 +21,6 @@ mod convert;
 mod cursor;
 mod dispatch;
 mod error;
-mod headers;
 mod json;
 mod limits;
 mod message;
@@ -35,6 +34,7 @@ mod ttype;
 mod unknown;
 mod utf8;
 mod value;
+mod wire_headers;
 
 pub(crate) use self::binary::fixed_size;
 pub use self::binary::{BinaryReader, BinaryWriter};
@@ -44,7 +44,6 @@ pub(crate) use self::dispatch::{peek_seqid, with_reader, with_writer};
 pub use self::error::{
     DecodeError, DecodeErrorKind, DecodeResult, EncodeError, EncodeErrorKind, EncodeResult, PathSegment,
 };
-pub use self::headers::{FieldHeader, ListHeader, MapHeader};
 pub use self::json::{JsonReader, JsonWriter};
 pub use self::limits::Limits;
 pub use self::message::{MessageHeader, MessageType};
@@ -52,3 +51,4 @@ pub use self::shared_text::SharedText;
 pub use self::traits::{Field, InputProtocol, OutputProtocol, Value};
 pub use self::ttype::TType;
 pub use self::unknown::UnknownFields;
+pub use self::wire_headers::{FieldHeader, ListHeader, MapHeader};

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::error::{DecodeError, DecodeResult, EncodeError};
-use super::headers::{FieldHeader, ListHeader, MapHeader};
 use super::message::MessageHeader;
 use super::shared_text::SharedText;
 use super::ttype::TType;
+use super::wire_headers::{FieldHeader, ListHeader, MapHeader};
 
 /// A type with a Thrift wire format. Generated types implement this trait.
 pub trait Value: Sized {

@@ -1,4 +1,6 @@
-//! How base types and containers are read and written.
+//! Implementations of [`Value`] for base types and containers.
+//!
+//! Owns the checks of element types and the memory that containers reserve. Never interprets bytes: the protocols do.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};

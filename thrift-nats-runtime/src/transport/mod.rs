@@ -11,7 +11,7 @@
 
 mod detect;
 mod frame;
-mod framing;
+mod frame_writer;
 mod header;
 mod headers;
 mod parts;
@@ -19,7 +19,7 @@ mod receiver;
 mod scanner;
 
 pub(crate) use self::frame::Frame;
-pub(crate) use self::framing::{begin_frame, end_frame, may_be_apart};
+pub(crate) use self::frame_writer::{begin_frame, end_frame, may_be_apart};
 pub use self::headers::Headers;
 pub(crate) use self::parts::Parts;
 pub(crate) use self::receiver::Receiver;

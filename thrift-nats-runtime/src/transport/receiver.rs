@@ -62,7 +62,7 @@ impl Receiver {
     }
 
     /// A receiver of replies to requests in this format.
-    pub(crate) fn of(format: WireFormat, limits: Limits) -> Self {
+    pub(crate) fn expecting(format: WireFormat, limits: Limits) -> Self {
         Self {
             protocol: Some(format.protocol),
             transport: Some(format.transport),
@@ -198,7 +198,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::framing::{begin_frame, end_frame};
+    use super::super::frame_writer::{begin_frame, end_frame};
     use super::*;
     use crate::protocol::tree::{any_message_of, any_protocol};
 

@@ -52,10 +52,10 @@ impl BinaryScanner {
 
     /// See [`Scanner::scan`](super::Scanner::scan).
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
-        while let Some(frame) = self.open.pop() {
+        while let Some(step) = self.open.pop() {
             let rest = bytes.get(self.position..).unwrap_or_default();
-            if !self.step(frame, rest)? {
-                self.open.push(frame);
+            if !self.take_step(step, rest)? {
+                self.open.push(step);
                 return Ok(None);
             }
             if self.position > self.limits.message {
@@ -70,8 +70,8 @@ impl BinaryScanner {
     }
 
     /// Takes one step. Returns false if more bytes are needed.
-    fn step(&mut self, frame: BinaryStep, rest: &[u8]) -> Result<bool, DecodeError> {
-        match frame {
+    fn take_step(&mut self, step: BinaryStep, rest: &[u8]) -> Result<bool, DecodeError> {
+        match step {
             BinaryStep::Start => {
                 let Some(start) = rest.first_chunk::<4>() else { return Ok(false) };
                 self.position += 4;
@@ -113,7 +113,7 @@ impl BinaryScanner {
                 [0, ..] => self.position += 1,
                 [number, _, _, ..] => {
                     self.position += 3;
-                    self.open.push(frame);
+                    self.open.push(step);
                     self.open.push(BinaryStep::Value(ttype(*number)?));
                 }
                 _ => return Ok(false),
@@ -179,11 +179,12 @@ impl BinaryScanner {
         Ok(true)
     }
 
-    fn enter(&mut self, frame: BinaryStep) -> Result<(), DecodeError> {
+    fn enter(&mut self, step: BinaryStep) -> Result<(), DecodeError> {
+        // The current step has been popped, so every step in `open` is an enclosing struct or container.
         if self.open.len() >= self.limits.depth {
             return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
         }
-        self.open.push(frame);
+        self.open.push(step);
         Ok(())
     }
 

@@ -47,9 +47,9 @@ impl CompactScanner {
     }
 
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
-        while let Some(frame) = self.open.pop() {
+        while let Some(step) = self.open.pop() {
             let rest = bytes.get(self.position..).unwrap_or_default();
-            if !self.step(frame, rest)? {
+            if !self.take_step(step, rest)? {
                 return Ok(None);
             }
             if self.position > self.limits.message {
@@ -66,12 +66,12 @@ impl CompactScanner {
     }
 
     /// Takes one step. Returns false if more bytes are needed, and then keeps the step.
-    fn step(&mut self, frame: CompactStep, rest: &[u8]) -> Result<bool, DecodeError> {
+    fn take_step(&mut self, step: CompactStep, rest: &[u8]) -> Result<bool, DecodeError> {
         let Some(first) = rest.first() else {
-            self.open.push(frame);
+            self.open.push(step);
             return Ok(false);
         };
-        let done = match frame {
+        let done = match step {
             CompactStep::Start => {
                 if *first != PROTOCOL_ID {
                     return Err(DecodeErrorKind::NotAMessage(*first).into());
@@ -109,7 +109,7 @@ impl CompactScanner {
                 if *first == 0 {
                     self.depth -= 1;
                 } else {
-                    self.open.push(frame);
+                    self.open.push(step);
                     let ttype = ttype(first & 0x0f)?;
                     if first >> 4 == 0 {
                         self.open.push(CompactStep::Id(ttype));
@@ -149,7 +149,7 @@ impl CompactScanner {
             }
         };
         if !done {
-            self.open.push(frame);
+            self.open.push(step);
         }
         Ok(done)
     }
@@ -216,12 +216,12 @@ impl CompactScanner {
         Ok(())
     }
 
-    fn enter(&mut self, frame: CompactStep) -> Result<(), DecodeError> {
+    fn enter(&mut self, step: CompactStep) -> Result<(), DecodeError> {
         if self.depth == self.limits.depth {
             return Err(DecodeErrorKind::TooDeep { limit: self.limits.depth }.into());
         }
         self.depth += 1;
-        self.open.push(frame);
+        self.open.push(step);
         Ok(())
     }
 
