@@ -7,7 +7,6 @@ use crate::diagnostics::{Diagnostic, Report, Severity};
 use crate::emit::Emitter;
 use crate::error::Error;
 use crate::externs::Externs;
-use crate::html::Documentation;
 use crate::naming::Names;
 use crate::options::Options;
 use crate::output::write_if_changed;
@@ -28,7 +27,7 @@ pub struct Generated {
 }
 
 /// The files, as paths of our own; there must be one.
-fn roots(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn roots(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Vec<PathBuf>, Error> {
     let roots: Vec<PathBuf> = files.into_iter().map(|file| file.as_ref().to_owned()).collect();
     if roots.is_empty() {
         return Err(Error::message("no file is given"));
@@ -106,13 +105,6 @@ pub(crate) fn generate(
         names.collect::<Vec<_>>().join(", ")
     );
     Ok(Generated { code: header + &code + "\n", sources: read, warnings: report })
-}
-
-pub(crate) fn document(
-    options: &Options,
-    files: impl IntoIterator<Item = impl AsRef<Path>>,
-) -> Result<Documentation, Error> {
-    crate::html::document(options, &roots(files)?)
 }
 
 pub(crate) fn compile(

@@ -23,6 +23,7 @@ mod error;
 mod externs;
 mod generate;
 mod graph;
+#[cfg(feature = "html")]
 mod html;
 mod ir;
 mod layout;
@@ -41,6 +42,7 @@ pub use self::audit::{Version, audit};
 pub use self::diagnostics::{Finding, Location, Report, Severity};
 pub use self::error::Error;
 pub use self::generate::Generated;
+#[cfg(feature = "html")]
 pub use self::html::Documentation;
 pub use self::options::{Containers, Options, Strings};
 pub use self::parsed::ParsedFile;

@@ -6,7 +6,6 @@ use crate::attributes::{Rule, Rules};
 use crate::diagnostics::Report;
 use crate::error::Error;
 use crate::generate::Generated;
-use crate::html::Documentation;
 
 /// How code is generated. Build scripts, the attribute macro and the command share these options.
 ///
@@ -256,17 +255,5 @@ impl Options {
     /// If no file is given. What is wrong with the files is in the report.
     pub fn check(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Report, Error> {
         crate::generate::check(self, files)
-    }
-
-    /// Documents `files` and all they include as static pages, and writes nothing. Of the options it takes
-    /// [`include`](Self::include), [`comments`](Self::comments) and [`deny_warnings`](Self::deny_warnings).
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn document(
-        &self,
-        files: impl IntoIterator<Item = impl AsRef<Path>>,
-    ) -> Result<Documentation, Error> {
-        crate::generate::document(self, files)
     }
 }

@@ -14,6 +14,7 @@ use self::markup::{escape, escaped, script_literal};
 use self::page::Page;
 use crate::diagnostics::Report;
 use crate::error::Error;
+use crate::generate::roots;
 use crate::ir::{File, Item, ItemId, ItemKind, Program};
 use crate::options::Options;
 use crate::output::write_if_changed;
@@ -45,18 +46,29 @@ impl Documentation {
     }
 }
 
-/// Documents `files` and all they include.
-pub(crate) fn document(options: &Options, files: &[PathBuf]) -> Result<Documentation, Error> {
-    let resolved = resolve(files, &options.include_paths);
-    let sources: Vec<PathBuf> = resolved.sources.paths().map(Path::to_owned).collect();
-    let denied = options.deny_warnings && !resolved.diagnostics.is_empty();
-    match resolved.program() {
-        Some(program) if !denied => {
-            let pages = Site::new(program, &resolved.sources, options).pages();
-            let warnings = Report::new(resolved.sources, resolved.diagnostics);
-            Ok(Documentation { pages, sources, warnings })
+impl Options {
+    /// Documents `files` and all files they include as static HTML pages, and writes nothing. Of the options, only
+    /// [`include`](Self::include), [`comments`](Self::comments) and [`deny_warnings`](Self::deny_warnings) apply.
+    ///
+    /// Needs the feature `html`.
+    ///
+    /// # Errors
+    /// If no file is given, if a file has errors, or if it has warnings and they are denied.
+    pub fn document(
+        &self,
+        files: impl IntoIterator<Item = impl AsRef<Path>>,
+    ) -> Result<Documentation, Error> {
+        let resolved = resolve(&roots(files)?, &self.include_paths);
+        let sources: Vec<PathBuf> = resolved.sources.paths().map(Path::to_owned).collect();
+        let denied = self.deny_warnings && !resolved.diagnostics.is_empty();
+        match resolved.program() {
+            Some(program) if !denied => {
+                let pages = Site::new(program, &resolved.sources, self).pages();
+                let warnings = Report::new(resolved.sources, resolved.diagnostics);
+                Ok(Documentation { pages, sources, warnings })
+            }
+            _ => Err(Error::new(Report::new(resolved.sources, resolved.diagnostics), sources)),
         }
-        _ => Err(Error::new(Report::new(resolved.sources, resolved.diagnostics), sources)),
     }
 }
 
