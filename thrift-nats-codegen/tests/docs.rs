@@ -1,4 +1,4 @@
-//! `docs`: every definition is there, every link leads somewhere, and nothing of the IDL is markup.
+//! `thrift-nats-gen docs`: every definition has a place, every link has a target, and text of the IDL is escaped.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-/// The pages of the first file and all that it includes.
+/// The pages of the first file and of the files it includes.
 fn pages(files: &[(&str, &str)]) -> Pages {
     let folder = folder(files);
     Options::new().document([folder.path().join(files[0].0)]).unwrap().pages.into_iter().collect()
@@ -74,29 +74,30 @@ service Health { bool ping(), map<string, set<double>> stats() }
 
 const SHOP: &[(&str, &str)] = &[("shop.thrift", MAIN), ("shared/base.thrift", BASE)];
 
-/// What stands in quotes behind each `name=`.
+/// The value of each attribute `name` of a tag.
 fn attributes(html: &str, name: &str) -> Vec<String> {
     let mark = format!(" {name}=\"");
-    html.match_indices(&mark)
-        .map(|(at, _)| html[at + mark.len()..].split('"').next().unwrap().to_owned())
+    let tags = html.split('<').skip(1).map(|part| part.split('>').next().unwrap());
+    tags.filter_map(|tag| tag.split_once(&mark))
+        .map(|(_, rest)| rest.split('"').next().unwrap().to_owned())
         .collect()
 }
 
-/// The page without its script, whose text is not markup.
+/// The page without its script.
 fn markup(html: &str) -> String {
     let (before, rest) = html.split_once("<script>").unwrap();
     let (_, after) = rest.split_once("</script>").unwrap();
     format!("{before}{after}")
 }
 
-/// Every link of every page leads to a page, and to something on it; ids are unique; elements are closed.
-fn hold_together(pages: &Pages) {
+/// Checks that every link has a target, that ids are unique on their page, and that elements are closed.
+fn assert_well_formed(pages: &Pages) {
     let ids: BTreeMap<&str, BTreeSet<String>> = pages
         .iter()
         .map(|(name, html)| {
             let all = attributes(&markup(html), "id");
             let unique: BTreeSet<String> = all.iter().cloned().collect();
-            assert_eq!(all.len(), unique.len(), "{name} has an id twice: {all:?}");
+            assert_eq!(all.len(), unique.len(), "{name}: duplicate id in {all:?}");
             (name.as_str(), unique)
         })
         .collect();
@@ -104,27 +105,28 @@ fn hold_together(pages: &Pages) {
         for href in attributes(&markup(html), "href") {
             let (page, id) = href.split_once('#').unwrap_or((&href, ""));
             let page = if page.is_empty() { name } else { page };
-            let there = ids.get(page).unwrap_or_else(|| panic!("{name}: no page for {href}"));
-            assert!(id.is_empty() || there.contains(id), "{name}: nothing at {href}");
+            let targets = ids.get(page).unwrap_or_else(|| panic!("{name}: no page for {href}"));
+            assert!(id.is_empty() || targets.contains(id), "{name}: no target for {href}");
         }
-        balanced(name, &markup(html));
+        assert_balanced(name, &markup(html));
     }
 }
 
-/// Every element that is opened is closed, in order.
-fn balanced(name: &str, html: &str) {
+/// Checks that elements are closed in the opposite order of their start tags.
+fn assert_balanced(name: &str, html: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in html.split('<').skip(1) {
         let tag = part.split('>').next().unwrap();
         let word = tag.split_whitespace().next().unwrap();
         match word.strip_prefix('/') {
             Some(word) => assert_eq!(open.pop(), Some(word), "{name}: {part}"),
-            None if matches!(word, "!DOCTYPE" | "meta" | "input") => {}
+            None if matches!(word, "!DOCTYPE" | "meta" | "input" | "br" | "hr") => {}
             None => {
                 assert!(word.chars().all(|c| c.is_ascii_alphanumeric()), "{name}: <{part}");
-                // A paragraph ends where a block begins.
+                // A block within a paragraph would end the paragraph.
                 assert!(
-                    open.last() != Some(&"p") || !matches!(word, "p" | "pre" | "div" | "table" | "ul"),
+                    open.last() != Some(&"p")
+                        || !matches!(word, "p" | "pre" | "div" | "table" | "ul" | "ol" | "h4" | "blockquote"),
                     "{name}: {part}"
                 );
                 open.push(word);
@@ -135,20 +137,20 @@ fn balanced(name: &str, html: &str) {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let pages = pages(SHOP);
     assert_eq!(pages.keys().collect::<Vec<_>>(), ["base.html", "index.html", "shop.html"]);
-    hold_together(&pages);
+    assert_well_formed(&pages);
     let shop = &pages["shop.html"];
     for href in [
-        // Types, of this file and of another; a parent; inherited functions.
+        // Types of this file and of an included file, the parent of a service, and inherited functions.
         "#struct.Item",
         "#typedef.Cents",
         "base.html#enum.Color",
         "base.html#exception.Broken",
         "base.html#service.Health",
         "base.html#service.Health.ping",
-        // What values name.
+        // Constants, enum values and fields that are named in values.
         "#const.LIMIT",
         "base.html#enum.Color.RED",
         "#struct.Item.price",
@@ -209,7 +211,7 @@ fn every_definition_is_on_its_page_in_the_index_and_in_the_search() {
         );
         wanted.extend(["service.Shop.buy", "service.Shop.log"].map(|id| format!("shop.html#{id}")));
         assert_eq!(found, wanted, "{name}");
-        // Where the search leads to is there, too.
+        // Each search result has a target.
         for href in found {
             let (page, id) = href.split_once('#').unwrap();
             assert!(attributes(&markup(&pages[page]), "id").iter().any(|found| found == id), "{href}");
@@ -218,7 +220,7 @@ fn every_definition_is_on_its_page_in_the_index_and_in_the_search() {
 }
 
 #[test]
-fn a_page_says_all_that_the_idl_says() {
+fn a_page_shows_everything_in_the_idl() {
     let pages = pages(SHOP);
     let shop = &pages["shop.html"];
     for wanted in [
@@ -226,19 +228,19 @@ fn a_page_says_all_that_the_idl_says() {
         "<code>rs shop.orders</code>",
         "<p>Money, in cents.</p>",
         "typedef i64 Cents",
-        // As it is written.
+        // The number as written.
         "LIMIT = 0x10",
         "[1, <a href=\"#const.LIMIT\">LIMIT</a>, 20]",
         "<a href=\"base.html#enum.Color.RED\">base.Color.RED</a>",
-        // Each entry of a long value on a line of its own.
-        "{\n  &quot;a rather long key of the map&quot;: [&quot;one&quot;, &quot;two&quot;],\n  &quot;another long key of this map&quot;: []\n}",
+        // A long value has one line for each entry.
+        "{\n  &#34;a rather long key of the map&#34;: [&#34;one&#34;, &#34;two&#34;],\n  &#34;another long key of this map&#34;: []\n}",
         "<tr id=\"struct.Item.name\"><td>1</td><td>required</td><td><code>string</code></td><td><code>name</code></td>",
         "<p>As customers see it.</p>",
         "<td>optional</td>",
         "<p class=\"deprecated\">Deprecated: use `Box`</p>",
-        "(max = &quot;3&quot;)",
-        " &amp;</code></td><td><code>twin</code>",
-        "<p><b>@param</b> item what to buy</p>",
+        "(max = &#34;3&#34;)",
+        " &#38;</code></td><td><code>twin</code>",
+        "<p><strong>@param</strong> item what to buy</p>",
         "oneway void log(1: string line)",
         "<p class=\"deprecated\">Deprecated</p>",
     ] {
@@ -250,11 +252,11 @@ fn a_page_says_all_that_the_idl_says() {
             "<tr id=\"enum.Color.GREEN\"><td>2</td><td><code>GREEN</code></td><td><p>Like grass.</p>"
         )
     );
-    assert!(base.contains("map&lt;string, set&lt;double&gt;&gt; stats()"));
+    assert!(base.contains("map&#60;string, set&#60;double&#62;&#62; stats()"));
 }
 
 #[test]
-fn nothing_of_the_idl_is_markup() {
+fn text_of_the_idl_is_escaped() {
     let evil = "</code><script>alert(1)</script><img src=x onerror=\\\"x\\\">";
     let text = format!(
         "/** </style></script><script>alert(1)</script> `<b>` */\n\
@@ -266,23 +268,84 @@ fn nothing_of_the_idl_is_markup() {
     for never in ["<script", "<img", "<b>`", "<i>", "<u>", "onerror=\"", "</style></"] {
         assert!(!markup.contains(never), "{never} in\n{markup}");
     }
+    // In the comment, and in the other texts.
     assert!(markup.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(markup.contains("&#60;script&#62;alert(1)&#60;/script&#62;"));
     assert_eq!(html.matches("<script>").count(), 1);
     assert_eq!(html.matches("</script>").count(), 1);
-    hold_together(&pages(&[("a.thrift", text.as_str())]));
+    assert_well_formed(&pages(&[("a.thrift", text.as_str())]));
 }
 
 #[test]
-fn names_of_files_are_not_markup_either() {
+fn markdown_in_comments_cannot_run_scripts_or_break_the_page() {
+    let mut pages = pages(&[(
+        "a.thrift",
+        r#"/**
+ * # Heading
+ * [link](javascript:alert(1)) [web](https://example.org/) ![image](https://example.org/i.png)
+ *
+ * > quote
+ * ***
+ * 1. one<br>
+ *    <div onclick="alert(1)">
+ * | a | b |
+ * |---|---|
+ * | 1 | `<u>` |
+ *
+ * @see other
+ * - a
+ * @return nothing
+ */
+struct S { /** # Heading */ 1: string a }
+/** <div id="struct.S"> */
+service T { /** ## Heading */ void f() }
+"#,
+    )]);
+    let markup = markup(&pages["a.html"]);
+    for never in
+        ["javascript:", "<img", "<h1>Heading", "<h2>Heading", "<h3>Heading", "<br>", "<div onclick", "<u>"]
+    {
+        assert!(!markup.contains(never), "{never} in\n{markup}");
+    }
+    let web = "<a href=\"https://example.org/\">";
+    for wanted in ["<h4>Heading</h4>", web, "&lt;div onclick=", "<p><strong>@return</strong> nothing</p>"] {
+        assert!(markup.contains(wanted), "{wanted} in\n{markup}");
+    }
+    // Only links within the pages have targets to check.
+    let without_web = pages["a.html"].replace(web, "<a href=\"#\">");
+    pages.insert("a.html".to_owned(), without_web);
+    assert_well_formed(&pages);
+}
+
+#[test]
+fn control_characters_are_replaced() {
+    let html = page("/** a\u{1}b */\nstruct S { 1: string c = 'd\u{8}\te' }");
+    assert!(html.contains("<p>a\u{fffd}b</p>"));
+    assert!(html.contains("&#39;d\u{fffd}\te&#39;"));
+}
+
+#[test]
+fn no_template_turns_escaping_off() {
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/docs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "html") {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("safe") && !text.contains("escape"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn file_names_are_escaped() {
     let pages = pages(&[("a&b<c>'d\"#%.thrift", "struct S {}")]);
     assert_eq!(pages.keys().collect::<Vec<_>>(), ["a_b_c__d___.html", "index.html"]);
-    assert!(pages["index.html"].contains(">a&amp;b&lt;c&gt;&#39;d&quot;#%.thrift</a>"));
-    assert!(pages["index.html"].contains(r"a\u0026b\u003cc\u003e'd\"));
-    hold_together(&pages);
+    assert!(pages["index.html"].contains(">a&#38;b&#60;c&#62;&#39;d&#34;#%.thrift</a>"));
+    assert!(pages["index.html"].contains(r"a\u0026b\u003cc\u003e\u0027d\"));
+    assert_well_formed(&pages);
 }
 
 #[test]
-fn files_and_definitions_of_one_name_are_kept_apart() {
+fn files_and_definitions_of_one_name_have_separate_pages_and_ids() {
     let pages = pages(&[
         (
             "main.thrift",
@@ -296,38 +359,38 @@ fn files_and_definitions_of_one_name_are_kept_apart() {
         pages.keys().collect::<Vec<_>>(),
         ["index-2.html", "index.html", "main.html", "t-2.html", "t.html"]
     );
-    hold_together(&pages);
+    assert_well_formed(&pages);
     for id in ["struct.S", "const.S", "service.S"] {
         assert!(attributes(&pages["main.html"], "id").iter().any(|found| found == id), "{id}");
     }
 }
 
 #[test]
-fn pages_need_nothing_from_elsewhere_and_no_script() {
+fn pages_load_no_file_and_need_no_script() {
     for (name, html) in pages(SHOP) {
         for never in [" src=", "url(", "@import", "http:", "https:", "<link", "fetch(", "innerHTML"] {
             assert!(!html.contains(never), "{never} in {name}");
         }
         assert!(html.contains("prefers-color-scheme: dark"));
-        // What only a script makes work is hidden until one runs.
+        // The search needs a script and is hidden until the script runs.
         assert!(html.contains("aria-label=\"Search all definitions\" hidden>"));
     }
 }
 
 #[test]
-fn the_same_idl_gives_the_same_pages_wherever_it_is() {
+fn pages_do_not_depend_on_the_folder_of_the_idl() {
     assert_eq!(pages(SHOP), pages(SHOP));
 }
 
 #[test]
 fn comments_can_be_left_out() {
-    let folder = folder(&[("a.thrift", "/** Hush. */\nstruct S {}")]);
+    let folder = folder(&[("a.thrift", "/** Secret. */\nstruct S {}")]);
     let documentation = Options::new().comments(false).document([folder.path().join("a.thrift")]).unwrap();
-    assert!(documentation.pages.iter().all(|(_, html)| !html.contains("Hush.")));
+    assert!(documentation.pages.iter().all(|(_, html)| !html.contains("Secret.")));
 }
 
 #[test]
-fn warnings_are_kept_and_may_be_denied() {
+fn warnings_are_reported_and_can_be_denied() {
     let folder = folder(&[("a.thrift", "struct S { i32 without_id }")]);
     let file = [folder.path().join("a.thrift")];
     assert_eq!(Options::new().document(&file).unwrap().warnings.len(), 1);

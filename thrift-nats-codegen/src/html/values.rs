@@ -1,163 +1,155 @@
-//! Values of constants and defaults, as they are written, with links to what they name.
+//! Values of constants and defaults, as written in the IDL, with links to the constants, enum values and fields they name.
 
 use thrift_parser::syntax::{Value, ValueKind};
 
-use super::Site;
-use super::markup::escape;
+use super::code::{Code, Link};
+use super::site::Site;
 use crate::ir::{Constant, ItemId, ItemKind};
 
-/// How long a list or map may be before each of its entries has a line of its own.
+/// A list or map whose text is longer than this has each entry on a line of its own.
 const WIDTH: usize = 72;
 
-impl Site<'_> {
-    /// A value that is written in `file`.
-    pub(super) fn value(&self, file: usize, written: &Value, value: &Constant) -> String {
-        let mut out = String::new();
-        self.write_value(file, written, value, 0, &mut out);
-        out
-    }
+/// Appends a value that is written in `file` to `code`.
+pub(super) fn write_value(site: &Site<'_>, file: usize, written: &Value, value: &Constant, code: &mut Code) {
+    Writer { site, file, code }.value(written, value, 0);
+}
 
-    fn text(&self, file: usize, written: &Value) -> &str {
-        &self.texts[file][written.span.range()]
-    }
+struct Writer<'w, 'a> {
+    site: &'w Site<'a>,
+    file: usize,
+    code: &'w mut Code,
+}
 
-    fn write_value(&self, file: usize, written: &Value, value: &Constant, depth: usize, out: &mut String) {
+impl<'a> Writer<'_, 'a> {
+    fn value(&mut self, written: &Value, value: &Constant, depth: usize) {
         match &written.kind {
             ValueKind::Integer(_) | ValueKind::Double(_) | ValueKind::Literal(_) => {
-                escape(self.text(file, written), out);
+                self.code.text(self.source(written));
             }
-            ValueKind::Name(name) => match self.named(file, name, value) {
-                Some(href) => {
-                    out.push_str(&format!("<a href=\"{href}\">"));
-                    escape(name, out);
-                    out.push_str("</a>");
-                }
-                None => escape(name, out),
+            ValueKind::Name(name) => match self.named(name, value) {
+                Some(href) => self.code.link(Link { href, text: name.clone() }),
+                None => self.code.text(name),
             },
             ValueKind::List(elements) => {
                 let values: &[Constant] = if let Constant::List(values) = value { values } else { &[] };
-                let broken = self.is_long(file, written);
-                out.push('[');
+                let broken = self.is_long(written);
+                self.code.text("[");
                 for (at, element) in elements.iter().enumerate() {
-                    separate(at, broken, depth, out);
-                    let value = values.get(at).unwrap_or(&Constant::Unknown);
-                    self.write_value(file, element, value, depth + 1, out);
+                    self.separate(at, broken, depth);
+                    self.value(element, values.get(at).unwrap_or(&Constant::Unknown), depth + 1);
                 }
-                end(elements.is_empty(), broken, depth, out);
-                out.push(']');
+                self.end(elements.is_empty(), broken, depth);
+                self.code.text("]");
             }
             ValueKind::Map(entries) => {
-                let broken = self.is_long(file, written);
-                out.push('{');
+                let broken = self.is_long(written);
+                self.code.text("{");
                 for (at, (key, entry)) in entries.iter().enumerate() {
-                    separate(at, broken, depth, out);
-                    match value {
-                        Constant::Map(values) => {
-                            let (key_value, value) = values
-                                .get(at)
-                                .map_or((&Constant::Unknown, &Constant::Unknown), |(key, value)| {
-                                    (key, value)
-                                });
-                            self.write_value(file, key, key_value, depth + 1, out);
-                            out.push_str(": ");
-                            self.write_value(file, entry, value, depth + 1, out);
-                        }
-                        Constant::Struct(id, values) => {
-                            let value = self.struct_key(file, *id, key, values, out);
-                            out.push_str(": ");
-                            self.write_value(file, entry, value, depth + 1, out);
-                        }
-                        _ => {
-                            self.write_value(file, key, &Constant::Unknown, depth + 1, out);
-                            out.push_str(": ");
-                            self.write_value(file, entry, &Constant::Unknown, depth + 1, out);
-                        }
-                    }
+                    self.separate(at, broken, depth);
+                    let entry_value = self.key(at, key, value, depth);
+                    self.code.text(": ");
+                    self.value(entry, entry_value, depth + 1);
                 }
-                end(entries.is_empty(), broken, depth, out);
-                out.push('}');
+                self.end(entries.is_empty(), broken, depth);
+                self.code.text("}");
             }
         }
     }
 
-    /// The name of a field, with a link to it, and the value that the field has.
-    fn struct_key<'v>(
-        &self,
-        file: usize,
-        id: ItemId,
-        key: &Value,
-        values: &'v [(usize, Constant)],
-        out: &mut String,
-    ) -> &'v Constant {
-        let found = match (&key.kind, &self.program.item(id).kind) {
+    /// Writes the key of an entry of a map or a struct, and returns the value of the entry.
+    fn key<'v>(&mut self, at: usize, key: &Value, value: &'v Constant, depth: usize) -> &'v Constant {
+        let (key_value, entry) = match value {
+            Constant::Map(values) => {
+                values.get(at).map_or((&Constant::Unknown, &Constant::Unknown), |(key, entry)| (key, entry))
+            }
+            Constant::Struct(id, values) => return self.struct_key(*id, key, values),
+            _ => (&Constant::Unknown, &Constant::Unknown),
+        };
+        self.value(key, key_value, depth + 1);
+        entry
+    }
+
+    /// Writes the name of a field with a link to it, and returns the value of the field.
+    fn struct_key<'v>(&mut self, id: ItemId, key: &Value, values: &'v [(usize, Constant)]) -> &'v Constant {
+        let text = self.source(key);
+        let found = match (&key.kind, &self.site.program.item(id).kind) {
             (ValueKind::Literal(name), ItemKind::Struct { fields, .. }) => {
                 fields.iter().position(|field| field.name.text == *name).map(|at| (name, at))
             }
             _ => None,
         };
         let Some((name, at)) = found else {
-            escape(self.text(file, key), out);
+            self.code.text(text);
             return &Constant::Unknown;
         };
-        out.push_str(&format!("<a href=\"{}\">", self.href(file, id, Some(name))));
-        escape(self.text(file, key), out);
-        out.push_str("</a>");
+        let href = self.site.href(Some(self.file), id, Some(name));
+        self.code.link(Link { href, text: text.to_owned() });
         values.iter().find(|(index, _)| *index == at).map_or(&Constant::Unknown, |(_, value)| value)
     }
 
-    /// Where a name in a value leads to.
-    fn named(&self, file: usize, name: &str, value: &Constant) -> Option<String> {
+    /// The address of the definition that a name in a value refers to.
+    fn named(&self, name: &str, value: &Constant) -> Option<String> {
+        let site = self.site;
         match value {
-            Constant::Ref(id) => Some(self.href(file, *id, None)),
+            Constant::Ref(id) => Some(site.href(Some(self.file), *id, None)),
             Constant::Enum(id, number) => {
-                let ItemKind::Enum(values) = &self.program.item(*id).kind else { return None };
+                let ItemKind::Enum(values) = &site.program.item(*id).kind else { return None };
                 let last = name.rsplit('.').next().unwrap_or(name);
                 let value = values
                     .iter()
                     .find(|value| value.name.text == last && value.number == *number)
                     .or(values.iter().find(|value| value.number == *number))?;
-                Some(self.href(file, *id, Some(&value.name.text)))
+                Some(site.href(Some(self.file), *id, Some(&value.name.text)))
             }
-            // A constant of another type: its value has been made anew.
-            _ => self.constant(file, name).map(|id| self.href(file, id, None)),
+            // A constant of another type: the program holds a converted copy of its value, without a reference to it.
+            _ => self.constant(name).map(|id| site.href(Some(self.file), id, None)),
         }
     }
 
-    fn constant(&self, file: usize, name: &str) -> Option<ItemId> {
-        let own = |file: usize, name: &str| self.constants[file].get(name).copied();
-        own(file, name).or_else(|| {
+    /// The constant of this name, in this file or in an included one.
+    fn constant(&self, name: &str) -> Option<ItemId> {
+        let site = self.site;
+        let find = |file: usize, name: &str| site.constants[file].get(name).copied();
+        find(self.file, name).or_else(|| {
             let (stem, name) = name.rsplit_once('.')?;
-            let includes = self.program.files[file].includes.iter().map(|id| id.index());
-            includes.filter(|id| self.program.files[*id].stem == stem).find_map(|id| own(id, name))
+            let includes = site.program.files[self.file].includes.iter().map(|id| id.index());
+            includes.filter(|id| site.program.files[*id].stem == stem).find_map(|id| find(id, name))
         })
     }
 
-    fn is_long(&self, file: usize, written: &Value) -> bool {
-        let text = self.text(file, written);
+    /// The text of a value in the IDL.
+    fn source(&self, written: &Value) -> &'a str {
+        &self.site.texts[self.file][written.span.range()]
+    }
+
+    fn is_long(&self, written: &Value) -> bool {
+        let text = self.source(written);
         text.len() > WIDTH && text.split_whitespace().map(|word| word.len() + 1).sum::<usize>() > WIDTH
     }
-}
 
-fn separate(at: usize, broken: bool, depth: usize, out: &mut String) {
-    match (at, broken) {
-        (0, false) => {}
-        (_, false) => out.push_str(", "),
-        (_, true) => {
-            if at > 0 {
-                out.push(',');
+    fn separate(&mut self, at: usize, broken: bool, depth: usize) {
+        match (at, broken) {
+            (0, false) => {}
+            (_, false) => self.code.text(", "),
+            (_, true) => {
+                if at > 0 {
+                    self.code.text(",");
+                }
+                self.line(depth + 1);
             }
-            line(depth + 1, out);
         }
     }
-}
 
-fn end(empty: bool, broken: bool, depth: usize, out: &mut String) {
-    if broken && !empty {
-        line(depth, out);
+    fn end(&mut self, empty: bool, broken: bool, depth: usize) {
+        if broken && !empty {
+            self.line(depth);
+        }
     }
-}
 
-fn line(depth: usize, out: &mut String) {
-    out.push('\n');
-    out.extend(std::iter::repeat_n("  ", depth));
+    fn line(&mut self, depth: usize) {
+        self.code.text("\n");
+        for _ in 0..depth {
+            self.code.text("  ");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 (function () {
   "use strict";
-  // What the definitions within others stand in.
+  // Functions and values are anchored within their service or enum.
   var within = { "function": "service", "value": "enum" };
   var all = [];
   INDEX.forEach(function (file) {
@@ -37,7 +37,7 @@
     if (hits.length === 0 || hits.length > most) {
       var rest = document.createElement("li");
       rest.className = "place";
-      rest.textContent = hits.length ? "and " + (hits.length - most) + " more" : "nothing of this name";
+      rest.textContent = hits.length ? "and " + (hits.length - most) + " more" : "no definition with this name";
       found.append(rest);
     }
   }
