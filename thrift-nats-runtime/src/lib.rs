@@ -64,6 +64,7 @@ mod proto;
 pub mod protocol;
 pub mod server;
 mod service;
+mod shared_error;
 mod sync;
 mod transport;
 

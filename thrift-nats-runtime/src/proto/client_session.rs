@@ -19,7 +19,7 @@ use super::outbound::Outbound;
 use super::queue::Queue;
 use super::subject::{chunk_reply, drain_acknowledged, is_probe};
 use super::{SessionConfig, Transmit, disconnect, likely_messages};
-use crate::error::SharedError;
+use crate::shared_error::SharedError;
 use crate::format::Transport;
 use crate::transport::{Frame, Parts, Receiver};
 

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::handshake::AcceptError;
 use super::in_flight::{Outcome, RequestProgress};
-use crate::error::SharedError;
 use crate::format::{ProtocolSet, Transport};
 use crate::protocol::DecodeError;
+use crate::shared_error::SharedError;
 
 /// The reply subject that makes an empty message a disconnect.
 pub(crate) const DISCONNECT: &str = "DISCONNECT";

@@ -3,8 +3,8 @@
 use super::CallState::{Answered, Ended};
 use super::Outcome::{NotRun, Unknown};
 use super::*;
-use crate::error::SharedError;
 use crate::protocol::DecodeErrorKind;
+use crate::shared_error::SharedError;
 
 fn slow() -> Setup {
     Setup { handler: ms(50)..=ms(50), ..Setup::new() }
