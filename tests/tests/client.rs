@@ -12,8 +12,8 @@ use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use thrift_nats_runtime::protocol::{DecodeErrorKind, EncodeErrorKind, Limits};
 use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
 use thrift_nats_runtime::{
-    ApplicationExceptionKind, Call, Client, CloseReason, Error, Outcome, PeerReason, RunningServer, Server,
-    SessionEvent,
+    ApplicationExceptionKind, Call, Client, CloseReason, ConnectError, Error, Outcome, PeerReason,
+    RunningServer, Server, SessionEvent,
 };
 use thrift_nats_tests::NatsServer;
 use tokio::sync::{Notify, mpsc};
@@ -292,7 +292,7 @@ async fn a_subject_that_is_none_is_refused_with_the_reason() {
     let connection = nats.client().await.unwrap();
     for subject in ["", "a b", "a\r\nb", "a..b", "texts.*", "texts.>", "*"] {
         match soon(Client::connect(&connection, subject)).await {
-            Err(Error::InvalidSubject { subject: named, .. }) => assert_eq!(named, subject),
+            Err(ConnectError::InvalidSubject { subject: named, .. }) => assert_eq!(named, subject),
             other => panic!("{subject:?}: {other:?}"),
         }
     }
@@ -309,7 +309,7 @@ async fn a_handshake_that_nobody_answers_ends_after_the_time_that_is_set() {
     // The default is 2 s.
     assert!((SHORT..Duration::from_millis(1900)).contains(&start.elapsed()), "{:?}", start.elapsed());
     let reason = CloseReason::HandshakeTimeout { timeout: SHORT };
-    assert_eq!(error, Error::Connect { subject: "texts".to_owned(), reason });
+    assert_eq!(error, ConnectError::Handshake { subject: "texts".to_owned(), reason });
 }
 
 /// A service behind one who passes handshakes on when he likes.
@@ -385,7 +385,7 @@ async fn an_opening_that_fails_after_its_calls_have_left_is_told() {
     assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error}");
     loop {
         match soon(events.next()).await {
-            Some(SessionEvent::OpenFailed { error: Error::Connect { reason, .. } }) => {
+            Some(SessionEvent::OpenFailed { error: ConnectError::Handshake { reason, .. } }) => {
                 assert_eq!(reason, CloseReason::HandshakeTimeout { timeout: SHORT });
                 return;
             }
@@ -499,7 +499,7 @@ async fn a_bad_accept_is_refused_and_its_server_told() {
         next(&mut inbox).await
     });
     let error = soon(Client::connect(&connection, "texts")).await.expect_err("no accept");
-    assert!(matches!(error, Error::Connect { reason: CloseReason::BadAccept(_), .. }), "{error}");
+    assert!(matches!(error, ConnectError::Handshake { reason: CloseReason::BadAccept(_), .. }), "{error}");
     assert_eq!(told.await.unwrap().reply.as_deref(), Some("DISCONNECT"));
 }
 
@@ -528,9 +528,12 @@ async fn a_server_that_listens_on_a_subject_too_long_to_send_to_harms_no_other_s
     let result = soon(Client::connect(&connection, "long")).await;
     let other = match result {
         Ok(client) => soon(len(&client, 1)).await.map(drop),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
-    assert!(matches!(other, Err(Error::Connect { reason: CloseReason::BadAccept(_), .. })), "{other:?}");
+    let bad_accept = |error: &Error| {
+        matches!(error, Error::Connect(ConnectError::Handshake { reason: CloseReason::BadAccept(_), .. }))
+    };
+    assert!(other.as_ref().is_err_and(bad_accept), "{other:?}");
     assert_eq!(told.await.unwrap().reply.as_deref(), Some("DISCONNECT"));
     assert_eq!(soon(len(&client, 1)).await, Ok(1));
     assert!(!call.is_finished(), "its session has not ended");
@@ -578,7 +581,7 @@ async fn a_call_in_flight_when_nats_is_lost_ends_and_the_next_one_has_a_session_
     let answer = async {
         loop {
             match len(&client, 5).await {
-                Err(Error::NoServer { .. }) => tokio::task::yield_now().await,
+                Err(Error::Connect(ConnectError::NoServer { .. })) => tokio::task::yield_now().await,
                 result => return result,
             }
         }
@@ -608,8 +611,8 @@ async fn calls_on_a_connection_that_is_closed_fail_at_once() {
     let error = soon(len(&client, 5).timeout(Duration::from_secs(3600))).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotRun, "{error}");
     match error {
-        Error::Nats { .. } => {}
-        Error::SessionEnded { reason, .. } | Error::Connect { reason, .. } => {
+        Error::Connect(ConnectError::Nats(_)) => {}
+        Error::SessionEnded { reason, .. } | Error::Connect(ConnectError::Handshake { reason, .. }) => {
             assert!(is_closed(&reason), "{reason:?}");
         }
         other => panic!("{other:?}"),
@@ -617,7 +620,7 @@ async fn calls_on_a_connection_that_is_closed_fail_at_once() {
     // With the client goes what it shares with others of the connection: a new one has to subscribe.
     drop(client);
     match soon(Client::connect(&connection, "texts")).await {
-        Err(error @ Error::Nats { .. }) => assert_eq!(error.outcome(), Outcome::NotRun),
+        Err(ConnectError::Nats(_)) => {}
         other => panic!("{other:?}"),
     }
 }

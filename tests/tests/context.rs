@@ -46,7 +46,7 @@ impl Service for Metadata {
                     let left = remaining(&next).on_behalf_of(cx).await?;
                     request.reply::<String, Error>(Ok(format!("{trace} {state} {other} {}", left <= 2000)))
                 }
-                _ => Err(ApplicationException::internal_error("it fails").into()),
+                _ => Err(ApplicationException::revealed("it fails").into()),
             }
         })
     }
@@ -107,7 +107,7 @@ async fn headers_that_cannot_be_sent_are_an_error_and_those_of_an_answer_are_lef
     let _running = serve(&nats, PLAIN).await;
     let client = Client::builder(&nats, "metadata").protocol(Protocol::Json).connect().await.unwrap();
     let error = header(&client, "a").header("a", "b").await.unwrap_err();
-    assert!(matches!(error, Error::HeadersNotCarried { .. }), "{error}");
+    assert!(matches!(error, Error::HeadersUnsupported { .. }), "{error}");
     let answer = header(&client, "a").with_headers().await;
     assert_eq!(answer, Response { result: Ok(String::new()), headers: Headers::new() });
     // They are longer than any headers may be: this call fails, and no other.

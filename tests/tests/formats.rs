@@ -10,7 +10,8 @@ use thrift_nats_examples::tutorial::{
     Work,
 };
 use thrift_nats_runtime::{
-    ApplicationExceptionKind, Client, CloseReason, Context, Error, Protocol, RunningServer, Server, Transport,
+    ApplicationExceptionKind, Client, CloseReason, ConnectError, Context, Error, Protocol, RunningServer,
+    Server, Transport,
 };
 use thrift_nats_tests::NatsServer;
 
@@ -28,9 +29,8 @@ impl Calculator for Handler {
     }
 
     async fn add(&self, _cx: &Context, num1: i32, num2: i32) -> Result<i32, Error> {
-        num1.checked_add(num2).ok_or_else(|| {
-            thrift_nats_runtime::ApplicationException::internal_error("the sum is no i32").into()
-        })
+        num1.checked_add(num2)
+            .ok_or_else(|| thrift_nats_runtime::ApplicationException::revealed("the sum is no i32").into())
     }
 
     async fn calculate(&self, _cx: &Context, logid: i32, w: Work) -> Result<i32, CalculatorCalculateError> {
@@ -124,7 +124,7 @@ async fn a_protocol_that_is_not_served_is_refused_when_the_client_connects() {
             continue;
         }
         let error = result.expect_err("it is not served");
-        let Error::Connect { subject, reason: CloseReason::Unsupported { served } } = &error else {
+        let ConnectError::Handshake { subject, reason: CloseReason::Unsupported { served } } = &error else {
             panic!("{error}")
         };
         assert_eq!(subject, "calculator");
@@ -140,7 +140,10 @@ async fn json_in_the_header_transport_is_refused_before_anything_is_sent() {
     let (protocol, transport) = (Protocol::Json, Transport::Header);
     let error = client(&nats, (protocol, transport)).connect().await.unwrap_err();
     assert!(
-        matches!(error, Error::InvalidFormat { protocol: Protocol::Json, transport: Transport::Header, .. }),
+        matches!(
+            error,
+            ConnectError::InvalidFormat { protocol: Protocol::Json, transport: Transport::Header, .. }
+        ),
         "{error}"
     );
 }

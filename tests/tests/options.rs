@@ -11,8 +11,8 @@ use thrift_nats_examples::tutorial::{
     Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
 };
 use thrift_nats_runtime::{
-    ApplicationExceptionKind, Call, Client, CloseReason, Context, Error, Outcome, PeerReason, RunningServer,
-    Server, SessionEvent,
+    ApplicationExceptionKind, Call, Client, CloseReason, ConnectError, Context, Error, Outcome, PeerReason,
+    RunningServer, Server, SessionEvent, ShutdownError,
 };
 use thrift_nats_tests::{NatsServer, eventually};
 use tokio::sync::Semaphore;
@@ -123,12 +123,12 @@ async fn a_session_above_the_limit_is_refused_and_its_client_says_why() {
     let first = connect(&connection).await;
     let _second = connect(&connection).await;
     let refused = soon(Client::connect(&connection, "calculator")).await.err();
-    let Some(Error::Connect { reason, .. }) = &refused else { panic!("{refused:?}") };
+    let Some(ConnectError::Handshake { reason, .. }) = &refused else { panic!("{refused:?}") };
     let overloaded = Some(PeerReason::Overloaded);
     assert_eq!(*reason, CloseReason::Disconnected { reason: overloaded, acknowledged: None });
     assert_eq!(server.sessions(), 2);
     let none_left = Client::builder(&connection, "calculator").sessions(3).connect();
-    assert!(matches!(soon(none_left).await, Err(Error::Connect { .. })));
+    assert!(matches!(soon(none_left).await, Err(ConnectError::Handshake { .. })));
     first.close().await.unwrap();
     eventually("there is room again", || server.sessions() == 1).await;
     let third = connect(&connection).await;
@@ -340,7 +340,7 @@ struct Drain {
     /// What the call waits for.
     slow: Handler,
     taken_up: JoinHandle<Result<(), Error>>,
-    drained: JoinHandle<Result<(), Error>>,
+    drained: JoinHandle<Result<(), ShutdownError>>,
     other: RunningServer,
 }
 
@@ -392,7 +392,10 @@ async fn calls_wait_for_a_server_that_comes_before_the_only_one_is_drained() {
             break event;
         }
     };
-    assert!(matches!(failed, Some(SessionEvent::OpenFailed { error: Error::NoServer { .. } })), "{failed:?}");
+    assert!(
+        matches!(failed, Some(SessionEvent::OpenFailed { error: ConnectError::NoServer { .. } })),
+        "{failed:?}"
+    );
     // Longer than without a server that is drained.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(300) {
@@ -430,7 +433,10 @@ async fn a_call_waits_for_a_server_as_long_as_it_is_told() {
     let hasty = CalculatorClient::new(hasty.connect().await.unwrap());
     server.stop().await.unwrap();
     let waiting = make(patient.add(1, 1));
-    assert_eq!(soon(hasty.add(1, 1)).await, Err(Error::NoServer { subject: "calculator".into() }));
+    assert_eq!(
+        soon(hasty.add(1, 1)).await,
+        Err(ConnectError::NoServer { subject: "calculator".into() }.into())
+    );
     let deadline = patient.add(1, 1).timeout(Duration::from_millis(100));
     let error = soon(deadline).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotRun, "{error}");
@@ -487,7 +493,7 @@ async fn a_client_tells_what_becomes_of_its_sessions() {
         "{reason}"
     );
     soon(calculator.add(1, 1)).await.unwrap_err();
-    let error = Error::NoServer { subject: "calculator".into() };
+    let error = ConnectError::NoServer { subject: "calculator".into() };
     assert_eq!(soon(events.next()).await, Some(SessionEvent::OpenFailed { error }));
     let _server = Handler::default().serve(&nats, |server| server).await;
     assert_eq!(soon(calculator.add(1, 1)).await, Ok(2));

@@ -16,7 +16,7 @@ use thrift_nats_examples::tutorial::{
 };
 use thrift_nats_runtime::protocol::Limits;
 use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
-use thrift_nats_runtime::{Context, Error, RunningServer, Server};
+use thrift_nats_runtime::{Context, Error, RunningServer, ServeError, Server, ShutdownError};
 use thrift_nats_tests::{NatsServer, eventually};
 use tokio::sync::Notify;
 use tokio::task::{self, JoinSet};
@@ -253,7 +253,7 @@ async fn a_subject_that_nats_does_not_take_is_refused_at_once() {
     for subject in ["", "a b", "a..b", "a\r\nPUB b 0"] {
         let serving = Server::new(connection.clone(), subject).serve(CalculatorServer::new(Handler));
         match tokio::time::timeout(BOUND, serving).await.expect("at once") {
-            Err(Error::InvalidSubject { subject: named, .. }) => assert_eq!(named, subject),
+            Err(ServeError::InvalidSubject { subject: named, .. }) => assert_eq!(named, subject),
             other => panic!("{subject:?}: {other:?}"),
         }
     }
@@ -542,7 +542,7 @@ async fn a_drain_that_takes_too_long_says_how_many_calls_it_dropped() {
     eventually("they have begun", || handler.begun.load(Ordering::SeqCst) == 2).await;
     assert_eq!(next(&mut peer.inbox).await.payload.len(), 17);
     let timeout = Duration::from_millis(10);
-    assert_eq!(server.drain(timeout).await, Err(Error::NotDrained { timeout, calls: 2 }));
+    assert_eq!(server.drain(timeout).await, Err(ShutdownError::NotDrained { timeout, calls: 2 }));
     // That it takes nothing up behind the first chunk, and then its end.
     assert_eq!(next(&mut peer.inbox).await.reply, Some(format!("{}.d1", peer.listen).into()));
     assert_eq!(next(&mut peer.inbox).await.reply.as_deref(), Some("DISCONNECT"));

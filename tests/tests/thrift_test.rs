@@ -142,7 +142,7 @@ impl ThriftTest for Handler {
     async fn test_exception(&self, _: &Context, arg: String) -> Result<(), ThriftTestTestExceptionError> {
         match arg.as_str() {
             "Xception" => Err(Xception { error_code: 1001, message: arg }.into()),
-            "TException" => Err(Error::from(ApplicationException::internal_error("not declared")).into()),
+            "TException" => Err(Error::from(ApplicationException::revealed("not declared")).into()),
             _ => Ok(()),
         }
     }

@@ -60,6 +60,7 @@ mod format;
 pub mod internals;
 mod macros;
 mod method;
+mod nats_error;
 mod proto;
 pub mod protocol;
 pub mod server;
@@ -85,8 +86,9 @@ pub use self::arguments::{Arguments, Many, ManyParameters, Parameter, Parameters
 pub use self::client::{Call, CallWithHeaders, Client, ClientBuilder, Response, SessionEvent, SessionEvents};
 pub use self::context::Context;
 pub use self::error::{
-    AcceptError, ApplicationException, ApplicationExceptionKind, CloseReason, Error, Outcome, PeerReason,
-    Result, SharedError, UnknownEnumValue,
+    AcceptError, ApplicationException, ApplicationExceptionKind, CloseReason, ConnectError, Error,
+    InvalidOption, NatsError, Outcome, PeerReason, Result, ServeError, SharedError, ShutdownError,
+    UnknownEnumValue,
 };
 pub use self::format::{Protocol, Transport, UnknownFormat};
 pub use self::method::{MethodError, Success};

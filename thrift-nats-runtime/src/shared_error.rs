@@ -1,4 +1,4 @@
-//! An error of another library, shared by all who are told of it.
+//! An error of another library that several calls are told of.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,13 +6,18 @@ use std::sync::Arc;
 /// Any error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// An error of another library. Two are equal when they say the same.
+/// An error of another library, cheap to clone. Two are equal if their texts are.
 #[derive(Clone)]
 pub struct SharedError(Arc<dyn std::error::Error + Send + Sync>);
 
 impl SharedError {
-    pub(crate) fn new(source: impl Into<BoxError>) -> Self {
-        Self(Arc::from(source.into()))
+    pub(crate) fn new(error: impl Into<BoxError>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+
+    /// The error itself, for code that wants to downcast it.
+    pub fn get(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.0
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use thrift_nats_runtime::{Context, Error, RunningServer, Server};
+use thrift_nats_runtime::{Context, Error, RunningServer, ServeError, Server};
 
 use crate::Common;
 use thrift_nats_examples::shared::{SharedService, SharedStruct};
@@ -12,7 +12,7 @@ use thrift_nats_examples::tutorial::{
 };
 
 /// Serves the calculator; returns once it is listening.
-pub(crate) async fn start(nats: &async_nats::Client, common: &Common) -> Result<RunningServer, Error> {
+pub(crate) async fn start(nats: &async_nats::Client, common: &Common) -> Result<RunningServer, ServeError> {
     Server::new(nats.clone(), &common.subject)
         .heartbeat(common.heartbeat)
         .serve(CalculatorServer::new(Handler::default()))

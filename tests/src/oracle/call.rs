@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use thrift_nats_runtime::{Client, CloseReason, Error, Outcome};
+use thrift_nats_runtime::{Client, CloseReason, ConnectError, Error, Outcome};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -164,7 +164,9 @@ fn kind(error: &Error) -> String {
             // What NATS could not deliver.
             format!("PeerGone: {}", if chunk.is_some() { "a chunk" } else { "a heartbeat or a question" })
         }
-        Error::SessionEnded { reason, .. } | Error::Connect { reason, .. } => variant(format!("{reason:?}")),
+        Error::SessionEnded { reason, .. } | Error::Connect(ConnectError::Handshake { reason, .. }) => {
+            variant(format!("{reason:?}"))
+        }
         Error::Application(exception) => format!("{}", exception.kind),
         _ => return variant(format!("{error:?}")),
     };

@@ -69,7 +69,7 @@ impl Handler {
 }
 
 fn internal(error: std::io::Error) -> Error {
-    thrift_nats_runtime::ApplicationException::internal_error(error.to_string()).into()
+    thrift_nats_runtime::ApplicationException::revealed(error.to_string()).into()
 }
 
 impl Oracle for Handler {

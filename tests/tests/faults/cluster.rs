@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use thrift_nats_examples::tutorial::{CalculatorClient, CalculatorServer, Operation};
 use thrift_nats_runtime::server::LameDuck;
-use thrift_nats_runtime::{Error, Outcome, RunningServer, Server};
+use thrift_nats_runtime::{ConnectError, Outcome, RunningServer, Server};
 use thrift_nats_tests::{Cluster, NatsServer};
 
 use crate::handler::{BOUND, Handler, calculate, ended, soon};
@@ -37,7 +37,7 @@ impl Setup {
         let calculator = loop {
             match CalculatorClient::connect(&nats, "calculator").await {
                 Ok(calculator) => break calculator,
-                Err(Error::NoServer { .. }) if Instant::now() < end => {
+                Err(ConnectError::NoServer { .. }) if Instant::now() < end => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 Err(error) => panic!("{error}"),
@@ -181,7 +181,7 @@ async fn a_server_that_is_told_of_lame_duck_mode_moves_away_without_a_failed_cal
     while moves.sessions() == 0 || stays.sessions() == 0 || clients.len() < 8 {
         match CalculatorClient::connect(&nats, "calculator").await {
             Ok(client) => clients.push(client),
-            Err(Error::NoServer { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(ConnectError::NoServer { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
             Err(error) => panic!("{error}"),
         }
     }

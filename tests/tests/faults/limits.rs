@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thrift_nats_examples::tutorial::{CalculatorCalculateError, CalculatorClient, Operation, Work};
-use thrift_nats_runtime::{CloseReason, Error};
+use thrift_nats_runtime::{CloseReason, ConnectError, Error};
 use thrift_nats_tests::proxy::Direction;
 use thrift_nats_tests::{Builder, NatsServer, eventually};
 use tokio::task::JoinHandle;
@@ -26,7 +26,7 @@ async fn as_user(nats: &NatsServer, user: &str) -> async_nats::Client {
         .unwrap()
 }
 
-async fn opening_as(nats: &NatsServer, user: &str) -> Result<thrift_nats_runtime::Client, Error> {
+async fn opening_as(nats: &NatsServer, user: &str) -> Result<thrift_nats_runtime::Client, ConnectError> {
     let client = as_user(nats, user).await;
     let opening = thrift_nats_runtime::Client::builder(&client, "calculator")
         .handshake_timeout(Duration::from_millis(200))
@@ -50,7 +50,8 @@ async fn a_client_that_may_not_do_what_a_session_takes_gets_an_error_and_does_no
         assert!(
             matches!(
                 error,
-                Error::Connect { reason: CloseReason::HandshakeTimeout { .. }, .. } | Error::Nats { .. }
+                ConnectError::Handshake { reason: CloseReason::HandshakeTimeout { .. }, .. }
+                    | ConnectError::Nats(_)
             ),
             "{denied}: {error:?}"
         );

@@ -177,7 +177,7 @@ async fn a_lost_accept_costs_the_handshake_its_time_and_no_more() {
     assert!(
         matches!(
             error,
-            thrift_nats_runtime::Error::Connect { reason: CloseReason::HandshakeTimeout { .. }, .. }
+            thrift_nats_runtime::ConnectError::Handshake { reason: CloseReason::HandshakeTimeout { .. }, .. }
         ),
         "{error:?}"
     );

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use shared::{SharedService, SharedStruct};
-use thrift_nats_runtime::{ApplicationExceptionKind, Client, Context, Error, Outcome, RunningServer, Server};
+use thrift_nats_runtime::{ConnectError, ApplicationExceptionKind, Client, Context, Error, Outcome, RunningServer, Server};
 use thrift_nats_tests::NatsServer;
 use tokio::sync::Notify;
 use tutorial::{
@@ -156,7 +156,7 @@ async fn a_subject_without_a_server_is_told_at_once() {
     // Long enough to fail the test if it is waited for.
     let client = Client::builder(&nats.client().await.unwrap(), "nobody").handshake_timeout(Duration::from_secs(600));
     let result = tokio::time::timeout(Duration::from_secs(30), client.connect()).await.expect("at once");
-    assert_eq!(result.err(), Some(Error::NoServer { subject: "nobody".into() }));
+    assert_eq!(result.err(), Some(ConnectError::NoServer { subject: "nobody".into() }));
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ pub mod shared {
         pub async fn connect(
             nats: &::thrift_nats_runtime::async_nats::Client,
             subject: impl ::core::convert::Into<::std::string::String>,
-        ) -> ::thrift_nats_runtime::Result<Self> {
+        ) -> ::thrift_nats_runtime::Result<Self, ::thrift_nats_runtime::ConnectError> {
             ::thrift_nats_runtime::Client::connect(nats, subject).await.map(Self::new)
         }
 
@@ -154,7 +154,9 @@ pub mod shared {
         ///
         /// # Errors
         /// If the connection to NATS is gone.
-        pub async fn close(&self) -> ::thrift_nats_runtime::Result<()> {
+        pub async fn close(
+            &self,
+        ) -> ::thrift_nats_runtime::Result<(), ::thrift_nats_runtime::ShutdownError> {
             self.client.close().await
         }
 
@@ -451,7 +453,7 @@ pub mod tutorial {
         pub async fn connect(
             nats: &::thrift_nats_runtime::async_nats::Client,
             subject: impl ::core::convert::Into<::std::string::String>,
-        ) -> ::thrift_nats_runtime::Result<Self> {
+        ) -> ::thrift_nats_runtime::Result<Self, ::thrift_nats_runtime::ConnectError> {
             ::thrift_nats_runtime::Client::connect(nats, subject).await.map(Self::new)
         }
 
@@ -470,7 +472,9 @@ pub mod tutorial {
         ///
         /// # Errors
         /// If the connection to NATS is gone.
-        pub async fn close(&self) -> ::thrift_nats_runtime::Result<()> {
+        pub async fn close(
+            &self,
+        ) -> ::thrift_nats_runtime::Result<(), ::thrift_nats_runtime::ShutdownError> {
             self.client.close().await
         }
 

@@ -72,7 +72,7 @@ impl Calculator for Handler {
             Operation::DIVIDE => w.num1.wrapping_div(w.num2),
             // No exception that the IDL declares.
             Operation(99) => {
-                let exception = ApplicationException::internal_error("the handler is broken");
+                let exception = ApplicationException::revealed("the handler is broken");
                 return Err(Error::from(exception).into());
             }
             Operation(_) => return Err(invalid("unknown operation").into()),
@@ -176,7 +176,10 @@ async fn run(client: &Client, events: &mut SessionEvents, command: Command) -> A
         Command::Zip => done(calculator.zip().await),
         Command::ZipAsCall => done(client.call::<(), Error>("zip", &()).await),
         Command::Unknown => done(client.call::<(), Error>("noSuchFunction", &()).await),
-        Command::Close => done(calculator.close().await),
+        Command::Close => match calculator.close().await {
+            Ok(()) => Answer::done(),
+            Err(error) => Answer::Failed(error.to_string()),
+        },
         Command::UntilEnded => {
             while !matches!(events.next().await, Some(SessionEvent::Ended { .. })) {}
             Answer::done()

@@ -62,7 +62,7 @@ impl Emitter<'_> {
                 pub async fn connect(
                     nats: &#rt::async_nats::Client,
                     subject: impl ::core::convert::Into<::std::string::String>,
-                ) -> #rt::Result<Self> {
+                ) -> #rt::Result<Self, #rt::ConnectError> {
                     #rt::Client::connect(nats, subject).await.map(Self::new)
                 }
 
@@ -78,7 +78,7 @@ impl Emitter<'_> {
                 #[doc = ""]
                 #[doc = " # Errors"]
                 #[doc = " If the connection to NATS is gone."]
-                pub async fn close(&self) -> #rt::Result<()> {
+                pub async fn close(&self) -> #rt::Result<(), #rt::ShutdownError> {
                     self.client.close().await
                 }
 

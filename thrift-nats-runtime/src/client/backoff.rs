@@ -1,73 +1,54 @@
-//! How long to wait before a session is tried to be opened again.
+//! The pauses between attempts to open a session. No timers here: the session pool waits.
 
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::error::ConnectError;
 
-/// The first pause, at most.
+/// The longest that the first pause may be.
 const FIRST: Duration = Duration::from_millis(10);
-/// The longest pause.
+/// The longest that any pause may be.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Why no session could be opened, and when it may be tried again. The pauses are each up to twice the one before, and of a
-/// random length between half of that and all of it, so that clients that lost their server together do not come back
-/// together.
+/// Why the last attempt to open a session failed, and when the next one is allowed.
+///
+/// The upper bound of a pause doubles with each failure. The pause itself is random, between half of the bound and all of
+/// it, so that clients that lost their server at the same time do not all come back at the same time.
 #[derive(Debug)]
 pub(super) struct Backoff {
     failures: u32,
     not_before: Instant,
-    error: Error,
+    error: ConnectError,
 }
 
 impl Backoff {
-    /// After an attempt that failed `now`, and those `before` it. Where nobody listens, who calls waits no longer than
-    /// `wait_for_server`: an attempt is to be made in this time.
+    /// The state after an attempt that failed `now`, and after those `before` it. If no server listens, a call waits only for
+    /// `wait_for_server`, so that no pause may be longer.
     pub(super) fn after(
         before: Option<&Self>,
-        error: Error,
+        error: ConnectError,
         now: Instant,
         wait_for_server: Duration,
     ) -> Self {
         let failures = before.map_or(0, |before| before.failures);
         let longest = match &error {
-            Error::NoServer { .. } => LONGEST.min(wait_for_server),
+            ConnectError::NoServer { .. } => LONGEST.min(wait_for_server),
             _ => LONGEST,
         };
         let pause = FIRST.saturating_mul(1 << failures.min(16)).min(longest);
-        // Without randomness, all of it.
+        // Without random bytes, the pause is the whole bound.
         let random = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
         let not_before = now + pause.mul_f64(0.5 + random / 2.0);
         Self { failures: failures.saturating_add(1), not_before, error }
     }
 
-    /// What the last attempt failed with.
-    pub(super) const fn error(&self) -> &Error {
+    /// The error of the last attempt.
+    pub(super) const fn error(&self) -> &ConnectError {
         &self.error
     }
 
-    /// When it may be tried again.
+    /// When the next attempt is allowed.
     pub(super) const fn not_before(&self) -> Instant {
         self.not_before
-    }
-}
-
-/// Whether a session that could not be opened for this reason may be opened a little later.
-pub(super) fn helps_to_wait(error: &Error) -> bool {
-    match error {
-        Error::NoServer { .. } => true,
-        Error::Connect { reason, .. } => reason.is_transient(),
-        Error::Application(_)
-        | Error::InvalidSubject { .. }
-        | Error::InvalidFormat { .. }
-        | Error::HeadersNotCarried { .. }
-        | Error::QueueFull { .. }
-        | Error::TooManyCalls { .. }
-        | Error::DeadlineExceeded { .. }
-        | Error::SessionEnded { .. }
-        | Error::Encode(_)
-        | Error::Decode(_)
-        | Error::NotDrained { .. }
-        | Error::Nats { .. } => false,
     }
 }
 
@@ -76,7 +57,7 @@ mod tests {
     use super::*;
     use crate::error::CloseReason;
 
-    fn pauses(error: Error, wait_for_server: Duration) -> Vec<Duration> {
+    fn pauses(error: ConnectError, wait_for_server: Duration) -> Vec<Duration> {
         let now = Instant::now();
         let mut backoff = None;
         let pause = |_| {
@@ -87,9 +68,9 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_differ_and_have_a_bound() {
+    fn pauses_grow_to_a_bound_and_are_random() {
         let reason = CloseReason::Reconnected;
-        let pauses = pauses(Error::Connect { subject: "a".to_owned(), reason }, Duration::ZERO);
+        let pauses = pauses(ConnectError::Handshake { subject: "a".to_owned(), reason }, Duration::ZERO);
         for (failures, pause) in pauses.iter().enumerate() {
             let longest = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
             assert!((longest / 2..=longest).contains(pause), "{failures}: {pause:?}");
@@ -98,9 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_listens_no_pause_is_longer_than_a_call_waits() {
+    fn without_a_server_no_pause_is_longer_than_a_call_waits() {
         for wait in [Duration::ZERO, Duration::from_millis(100), LONGEST, Duration::MAX] {
-            let pauses = pauses(Error::NoServer { subject: "a".to_owned() }, wait);
+            let pauses = pauses(ConnectError::NoServer { subject: "a".to_owned() }, wait);
             let longest = wait.min(LONGEST);
             assert!(pauses.iter().all(|pause| *pause <= longest), "{pauses:?}");
             assert!(pauses[39] >= longest / 2, "{pauses:?}");

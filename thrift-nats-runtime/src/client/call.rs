@@ -13,7 +13,7 @@ use super::session_pool::SessionPool;
 use super::{Client, Kind, Options};
 use crate::context::{Context, TRACEPARENT, TRACESTATE};
 use crate::endpoint::now;
-use crate::error::{Error, Outcome};
+use crate::error::{ApplicationException, ApplicationExceptionKind, Error, Outcome};
 use crate::format::{Transport, WireFormat};
 use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
 use crate::proto::{CloseReason, Refused};
@@ -77,7 +77,7 @@ impl<T, E> Call<T, E> {
 
     /// Sets a header of the request, which the handler reads with [`Context::header`]. The call goes in the header transport
     /// then, whatever the session's is. Where it cannot, to a legacy server and in the JSON protocol, the call fails
-    /// with [`Error::HeadersNotCarried`] before it is sent.
+    /// with [`Error::HeadersUnsupported`] before it is sent.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name, value);
         self
@@ -180,7 +180,7 @@ impl<T: Success, E: MethodError> Call<T, E> {
             // Only `void` functions are oneway.
             None => T::absent().ok_or_else(|| {
                 let text = format!("`{}` is oneway and has no result", self.method);
-                Error::from(crate::ApplicationException::internal_error(text)).into()
+                Error::from(ApplicationException::new(ApplicationExceptionKind::INTERNAL_ERROR, text)).into()
             }),
         }
     }
@@ -324,7 +324,7 @@ impl<T, E> Call<T, E> {
                     }
                 }
                 Err(Failure::Expired(outcome)) => return Err(self.expired(outcome)),
-                Err(Failure::Headers(reason)) => return Err(Error::HeadersNotCarried { reason }),
+                Err(Failure::Headers(reason)) => return Err(Error::HeadersUnsupported { reason }),
                 Err(Failure::Encode(error)) => return Err(error.into()),
                 Err(Failure::Refused(Refused::QueueFull { len, queued, limit })) => {
                     return Err(Error::QueueFull { len, queued, limit });

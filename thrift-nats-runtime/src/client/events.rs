@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::broadcast;
 
-use crate::error::{CloseReason, Error};
+use crate::error::{CloseReason, ConnectError};
 
 /// How many events wait for one who listens.
 const WAITING: usize = 256;
@@ -75,7 +75,7 @@ pub enum SessionEvent {
     /// A session could not be opened. The client tries again if that may help, as long as a call waits for it.
     OpenFailed {
         /// Why.
-        error: Error,
+        error: ConnectError,
     },
     /// Whoever listens was too slow: so many events are gone.
     Missed(u64),

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use super::peer::Peer;
 use super::session_handle::SessionHandle;
 use crate::endpoint::{Publisher, Timers, now, random_base};
-use crate::error::Error;
+use crate::nats_error::NatsError;
 use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message};
 use crate::sync::lock;
 
@@ -56,7 +56,7 @@ type Keeper = Mutex<Option<(Instant, Arc<Hub>)>>;
 
 impl Hub {
     /// The hub of this connection.
-    pub(super) async fn of(nats: &Nats) -> Result<Arc<Self>, Error> {
+    pub(super) async fn of(nats: &Nats) -> Result<Arc<Self>, NatsError> {
         let statistics = nats.statistics();
         let key = Arc::as_ptr(&statistics) as usize;
         // Looked at when the lock is released: this may be the last who holds it, and its end takes the lock.
@@ -68,7 +68,7 @@ impl Hub {
         let subscriber = nats
             .subscribe(format!("{base}.>"))
             .await
-            .map_err(|error| Error::nats("cannot subscribe to the inbox of the sessions", error))?;
+            .map_err(|error| NatsError::new("cannot subscribe to the inbox of the sessions", error))?;
         let keeper = Arc::new(Keeper::default());
         let hub = Arc::new(Self {
             nats: nats.clone(),
@@ -167,8 +167,8 @@ impl Hub {
     }
 
     /// Waits until all that was published is written to the connection.
-    pub(super) async fn flush(&self) -> Result<(), Error> {
-        self.nats.flush().await.map_err(|error| Error::nats("cannot flush the connection", error))
+    pub(super) async fn flush(&self) -> Result<(), NatsError> {
+        self.nats.flush().await.map_err(|error| NatsError::new("cannot flush the connection", error))
     }
 
     fn session(&self, token: &str) -> Option<Arc<SessionHandle>> {

@@ -16,7 +16,7 @@ pub use self::call::{Call, CallWithHeaders, Response};
 pub use self::events::{SessionEvent, SessionEvents};
 use self::session_pool::SessionPool;
 use crate::arguments::Arguments;
-use crate::error::Error;
+use crate::error::{ConnectError, ShutdownError};
 use crate::format::{Protocol, Transport, WireFormat};
 use crate::method::encode_arguments;
 use crate::proto::check_service_subject;
@@ -104,13 +104,13 @@ impl ClientBuilder {
     }
 
     /// How many bytes of requests a session may hold that NATS has not taken yet. A call that would exceed it fails at once
-    /// with [`Error::QueueFull`].
+    /// with [`Error::QueueFull`](crate::Error::QueueFull).
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
         self
     }
 
-    /// How many calls may be in flight on a session. One more fails at once with [`Error::TooManyCalls`].
+    /// How many calls may be in flight on a session. One more fails at once with [`Error::TooManyCalls`](crate::Error::TooManyCalls).
     pub const fn max_calls(mut self, calls: usize) -> Self {
         self.options.max_calls = calls;
         self
@@ -125,7 +125,7 @@ impl ClientBuilder {
     }
 
     /// How long a call waits for a server when its session has ended and nobody listens on the subject; then it fails with
-    /// [`Error::NoServer`]. Meanwhile opening a session is tried again and again, with pauses that grow from 10 ms to 1 s, or
+    /// [`ConnectError::NoServer`]. Meanwhile opening a session is tried again and again, with pauses that grow from 10 ms to 1 s, or
     /// to this time if it is shorter. [`connect`](Self::connect) does not wait.
     pub const fn wait_for_server(mut self, time: Duration) -> Self {
         self.options.wait_for_server = time;
@@ -167,20 +167,24 @@ impl ClientBuilder {
     /// fails it as a whole: the others are closed.
     ///
     /// # Errors
-    /// [`Error::InvalidFormat`] if the transport cannot carry the protocol; [`Error::InvalidSubject`] if the subject is
-    /// none that a service can be called on; [`Error::NoServer`] at once if nobody listens on the subject;
-    /// [`Error::Connect`] if nobody accepts in time, the server refuses (as one that has
-    /// [all its sessions](crate::Server::max_sessions) does), or the answer is no accept; [`Error::Nats`] if NATS cannot be
+    /// [`ConnectError::InvalidFormat`] if the transport cannot carry the protocol; [`ConnectError::InvalidSubject`] if the subject is
+    /// none that a service can be called on; [`ConnectError::NoServer`] at once if nobody listens on the subject;
+    /// [`ConnectError::Handshake`] if nobody accepts in time, the server refuses (as one that has
+    /// [all its sessions](crate::Server::max_sessions) does), or the answer is no accept; [`ConnectError::Nats`] if NATS cannot be
     /// subscribed to.
     ///
     /// # Cancellation
     /// A session that is being opened when the future is dropped is closed again.
-    pub async fn connect(self) -> Result<Client, Error> {
+    pub async fn connect(self) -> Result<Client, ConnectError> {
         let Self { nats, subject, service, options } = self;
         let WireFormat { protocol, transport, .. } = options.format;
-        options.format.check().map_err(|reason| Error::InvalidFormat { protocol, transport, reason })?;
+        options.format.check().map_err(|reason| ConnectError::InvalidFormat {
+            protocol,
+            transport,
+            reason,
+        })?;
         if let Err(reason) = check_subject(&subject) {
-            return Err(Error::InvalidSubject { subject, reason });
+            return Err(ConnectError::InvalidSubject { subject, reason });
         }
         let remote = SessionPool::connect(nats, subject, service.clone(), options).await?;
         Ok(Client { kind: Kind::Pool(remote), service })
@@ -226,7 +230,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientBuilder::connect`].
-    pub async fn connect(nats: &Nats, subject: impl Into<String>) -> Result<Self, Error> {
+    pub async fn connect(nats: &Nats, subject: impl Into<String>) -> Result<Self, ConnectError> {
         Self::builder(nats, subject).connect().await
     }
 
@@ -305,12 +309,12 @@ impl Client {
         }
     }
 
-    /// Closes the sessions: the server learns of it at once. Calls in flight fail with [`Error::SessionEnded`], and so
+    /// Closes the sessions: the server learns of it at once. Calls in flight fail with [`Error::SessionEnded`](crate::Error::SessionEnded), and so
     /// does every later call, of any clone. Oneway calls that were made before are sent first.
     ///
     /// # Errors
-    /// [`Error::Nats`] if the connection to NATS is gone, or takes nothing for as long as a call may take.
-    pub async fn close(&self) -> Result<(), Error> {
+    /// [`ShutdownError::Nats`] if the connection to NATS is gone, or takes nothing for as long as a call may take.
+    pub async fn close(&self) -> Result<(), ShutdownError> {
         match &self.kind {
             Kind::Pool(remote) => remote.close().await,
             Kind::InProcess(_) => Ok(()),

@@ -14,7 +14,7 @@ use super::hub::Hub;
 use super::peer::Peer;
 use crate::context::CLIENT_TIMEOUT;
 use crate::endpoint::{PublishLock, Timed, TimerKey, TransmitSource, connects, now, random_token};
-use crate::error::{Error, Outcome, SharedError};
+use crate::error::{ConnectError, Outcome, SharedError};
 use crate::format::{ProtocolSet, Transport, WireFormat};
 use crate::method::{Body, Envelope};
 use crate::proto::{
@@ -170,7 +170,7 @@ impl SessionHandle {
         called: Option<&Arc<str>>,
         options: &Options,
         events: OneSession,
-    ) -> Result<Arc<Self>, Error> {
+    ) -> Result<Arc<Self>, ConnectError> {
         let token = random_token()?;
         let config = SessionConfig {
             chunk_limit: options.chunk_limit,
@@ -219,9 +219,9 @@ impl SessionHandle {
             Err(CloseReason::NoServer) => {
                 // Nobody can accept.
                 guard.session = None;
-                Err(Error::NoServer { subject: subject.to_owned() })
+                Err(ConnectError::NoServer { subject: subject.to_owned() })
             }
-            Err(reason) => Err(Error::Connect { subject: subject.to_owned(), reason }),
+            Err(reason) => Err(ConnectError::Handshake { subject: subject.to_owned(), reason }),
         }
     }
 

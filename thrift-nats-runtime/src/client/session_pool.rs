@@ -9,13 +9,13 @@ use futures_util::future::try_join_all;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::backoff::{Backoff, helps_to_wait};
+use super::backoff::Backoff;
 use super::events::{EventSender, SessionEvent, SessionEvents};
 use super::hub::Hub;
 use super::session_handle::SessionHandle;
 use super::{Options, far};
 use crate::endpoint::now;
-use crate::error::{Error, Outcome};
+use crate::error::{ConnectError, Error, NatsError, Outcome, ShutdownError};
 use crate::proto::CloseReason;
 use crate::sync::lock;
 
@@ -59,7 +59,7 @@ struct Opening {
 struct Before(Vec<Weak<SessionHandle>>);
 
 /// What has come of an attempt to open a session; `None` as long as it is under way.
-type Opened = Option<Result<Arc<SessionHandle>, Error>>;
+type Opened = Option<Result<Arc<SessionHandle>, ConnectError>>;
 
 /// An attempt to open a session, in a task of its own: the calls that wait for it come and go, and one that goes takes
 /// nothing from those that come. It ends with its slot.
@@ -88,7 +88,7 @@ impl SessionPool {
         subject: String,
         service: Option<Arc<str>>,
         options: Options,
-    ) -> Result<Arc<Self>, Error> {
+    ) -> Result<Arc<Self>, ConnectError> {
         let slot = || Slot { current: Mutex::default(), opening: Mutex::default() };
         let events = EventSender::default();
         let remote = Arc::new(Self {
@@ -160,7 +160,7 @@ impl SessionPool {
         self: &Arc<Self>,
         index: usize,
         Opening { attempt, backoff, .. }: &'a mut Opening,
-    ) -> Result<&'a Attempt, &'a Error> {
+    ) -> Result<&'a Attempt, &'a ConnectError> {
         let under_way = match (attempt.take().filter(Attempt::is_under_way), backoff) {
             (Some(under_way), _) => under_way,
             (None, Some(backoff)) if now() < backoff.not_before() => return Err(backoff.error()),
@@ -188,8 +188,8 @@ impl SessionPool {
     fn opened(
         &self,
         index: usize,
-        result: Result<(Arc<Hub>, Arc<SessionHandle>), Error>,
-    ) -> Result<Arc<SessionHandle>, Error> {
+        result: Result<(Arc<Hub>, Arc<SessionHandle>), ConnectError>,
+    ) -> Result<Arc<SessionHandle>, ConnectError> {
         let slot = &self.slots[index];
         let mut opening = lock(&slot.opening);
         let result = result.map(|(hub, session)| {
@@ -213,14 +213,14 @@ impl SessionPool {
             if let Ok(session) = result {
                 session.close(CloseReason::Closed);
             }
-            return Err(closed());
+            return Err(self.closed_while_opening());
         }
         result
     }
 
     /// What comes of one attempt to open a session for this slot: the one that is under way, or else one that is begun, or,
     /// where it is too soon for that, the last one.
-    async fn open(self: &Arc<Self>, index: usize) -> Result<Arc<SessionHandle>, Error> {
+    async fn open(self: &Arc<Self>, index: usize) -> Result<Arc<SessionHandle>, ConnectError> {
         let slot = &self.slots[index];
         loop {
             let mut opened = {
@@ -236,7 +236,7 @@ impl SessionPool {
                 return result;
             }
             if self.closed.load(Ordering::SeqCst) {
-                return Err(closed());
+                return Err(self.closed_while_opening());
             }
         }
     }
@@ -257,29 +257,35 @@ impl SessionPool {
             }
             let error = match self.open(index).await {
                 Ok(session) => return Ok(session),
+                Err(_) if self.closed.load(Ordering::SeqCst) => return Err(closed()),
                 Err(error) => error,
             };
             if self.slots[index].is_drained() {
                 no_server_until = now() + wait_for_server;
             }
             let until = match &error {
-                Error::NoServer { .. } => Some(no_server_until),
+                ConnectError::NoServer { .. } => Some(no_server_until),
                 _ => None,
             };
             // None if a session has been opened since.
             let next = lock(&self.slots[index].opening).backoff.as_ref().map(|backoff| backoff.not_before());
             let next = next.unwrap_or_else(now);
             let in_time = [deadline, until].into_iter().flatten().all(|end| next < end);
-            if !helps_to_wait(&error) || !in_time {
-                return Err(error);
+            if !error.is_transient() || !in_time {
+                return Err(error.into());
             }
             tracing::debug!(%error, "a session could not be opened, which is tried again");
             tokio::time::sleep_until(next.into()).await;
         }
     }
 
+    /// The error of an opening during which the client was closed. The calls that wait for it fail with [`closed`].
+    fn closed_while_opening(&self) -> ConnectError {
+        ConnectError::Handshake { subject: self.subject().to_owned(), reason: CloseReason::Closed }
+    }
+
     /// Closes all sessions, and every later one.
-    pub(super) async fn close(&self) -> Result<(), Error> {
+    pub(super) async fn close(&self) -> Result<(), ShutdownError> {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
@@ -304,7 +310,7 @@ impl SessionPool {
             Ok(())
         };
         tokio::time::timeout(self.options().timeout.min(far()), flushed).await.unwrap_or_else(|elapsed| {
-            Err(Error::nats("the connection to NATS does not take the end of the session", elapsed))
+            Err(NatsError::new("NATS did not take the disconnect messages in time", elapsed).into())
         })
     }
 }
@@ -312,7 +318,7 @@ impl SessionPool {
 impl Opener {
     /// Opens a session, within the time that a handshake may take: nothing else bounds what NATS takes to subscribe, and
     /// what is waited for does not come if the tasks of the hub end with another runtime.
-    async fn open(&self) -> Result<(Arc<Hub>, Arc<SessionHandle>), Error> {
+    async fn open(&self) -> Result<(Arc<Hub>, Arc<SessionHandle>), ConnectError> {
         let Self { nats, subject, service, options, events } = self;
         let timeout = options.handshake_timeout;
         let opened = async {
@@ -323,7 +329,7 @@ impl Opener {
         };
         let result = tokio::time::timeout(timeout.min(far()), opened).await.unwrap_or_else(|_| {
             let reason = CloseReason::HandshakeTimeout { timeout };
-            Err(Error::Connect { subject: subject.clone(), reason })
+            Err(ConnectError::Handshake { subject: subject.clone(), reason })
         });
         if let Err(error) = &result {
             events.send(|| SessionEvent::OpenFailed { error: error.clone() });

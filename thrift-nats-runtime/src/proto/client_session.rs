@@ -19,8 +19,8 @@ use super::outbound::Outbound;
 use super::queue::Queue;
 use super::subject::{chunk_reply, drain_acknowledged, is_probe};
 use super::{SessionConfig, Transmit, disconnect, likely_messages};
-use crate::shared_error::SharedError;
 use crate::format::Transport;
+use crate::shared_error::SharedError;
 use crate::transport::{Frame, Parts, Receiver};
 
 /// What happened in a client's session. `W` is what its owner keeps for the caller of a call; each call hands it out once.

@@ -11,7 +11,7 @@ use super::lame_duck::Member;
 use super::listener::{Listener, Vital};
 use super::running::CONNECTION_CHECK;
 use crate::endpoint::connects;
-use crate::error::BoxError;
+use crate::error::{BoxError, NatsError};
 
 /// The queue group of all servers on a subject, as in the legacy package.
 pub(super) const QUEUE_GROUP: &str = "rpc";
@@ -69,7 +69,7 @@ pub(super) async fn accept_sessions(
         match moved {
             Ok(subscriber) => handshakes = subscriber,
             Err(error) => {
-                listener.fail("cannot serve after the NATS server has left", error);
+                listener.fail(NatsError::new("cannot serve after the NATS server has left", error).into());
                 return;
             }
         }

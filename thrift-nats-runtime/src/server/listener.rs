@@ -13,7 +13,7 @@ use super::Options;
 use super::accepted_session::AcceptedSession;
 use super::executor::Executor;
 use crate::endpoint::{Publisher, Timers, connects, random_token};
-use crate::error::{BoxError, Error};
+use crate::error::ServeError;
 use crate::proto::{
     Address, Announced, DISCONNECT, Taken, check_service_subject, overloaded, unknown_session, unsupported,
 };
@@ -35,7 +35,7 @@ pub(super) struct Listener {
     /// Ends the rest, once every session knows that it has ended.
     gone: CancellationToken,
     /// Why it cannot serve any more, if it cannot.
-    failed: watch::Sender<Option<Error>>,
+    failed: watch::Sender<Option<ServeError>>,
 }
 
 impl Listener {
@@ -69,14 +69,13 @@ impl Listener {
     }
 
     /// Notes why the server cannot serve any more, though nobody has stopped it.
-    pub(super) fn fail(&self, what: &'static str, source: impl Into<BoxError>) {
-        let error = Error::nats(what, source);
+    pub(super) fn fail(&self, error: ServeError) {
         tracing::error!(%error, "the server has ended");
         self.failed.send_replace(Some(error));
     }
 
     /// Waits until the server cannot serve any more; says why.
-    pub(super) async fn failed(&self) -> Error {
+    pub(super) async fn failed(&self) -> ServeError {
         let mut failed = self.failed.subscribe();
         match failed.wait_for(Option::is_some).await.map(|error| error.clone()) {
             Ok(Some(error)) => error,
@@ -245,7 +244,7 @@ impl Drop for Vital {
         if std::thread::panicking()
             && let Some(listener) = self.0.upgrade()
         {
-            listener.fail("cannot serve any more", "a task of the server has panicked");
+            listener.fail(ServeError::Panicked);
         }
     }
 }

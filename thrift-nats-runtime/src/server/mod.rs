@@ -15,7 +15,7 @@ use async_nats::Client as Nats;
 
 pub use self::lame_duck::LameDuck;
 pub use self::running::RunningServer;
-use crate::error::Error;
+use crate::error::ServeError;
 use crate::format::{Protocol, ProtocolSet};
 use crate::proto::check_service_subject;
 use crate::protocol::Limits;
@@ -88,7 +88,7 @@ impl Server {
     }
 
     /// How many sessions may be open. A client that wants another is refused: it does not [connect](crate::ClientBuilder::connect),
-    /// and one that had a session before tries again as long as its calls may wait. Both fail with [`Error::Connect`] then.
+    /// and one that had a session before tries again as long as its calls may wait. Both fail with [`ConnectError::Handshake`](crate::ConnectError::Handshake) then.
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.options.max_sessions = sessions;
         self
@@ -149,10 +149,10 @@ impl Server {
     /// the connection ([`async_nats::ConnectOptions::event_callback`]) is told, and no handshake ever comes.
     ///
     /// # Errors
-    /// [`Error::InvalidSubject`] where the subject is none; [`Error::Nats`] if NATS cannot be subscribed to, or does not confirm it within 10 s.
-    pub async fn serve(self, service: impl Service) -> Result<RunningServer, Error> {
+    /// [`ServeError::InvalidSubject`] where the subject is none; [`ServeError::Nats`] if NATS cannot be subscribed to, or does not confirm it within 10 s.
+    pub async fn serve(self, service: impl Service) -> Result<RunningServer, ServeError> {
         if let Err(reason) = check_service_subject(&self.subject) {
-            return Err(Error::InvalidSubject { subject: self.subject, reason });
+            return Err(ServeError::InvalidSubject { subject: self.subject, reason });
         }
         RunningServer::start(self, Arc::new(service)).await
     }

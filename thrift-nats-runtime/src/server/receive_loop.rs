@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listener::{Listener, Vital};
 use super::running::FAREWELL_TIMEOUT;
+use crate::nats_error::NatsError;
 use crate::proto::CloseReason;
 
 /// Hands what comes to the sessions, and the requests in it to the executor. Neither waits for a session nor runs a
@@ -29,7 +30,8 @@ pub(super) async fn receive_loop(
             for session in listener.sessions() {
                 session.close(CloseReason::NatsClosed);
             }
-            listener.fail("cannot serve any more", "the connection to NATS is closed");
+            let error = NatsError::new("cannot serve any more", "the connection to NATS is closed");
+            listener.fail(error.into());
         }
     }
 }

@@ -15,7 +15,7 @@ use super::listener::Listener;
 use super::receive_loop::receive_loop;
 use super::{LameDuck, Server};
 use crate::endpoint::random_base;
-use crate::error::Error;
+use crate::error::{NatsError, ServeError, ShutdownError};
 use crate::service::Service;
 
 /// How long NATS may take to confirm that the server is listening.
@@ -43,10 +43,10 @@ impl fmt::Debug for RunningServer {
 }
 
 impl RunningServer {
-    pub(super) async fn start(server: Server, service: Arc<dyn Service>) -> Result<Self, Error> {
+    pub(super) async fn start(server: Server, service: Arc<dyn Service>) -> Result<Self, ServeError> {
         let Server { nats, subject, options, lame_duck } = server;
         let base = random_base(&nats)?;
-        let cannot_subscribe = |error| Error::nats("cannot subscribe", error);
+        let cannot_subscribe = |error| NatsError::new("cannot subscribe", error);
         // Once, before the first handshake: a session then costs no subscription, and NATS knows of it in time.
         let mut inbox = nats.subscribe(format!("{base}.>")).await.map_err(cannot_subscribe)?;
         let handshakes =
@@ -95,23 +95,24 @@ impl RunningServer {
     ///
     /// ```no_run
     /// # async fn told_to_end() {}
-    /// # async fn example(server: thrift_nats_runtime::RunningServer) -> Result<(), thrift_nats_runtime::Error> {
+    /// # async fn example(server: thrift_nats_runtime::RunningServer) -> Result<(), Box<dyn std::error::Error>> {
     /// tokio::select! {
-    ///     error = server.failed() => return Err(error),
+    ///     error = server.failed() => return Err(error.into()),
     ///     () = told_to_end() => {}
     /// }
-    /// server.drain(std::time::Duration::from_secs(10)).await
+    /// server.drain(std::time::Duration::from_secs(10)).await?;
+    /// # Ok(())
     /// # }
     /// ```
-    pub async fn failed(&self) -> Error {
+    pub async fn failed(&self) -> ServeError {
         self.listener.failed().await
     }
 
     /// Stops at once: calls that run are dropped, and every client is told, so that its calls in flight fail at once.
     ///
     /// # Errors
-    /// [`Error::Nats`] if the connection to NATS does not take the farewells within 2 s.
-    pub async fn stop(self) -> Result<(), Error> {
+    /// [`ShutdownError::Nats`] if the connection to NATS does not take the farewells within 2 s.
+    pub async fn stop(self) -> Result<(), ShutdownError> {
         self.end();
         self.tasks.close();
         self.farewell().await
@@ -123,9 +124,9 @@ impl RunningServer {
     /// [`stop`](Self::stop) does.
     ///
     /// # Errors
-    /// [`Error::NotDrained`] if that took longer than `timeout`; [`Error::Nats`] if the connection to NATS does not take the
+    /// [`ShutdownError::NotDrained`] if that took longer than `timeout`; [`ShutdownError::Nats`] if the connection to NATS does not take the
     /// farewells within 2 s.
-    pub async fn drain(mut self, timeout: Duration) -> Result<(), Error> {
+    pub async fn drain(mut self, timeout: Duration) -> Result<(), ShutdownError> {
         self.accepting.send_replace(false);
         let listener = Arc::clone(&self.listener);
         let accepts = &mut self.accepts;
@@ -143,7 +144,7 @@ impl RunningServer {
         let drained = tokio::time::timeout(timeout, drained).await.is_ok();
         let calls = self.listener.executor().pending_calls();
         self.stop().await?;
-        if drained { Ok(()) } else { Err(Error::NotDrained { timeout, calls }) }
+        if drained { Ok(()) } else { Err(ShutdownError::NotDrained { timeout, calls }) }
     }
 
     fn end(&self) {
@@ -156,17 +157,18 @@ impl RunningServer {
 
     /// Waits until everything that was queued is with NATS. To have it written is not enough: a socket that is closed
     /// with something unread in it is reset, and NATS then drops what it has not read, too.
-    async fn farewell(&self) -> Result<(), Error> {
+    async fn farewell(&self) -> Result<(), ShutdownError> {
         let told = async {
             self.tasks.wait().await;
             self.listener.said().await;
             round_trip(self.listener.nats(), format!("{}.end", self.listener.base()))
                 .await
-                .map_err(|error| Error::nats("cannot end the sessions", error))
+                .map_err(|error| NatsError::new("cannot end the sessions", error))
         };
         tokio::time::timeout(FAREWELL_TIMEOUT, told).await.unwrap_or_else(|elapsed| {
-            Err(Error::nats("the connection to NATS does not take the end of the sessions", elapsed))
-        })
+            Err(NatsError::new("NATS did not take the disconnect messages in time", elapsed))
+        })?;
+        Ok(())
     }
 }
 
@@ -177,14 +179,14 @@ impl Drop for RunningServer {
 }
 
 /// Waits until NATS has taken the subscriptions: what is published behind them on the same connection comes after them.
-async fn confirm(nats: &Nats, base: &str, inbox: &mut Subscriber) -> Result<(), Error> {
+async fn confirm(nats: &Nats, base: &str, inbox: &mut Subscriber) -> Result<(), NatsError> {
     let what = "NATS does not confirm that the server is listening";
     nats.publish(format!("{base}.ready"), bytes::Bytes::new())
         .await
-        .map_err(|error| Error::nats(what, error))?;
+        .map_err(|error| NatsError::new(what, error))?;
     match tokio::time::timeout(LISTEN_TIMEOUT, inbox.next()).await {
         Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(Error::nats(what, "the subscription has ended")),
-        Err(elapsed) => Err(Error::nats(what, elapsed)),
+        Ok(None) => Err(NatsError::new(what, "the subscription has ended")),
+        Err(elapsed) => Err(NatsError::new(what, elapsed)),
     }
 }

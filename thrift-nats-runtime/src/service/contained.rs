@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{self, Poll};
 
 use super::{Reply, ReplyFuture, Request, Service};
-use crate::error::{ApplicationException, Error};
+use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 
 /// A call that runs; a panic of the handler ends it with an INTERNAL_ERROR, and nothing else.
 pub(crate) struct Contained(Option<ReplyFuture>);
@@ -32,7 +32,7 @@ impl Drop for Contained {
 fn panicked(panic: &(dyn Any + Send)) -> Error {
     tracing::error!(panic = panic_text(panic), "handler panicked");
     // The text stays here: it may say what the client is not to know.
-    ApplicationException::internal_error("the handler panicked").into()
+    ApplicationException::new(ApplicationExceptionKind::INTERNAL_ERROR, "the handler panicked").into()
 }
 
 impl Future for Contained {

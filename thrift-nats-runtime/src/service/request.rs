@@ -86,6 +86,9 @@ impl Request {
     /// # Errors
     /// [`Error::Encode`] where the result cannot be written.
     pub fn reply<T: Success, E: MethodError>(&self, result: Result<T, E>) -> Result<Reply, Error> {
+        if let Some(error) = result.as_ref().err().and_then(MethodError::undeclared) {
+            error.log_hidden(self.method());
+        }
         let (kind, body) = encode_result(self.format.protocol, &result, self.limits)?;
         Ok(Reply { kind, body: body.into() })
     }
@@ -97,6 +100,7 @@ impl Request {
     pub fn no_reply(&self, result: Result<(), Error>) -> Result<Reply, Error> {
         if let Err(error) = result {
             tracing::warn!(method = self.method(), %error, "oneway function failed");
+            error.log_hidden(self.method());
         }
         // Nor of its end, whatever the message says: Apache's Go client sends a call here (since 0.11), reads no answer, and
         // would take this one for that of its next call.
@@ -146,7 +150,10 @@ impl RequestHeader {
             // A handler's error is in the log by now.
             return Parts::default();
         }
-        let reply = result.unwrap_or_else(|error| Reply::exception(&error, self.format.protocol));
+        let reply = result.unwrap_or_else(|error| {
+            error.log_hidden(self.context.method());
+            Reply::exception(&error, self.format.protocol)
+        });
         if matches!(reply.kind, MessageType::Oneway) {
             return Parts::default();
         }

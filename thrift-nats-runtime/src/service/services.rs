@@ -12,13 +12,13 @@ use crate::error::{ApplicationException, ApplicationExceptionKind};
 ///
 /// ```no_run
 /// use thrift_nats_runtime::server::{Service, Services};
-/// use thrift_nats_runtime::{Error, RunningServer, Server};
+/// use thrift_nats_runtime::{RunningServer, ServeError, Server};
 ///
 /// async fn serve(
 ///     nats: async_nats::Client,
 ///     calculator: impl Service, // CalculatorServer::new(…)
 ///     weather: impl Service,
-/// ) -> Result<RunningServer, Error> {
+/// ) -> Result<RunningServer, ServeError> {
 ///     let services = Services::new().with(calculator).with_named("Weather2", weather);
 ///     Server::new(nats, "my-services").serve(services).await
 /// }

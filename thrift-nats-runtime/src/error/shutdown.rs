@@ -1,0 +1,43 @@
+//! The errors of closing a client, and of draining or stopping a server.
+
+use std::time::Duration;
+
+use super::NatsError;
+
+/// A client was not closed, or a server not drained or stopped, in the way that was asked for. It has ended in any case.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// The server was not drained before the timeout, and was stopped.
+    #[error("not drained within {timeout:?}; {calls} running calls were dropped")]
+    NotDrained {
+        /// The timeout.
+        timeout: Duration,
+        /// How many calls still ran. Zero if only a session was still open, because NATS had not taken all replies.
+        calls: usize,
+    },
+    /// NATS did not take the disconnect messages, so that peers notice the end later.
+    #[error("{0}")]
+    Nats(NatsError),
+}
+
+impl ShutdownError {
+    /// A name for metrics and logs that stays the same from version to version.
+    ///
+    /// | kind | variant |
+    /// | --- | --- |
+    /// | `not_drained` | [`NotDrained`](Self::NotDrained) |
+    /// | `nats` | [`Nats`](Self::Nats) |
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NotDrained { .. } => "not_drained",
+            Self::Nats(_) => "nats",
+        }
+    }
+}
+
+impl From<NatsError> for ShutdownError {
+    fn from(error: NatsError) -> Self {
+        Self::Nats(error)
+    }
+}
