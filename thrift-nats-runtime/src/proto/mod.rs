@@ -11,6 +11,7 @@ mod in_flight;
 mod inbound;
 mod outbound;
 mod queue;
+mod request_table;
 mod server_session;
 #[cfg(test)]
 mod simulation;
@@ -22,10 +23,13 @@ pub use self::close_reason::{CloseReason, PeerReason};
 pub use self::handshake::AcceptError;
 pub(crate) use self::handshake::{Announced, VERSION_HEADER, millis};
 pub use self::in_flight::Outcome;
-pub(crate) use self::server_session::{ServerSession, Taken};
+pub(crate) use self::request_table::RequestKey;
+pub(crate) use self::server_session::{ReceivedRequest, ServerEvent, ServerSession};
 pub(crate) use self::subject::{
     Address, check_service_subject, probe_reply, probe_subject, random_token, session_subject,
 };
+
+use std::time::{Duration, Instant};
 
 use async_nats::message::OutboundMessage;
 use async_nats::{HeaderMap, Subject};
@@ -131,6 +135,12 @@ fn refusal(peer: Subject, payload: Bytes) -> Transmit {
         headers: Some(handshake::version_headers()),
         payload,
     }
+}
+
+/// This long after `now`; a hundred years if the clock does not reach that far.
+fn far_future(now: Instant, time: Duration) -> Instant {
+    const HUNDRED_YEARS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    now.checked_add(time).unwrap_or_else(|| now + HUNDRED_YEARS)
 }
 
 /// A disconnect message to a peer that listens on `subject`.

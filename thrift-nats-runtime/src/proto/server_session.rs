@@ -1,4 +1,7 @@
 //! The server's side of a session.
+//!
+//! [`ServerSession`] accepts the session, admits requests, sends replies, and ends the session when its client is gone. Its
+//! states, and the order in which it has to be called, are in the [parent module](super).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,18 +13,129 @@ use super::close_reason::{CloseReason, DISCONNECT, PeerReason};
 use super::handshake::{Accept, Announced, version_headers};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
-use super::{SessionConfig, Transmit, likely_messages};
+use super::request_table::{RequestKey, RequestTable};
+use super::subject::{chunk_reply, drains, probe};
+use super::{SessionConfig, Transmit, disconnect, far_future, likely_messages};
+use crate::error::SharedError;
 use crate::transport::{Frame, Parts, Receiver};
 
 /// How many heartbeats in a row a client may miss: as in the code of the legacy package, whose README says "more than three".
 pub(crate) const MISSED_HEARTBEATS: u32 = 3;
 
-/// Which part of a deadline its timer may be late before that is taken for a process that was held up.
+/// A timer that is late by more than this part of a heartbeat deadline means that this process was stalled.
 const LATE: u32 = 8;
 
-/// The server's side of a session.
+/// What happened in a server's session. `T` stands for the task of a request.
+#[derive(Debug, PartialEq)]
+pub(crate) enum ServerEvent<T> {
+    /// These requests are to be run now, and each to be [finished](ServerSession::finish) once. Those that a legacy client
+    /// sent before it closed the session follow after its end.
+    Requests(VecDeque<ReceivedRequest>),
+    /// The client has cancelled a request: its task is to be aborted, and the request to be finished.
+    Cancelled { task: T },
+    /// The session has ended. No reply is sent any more.
+    Ended { reason: CloseReason },
+}
+
+/// A request that was received.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ReceivedRequest {
+    pub(crate) key: RequestKey,
+    pub(crate) frame: Frame,
+    /// Whether the request may be run. If not, a limit was reached, and the reply is to say so.
+    pub(crate) admitted: bool,
+}
+
+/// The states of a server's session. The diagram is in the [parent module](super).
 #[derive(Debug)]
-pub(crate) struct ServerSession {
+enum ServerPhase {
+    /// `None`: the server wants no heartbeats.
+    Open(Option<HeartbeatMonitor>),
+    /// No more requests are received. The session ends when all that were received have finished.
+    Draining {
+        heartbeats: Option<HeartbeatMonitor>,
+        /// Whether the client still has to be told. A legacy client never is.
+        notice: bool,
+    },
+    /// The session has ended. What is queued is still sent, and then this reason.
+    Closing(PeerReason),
+    /// The session has ended, and nothing is left to be sent.
+    Closed,
+}
+
+impl ServerPhase {
+    const fn is_open(&self) -> bool {
+        match self {
+            Self::Open(_) | Self::Draining { .. } => true,
+            Self::Closing(_) | Self::Closed => false,
+        }
+    }
+
+    const fn heartbeats(&self) -> Option<&HeartbeatMonitor> {
+        match self {
+            Self::Open(heartbeats) | Self::Draining { heartbeats, .. } => heartbeats.as_ref(),
+            Self::Closing(_) | Self::Closed => None,
+        }
+    }
+
+    const fn heartbeats_mut(&mut self) -> Option<&mut HeartbeatMonitor> {
+        match self {
+            Self::Open(heartbeats) | Self::Draining { heartbeats, .. } => heartbeats.as_mut(),
+            Self::Closing(_) | Self::Closed => None,
+        }
+    }
+}
+
+/// When the client's heartbeats are missed.
+#[derive(Debug)]
+struct HeartbeatMonitor {
+    deadline: Duration,
+    expires: Instant,
+    /// Whether the client was given another deadline since its last heartbeat, because this process was stalled.
+    extended: bool,
+    /// `None` for a legacy client, which is not probed.
+    probe: Option<ProbeTimer>,
+}
+
+/// When to probe the client, after a missed heartbeat: NATS reports a client that is gone in response to a message only.
+#[derive(Debug)]
+struct ProbeTimer {
+    next: Instant,
+    /// Whether a probe is to be sent now.
+    due: bool,
+}
+
+impl HeartbeatMonitor {
+    fn new(now: Instant, deadline: Duration, legacy: bool) -> Self {
+        let probe = (!legacy).then(|| ProbeTimer { next: far_future(now, deadline), due: false });
+        let expires = far_future(now, deadline.saturating_mul(MISSED_HEARTBEATS));
+        Self { deadline, expires, extended: false, probe }
+    }
+}
+
+/// Requests that were received and not handed out yet.
+#[derive(Debug, Default)]
+struct WaitingRequests {
+    requests: VecDeque<ReceivedRequest>,
+    /// The length of the requests together, in bytes.
+    bytes: usize,
+}
+
+impl WaitingRequests {
+    /// Takes the first request. An idle session keeps no buffer.
+    fn pop(&mut self) -> Option<ReceivedRequest> {
+        let request = self.requests.pop_front()?;
+        self.bytes -= request.frame.payload.len();
+        if self.requests.is_empty() {
+            self.requests = VecDeque::new();
+        }
+        Some(request)
+    }
+}
+
+/// The server's side of a session. `T` stands for the task of a request that has one of its own.
+#[derive(Debug)]
+pub(crate) struct ServerSession<T> {
     /// The client's inbox.
     peer: Subject,
     /// The subject of this side.
@@ -29,81 +143,23 @@ pub(crate) struct ServerSession {
     chunk_limit: usize,
     queue_limit: usize,
     max_calls: usize,
-    /// How long a call may take whose request does not say, where the client's handshake did.
-    timeout: Option<Duration>,
-    /// A legacy peer: requests are run one at a time, in order.
+    /// How long a call may take whose request does not say, if the client's handshake said so.
+    call_timeout: Option<Duration>,
+    /// A legacy client's requests run one at a time, in order.
     legacy: bool,
-    /// How many requests are being run.
-    running: usize,
-    /// The length of the messages of those together.
-    running_bytes: usize,
-    /// Nothing new is taken up; the session ends when what was taken up is answered.
-    draining: bool,
-    /// The client is to be told of that.
-    tells_of_drain: bool,
-    /// Requests that wait to be run.
-    waiting: VecDeque<Taken>,
-    /// The length of their messages together.
-    waiting_bytes: usize,
+    phase: ServerPhase,
+    /// Until it is sent. Even a session that ends before sends it: the client opens, and learns of the end.
+    accept: Option<Accept>,
+    requests: RequestTable<T>,
+    waiting: WaitingRequests,
     inbound: Inbound,
     out: Outbound,
-    heartbeats: Option<Heartbeats>,
-    /// What is still to be said besides data.
-    accept: Option<Accept>,
-    end: End,
+    events: VecDeque<ServerEvent<T>>,
 }
 
-/// A request that was taken up.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Taken {
-    pub(crate) request: Frame,
-    /// Whether it may be run; else it is to be answered that there are too many.
-    pub(crate) admitted: bool,
-}
-
-impl Taken {
-    /// The length of its message, in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.request.payload.len()
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum End {
-    Open,
-    /// The peer is to be told.
-    Farewell(PeerReason),
-    Closed,
-}
-
-#[derive(Debug)]
-struct Heartbeats {
-    deadline: Duration,
-    expires: Instant,
-    /// Whether the client was given another window since its last heartbeat.
-    extended: bool,
-    /// When to ask NATS whether the client is still there, after a heartbeat that was missed: nobody is told when it goes.
-    ask: Option<Instant>,
-    /// Whether that is due.
-    asks: bool,
-}
-
-impl Heartbeats {
-    fn new(now: Instant, deadline: Duration, legacy: bool) -> Self {
-        let ask = (!legacy).then(|| after(now, deadline));
-        let expires = after(now, deadline.saturating_mul(MISSED_HEARTBEATS));
-        Self { deadline, expires, extended: false, ask, asks: false }
-    }
-}
-
-/// So long after `now`, or as far away as there is a time.
-fn after(now: Instant, time: Duration) -> Instant {
-    // A century is far enough, and far from an overflow.
-    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3600))
-}
-
-impl ServerSession {
-    /// Accepts a handshake from the client at `peer`, which announced this of itself. `deadline` is how long to wait for each
+// The verbs of this side.
+impl<T> ServerSession<T> {
+    /// Accepts a handshake from the client at `peer`, which announced this. `deadline` is how long to wait for each
     /// heartbeat; `None` asks for none.
     pub(crate) fn accept(
         now: Instant,
@@ -115,6 +171,7 @@ impl ServerSession {
     ) -> Self {
         let legacy = !announced.versioned;
         let heartbeat = Subject::from(format!("{own}.h"));
+        let heartbeats = deadline.map(|deadline| HeartbeatMonitor::new(now, deadline, legacy));
         Self {
             accept: Some(Accept { listen: own.clone(), heartbeat, deadline }),
             peer,
@@ -122,265 +179,288 @@ impl ServerSession {
             chunk_limit: config.chunk_limit,
             queue_limit: config.queue_limit,
             max_calls: config.max_calls,
-            timeout: announced.timeout,
+            call_timeout: announced.timeout,
             legacy,
-            running: 0,
-            running_bytes: 0,
-            draining: false,
-            tells_of_drain: false,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            phase: ServerPhase::Open(heartbeats),
+            requests: RequestTable::default(),
+            waiting: WaitingRequests::default(),
             inbound: Inbound::new(!legacy, Receiver::detecting(config.served, config.limits)),
             out: Outbound::default(),
-            heartbeats: deadline.map(|deadline| Heartbeats::new(now, deadline, legacy)),
-            end: End::Open,
+            events: VecDeque::new(),
         }
     }
 
-    /// The largest NATS message to publish from now on, in bytes.
+    /// A request has finished: `reply` is what to send, empty if there is no reply.
+    pub(crate) fn finish(&mut self, key: RequestKey, reply: impl Into<Parts>) {
+        let reply = reply.into();
+        self.requests.remove(key);
+        if self.is_open() && !reply.is_empty() {
+            let queued = self.out.bytes() + reply.len();
+            // A reply is sent however long it is, if no other is queued.
+            if self.out.bytes() > 0 && queued > self.queue_limit {
+                return self.close(CloseReason::QueueOverflow { queued, limit: self.queue_limit });
+            }
+            self.out.push_message(reply, 0);
+        }
+        self.end_if_drained();
+    }
+
+    /// Notes the task of a request. Returns it if it has to be aborted: the request was cancelled, or has finished.
+    pub(crate) fn set_task(&mut self, key: RequestKey, task: T) -> Option<T> {
+        self.requests.set_task(key, task)
+    }
+
+    /// Receives no more requests, and ends the session once all that were received have finished. The disconnect message
+    /// says which were received. A client of this crate is told at once, because its other calls need not wait for that.
+    pub(crate) fn drain(&mut self) {
+        if let ServerPhase::Open(heartbeats) = &mut self.phase {
+            let heartbeats = heartbeats.take();
+            self.phase = ServerPhase::Draining { heartbeats, notice: !self.legacy };
+        }
+        self.end_if_drained();
+    }
+
+    fn end_if_drained(&mut self) {
+        if matches!(self.phase, ServerPhase::Draining { .. }) && self.requests.is_empty() {
+            self.stop();
+        }
+    }
+
+    /// Ends the session because the server stops. Replies that are queued are sent before.
+    pub(crate) fn stop(&mut self) {
+        if self.is_open() {
+            self.phase = ServerPhase::Closing(PeerReason::Stopping);
+            self.drop_waiting();
+            self.events.push_back(ServerEvent::Ended { reason: CloseReason::Closed });
+        }
+    }
+
+    /// Ends the session, unless it has ended. Replies that are queued are dropped.
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        if !self.is_open() {
+            return;
+        }
+        self.phase = reason.disconnect_reason().map_or(ServerPhase::Closed, ServerPhase::Closing);
+        // A disconnect message comes after the requests that were sent before it, and oneway requests among them have to
+        // be run.
+        if !matches!(reason, CloseReason::Disconnected { .. }) {
+            self.drop_waiting();
+        }
+        self.out = Outbound::default();
+        self.events.push_back(ServerEvent::Ended { reason });
+    }
+
+    fn drop_waiting(&mut self) {
+        for request in std::mem::take(&mut self.waiting).requests {
+            self.requests.remove(request.key);
+        }
+    }
+
+    /// Sets the size limit of NATS messages, in bytes.
     pub(crate) const fn set_chunk_limit(&mut self, bytes: usize) {
         self.chunk_limit = bytes;
     }
+}
 
+// What its owner may ask.
+impl<T> ServerSession<T> {
     /// The subject of this side.
     pub(crate) const fn subject(&self) -> &Subject {
         &self.own
     }
 
-    /// Whether the client is a legacy peer.
+    /// Whether the client is a legacy client.
     pub(crate) const fn is_legacy(&self) -> bool {
         self.legacy
     }
 
-    /// How long a call may take whose request does not say; `None`: for ever.
-    pub(crate) const fn timeout(&self) -> Option<Duration> {
-        self.timeout
+    /// How long a call may take whose request does not say, if the client's handshake said so.
+    pub(crate) const fn call_timeout(&self) -> Option<Duration> {
+        self.call_timeout
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        self.end == End::Open
+    /// Whether the session has not ended.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.phase.is_open()
     }
 
-    /// Takes a message that came to the session's subject; [`take_requests`](Self::take_requests) has what is in it.
-    ///
-    /// # Errors
-    /// The session has ended with it.
-    pub(crate) fn receive(&mut self, reply: Option<&str>, payload: Bytes) -> Result<(), CloseReason> {
+    /// Whether no request is running or waiting: no other reply is about to follow those that are queued.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Whether the client has cancelled this request, which has not finished.
+    pub(crate) fn is_cancelled(&self, key: RequestKey) -> bool {
+        self.requests.is_cancelled(key)
+    }
+
+    /// Whether the client has cancelled any request that has not finished.
+    pub(crate) const fn has_cancelled(&self) -> bool {
+        self.requests.has_cancelled()
+    }
+}
+
+// Input.
+impl<T> ServerSession<T> {
+    /// A message arrived on the session's subject.
+    pub(crate) fn handle_message(&mut self, reply: Option<&str>, payload: Bytes) {
         if !self.is_open() {
-            return Ok(());
+            return;
         }
         if reply == Some(DISCONNECT) {
             let (reason, acknowledged) = PeerReason::parse(&payload);
-            return Err(self.close(CloseReason::Disconnected { reason, acknowledged }));
+            return self.close(CloseReason::Disconnected { reason, acknowledged });
         }
-        if payload.is_empty() || self.draining {
-            return Ok(());
+        if payload.is_empty() || matches!(self.phase, ServerPhase::Draining { .. }) {
+            return;
         }
-        let (waiting, bytes) = (&mut self.waiting, &mut self.waiting_bytes);
-        waiting.reserve(likely_messages(&payload));
-        let (running, running_bytes) = (self.running, self.running_bytes);
+        let (requests, waiting) = (&mut self.requests, &mut self.waiting);
+        waiting.requests.reserve(likely_messages(&payload));
         let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
-        let result = self.inbound.receive(reply, payload, |request| {
-            let before = running_bytes + *bytes;
-            *bytes += request.payload.len();
-            // One that is alone is run, however long it is.
-            let fits = before == 0 || running_bytes + *bytes <= queue_limit;
-            let admitted = running + waiting.len() < max_calls && fits;
-            waiting.push_back(Taken { request, admitted });
+        let result = self.inbound.receive(reply, payload, |frame| {
+            let len = frame.payload.len();
+            // A request is run however long it is, if there is no other.
+            let fits = requests.bytes() == 0 || requests.bytes() + len <= queue_limit;
+            let admitted = requests.len() < max_calls && fits;
+            let key = requests.insert(frame.seqid(), len);
+            waiting.bytes += len;
+            waiting.requests.push_back(ReceivedRequest { key, frame, admitted });
         });
-        // All but what a legacy peer has to wait for is about to be taken from here.
-        if result.is_ok() && self.legacy && self.waiting_bytes > self.queue_limit {
-            return Err(self.overflow(self.waiting_bytes));
-        }
-        result.map_err(|reason| self.close(reason))
-    }
-
-    fn overflow(&mut self, queued: usize) -> CloseReason {
-        self.close(CloseReason::QueueOverflow { queued, limit: self.queue_limit })
-    }
-
-    /// The requests to run next, all that there are: for a legacy peer one, and none before
-    /// [`finished`](Self::finished) for the one before.
-    pub(crate) fn take_requests(&mut self) -> VecDeque<Taken> {
-        if self.legacy {
-            return self.next_request().into_iter().collect();
-        }
-        self.running += self.waiting.len();
-        self.running_bytes += std::mem::take(&mut self.waiting_bytes);
-        std::mem::take(&mut self.waiting)
-    }
-
-    /// The next request to run: for a legacy peer, not before [`finished`](Self::finished) for the one before.
-    pub(super) fn next_request(&mut self) -> Option<Taken> {
-        if self.legacy && self.running > 0 {
-            return None;
-        }
-        let request = self.waiting.pop_front();
-        self.running += usize::from(request.is_some());
-        let len = request.as_ref().map_or(0, Taken::len);
-        self.waiting_bytes -= len;
-        self.running_bytes += len;
-        if self.waiting.is_empty() {
-            // An idle session keeps no buffer.
-            self.waiting = VecDeque::new();
-        }
-        request
-    }
-
-    /// A request whose message was `len` bytes long has been run; `answer` is what to send, empty where there is none.
-    ///
-    /// # Errors
-    /// The session has ended with it: too much waits to be sent.
-    pub(crate) fn finished(&mut self, len: usize, answer: impl Into<Parts>) -> Result<(), CloseReason> {
-        let answer = answer.into();
-        self.running -= 1;
-        self.running_bytes -= len;
-        if self.is_open() && !answer.is_empty() {
-            // One that is alone goes, however long it is.
-            if self.out.bytes() > 0 && self.out.bytes() + answer.len() > self.queue_limit {
-                return Err(self.overflow(self.out.bytes() + answer.len()));
+        match result {
+            // Only requests of a legacy client wait for long. All others are handed out with the next event.
+            Ok(()) if self.legacy && self.waiting.bytes > self.queue_limit => {
+                let (queued, limit) = (self.waiting.bytes, self.queue_limit);
+                self.close(CloseReason::QueueOverflow { queued, limit });
             }
-            self.out.push_message(answer, 0);
-        }
-        self.end_if_drained();
-        Ok(())
-    }
-
-    /// How many requests run, or are about to.
-    pub(crate) const fn running(&self) -> usize {
-        self.running
-    }
-
-    /// Whether nothing runs: nothing is about to join the answers that are there.
-    pub(crate) const fn is_idle(&self) -> bool {
-        self.running == 0
-    }
-
-    /// Takes nothing new up, and ends the session once all that was taken up is answered. The disconnect says what was; a
-    /// client of ours is told at once, since its other calls need not wait for that.
-    pub(crate) fn drain(&mut self) {
-        self.tells_of_drain |= !self.draining && !self.legacy;
-        self.draining = true;
-        self.end_if_drained();
-    }
-
-    fn end_if_drained(&mut self) {
-        if self.draining && self.running == 0 && self.waiting.is_empty() {
-            self.stop();
+            Ok(()) => {}
+            Err(reason) => self.close(reason),
         }
     }
 
-    /// A heartbeat came.
-    pub(crate) fn heartbeat(&mut self, now: Instant) {
-        if let Some(heartbeats) = &mut self.heartbeats {
-            *heartbeats = Heartbeats::new(now, heartbeats.deadline, self.legacy);
+    /// A heartbeat arrived.
+    pub(crate) fn handle_heartbeat(&mut self, now: Instant) {
+        let legacy = self.legacy;
+        if let Some(heartbeats) = self.phase.heartbeats_mut() {
+            *heartbeats = HeartbeatMonitor::new(now, heartbeats.deadline, legacy);
         }
     }
 
-    /// When [`on_timeout`](Self::on_timeout) wants to be called.
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let heartbeats = self.heartbeats.as_ref().filter(|_| self.is_open())?;
-        Some(heartbeats.ask.map_or(heartbeats.expires, |ask| ask.min(heartbeats.expires)))
+    /// The client does not wait for the calls with these sequence numbers any more: numbers with spaces between them.
+    pub(crate) fn handle_cancellation(&mut self, payload: &[u8]) {
+        let seqids = str::from_utf8(payload).unwrap_or_default().split(' ');
+        let seqids = seqids.filter_map(|seqid| seqid.parse().ok()).collect();
+        let tasks = self.requests.cancel(seqids);
+        self.events.extend(tasks.into_iter().map(|task| ServerEvent::Cancelled { task }));
     }
 
-    /// Ends the session if too many heartbeats in a row were missed. Where it is called late, this process was held up,
-    /// and heartbeats that came meanwhile may wait to be read: the client is given one more window, once.
-    ///
-    /// # Errors
-    /// The session has ended with it.
-    pub(crate) fn on_timeout(&mut self, now: Instant) -> Result<(), CloseReason> {
-        let open = self.is_open();
-        let Some(heartbeats) = self.heartbeats.as_mut().filter(|_| open) else { return Ok(()) };
+    /// NATS reports no responders for something that this session sent: the chunk `chunk`, its accept, or a probe.
+    pub(crate) fn handle_undelivered(&mut self, chunk: Option<u64>) {
+        self.close(CloseReason::PeerGone { chunk });
+    }
+
+    /// The last message of [`poll_transmit`](Self::poll_transmit) was not published. It was this chunk, if it was one.
+    pub(crate) fn handle_publish_failed(&mut self, chunk: Option<u64>, source: SharedError) {
+        self.close(CloseReason::PublishFailed { chunk, source });
+    }
+
+    /// The time of [`poll_timeout`](Self::poll_timeout) has come. Ends the session if too many heartbeats in a row were
+    /// missed. A call that is late means that this process was stalled, and heartbeats that arrived in the meantime may wait
+    /// to be read: the client is given one more deadline, once.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let Some(heartbeats) = self.phase.heartbeats_mut() else { return };
         let deadline = heartbeats.deadline;
-        if heartbeats.ask.is_some_and(|ask| ask <= now) {
-            heartbeats.asks = true;
-            heartbeats.ask = Some(after(now, deadline));
+        if let Some(probe) = heartbeats.probe.as_mut().filter(|probe| probe.next <= now) {
+            probe.due = true;
+            probe.next = far_future(now, deadline);
         }
         if heartbeats.expires > now {
-            return Ok(());
+            return;
         }
         if !heartbeats.extended && now - heartbeats.expires > deadline / LATE {
             heartbeats.extended = true;
             heartbeats.expires = now + deadline;
-            return Ok(());
+            return;
         }
-        Err(self.close(CloseReason::MissedHeartbeats { deadline }))
+        self.close(CloseReason::MissedHeartbeats { deadline });
     }
+}
 
-    /// Ends the session; answers that are queued are dropped. Returns the reason.
-    pub(crate) fn close(&mut self, reason: CloseReason) -> CloseReason {
-        if self.is_open() {
-            self.end = reason.disconnect_reason().map_or(End::Closed, End::Farewell);
-            // A disconnect comes behind the requests that were sent before it, and oneway ones count on being run.
-            if !matches!(reason, CloseReason::Disconnected { .. }) {
-                self.drop_waiting();
-            }
-            self.out = Outbound::default();
+// Output.
+impl<T> ServerSession<T> {
+    /// What happened, oldest first, and requests before all else.
+    pub(crate) fn poll_event(&mut self) -> Option<ServerEvent<T>> {
+        if let Some(requests) = self.next_requests() {
+            return Some(ServerEvent::Requests(requests));
         }
-        reason
-    }
-
-    /// Ends the session because the server stops; answers that are queued go first.
-    pub(crate) fn stop(&mut self) {
-        if self.is_open() {
-            self.end = End::Farewell(PeerReason::Stopping);
-            self.drop_waiting();
+        let event = self.events.pop_front();
+        if self.events.is_empty() {
+            // An idle session keeps no buffer.
+            self.events = VecDeque::new();
         }
+        event
     }
 
-    fn drop_waiting(&mut self) {
-        self.waiting = VecDeque::new();
-        self.waiting_bytes = 0;
+    /// The requests to run next: all that wait, or for a legacy client one, if none runs.
+    fn next_requests(&mut self) -> Option<VecDeque<ReceivedRequest>> {
+        if self.waiting.requests.is_empty() {
+            return None;
+        }
+        if !self.legacy {
+            return Some(std::mem::take(&mut self.waiting).requests);
+        }
+        let running = self.requests.len() - self.waiting.requests.len();
+        let next = if running == 0 { self.waiting.pop() } else { None };
+        next.map(|request| [request].into())
     }
 
-    /// Whether there is something to be published.
-    pub(crate) fn has_more(&self) -> bool {
-        let asks = self.heartbeats.as_ref().is_some_and(|heartbeats| heartbeats.asks);
-        let tells = self.tells_of_drain && self.is_open();
-        asks || tells || self.accept.is_some() || self.out.bytes() > 0 || matches!(self.end, End::Farewell(_))
+    /// When [`handle_timeout`](Self::handle_timeout) has to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let heartbeats = self.phase.heartbeats()?;
+        Some(heartbeats.probe.as_ref().map_or(heartbeats.expires, |probe| probe.next.min(heartbeats.expires)))
     }
 
-    /// What is to be published next.
-    pub(crate) fn transmit(&mut self) -> Option<Transmit> {
+    /// Whether [`poll_transmit`](Self::poll_transmit) has a message.
+    pub(crate) fn has_transmit(&self) -> bool {
+        let probe = |heartbeats: &Option<HeartbeatMonitor>| {
+            heartbeats.as_ref().and_then(|it| it.probe.as_ref()).is_some_and(|probe| probe.due)
+        };
+        let control = match &self.phase {
+            ServerPhase::Open(heartbeats) => probe(heartbeats),
+            ServerPhase::Draining { heartbeats, notice } => *notice || probe(heartbeats),
+            ServerPhase::Closing(_) => true,
+            ServerPhase::Closed => false,
+        };
+        control || self.accept.is_some() || self.out.bytes() > 0
+    }
+
+    /// What to publish next. The messages have to be published in this order.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+        let peer = self.peer.clone();
         if let Some(accept) = self.accept.take() {
             let headers = (!self.legacy).then(version_headers);
-            let (subject, payload) = (self.peer.clone(), accept.body());
-            return Some(Transmit { subject, reply: Some(accept.listen), headers, payload });
+            let payload = accept.body();
+            return Some(Transmit { subject: peer, reply: Some(accept.listen), headers, payload });
         }
-        let open = self.is_open();
-        if let Some(heartbeats) = self.heartbeats.as_mut().filter(|it| open && it.asks) {
-            heartbeats.asks = false;
-            // An empty message is nothing to a client; without one, NATS answers to the reply subject.
-            return Some(Transmit {
-                subject: self.peer.clone(),
-                reply: Some(super::subject::probe(&self.own)),
-                headers: None,
-                payload: Bytes::new(),
-            });
+        let message = |reply, payload| {
+            Some(Transmit { subject: self.peer.clone(), reply: Some(reply), headers: None, payload })
+        };
+        let probe_timer = self.phase.heartbeats_mut().and_then(|heartbeats| heartbeats.probe.as_mut());
+        if let Some(timer) = probe_timer.filter(|timer| timer.due) {
+            timer.due = false;
+            // A client ignores an empty message. If the client is gone, NATS answers to the reply subject.
+            return message(probe(&self.own), Bytes::new());
         }
-        if std::mem::take(&mut self.tells_of_drain) && open {
-            return Some(Transmit {
-                subject: self.peer.clone(),
-                reply: Some(super::subject::drains(&self.own, self.inbound.acknowledged())),
-                headers: None,
-                payload: Bytes::new(),
-            });
+        if let ServerPhase::Draining { notice, .. } = &mut self.phase
+            && std::mem::take(notice)
+        {
+            return message(drains(&self.own, self.inbound.acknowledged()), Bytes::new());
         }
         if let Some(chunk) = self.out.next(self.chunk_limit, |_| ()) {
-            return Some(Transmit {
-                subject: self.peer.clone(),
-                reply: Some(super::subject::chunk_reply(&self.own, chunk.number)),
-                headers: None,
-                payload: chunk.payload,
-            });
+            return message(chunk_reply(&self.own, chunk.number), chunk.payload);
         }
-        let End::Farewell(reason) = self.end else { return None };
-        self.end = End::Closed;
-        Some(Transmit {
-            subject: self.peer.clone(),
-            reply: Some(Subject::from_static(DISCONNECT)),
-            headers: None,
-            payload: if self.legacy { Bytes::new() } else { reason.body(Some(self.inbound.acknowledged())) },
-        })
+        let ServerPhase::Closing(reason) = self.phase else { return None };
+        self.phase = ServerPhase::Closed;
+        let acknowledged = self.inbound.acknowledged();
+        Some(disconnect(peer, if self.legacy { Bytes::new() } else { reason.body(Some(acknowledged)) }))
     }
 }

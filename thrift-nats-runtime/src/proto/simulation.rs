@@ -125,11 +125,12 @@ struct MadeCall {
 
 #[derive(Debug)]
 struct ServersSession {
-    session: ServerSession,
+    /// Its tasks are named by the sequence numbers of their calls.
+    session: ServerSession<i32>,
     /// Whether the process still finds it.
     known: bool,
-    /// The sequence numbers of the calls that run, and how long their messages are.
-    running: BTreeMap<i32, usize>,
+    /// The calls that run, by sequence number.
+    running: BTreeMap<i32, RequestKey>,
 }
 
 struct Simulation {
@@ -244,7 +245,7 @@ impl Simulation {
     fn next_timeout(&self) -> Option<Duration> {
         let client = self.client_runs.then(|| self.client.poll_timeout()).flatten();
         let sessions = self.sessions.values().filter(|_| self.server_runs);
-        let server = sessions.filter_map(|session| session.session.next_timeout()).min();
+        let server = sessions.filter_map(|session| session.session.poll_timeout()).min();
         client.into_iter().chain(server).min().map(|at| at - self.base)
     }
 
@@ -254,14 +255,9 @@ impl Simulation {
             self.client.handle_timeout(now);
             self.client_events();
         }
-        let results: Vec<_> = self
-            .sessions
-            .iter_mut()
-            .filter(|_| self.server_runs)
-            .map(|(token, session)| (token.clone(), session.session.on_timeout(now)))
-            .collect();
-        for (token, result) in results {
-            self.server_session_ends(&token, result);
+        let tokens: Vec<_> = self.sessions.keys().filter(|_| self.server_runs).cloned().collect();
+        for token in tokens {
+            self.server_input(&token, |session| session.handle_timeout(now));
         }
     }
 
@@ -270,12 +266,9 @@ impl Simulation {
             Happening::Arrives(message) => self.arrive(message),
             Happening::Finishes { token, seqid, answer } => {
                 // Nothing comes of one that was given up.
-                if self.server_runs
-                    && let Some(session) = self.sessions.get_mut(&token)
-                    && let Some(len) = session.running.remove(&seqid)
-                {
-                    session.session.finished(len, answer).expect("room in the queue");
-                    self.start_requests(&token);
+                let session = self.sessions.get_mut(&token).filter(|_| self.server_runs);
+                if let Some(key) = session.and_then(|session| session.running.remove(&seqid)) {
+                    self.server_input(&token, |session| session.finish(key, answer));
                 }
             }
             Happening::Calls { len, oneway, timeout } => {
@@ -300,7 +293,7 @@ impl Simulation {
         let tokens: Vec<_> = self.sessions.keys().filter(|_| self.server_runs).cloned().collect();
         for token in tokens {
             while let Some(transmit) =
-                self.sessions.get_mut(&token).and_then(|session| session.session.transmit())
+                self.sessions.get_mut(&token).and_then(|session| session.session.poll_transmit())
             {
                 self.carry(Party::Server, transmit);
             }
@@ -535,41 +528,22 @@ impl Simulation {
         else {
             return;
         };
-        let token = token.to_owned();
-        let now = self.instant();
-        let Some(session) = self.sessions.get_mut(&token).filter(|session| session.known) else {
+        let (token, now) = (token.to_owned(), self.instant());
+        if self.sessions.get(&token).is_none_or(|session| !session.known) {
             if matches!(address, Address::Session { .. } | Address::Heartbeat { .. }) {
                 self.answer_stranger(reply.as_deref());
             }
             return;
-        };
-        match address {
-            Address::Session { .. } if status == Some(StatusCode::NO_RESPONDERS) => {
-                let reason = session.session.close(CloseReason::PeerGone { chunk: None });
-                self.server_session_ends(&token, Err(reason));
-            }
-            Address::Session { .. } => {
-                let result = session.session.receive(reply.as_deref(), payload);
-                self.start_requests(&token);
-                self.server_session_ends(&token, result);
-            }
-            Address::Heartbeat { .. } => session.session.heartbeat(now),
-            Address::Cancelled { .. } => {
-                for seqid in str::from_utf8(&payload).expect("numbers").split(' ') {
-                    if let Some(len) = session.running.remove(&seqid.parse().expect("a number")) {
-                        session.session.finished(len, Bytes::new()).expect("room in the queue");
-                    }
-                }
-                self.start_requests(&token);
-            }
-            Address::Probe | Address::Gone { .. } => {}
-            Address::Undelivered { chunk, .. } => {
-                if status == Some(StatusCode::NO_RESPONDERS) {
-                    let reason = session.session.close(CloseReason::PeerGone { chunk });
-                    self.server_session_ends(&token, Err(reason));
-                }
-            }
         }
+        let no_responders = status == Some(StatusCode::NO_RESPONDERS);
+        self.server_input(&token, |session| match address {
+            Address::Session { .. } if no_responders => session.handle_undelivered(None),
+            Address::Session { .. } => session.handle_message(reply.as_deref(), payload),
+            Address::Heartbeat { .. } => session.handle_heartbeat(now),
+            Address::Cancelled { .. } => session.handle_cancellation(&payload),
+            Address::Undelivered { chunk, .. } if no_responders => session.handle_undelivered(chunk),
+            Address::Undelivered { .. } | Address::Probe | Address::Gone { .. } => {}
+        });
     }
 
     fn accept(&mut self, peer: Option<Subject>, versioned: bool) {
@@ -587,47 +561,59 @@ impl Simulation {
         self.sessions.insert(token, ServersSession { session, known: true, running: BTreeMap::new() });
     }
 
-    /// Starts all that the session gives out.
-    fn start_requests(&mut self, token: &str) {
-        let Some(session) = self.sessions.get_mut(token) else { return };
-        for Taken { request, admitted } in session.session.take_requests() {
-            assert!(admitted, "there are not too many");
-            let (kind, seqid, id, mut payload) = parse(&request);
-            assert_eq!(request.format, self.setup.format, "what the client speaks");
-            let len = request.payload.len();
-            assert!(session.running.insert(seqid, len).is_none(), "the number of a call that runs");
-            if self.setup.legacy {
-                assert_eq!(session.running.len(), 1, "a legacy peer's requests are run one at a time");
+    /// Gives a session of the server an input, and notes what happened.
+    fn server_input(&mut self, token: &str, input: impl FnOnce(&mut ServerSession<i32>)) {
+        let session = self.sessions.get_mut(token).expect("a session of the server");
+        input(&mut session.session);
+        while let Some(event) = self.sessions.get_mut(token).and_then(|it| it.session.poll_event()) {
+            match event {
+                ServerEvent::Requests(requests) => {
+                    requests.into_iter().for_each(|request| self.start_request(token, request));
+                }
+                ServerEvent::Cancelled { task: seqid } => {
+                    let session = self.sessions.get_mut(token).expect("it is there");
+                    let key = session.running.remove(&seqid).expect("a call that runs");
+                    session.session.finish(key, Bytes::new());
+                }
+                ServerEvent::Ended { reason } => {
+                    if reason != CloseReason::Closed {
+                        self.server_ended.push((self.now, reason));
+                    }
+                    self.sessions.get_mut(token).expect("it has just ended").known = false;
+                }
             }
-            assert!(self.ran.insert(id), "call {id} is run twice");
-            self.order.push(id);
-            assert!(payload == self::payload(id, self.calls[id].len), "the request of call {id} is damaged");
-            transform(&mut payload);
-            let answer = match kind {
-                MessageType::Call => message_in(request.format, MessageType::Reply, seqid, id, &payload),
-                MessageType::Oneway => Vec::new(),
-                MessageType::Reply | MessageType::Exception => panic!("an answer where a request belongs"),
-            };
-            self.planned += 1;
-            let at = self.now + self.random.time(&self.setup.handler);
-            let finishes = Happening::Finishes { token: token.to_owned(), seqid, answer };
-            self.agenda.insert((at, self.planned), finishes);
         }
     }
 
-    fn server_session_ends(&mut self, token: &str, result: Result<(), CloseReason>) {
-        if let Err(reason) = result {
-            self.server_ended.push((self.now, reason));
-            self.sessions.get_mut(token).expect("it has just ended").known = false;
+    fn start_request(&mut self, token: &str, request: ReceivedRequest) {
+        let ReceivedRequest { key, frame, admitted } = request;
+        assert!(admitted, "there are not too many");
+        let (kind, seqid, id, mut payload) = parse(&frame);
+        assert_eq!(frame.format, self.setup.format, "what the client speaks");
+        let session = self.sessions.get_mut(token).expect("a session of the server");
+        assert_eq!(session.session.set_task(key, seqid), None, "it has just been received");
+        assert!(session.running.insert(seqid, key).is_none(), "the number of a call that runs");
+        if self.setup.legacy {
+            assert_eq!(session.running.len(), 1, "a legacy peer's requests are run one at a time");
         }
+        assert!(self.ran.insert(id), "call {id} is run twice");
+        self.order.push(id);
+        assert!(payload == self::payload(id, self.calls[id].len), "the request of call {id} is damaged");
+        transform(&mut payload);
+        let answer = match kind {
+            MessageType::Call => message_in(frame.format, MessageType::Reply, seqid, id, &payload),
+            MessageType::Oneway => Vec::new(),
+            MessageType::Reply | MessageType::Exception => panic!("an answer where a request belongs"),
+        };
+        let at = self.now + self.random.time(&self.setup.handler);
+        self.plan(at, Happening::Finishes { token: token.to_owned(), seqid, answer });
     }
 
     /// Stops the server: every session is told.
     fn stop_server(&mut self) {
         self.listening = false;
-        for session in self.sessions.values_mut() {
-            session.session.stop();
-            session.known = false;
+        for token in self.tokens() {
+            self.server_input(&token, ServerSession::stop);
         }
         self.publish();
     }
@@ -635,10 +621,14 @@ impl Simulation {
     /// Drains the server: what was taken up is answered, and then every session is told.
     fn drain_server(&mut self) {
         self.listening = false;
-        for session in self.sessions.values_mut() {
-            session.session.drain();
+        for token in self.tokens() {
+            self.server_input(&token, ServerSession::drain);
         }
         self.publish();
+    }
+
+    fn tokens(&self) -> Vec<String> {
+        self.sessions.keys().cloned().collect()
     }
 
     /// Whether the server still has a session.
@@ -678,10 +668,30 @@ fn ours() -> Announced {
 }
 
 /// A session of a server that has just accepted a client.
-fn accepted(legacy: bool) -> ServerSession {
+fn accepted(legacy: bool) -> ServerSession<i32> {
     let announced = Announced { versioned: !legacy, ..Announced::default() };
     let config = Setup::new().config();
     ServerSession::accept(Instant::now(), INBOX.into(), "server.s0".into(), &announced, None, config)
+}
+
+/// The requests that a session hands out now, and why it has ended if it has.
+fn poll(session: &mut ServerSession<i32>) -> (Vec<ReceivedRequest>, Option<CloseReason>) {
+    let (mut requests, mut ended) = (Vec::new(), None);
+    while let Some(event) = session.poll_event() {
+        match event {
+            ServerEvent::Requests(next) => requests.extend(next),
+            ServerEvent::Cancelled { task } => panic!("no call has the task {task}"),
+            ServerEvent::Ended { reason } => assert_eq!(ended.replace(reason), None, "it ended twice"),
+        }
+    }
+    (requests, ended)
+}
+
+/// The only request that a session hands out now.
+fn one_request(session: &mut ServerSession<i32>) -> ReceivedRequest {
+    let (requests, _) = poll(session);
+    let [request] = requests.try_into().expect("one request");
+    request
 }
 
 /// Runs a test with many seeds, and says which one failed: `SIMULATION_SEED=<seed>` runs that one alone.

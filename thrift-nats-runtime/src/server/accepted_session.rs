@@ -7,59 +7,36 @@ use std::time::{Duration, Instant};
 
 use async_nats::{PublishError, Subject};
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
 use super::listener::Listener;
 use crate::endpoint::{PublishLock, Timed, TimerKey, TransmitSource, now};
 use crate::error::SharedError;
 use crate::format::WireFormat;
-use crate::proto::{Announced, CloseReason, ServerSession, SessionConfig, Taken, Transmit, session_subject};
+use crate::proto::{
+    Announced, CloseReason, ReceivedRequest, RequestKey, ServerEvent, ServerSession, SessionConfig, Transmit,
+    session_subject,
+};
 use crate::service::Origin;
 use crate::sync::lock;
 use crate::transport::Parts;
 
-/// How many calls that were given up are remembered; any more run to their deadlines.
-const GIVEN_UP: usize = 64;
-
-/// What a session of a server is at the moment.
-pub(super) struct State {
-    pub(super) session: ServerSession,
-    /// The calls that did not end at once, by their sequence numbers.
-    pub(super) running: FxHashMap<i32, Option<AbortHandle>>,
-    /// Calls that the client has given up and that are not among those: they may be about to be begun, in a task that has
-    /// not come so far.
-    given_up: Vec<i32>,
+struct State {
+    session: ServerSession<AbortHandle>,
     timer: Option<TimerKey>,
 }
 
-impl State {
-    fn gave_up(&mut self, seqid: i32) {
-        if self.given_up.len() < GIVEN_UP {
-            self.given_up.push(seqid);
-        }
-        self.forget_given_up();
-    }
-
-    /// Forgets those, most of which are over by now, as soon as no call is about to be begun.
-    fn forget_given_up(&mut self) {
-        if !self.given_up.is_empty() && self.session.running() <= self.running.len() {
-            self.given_up = Vec::new();
-        }
-    }
-
-    /// Whether this call is among those; takes it out.
-    fn take_given_up(&mut self, seqid: i32) -> bool {
-        let place = self.given_up.iter().position(|given_up| *given_up == seqid);
-        place.map(|place| self.given_up.swap_remove(place)).is_some()
-    }
+/// What an input has changed.
+struct Changes {
+    /// The requests that are to be run now.
+    requests: VecDeque<ReceivedRequest>,
+    /// Whether the session has ended: the publisher has to poll it until there is nothing left, which removes it.
+    ended: bool,
 }
 
 /// A request that has finished.
-#[derive(Default)]
 pub(super) struct Finished {
-    /// The length of the request, in bytes.
-    pub(super) len: usize,
+    pub(super) key: RequestKey,
     /// The reply to send, empty if there is none.
     pub(super) reply: Parts,
 }
@@ -74,9 +51,9 @@ pub(super) struct AcceptedSession {
     /// How long a call may take whose request does not say.
     timeout: Option<Duration>,
     state: Mutex<State>,
-    /// Whether there are calls among those given up, for those who do not hold the lock of the state: each request would
-    /// take it. Follows the state while the lock is held.
-    any_given_up: AtomicBool,
+    /// Whether any request is cancelled: a copy of the state, so that starting a request takes no lock. Updated with the
+    /// lock held.
+    any_cancelled: AtomicBool,
     publish_lock: PublishLock,
     /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
     connects: u64,
@@ -102,16 +79,16 @@ impl AcceptedSession {
         };
         let own = session_subject(listener.base(), &token);
         let session = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
-        let (subject, legacy, timeout) = (session.subject().clone(), session.is_legacy(), session.timeout());
-        let state = State { session, running: FxHashMap::default(), given_up: Vec::new(), timer: None };
+        let (subject, legacy, timeout) =
+            (session.subject().clone(), session.is_legacy(), session.call_timeout());
         let session = Arc::new(Self {
             listener: Arc::downgrade(listener),
             token: token.into(),
             subject,
             legacy,
             timeout,
-            state: Mutex::new(state),
-            any_given_up: AtomicBool::new(false),
+            state: Mutex::new(State { session, timer: None }),
+            any_cancelled: AtomicBool::new(false),
             publish_lock: PublishLock::default(),
             connects,
         });
@@ -119,13 +96,13 @@ impl AcceptedSession {
         session
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
     /// Has the session woken when its state wants it.
     fn keep_time(self: &Arc<Self>, state: &mut State, listener: &Listener) {
-        let at = state.session.next_timeout();
+        let at = state.session.poll_timeout();
         listener.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
     }
 
@@ -135,38 +112,17 @@ impl AcceptedSession {
         Origin { session: Some(subject.clone()), legacy: *legacy, received: now, timeout: *timeout }
     }
 
-    /// Whether the client has cancelled this call, which is about to start. Says so once.
-    pub(super) fn take_cancelled(&self, seqid: i32) -> bool {
-        self.any_given_up.load(Ordering::SeqCst) && self.take_given_up(&mut self.state(), seqid)
+    /// Whether the client has cancelled this request, which is about to start.
+    pub(super) fn is_cancelled(&self, key: RequestKey) -> bool {
+        self.any_cancelled.load(Ordering::SeqCst) && self.state().session.is_cancelled(key)
     }
 
-    /// Notes that a call is about to continue in a task of its own; false if the client has cancelled it.
-    pub(super) fn insert_pending(&self, seqid: i32) -> bool {
-        let mut state = self.state();
-        let wanted = !self.take_given_up(&mut state, seqid);
-        if wanted {
-            state.running.insert(seqid, None);
+    /// Notes the task of a request; aborts it if the request has finished or was cancelled in the meantime.
+    pub(super) fn set_task(&self, key: RequestKey, task: AbortHandle) {
+        let aborted = self.state().session.set_task(key, task);
+        if let Some(task) = aborted {
+            task.abort();
         }
-        wanted
-    }
-
-    /// Notes the task of a pending call; aborts it if the call has finished or was cancelled in the meantime.
-    pub(super) fn set_task(&self, seqid: i32, task: AbortHandle) {
-        match self.state().running.get_mut(&seqid) {
-            Some(pending) => *pending = Some(task),
-            None => task.abort(),
-        }
-    }
-
-    /// Notes that the task of a pending call has ended.
-    pub(super) fn remove_pending(&self, seqid: i32) {
-        self.state().running.remove(&seqid);
-    }
-
-    fn take_given_up(&self, state: &mut State, seqid: i32) -> bool {
-        let taken = state.take_given_up(seqid);
-        self.any_given_up.store(!state.given_up.is_empty(), Ordering::SeqCst);
-        taken
     }
 
     pub(super) fn token(&self) -> &Arc<str> {
@@ -174,37 +130,32 @@ impl AcceptedSession {
     }
 
     /// Takes a message that came to the session's subject; the requests that are to be run now.
-    pub(super) fn receive(self: &Arc<Self>, reply: Option<&str>, payload: Bytes) -> VecDeque<Taken> {
-        let (requests, result) = {
-            let mut state = self.state();
-            let result = state.session.receive(reply, payload);
-            let requests = state.session.take_requests();
-            (requests, result)
-        };
-        if let Err(reason) = result {
-            self.ended(&reason);
+    pub(super) fn receive(
+        self: &Arc<Self>,
+        reply: Option<&str>,
+        payload: Bytes,
+    ) -> VecDeque<ReceivedRequest> {
+        let mut state = self.state();
+        state.session.handle_message(reply, payload);
+        let changes = self.apply_events(state);
+        if changes.ended {
+            self.wake();
         }
-        requests
+        changes.requests
     }
 
     /// Takes the replies of requests that have finished, and publishes them. Returns the requests that may run now.
-    pub(super) fn finish(self: &Arc<Self>, finished: impl IntoIterator<Item = Finished>) -> VecDeque<Taken> {
+    pub(super) fn finish(
+        self: &Arc<Self>,
+        finished: impl IntoIterator<Item = Finished>,
+    ) -> VecDeque<ReceivedRequest> {
         let mut state = self.state();
-        let mut result = Ok(());
-        for Finished { len, reply } in finished {
-            result = result.and(state.session.finished(len, reply));
+        for Finished { key, reply } in finished {
+            state.session.finish(key, reply);
         }
-        if !state.given_up.is_empty() {
-            state.forget_given_up();
-            self.any_given_up.store(!state.given_up.is_empty(), Ordering::SeqCst);
-        }
-        let next = state.session.take_requests();
-        // Nothing is about to join them; for a legacy peer, nothing is before the next handler has run.
+        // No other reply is about to follow; for a legacy client, none does before its next request has run.
         let alone = state.session.is_idle() || self.legacy;
-        drop(state);
-        if let Err(reason) = result {
-            self.ended(&reason);
-        }
+        let next = self.apply_events(state).requests;
         if let Some(listener) = self.listener.upgrade() {
             if alone { listener.publisher().publish_now(self) } else { listener.publisher().wake(self) }
         }
@@ -212,26 +163,17 @@ impl AcceptedSession {
     }
 
     /// The client does not wait any more for the calls whose numbers these are.
-    pub(super) fn cancelled(&self, seqids: &[u8]) {
-        let seqids = str::from_utf8(seqids).unwrap_or_default().split(' ');
-        let mut state = self.state();
-        for seqid in seqids.filter_map(|seqid| seqid.parse().ok()) {
-            match state.running.remove(&seqid) {
-                Some(Some(call)) => call.abort(),
-                Some(None) => {}
-                None => state.gave_up(seqid),
-            }
-        }
-        self.any_given_up.store(!state.given_up.is_empty(), Ordering::SeqCst);
+    pub(super) fn cancelled(self: &Arc<Self>, seqids: &[u8]) {
+        self.input(|session| session.handle_cancellation(seqids));
     }
 
     pub(super) fn heartbeat(&self) {
-        self.state().session.heartbeat(now());
+        self.state().session.handle_heartbeat(now());
     }
 
     /// NATS says that nobody listens at the client's any more.
     pub(super) fn undelivered(self: &Arc<Self>, chunk: Option<u64>) {
-        self.close(CloseReason::PeerGone { chunk });
+        self.input(|session| session.handle_undelivered(chunk));
     }
 
     /// Ends the session if the connection is a later one than that which it was opened on.
@@ -243,25 +185,49 @@ impl AcceptedSession {
 
     /// Ends the session.
     pub(super) fn close(self: &Arc<Self>, reason: CloseReason) {
-        let reason = self.state().session.close(reason);
-        self.ended(&reason);
+        self.input(|session| session.close(reason));
     }
 
-    /// Ends the session because the server stops; what is answered already goes first.
+    /// Ends the session because the server stops; replies that are queued are sent before.
     pub(super) fn stop(self: &Arc<Self>) {
-        self.state().session.stop();
-        self.wake();
+        self.input(ServerSession::stop);
     }
 
-    /// Takes nothing new up, and ends the session once all that was taken up is answered.
+    /// Receives no more requests, and ends the session once all that were received have finished.
     pub(super) fn drain(self: &Arc<Self>) {
-        self.state().session.drain();
-        self.wake();
+        self.input(ServerSession::drain);
     }
 
-    fn ended(self: &Arc<Self>, reason: &CloseReason) {
-        tracing::debug!(session = &*self.token, %reason, "session ended");
-        self.wake();
+    /// Gives the session an input after which no request is to be run, and has sent what it has to send.
+    fn input(self: &Arc<Self>, input: impl FnOnce(&mut ServerSession<AbortHandle>)) {
+        let mut state = self.state();
+        input(&mut state.session);
+        let wake = state.session.has_transmit();
+        let changes = self.apply_events(state);
+        debug_assert!(changes.requests.is_empty(), "only a message or a finished request makes others run");
+        if wake || changes.ended {
+            self.wake();
+        }
+    }
+
+    /// Applies what happened in the session since its last input, and releases the lock.
+    fn apply_events(&self, mut state: MutexGuard<'_, State>) -> Changes {
+        let (mut requests, mut aborted, mut ended) = (VecDeque::new(), Vec::new(), false);
+        while let Some(event) = state.session.poll_event() {
+            match event {
+                ServerEvent::Requests(next) if requests.is_empty() => requests = next,
+                ServerEvent::Requests(next) => requests.extend(next),
+                ServerEvent::Cancelled { task } => aborted.push(task),
+                ServerEvent::Ended { reason } => {
+                    tracing::debug!(session = &*self.token, %reason, "session ended");
+                    ended = true;
+                }
+            }
+        }
+        self.any_cancelled.store(state.session.has_cancelled(), Ordering::SeqCst);
+        drop(state);
+        aborted.iter().for_each(AbortHandle::abort);
+        Changes { requests, ended }
     }
 
     fn wake(self: &Arc<Self>) {
@@ -279,7 +245,7 @@ impl TransmitSource for AcceptedSession {
             // A NATS server's configuration may have been changed since.
             state.session.set_chunk_limit(listener.chunk_limit());
         }
-        let transmit = state.session.transmit();
+        let transmit = state.session.poll_transmit();
         let over = transmit.is_none() && !state.session.is_open();
         drop(state);
         if let (true, Some(listener)) = (over, listener) {
@@ -295,26 +261,23 @@ impl TransmitSource for AcceptedSession {
     }
 
     fn handle_publish_failed(&self, chunk: Option<u64>, error: PublishError) {
-        let source = SharedError::new(error);
-        let reason = self.state().session.close(CloseReason::PublishFailed { chunk, source });
-        // Whoever publishes comes back for the farewell by itself: it is the one that tells.
-        tracing::warn!(session = &*self.token, %reason, "session ended");
+        tracing::warn!(session = &*self.token, %error, "cannot publish");
+        let mut state = self.state();
+        state.session.handle_publish_failed(chunk, SharedError::new(error));
+        // The publisher polls the session again for its disconnect message.
+        self.apply_events(state);
     }
 }
 
 impl Timed for AcceptedSession {
     fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey) {
         let Some(listener) = self.listener.upgrade() else { return };
-        let (result, more) = {
-            let mut state = self.state();
-            state.timer.take_if(|current| *current == timer);
-            let result = state.session.on_timeout(now);
-            self.keep_time(&mut state, &listener);
-            (result, state.session.has_more())
-        };
-        if let Err(reason) = result {
-            self.ended(&reason);
-        } else if more {
+        let mut state = self.state();
+        state.timer.take_if(|current| *current == timer);
+        state.session.handle_timeout(now);
+        self.keep_time(&mut state, &listener);
+        let wake = state.session.has_transmit();
+        if self.apply_events(state).ended || wake {
             self.wake();
         }
     }

@@ -15,7 +15,8 @@ use super::executor::Executor;
 use crate::endpoint::{Publisher, Timers, connects, random_token};
 use crate::error::ServeError;
 use crate::proto::{
-    Address, Announced, DISCONNECT, Taken, check_service_subject, overloaded, unknown_session, unsupported,
+    Address, Announced, DISCONNECT, ReceivedRequest, check_service_subject, overloaded, unknown_session,
+    unsupported,
 };
 use crate::service::Service;
 use crate::sync::lock;
@@ -199,7 +200,10 @@ impl Listener {
     }
 
     /// Takes what came to a session's subject; what is to be run then, if anything is.
-    pub(super) fn receive(&self, message: Message) -> Option<(Arc<AcceptedSession>, VecDeque<Taken>)> {
+    pub(super) fn receive(
+        &self,
+        message: Message,
+    ) -> Option<(Arc<AcceptedSession>, VecDeque<ReceivedRequest>)> {
         self.check_connection();
         let address = message.subject.get(self.base.len() + 1..).and_then(Address::parse)?;
         match address {

@@ -140,10 +140,6 @@ impl RequestHeader {
         matches!(self.kind, MessageType::Oneway)
     }
 
-    pub(crate) const fn seqid(&self) -> i32 {
-        self.seqid
-    }
-
     /// The whole message of an answer, in what the request was written in; nothing where there is none.
     pub(crate) fn answer(&self, result: Result<Reply, Error>) -> Parts {
         if self.is_oneway() {

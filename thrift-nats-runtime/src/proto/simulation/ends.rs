@@ -104,9 +104,9 @@ fn an_ended_session_takes_nothing_more() {
     simulation.run_for(ms(10));
     let session = &mut simulation.sessions.get_mut("s0").unwrap().session;
     let request = message(MessageType::Call, 1, 0, b"");
-    assert_eq!(session.receive(Some("client.session.1"), request.into()), Ok(()));
-    assert_eq!(session.next_request(), None);
-    assert_eq!((session.transmit(), session.next_timeout()), (None, None));
+    session.handle_message(Some("client.session.1"), request.into());
+    assert_eq!(session.poll_event(), None);
+    assert_eq!((session.poll_transmit(), session.poll_timeout()), (None, None));
 }
 
 // The server stops or drains.
@@ -151,20 +151,21 @@ fn a_request_of_which_a_part_was_taken_up_was_not_run() {
 fn answers_that_are_there_leave_before_the_end_of_a_server_that_stops() {
     let mut session = accepted(false);
     let request: Bytes = message(MessageType::Call, 1, 0, b"").into();
-    session.receive(Some("client.session.1"), request.clone()).unwrap();
-    session.receive(Some("client.session.2"), request).unwrap();
-    assert!(session.next_request().is_some() && session.next_request().is_some());
-    session.finished(0, Bytes::from("answer")).unwrap();
+    session.handle_message(Some("client.session.1"), request.clone());
+    session.handle_message(Some("client.session.2"), request);
+    let (requests, _) = poll(&mut session);
+    let [first, second] = requests.try_into().expect("two requests");
+    session.finish(first.key, Bytes::from("answer"));
     session.stop();
-    session.finished(0, Bytes::from("too late")).unwrap();
-    session.transmit().expect("the accept");
-    assert_eq!(session.transmit().unwrap().payload, "answer");
-    let disconnect = session.transmit().unwrap();
+    session.finish(second.key, Bytes::from("too late"));
+    session.poll_transmit().expect("the accept");
+    assert_eq!(session.poll_transmit().unwrap().payload, "answer");
+    let disconnect = session.poll_transmit().unwrap();
     assert_eq!(
         (disconnect.reply.as_deref(), &disconnect.payload[..]),
         (Some("DISCONNECT"), &b"2 stopping"[..])
     );
-    assert_eq!(session.transmit(), None);
+    assert_eq!(session.poll_transmit(), None);
 }
 
 #[test]
@@ -212,10 +213,10 @@ fn a_session_without_calls_is_drained_at_once() {
 #[test]
 fn a_session_that_is_drained_twice_tells_once() {
     let mut session = accepted(false);
-    session.receive(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into()).unwrap();
-    assert_eq!(session.take_requests().len(), 1);
-    let told = |session: &mut ServerSession| {
-        let replies = std::iter::from_fn(|| session.transmit()).filter_map(|transmit| transmit.reply);
+    session.handle_message(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into());
+    one_request(&mut session);
+    let told = |session: &mut ServerSession<i32>| {
+        let replies = std::iter::from_fn(|| session.poll_transmit()).filter_map(|transmit| transmit.reply);
         replies.filter(|reply| reply.ends_with(".d1")).count()
     };
     session.drain();
@@ -230,7 +231,7 @@ fn a_session_that_is_drained_before_its_accept_has_gone_opens_and_ends() {
     let mut session = accepted(false);
     session.drain();
     let published: Vec<_> =
-        std::iter::from_fn(|| session.transmit()).map(|transmit| transmit.payload).collect();
+        std::iter::from_fn(|| session.poll_transmit()).map(|transmit| transmit.payload).collect();
     assert_eq!(published, ["server.s0.h 0", "0 stopping"]);
 }
 
@@ -329,9 +330,8 @@ fn forgotten(setup: Setup) -> Simulation {
     simulation.run_until(ms(2));
     simulation.call(10);
     simulation.run_for(ms(10));
-    let session = simulation.sessions.get_mut("s0").unwrap();
-    session.session.close(CloseReason::PeerGone { chunk: None });
-    session.known = false;
+    simulation.server_input("s0", |session| session.handle_undelivered(None));
+    simulation.server_ended.clear();
     simulation
 }
 
@@ -538,14 +538,15 @@ fn every_reason_is_told_and_decides_the_outcome() {
         assert_eq!(simulation.chunks(Party::Client).len(), chunks, "{reason:?}");
 
         let mut session = accepted(false);
-        session.transmit().expect("the accept");
-        session.receive(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into()).unwrap();
-        assert!(session.next_request().is_some());
-        session.finished(0, Bytes::from("answer")).unwrap();
-        assert_eq!(session.close(reason.clone()), reason);
+        session.poll_transmit().expect("the accept");
+        session.handle_message(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into());
+        let request = one_request(&mut session);
+        session.finish(request.key, Bytes::from("answer"));
+        session.close(reason.clone());
         session.close(CloseReason::Reconnected);
+        assert_eq!(poll(&mut session), (Vec::new(), Some(reason.clone())));
         let published: Vec<_> =
-            std::iter::from_fn(|| session.transmit()).map(|transmit| transmit.payload).collect();
+            std::iter::from_fn(|| session.poll_transmit()).map(|transmit| transmit.payload).collect();
         let told: Vec<_> =
             told.map(|told| told.replacen('0', "1", 1).into()).into_iter().collect::<Vec<Bytes>>();
         assert_eq!(published, told, "{reason:?}: once, and without what is queued");

@@ -80,12 +80,13 @@ fn a_chunk_that_comes_twice_is_dropped() {
 fn a_chunk_that_overtakes_another_ends_the_session() {
     let mut session = accepted(false);
     let request: Bytes = message(MessageType::Call, 1, 0, b"").into();
-    assert_eq!(session.receive(Some("client.session.1"), request.clone()), Ok(()));
-    assert_eq!(session.receive(Some("client.session.3"), request.clone()), Err(lost(2, 3)));
-    assert_eq!(session.receive(Some("client.session.2"), request), Ok(()), "it is over");
-    assert_eq!(session.next_request(), None);
-    session.transmit().expect("the accept");
-    assert_eq!(session.transmit().unwrap().payload, "1 chunk-lost");
+    session.handle_message(Some("client.session.1"), request.clone());
+    session.handle_message(Some("client.session.3"), request.clone());
+    assert_eq!(poll(&mut session), (Vec::new(), Some(lost(2, 3))));
+    session.handle_message(Some("client.session.2"), request);
+    assert_eq!(session.poll_event(), None, "it is over");
+    session.poll_transmit().expect("the accept");
+    assert_eq!(session.poll_transmit().unwrap().payload, "1 chunk-lost");
 }
 
 #[test]

@@ -169,12 +169,12 @@ fn an_legacy_peer_is_told_of_an_end_in_its_own_way() {
 }
 
 /// A legacy client that sends many requests at once, as the legacy package allows.
-fn pipelining_client(requests: usize) -> ServerSession {
+fn pipelining_client(requests: usize) -> ServerSession<i32> {
     let mut session = accepted(true);
-    let accept = session.transmit().expect("the accept");
+    let accept = session.poll_transmit().expect("the accept");
     assert_eq!(accept.headers, None, "a legacy peer may not be able to read any");
     let stream: Vec<_> = (0..requests).flat_map(|id| message(MessageType::Call, 0, id, b"")).collect();
-    session.receive(None, stream.into()).unwrap();
+    session.handle_message(None, stream.into());
     session
 }
 
@@ -182,62 +182,66 @@ fn pipelining_client(requests: usize) -> ServerSession {
 fn many_requests_of_a_legacy_client_are_run_one_after_the_other() {
     let mut session = pipelining_client(5);
     for id in 0..5 {
-        let request = session.next_request().expect("the next one");
-        assert_eq!(parse(&request.request).2, id);
-        assert_eq!(session.next_request(), None, "not before the answer to the one before");
-        session.finished(0, Bytes::from(format!("answer {id}"))).unwrap();
-        assert_eq!(session.transmit().unwrap().payload, format!("answer {id}"));
+        let request = one_request(&mut session);
+        assert_eq!(parse(&request.frame).2, id);
+        assert_eq!(session.poll_event(), None, "not before the answer to the one before");
+        session.finish(request.key, Bytes::from(format!("answer {id}")));
+        assert_eq!(session.poll_transmit().unwrap().payload, format!("answer {id}"));
     }
-    assert_eq!(session.next_request(), None);
+    assert_eq!(session.poll_event(), None);
 }
 
 #[test]
 fn a_drain_answers_all_that_a_legacy_client_has_sent() {
     let mut session = pipelining_client(3);
-    assert!(session.next_request().is_some());
+    let mut request = one_request(&mut session);
     session.drain();
     // It would not know what the word of a drain is.
     let replies: Vec<_> =
-        std::iter::from_fn(|| session.transmit()).filter_map(|transmit| transmit.reply).collect();
+        std::iter::from_fn(|| session.poll_transmit()).filter_map(|transmit| transmit.reply).collect();
     assert!(replies.iter().all(|reply| !reply.contains(".d")), "{replies:?}");
-    for left in (0..3).rev() {
+    for _ in 0..2 {
+        session.finish(request.key, Bytes::from("answer"));
+        request = one_request(&mut session);
         assert!(session.is_open());
-        session.finished(0, Bytes::from("answer")).unwrap();
-        assert_eq!(session.next_request().is_some(), left > 0);
     }
-    assert!(!session.is_open());
+    session.finish(request.key, Bytes::from("answer"));
+    assert_eq!(poll(&mut session), (Vec::new(), Some(CloseReason::Closed)));
 }
 
 /// The disconnect comes after the requests, and a oneway one that was sent before is run.
 #[test]
 fn what_a_legacy_client_sent_before_it_closed_is_run() {
     let mut session = pipelining_client(3);
-    assert!(session.next_request().is_some());
+    let mut request = one_request(&mut session);
     let reason = CloseReason::Disconnected { reason: None, acknowledged: None };
-    assert_eq!(session.receive(Some("DISCONNECT"), Bytes::new()), Err(reason));
-    session.finished(0, Bytes::from("answer")).unwrap();
-    assert!(session.next_request().is_some());
-    session.finished(0, Bytes::from("answer")).unwrap();
-    assert!(session.next_request().is_some());
-    session.finished(0, Bytes::from("answer")).unwrap();
-    assert_eq!(session.next_request(), None);
-    assert_eq!(session.transmit(), None, "nobody is there to be answered");
+    session.handle_message(Some("DISCONNECT"), Bytes::new());
+    assert_eq!(poll(&mut session), (Vec::new(), Some(reason)));
+    for _ in 0..2 {
+        session.finish(request.key, Bytes::from("answer"));
+        request = one_request(&mut session);
+    }
+    session.finish(request.key, Bytes::from("answer"));
+    assert_eq!(session.poll_event(), None);
+    assert_eq!(session.poll_transmit(), None, "nobody is there to be answered");
 }
 
 #[test]
 fn the_reply_subject_of_a_legacy_peers_data_changes_nothing() {
     for reply in [None, Some(""), Some("anything"), Some("client.session.9")] {
         let mut session = accepted(true);
-        session.receive(reply, message(MessageType::Call, 0, 1, b"").into()).unwrap();
-        assert!(session.next_request().is_some(), "{reply:?}");
+        session.handle_message(reply, message(MessageType::Call, 0, 1, b"").into());
+        let (requests, ended) = poll(&mut session);
+        assert_eq!((requests.len(), ended), (1, None), "{reply:?}");
     }
 }
 
 #[test]
 fn garbage_from_a_legacy_peer_ends_the_session() {
     let mut session = accepted(true);
-    let result = session.receive(None, Bytes::from_static(b"GET / HTTP/1.1"));
-    assert!(matches!(result, Err(CloseReason::Malformed(_))), "{result:?}");
+    session.handle_message(None, Bytes::from_static(b"GET / HTTP/1.1"));
+    let (_, ended) = poll(&mut session);
+    assert!(matches!(ended, Some(CloseReason::Malformed(_))), "{ended:?}");
     assert!(!session.is_open());
 }
 

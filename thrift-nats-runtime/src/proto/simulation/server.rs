@@ -17,7 +17,7 @@ fn an_accept_that_nobody_waits_for_ends_the_session() {
 #[test]
 fn a_deadline_beyond_all_time_is_kept() {
     let now = Instant::now();
-    let mut session = ServerSession::accept(
+    let mut session = ServerSession::<i32>::accept(
         now,
         INBOX.into(),
         "server.s0".into(),
@@ -25,9 +25,9 @@ fn a_deadline_beyond_all_time_is_kept() {
         Some(Duration::MAX),
         Setup::new().config(),
     );
-    session.heartbeat(now);
-    assert!(session.next_timeout().unwrap() > now + ms(1_000_000_000));
-    let accept = session.transmit().unwrap();
+    session.handle_heartbeat(now);
+    assert!(session.poll_timeout().unwrap() > now + ms(1_000_000_000));
+    let accept = session.poll_transmit().unwrap();
     assert_eq!(accept.payload, format!("server.s0.h {}", i64::MAX));
 }
 
@@ -38,20 +38,29 @@ fn a_stall_of_the_server_ends_no_session_whose_beats_wait_to_be_read() {
     for late in [ms(13), ms(99), ms(5000)] {
         let now = Instant::now();
         let config = Setup::new().config();
-        let mut session =
-            ServerSession::accept(now, INBOX.into(), "server.s0".into(), &ours(), Some(deadline), config);
+        let mut session = ServerSession::<i32>::accept(
+            now,
+            INBOX.into(),
+            "server.s0".into(),
+            &ours(),
+            Some(deadline),
+            config,
+        );
         let expires = now + 3 * deadline;
-        assert_eq!(session.next_timeout(), Some(now + deadline), "to ask for the client");
+        assert_eq!(session.poll_timeout(), Some(now + deadline), "to ask for the client");
         let woken = expires + late;
-        assert_eq!(session.on_timeout(woken), Ok(()), "the timer is done before the beats are read");
-        assert_eq!(session.next_timeout(), Some(woken + deadline));
+        session.handle_timeout(woken);
+        assert_eq!(session.poll_event(), None, "the timer is done before the beats are read");
+        assert_eq!(session.poll_timeout(), Some(woken + deadline));
         // They are read.
-        session.heartbeat(woken + ms(1));
-        assert_eq!(session.next_timeout(), Some(woken + ms(1) + deadline));
+        session.handle_heartbeat(woken + ms(1));
+        assert_eq!(session.poll_timeout(), Some(woken + ms(1) + deadline));
         // Once more, and no beat is there: one window more is all it gets, however late it is noticed.
         let woken = woken + ms(1) + 3 * deadline + late;
-        assert_eq!(session.on_timeout(woken), Ok(()));
+        session.handle_timeout(woken);
+        assert_eq!(session.poll_event(), None);
         let reason = CloseReason::MissedHeartbeats { deadline };
-        assert_eq!(session.on_timeout(woken + deadline + late), Err(reason));
+        session.handle_timeout(woken + deadline + late);
+        assert_eq!(poll(&mut session), (Vec::new(), Some(reason)));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::Executor;
 use crate::error::{ApplicationException, ApplicationExceptionKind};
 use crate::method::Message;
-use crate::proto::{CloseReason, Taken};
+use crate::proto::{CloseReason, ReceivedRequest, RequestKey};
 use crate::protocol::MessageType;
 use crate::server::accepted_session::{AcceptedSession, Finished};
 use crate::service::{Contained, Request, RequestHeader};
@@ -25,12 +25,12 @@ impl StartedCall {
     pub(super) fn start(
         session: &Arc<AcceptedSession>,
         executor: &Executor,
-        taken: Taken,
+        request: ReceivedRequest,
         now: Instant,
     ) -> Result<Self, Parts> {
         let limits = executor.limits;
-        let Taken { request, admitted } = taken;
-        let message = match Message::parse(request, limits) {
+        let ReceivedRequest { key, frame, admitted } = request;
+        let message = match Message::parse(frame, limits) {
             Ok(message) => message,
             Err(error) => {
                 session.close(CloseReason::Malformed(error));
@@ -38,7 +38,7 @@ impl StartedCall {
             }
         };
         let kind = message.kind;
-        if session.take_cancelled(message.seqid) {
+        if session.is_cancelled(key) {
             return Err(Parts::default());
         }
         let (request, header) = Request::new(message, session.origin(now), limits);
@@ -72,21 +72,16 @@ impl StartedCall {
         Ok(Self { header, deadline, result: Contained::new(&*executor.service, request) })
     }
 
-    /// Continues a pending call in a task of its own. `len` is the length of its request.
-    pub(super) fn spawn(self, session: &Arc<AcceptedSession>, executor: &Arc<Executor>, len: usize) {
+    /// Continues a pending call in a task of its own.
+    pub(super) fn spawn(self, session: &Arc<AcceptedSession>, executor: &Arc<Executor>, key: RequestKey) {
         let Self { header, deadline, result } = self;
-        let seqid = header.seqid();
         executor.pending.fetch_add(1, Ordering::Relaxed);
         let pending = PendingCall {
             session: Arc::clone(session),
             executor: Arc::clone(executor),
-            seqid,
-            finished: Finished { len, reply: Parts::default() },
+            key,
+            reply: Parts::default(),
         };
-        // Before the task exists, because the task's end removes the entry.
-        if !session.insert_pending(seqid) {
-            return drop(pending);
-        }
         let task = executor.spawn(async move {
             let mut pending = pending;
             let result = match deadline {
@@ -98,9 +93,9 @@ impl StartedCall {
                     })
                 }
             };
-            pending.finished.reply = header.answer(result);
+            pending.reply = header.answer(result);
         });
-        session.set_task(seqid, task);
+        session.set_task(key, task);
     }
 }
 
@@ -108,16 +103,15 @@ impl StartedCall {
 struct PendingCall {
     session: Arc<AcceptedSession>,
     executor: Arc<Executor>,
-    seqid: i32,
-    /// The reply is empty if there is none, or if the task was aborted.
-    finished: Finished,
+    key: RequestKey,
+    /// Empty if there is no reply, or if the task was aborted.
+    reply: Parts,
 }
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
         self.executor.pending.fetch_sub(1, Ordering::Relaxed);
-        self.session.remove_pending(self.seqid);
-        let finished = std::mem::take(&mut self.finished);
+        let finished = Finished { key: self.key, reply: std::mem::take(&mut self.reply) };
         let next = self.session.finish([finished]);
         self.executor.start(Arc::clone(&self.session), next);
     }

@@ -36,7 +36,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::call::StartedCall;
 use super::accepted_session::{AcceptedSession, Finished};
-use crate::proto::Taken;
+use crate::proto::ReceivedRequest;
 use crate::protocol::Limits;
 use crate::service::Service;
 
@@ -69,7 +69,11 @@ impl Executor {
     }
 
     /// Starts the requests of a NATS message.
-    pub(super) fn start(self: &Arc<Self>, session: Arc<AcceptedSession>, requests: VecDeque<Taken>) {
+    pub(super) fn start(
+        self: &Arc<Self>,
+        session: Arc<AcceptedSession>,
+        requests: VecDeque<ReceivedRequest>,
+    ) {
         if !requests.is_empty() {
             self.spawn(Arc::clone(self).run_chunk(session, requests));
         }
@@ -116,17 +120,21 @@ impl Executor {
     }
 
     /// The chunk task: polls each handler once, and sends the replies that are ready.
-    async fn run_chunk(self: Arc<Self>, session: Arc<AcceptedSession>, mut requests: VecDeque<Taken>) {
+    async fn run_chunk(
+        self: Arc<Self>,
+        session: Arc<AcceptedSession>,
+        mut requests: VecDeque<ReceivedRequest>,
+    ) {
         let mut finished = Vec::with_capacity(requests.len());
         let mut now = Instant::now();
         let end_of_slice = now + TIME_SLICE;
         while let Some(request) = requests.pop_front() {
-            let len = request.len();
+            let key = request.key;
             match StartedCall::start(&session, &self, request, now) {
-                Err(reply) => finished.push(Finished { len, reply }),
+                Err(reply) => finished.push(Finished { key, reply }),
                 Ok(mut call) => match futures_util::poll!(&mut call.result) {
-                    Poll::Ready(result) => finished.push(Finished { len, reply: call.header.answer(result) }),
-                    Poll::Pending => call.spawn(&session, &self, len),
+                    Poll::Ready(result) => finished.push(Finished { key, reply: call.header.answer(result) }),
+                    Poll::Pending => call.spawn(&session, &self, key),
                 },
             }
             now = Instant::now();

@@ -1,0 +1,216 @@
+//! The requests that a server's session has received and not finished.
+//!
+//! Owns which of them are cancelled: exactly those whose cancellation arrived after they were received and before they
+//! finished. Never touches a reply or a task: `T` stands for the task of a request that has one, and is handed back when
+//! that task has to be aborted.
+
+/// Names a request. No other request of the session ever has the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestKey {
+    index: usize,
+    number: u64,
+}
+
+/// A request that has not finished.
+#[derive(Debug)]
+struct UnfinishedRequest<T> {
+    number: u64,
+    /// `None` if the message is malformed.
+    seqid: Option<i32>,
+    len: usize,
+    state: RequestState<T>,
+}
+
+#[derive(Debug)]
+enum RequestState<T> {
+    /// The request waits, or runs for the first time, in a task that it shares with others.
+    Received,
+    /// The request has a task of its own.
+    Pending(T),
+    /// The client does not wait for the reply.
+    Cancelled,
+}
+
+/// The requests that have not finished: a slot for each, so that adding one and removing it costs a few nanoseconds.
+#[derive(Debug)]
+pub(super) struct RequestTable<T> {
+    slots: Vec<Option<UnfinishedRequest<T>>>,
+    /// The slots that are `None`.
+    free: Vec<usize>,
+    /// The number of the last request.
+    last_number: u64,
+    /// The length of all requests together, in bytes.
+    bytes: usize,
+    cancelled: usize,
+}
+
+/// How many slots the table of an idle session may keep.
+const IDLE_SLOTS: usize = 4;
+
+impl<T> Default for RequestTable<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), last_number: 0, bytes: 0, cancelled: 0 }
+    }
+}
+
+impl<T> RequestTable<T> {
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length of all requests together, in bytes.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether any request is cancelled and has not finished.
+    pub(super) const fn has_cancelled(&self) -> bool {
+        self.cancelled > 0
+    }
+
+    /// Adds a request of `len` bytes.
+    pub(super) fn insert(&mut self, seqid: Option<i32>, len: usize) -> RequestKey {
+        self.last_number += 1;
+        self.bytes += len;
+        let number = self.last_number;
+        let request = Some(UnfinishedRequest { number, seqid, len, state: RequestState::Received });
+        let free = self.free.pop().and_then(|index| Some((index, self.slots.get_mut(index)?)));
+        let index = match free {
+            Some((index, slot)) => {
+                *slot = request;
+                index
+            }
+            None => {
+                self.slots.push(request);
+                self.slots.len() - 1
+            }
+        };
+        RequestKey { index, number }
+    }
+
+    /// Notes the task of a request. Returns it if it has to be aborted: the request is cancelled, or has finished.
+    pub(super) fn set_task(&mut self, key: RequestKey, task: T) -> Option<T> {
+        match self.get_mut(key).map(|request| &mut request.state) {
+            Some(state @ (RequestState::Received | RequestState::Pending(_))) => {
+                *state = RequestState::Pending(task);
+                None
+            }
+            Some(RequestState::Cancelled) | None => Some(task),
+        }
+    }
+
+    /// Cancels the requests with these sequence numbers. Returns the tasks that have to be aborted. A number that no request
+    /// has is ignored. Costs one pass over the table, however many numbers there are.
+    pub(super) fn cancel(&mut self, mut seqids: Vec<i32>) -> Vec<T> {
+        seqids.sort_unstable();
+        let mut tasks = Vec::new();
+        for request in self.slots.iter_mut().flatten() {
+            if request.seqid.is_none_or(|seqid| seqids.binary_search(&seqid).is_err()) {
+                continue;
+            }
+            match std::mem::replace(&mut request.state, RequestState::Cancelled) {
+                RequestState::Received => self.cancelled += 1,
+                RequestState::Pending(task) => {
+                    self.cancelled += 1;
+                    tasks.push(task);
+                }
+                RequestState::Cancelled => {}
+            }
+        }
+        tasks
+    }
+
+    /// Whether the request is cancelled.
+    pub(super) fn is_cancelled(&self, key: RequestKey) -> bool {
+        let request = self.slots.get(key.index).and_then(Option::as_ref);
+        request.is_some_and(|request| {
+            request.number == key.number && matches!(request.state, RequestState::Cancelled)
+        })
+    }
+
+    /// Removes a request that has finished, or that is not run.
+    pub(super) fn remove(&mut self, key: RequestKey) {
+        let Some(slot) = self.slots.get_mut(key.index) else { return };
+        let Some(request) = slot.take_if(|request| request.number == key.number) else { return };
+        self.free.push(key.index);
+        self.bytes -= request.len;
+        self.cancelled -= usize::from(matches!(request.state, RequestState::Cancelled));
+        if self.is_empty() {
+            self.slots.clear();
+            self.slots.shrink_to(IDLE_SLOTS);
+            self.free.clear();
+            self.free.shrink_to(IDLE_SLOTS);
+        }
+    }
+
+    fn get_mut(&mut self, key: RequestKey) -> Option<&mut UnfinishedRequest<T>> {
+        self.slots.get_mut(key.index)?.as_mut().filter(|request| request.number == key.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_cancelled_in_any_state_until_it_finishes() {
+        let mut table = RequestTable::default();
+        let [received, pending, other] = [1, 2, 3].map(|seqid| table.insert(Some(seqid), 10));
+        assert_eq!(table.set_task(pending, "pending"), None);
+        assert_eq!(table.cancel(vec![2, 1, 9]), ["pending"]);
+        assert_eq!(table.cancel(vec![2, 1]), [""; 0], "once is enough");
+        assert_eq!([received, pending, other].map(|key| table.is_cancelled(key)), [true, true, false]);
+        assert_eq!(table.set_task(received, "late"), Some("late"), "its task is to be aborted");
+        table.remove(received);
+        assert!(table.has_cancelled());
+        table.remove(pending);
+        assert!(!table.has_cancelled());
+        assert_eq!((table.len(), table.bytes()), (1, 10));
+    }
+
+    #[test]
+    fn every_cancelled_request_is_remembered() {
+        let mut table = RequestTable::<()>::default();
+        let keys: Vec<_> = (0..10_000).map(|seqid| table.insert(Some(seqid), 1)).collect();
+        table.cancel((0..10_000).filter(|seqid| seqid % 3 != 0).collect());
+        for (seqid, key) in keys.iter().enumerate() {
+            assert_eq!(table.is_cancelled(*key), seqid % 3 != 0);
+        }
+    }
+
+    /// However many numbers a client sends, only unfinished requests take memory.
+    #[test]
+    fn a_number_without_a_request_is_not_remembered() {
+        let mut table = RequestTable::<()>::default();
+        table.cancel((0..10_000).collect());
+        let key = table.insert(Some(7), 1);
+        assert!(!table.is_cancelled(key), "it was received after its number was cancelled");
+        assert!(!table.has_cancelled());
+    }
+
+    #[test]
+    fn a_key_names_no_later_request() {
+        let mut table = RequestTable::default();
+        let first = table.insert(Some(1), 1);
+        table.remove(first);
+        let second = table.insert(Some(1), 2);
+        assert_ne!(first, second);
+        table.remove(first);
+        assert_eq!((table.len(), table.bytes()), (1, 2));
+        assert_eq!(table.set_task(first, ()), Some(()));
+        table.cancel(vec![1]);
+        assert_eq!((table.is_cancelled(first), table.is_cancelled(second)), (false, true));
+    }
+
+    #[test]
+    fn an_idle_table_keeps_few_slots() {
+        let mut table = RequestTable::<()>::default();
+        let keys: Vec<_> = (0..1000).map(|seqid| table.insert(Some(seqid), 1)).collect();
+        keys.into_iter().for_each(|key| table.remove(key));
+        assert!(table.slots.capacity() <= IDLE_SLOTS && table.free.capacity() <= IDLE_SLOTS);
+    }
+}
