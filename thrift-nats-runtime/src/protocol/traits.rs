@@ -316,8 +316,8 @@ impl<'a, I: InputProtocol> Field<'a, I> {
         self.read(name, into)
     }
 
-    /// Reads the value of a union: `make` makes the union of a value of `T`, `unknown` of the id of a field with another
-    /// wire type, whose value is skipped.
+    /// Reads the value of a union. `make` turns the value into the union. A value of another wire type than that of `T` is
+    /// skipped, and `unknown` turns the id of the field into the union.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -334,7 +334,7 @@ impl<'a, I: InputProtocol> Field<'a, I> {
         T::read(self.input).map(make).map_err(|error| error.in_field(name))
     }
 
-    /// Skips the value, and makes a union of the id of its unknown field.
+    /// Skips the value of an unknown field of a union. `unknown` turns the id of the field into the union.
     ///
     /// # Errors
     /// See [`DecodeError`].

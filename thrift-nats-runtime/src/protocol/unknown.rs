@@ -41,7 +41,7 @@ const NO_LIMITS: Limits = Limits {
 const KEPT: &str = "kept fields were written by `Field::keep`";
 
 impl UnknownFields {
-    /// Whether there are no unknown fields.
+    /// Whether no field was kept.
     pub const fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
@@ -181,7 +181,7 @@ impl<I: InputProtocol> Field<'_, I> {
         T::read(self.input).map(make).map_err(|error| error.in_field(name))
     }
 
-    /// Keeps the field, and makes a union of it.
+    /// Keeps an unknown field of a union. `unknown` turns the kept field into the union.
     ///
     /// # Errors
     /// See [`DecodeError`].

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
-    // `None` if there are no headers.
+    // `None` instead of an empty map.
     entries: Option<BTreeMap<String, String>>,
 }
 
@@ -35,7 +35,7 @@ impl Headers {
         self.entries.as_ref()?.get(name).map(String::as_str)
     }
 
-    /// Whether there are no headers.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_none()
     }
