@@ -77,8 +77,14 @@ enum Bench {
     Idl(BenchArguments),
     /// Encoding and decoding, beside the crates `pilota` and `thrift`
     Codec(BenchArguments),
-    /// Calls, sessions and long payloads, beside async-nats, Go and tonic; or, with `--soak MINUTES`, whether all is as before after so long
-    Rpc(BenchArguments),
+    /// Calls, sessions and long payloads, beside async-nats, Go and tonic
+    Rpc {
+        /// Compare the calls of this build with those of another instead: a git revision, or the folder of a checkout
+        #[arg(long, value_name = "REVISION|FOLDER")]
+        against: Option<String>,
+        #[command(flatten)]
+        arguments: BenchArguments,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -100,7 +106,12 @@ fn main() -> ExitCode {
         Task::Bench { what: Bench::Codec(BenchArguments { arguments }) } => {
             bench::program("codec", arguments)
         }
-        Task::Bench { what: Bench::Rpc(BenchArguments { arguments }) } => bench::program("rpc", arguments),
+        Task::Bench { what: Bench::Rpc { against: None, arguments: BenchArguments { arguments } } } => {
+            bench::program("rpc", arguments)
+        }
+        Task::Bench {
+            what: Bench::Rpc { against: Some(other), arguments: BenchArguments { arguments } },
+        } => find_nats_server().and_then(|server| bench::rpc_against(&other, server, arguments)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

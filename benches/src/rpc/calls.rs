@@ -12,6 +12,8 @@ use crate::broker::Broker;
 use crate::contestants::{Contestant, Go, Grpc, Ours, PingPong, Responder};
 use crate::{BoxError, Options, THREADS, process};
 
+/// The name of this project among the contestants. [`crate::against`] looks for it in the tables of other builds.
+pub(crate) const OURS: &str = "thrift-nats";
 /// How many calls are made at once.
 pub(crate) const LEVELS: [usize; 4] = [1, 16, 64, 256];
 /// How long each runs unmeasured at the start of a level: connections grow their buffers, and Go opens its sessions.

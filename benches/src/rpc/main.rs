@@ -7,9 +7,11 @@
 //! | `--sessions N` | how many idle sessions are weighed (100,000) |
 //! | `--only PART` | measures one part: `calls`, `opening`, `idle` or `payloads` |
 //! | `--who NAME`, `--level N` | of the calls, one contestant alone, and one number of calls at once: for a profiler |
+//! | `--against PROGRAM` | measures nothing of that: the calls of this build against those of another build of this program, in 31 turns |
 //! | `--soak MINUTES` | measures nothing of that: full load for so long, and whether all is as before then |
 //! | `--report` | writes `docs/benchmarks/rpc.md` |
 
+mod against;
 mod broker;
 mod calls;
 mod contestants;
@@ -22,6 +24,7 @@ mod services;
 mod soak;
 
 use std::env;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -55,6 +58,12 @@ fn main() -> Result<(), BoxError> {
         && command.starts_with("idle-")
     {
         return idle::child(command, url);
+    }
+    let levels = option(&arguments, "--level")?.map_or(calls::LEVELS.to_vec(), |level| vec![level]);
+    if let Some(old) = option::<PathBuf>(&arguments, "--against")? {
+        let turns = option(&arguments, "--turns")?.unwrap_or(31);
+        let time = Duration::from_millis(option(&arguments, "--time")?.unwrap_or(200));
+        return against::compare(&old, turns, time, &levels);
     }
     let options = Options {
         turns: option(&arguments, "--turns")?.unwrap_or(11),
@@ -94,7 +103,6 @@ fn main() -> Result<(), BoxError> {
     }
     if measures("calls") {
         let who = option::<String>(&arguments, "--who")?;
-        let levels = option(&arguments, "--level")?.map_or(calls::LEVELS.to_vec(), |level| vec![level]);
         calls::measure(&mut report, &runtime, &broker, peer, options, who.as_deref(), &levels)?;
     }
     if measures("opening") {

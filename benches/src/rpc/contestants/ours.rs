@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 use super::Contestant;
 use crate::BoxError;
 use crate::broker::Broker;
+use crate::calls::OURS;
 use crate::load::{Load, drive};
 use crate::services::Adder;
 use crate::tutorial::{CalculatorClient, CalculatorServer};
@@ -27,7 +28,7 @@ impl Ours {
 
 impl Contestant for Ours {
     fn name(&self) -> &'static str {
-        "thrift-nats"
+        OURS
     }
 
     fn run(&mut self, runtime: &Runtime, calls: usize, time: Duration) -> Result<Load, BoxError> {
