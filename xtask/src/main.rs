@@ -4,6 +4,7 @@
 
 mod bench;
 mod fuzz;
+mod rust_version;
 mod step;
 
 use std::env;
@@ -44,7 +45,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
-    /// Run what must pass before a change lands: format, clippy, docs, test, then fuzz
+    /// Run what must pass before a change lands: format, clippy, docs, rust-version, test, then fuzz
     Ci,
     /// Build the fuzz targets, and run each on its kept inputs and on new ones
     Fuzz {
@@ -221,6 +222,7 @@ fn ci() -> Result<(), Failed> {
     Step::cargo("docs", ["doc", "--workspace", "--no-deps", "--all-features"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;
+    rust_version::check()?;
     test(Vec::new())?;
     fuzz::fuzz(None, Duration::from_secs(FUZZ_SECONDS))
 }
