@@ -12,6 +12,9 @@
 //!
 //! `cargo xtask setup` finds the same server ahead of the tests and says where it is.
 
+#[cfg(feature = "service")]
+thrift_nats_runtime::include_thrift!();
+
 mod apache_python;
 mod cluster;
 mod command;

@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use thrift_nats_examples::shared::{SharedService, SharedStruct};
-use thrift_nats_examples::tutorial::{
-    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, InvalidOperation, Operation,
-    Work,
-};
 use thrift_nats_runtime::{
     ApplicationExceptionKind, Client, CloseReason, ConnectError, Context, Error, Protocol, RunningServer,
     Server, Transport,
 };
 use thrift_nats_tests::NatsServer;
+use thrift_nats_tests::shared::{SharedService, SharedStruct};
+use thrift_nats_tests::tutorial::{
+    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, InvalidOperation, Operation,
+    Work,
+};
 
 struct Handler;
 

@@ -3,9 +3,9 @@
 
 mod generated;
 
-/// What the build script of the examples has generated.
+/// What a build script has generated.
 mod build_script {
-    use thrift_nats_examples::{shared, tutorial};
+    use thrift_nats_tests::{shared, tutorial};
 
     include!("front_ends/suite.rs");
 }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::Client as Nats;
-use thrift_nats_examples::shared::{SharedService, SharedStruct};
-use thrift_nats_examples::tutorial::{
-    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
-};
 use thrift_nats_runtime::{
     ApplicationExceptionKind, Call, Client, CloseReason, ConnectError, Context, Error, Outcome, PeerReason,
     RunningServer, Server, SessionEvent, ShutdownError,
+};
+use thrift_nats_tests::shared::{SharedService, SharedStruct};
+use thrift_nats_tests::tutorial::{
+    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
 };
 use thrift_nats_tests::{NatsServer, eventually};
 use tokio::sync::Semaphore;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use async_nats::{Client as Nats, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 
-use thrift_nats_examples::shared::{SharedService, SharedStruct};
-use thrift_nats_examples::tutorial::{
-    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
-};
 use thrift_nats_runtime::protocol::Limits;
 use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
 use thrift_nats_runtime::{Context, Error, RunningServer, ServeError, Server, ShutdownError};
+use thrift_nats_tests::shared::{SharedService, SharedStruct};
+use thrift_nats_tests::tutorial::{
+    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
+};
 use thrift_nats_tests::{NatsServer, eventually};
 use tokio::sync::Notify;
 use tokio::task::{self, JoinSet};

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, Subscriber};
 use futures_util::StreamExt;
-use thrift_nats_examples::shared::{SharedService, SharedStruct};
-use thrift_nats_examples::tutorial::{
+use thrift_nats_runtime::{Client, CloseReason, Context, Error, Outcome, PeerReason, RunningServer, Server};
+use thrift_nats_tests::shared::{SharedService, SharedStruct};
+use thrift_nats_tests::tutorial::{
     Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
 };
-use thrift_nats_runtime::{Client, CloseReason, Context, Error, Outcome, PeerReason, RunningServer, Server};
 use thrift_nats_tests::{NatsServer, eventually};
 use tokio::sync::Notify;
 

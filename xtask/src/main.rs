@@ -189,26 +189,34 @@ fn names_package(arguments: &[OsString]) -> bool {
 }
 
 fn demo(nats: Option<OsString>, arguments: Vec<OsString>) -> Result<(), Failed> {
-    const CALCULATOR: [&str; 9] =
-        ["run", "-q", "-p", "thrift-nats-examples", "--bin", "calculator", "--", "demo", "--nats"];
-    let run = |url: OsString| Step::cargo("demo", CALCULATOR).args([url]).args(arguments.clone()).run();
+    const CALCULATOR: [&str; 4] = ["-p", "thrift-nats-examples", "--bin", "calculator"];
+    Step::cargo("build", ["build"]).args(CALCULATOR).run()?;
+    let run = |url: OsString| {
+        let step = Step::cargo("demo", ["run", "--quiet"]).args(CALCULATOR).args(["--", "demo", "--nats"]);
+        step.args([url]).args(arguments.clone()).run()
+    };
 
     if let Some(url) = nats.or_else(|| env::var_os("NATS_URL").filter(|url| !url.is_empty())) {
         return run(url);
     }
-    // A failure is repeated with the whole task: the server that the command names is gone by then.
+    // The printed command repeats the whole task, because the server in the command of the step is gone by then.
     let alone = Step::cargo("demo", ["xtask", "demo"]).args(arguments.clone()).to_string();
     find_nats_server()?;
     let server = NatsServer::start().map_err(|source| Failed::new("NATS server", &alone, source))?;
-    println!("it listens at {} for this demo", server.url());
+    println!("NATS server for this demo at {}", server.url());
     run(server.url().into()).map_err(|failed| failed.alone(alone))
 }
 
 fn oracle(arguments: Vec<OsString>) -> Result<(), Failed> {
-    const ORACLE: [&str; 9] =
-        ["run", "-q", "--release", "-p", "thrift-nats-tests", "--bin", "oracle", "--", "drive"];
+    const ORACLE: [&str; 5] = ["--release", "-p", "thrift-nats-tests", "--bin", "oracle"];
     let server = find_nats_server()?;
-    Step::cargo("oracle", ORACLE).env("NATS_SERVER", server.path()).args(arguments).run()
+    Step::cargo("build", ["build"]).args(ORACLE).run()?;
+    Step::cargo("oracle", ["run", "--quiet"])
+        .args(ORACLE)
+        .args(["--", "drive"])
+        .env("NATS_SERVER", server.path())
+        .args(arguments)
+        .run()
 }
 
 fn ci() -> Result<(), Failed> {

@@ -1,11 +1,11 @@
-//! The calls of the tutorial, and what they gave.
+//! Makes the calls of the tutorial and prints their results.
 
 use std::time::Duration;
 
 use thrift_nats_runtime::Client;
 
+use crate::tutorial::{CalculatorCalculateError, CalculatorClient, Operation, Work};
 use crate::{BoxError, Format};
-use thrift_nats_examples::tutorial::{CalculatorCalculateError, CalculatorClient, Operation, Work};
 
 pub(crate) async fn run(nats: &async_nats::Client, subject: &str, format: Format) -> Result<(), BoxError> {
     let Format { protocol, transport } = format;

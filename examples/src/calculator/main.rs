@@ -1,4 +1,5 @@
-//! The calculator of the Thrift tutorial, over NATS: `calculator demo`, or `calculator server` and `calculator client`.
+//! The calculator of the Thrift tutorial, over NATS: `calculator server` and `calculator client`, or `calculator demo` for
+//! both in one process.
 
 mod client;
 mod server;
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use thrift_nats_runtime::{Protocol, Transport};
-use thrift_nats_tests::NatsServer;
+
+// The modules `tutorial` and `shared`, which the build script generates from `idl/tutorial.thrift`.
+thrift_nats_runtime::include_thrift!();
 
 /// The calculator of the Thrift tutorial, over NATS.
 #[derive(Debug, Parser)]
@@ -20,16 +23,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until Ctrl-C; without a NATS server that is named, start one
+    /// Serve until Ctrl-C
     Server(Common),
-    /// Make some calls to a server, and print what they gave
+    /// Make some calls and print their results
     Client {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
         format: Format,
     },
-    /// Both in one go; without a NATS server that is named, start one
+    /// Run a server and a client in one process
     Demo {
         #[command(flatten)]
         common: Common,
@@ -38,26 +41,26 @@ enum Command {
     },
 }
 
-/// What the client speaks; the server finds out by itself, and serves all.
+/// The wire format of the client. The server detects it, and supports all of them.
 #[derive(Clone, Copy, Debug, Args)]
 struct Format {
-    /// How values are written: binary, compact, json
+    /// How values are encoded: binary, compact, json
     #[arg(long, value_name = "NAME", default_value_t)]
     protocol: Protocol,
-    /// How messages are told apart: buffered, framed, header
+    /// How messages are delimited: buffered, framed, header
     #[arg(long, value_name = "NAME", default_value_t)]
     transport: Transport,
 }
 
 #[derive(Clone, Debug, Args)]
 struct Common {
-    /// The NATS server, such as nats://localhost:4222
-    #[arg(long, value_name = "URL", env = "NATS_URL")]
-    nats: Option<String>,
+    /// The NATS server
+    #[arg(long, value_name = "URL", env = "NATS_URL", default_value = "nats://localhost:4222")]
+    nats: String,
     /// The subject of the service
     #[arg(long, default_value = "calculator")]
     subject: String,
-    /// How long the server waits for each heartbeat of a client: 5s, 500ms; 0s wants none
+    /// How often the server expects a heartbeat from a client: 5s, 500ms; 0s disables heartbeats
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     heartbeat: Duration,
 }
@@ -81,34 +84,30 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(common: &Common) -> Result<(), BoxError> {
-    let (url, _started) = nats_server(common)?;
-    let server = server::start(&connect(&url).await?, common).await?;
-    println!("serving on `{}` at {url}; Ctrl-C to end", common.subject);
-    println!("in another terminal: calculator client --nats {url} --subject {}", common.subject);
+    let server = server::start(&connect(&common.nats).await?, common).await?;
+    println!("serving on `{}`; Ctrl-C to end", common.subject);
     tokio::select! {
-        ended = ended() => ended?,
-        // Such as that the connection was closed for good: nobody can call here any more.
+        ended = terminated() => ended?,
+        // The connection was closed for good, for example: no client can call this server any more.
         error = server.failed() => return Err(error.into()),
     }
-    // What was taken up is answered; clients move to another server without losing a call.
+    // Calls in flight are completed; clients move to another server without losing a call.
     Ok(server.drain(Duration::from_secs(10)).await?)
 }
 
 async fn call(common: &Common, format: Format) -> Result<(), BoxError> {
-    let url = common.nats.as_deref().filter(|url| !url.is_empty()).unwrap_or("nats://localhost:4222");
-    client::run(&connect(url).await?, &common.subject, format).await
+    client::run(&connect(&common.nats).await?, &common.subject, format).await
 }
 
 async fn demo(common: &Common, format: Format) -> Result<(), BoxError> {
-    let (url, _started) = nats_server(common)?;
-    let nats = connect(&url).await?;
+    let nats = connect(&common.nats).await?;
     let server = server::start(&nats, common).await?;
     client::run(&nats, &common.subject, format).await?;
     Ok(server.drain(Duration::from_secs(10)).await?)
 }
 
-/// Waits for Ctrl-C, or for whoever runs services to end this one.
-async fn ended() -> std::io::Result<()> {
+/// Waits for Ctrl-C or SIGTERM.
+async fn terminated() -> std::io::Result<()> {
     #[cfg(unix)]
     {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -121,18 +120,9 @@ async fn ended() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// The URL that was given, or that of a NATS server which lives as long as what is returned with it.
-fn nats_server(common: &Common) -> Result<(String, Option<NatsServer>), BoxError> {
-    if let Some(url) = common.nats.as_ref().filter(|url| !url.is_empty()) {
-        return Ok((url.clone(), None));
-    }
-    let server = NatsServer::start()?;
-    Ok((server.url().to_owned(), Some(server)))
-}
-
 async fn connect(url: &str) -> Result<async_nats::Client, BoxError> {
     async_nats::connect(url).await.map_err(|error| {
-        // What stands before the `@` is nobody's business.
+        // Without the user name and the password, which come before the `@`.
         let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
         format!("cannot connect to NATS at {shown}: {error}; name a running server with --nats or NATS_URL")
             .into()

@@ -1,4 +1,4 @@
-//! The service: a handler with a log.
+//! Implements the service: a calculator that logs its results.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use thrift_nats_runtime::{Context, Error, RunningServer, ServeError, Server};
 
 use crate::Common;
-use thrift_nats_examples::shared::{SharedService, SharedStruct};
-use thrift_nats_examples::tutorial::{
+use crate::shared::{SharedService, SharedStruct};
+use crate::tutorial::{
     Calculator, CalculatorCalculateError, CalculatorServer, InvalidOperation, Operation, Work,
 };
 
-/// Serves the calculator; returns once it is listening.
+/// Serves the calculator. The server is listening when this returns.
 pub(crate) async fn start(nats: &async_nats::Client, common: &Common) -> Result<RunningServer, ServeError> {
     Server::new(nats.clone(), &common.subject)
         .heartbeat(common.heartbeat)
@@ -52,7 +52,7 @@ impl Calculator for Handler {
             // Enums are open: a newer client may know more of them.
             Operation(_) => return Err(invalid("unknown operation").into()),
         };
-        let result = result.ok_or_else(|| invalid("the result is no i32"))?;
+        let result = result.ok_or_else(|| invalid("the result does not fit in i32"))?;
         let entry = SharedStruct { key: logid, value: result.to_string() };
         self.log.lock().unwrap_or_else(PoisonError::into_inner).insert(logid, entry);
         Ok(result)

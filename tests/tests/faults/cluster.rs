@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use thrift_nats_examples::tutorial::{CalculatorClient, CalculatorServer, Operation};
 use thrift_nats_runtime::server::LameDuck;
 use thrift_nats_runtime::{ConnectError, Outcome, RunningServer, Server};
+use thrift_nats_tests::tutorial::{CalculatorClient, CalculatorServer, Operation};
 use thrift_nats_tests::{Cluster, NatsServer};
 
 use crate::handler::{BOUND, Handler, calculate, ended, soon};

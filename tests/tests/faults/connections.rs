@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use thrift_nats_examples::tutorial::{Operation, Work};
 use thrift_nats_runtime::{CloseReason, Outcome, PeerReason};
 use thrift_nats_tests::proxy::{Action, Direction, Rule};
+use thrift_nats_tests::tutorial::{Operation, Work};
 use thrift_nats_tests::{NatsServer, eventually};
 
 use crate::handler::{BOUND, Handler, NEVER, Setup, calculate, ended, is_chunk, soon};

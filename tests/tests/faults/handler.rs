@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use thrift_nats_examples::shared::{SharedService, SharedStruct};
-use thrift_nats_examples::tutorial::{
-    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Operation, Work,
-};
 use thrift_nats_runtime::{CloseReason, Context, Error, Outcome, RunningServer, Server};
 use thrift_nats_tests::proxy::{Direction, Message, Proxy, Rule};
+use thrift_nats_tests::shared::{SharedService, SharedStruct};
+use thrift_nats_tests::tutorial::{
+    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Operation, Work,
+};
 use thrift_nats_tests::{Builder, NatsServer, eventually};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;

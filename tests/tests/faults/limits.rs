@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use thrift_nats_examples::tutorial::{CalculatorCalculateError, CalculatorClient, Operation, Work};
 use thrift_nats_runtime::{CloseReason, ConnectError, Error};
 use thrift_nats_tests::proxy::Direction;
+use thrift_nats_tests::tutorial::{CalculatorCalculateError, CalculatorClient, Operation, Work};
 use thrift_nats_tests::{Builder, NatsServer, eventually};
 use tokio::task::JoinHandle;
 
@@ -184,7 +184,7 @@ async fn answers_that_cannot_be_sent_end_their_session_at_its_limit() {
     let it = Setup::new().await;
     let nats = crate::handler::nats(&it.far.url()).await;
     let server = thrift_nats_runtime::Server::new(nats, "limited").queue_limit(1 << 20);
-    let service = thrift_nats_examples::tutorial::CalculatorServer::new(it.handler.clone());
+    let service = thrift_nats_tests::tutorial::CalculatorServer::new(it.handler.clone());
     let server = server.serve(service).await.unwrap();
     let nats = crate::handler::nats(&it.nats.url()).await;
     let calculator = CalculatorClient::connect(&nats, "limited").await.unwrap();

@@ -1,8 +1,8 @@
 //! What a call comes to, in either language.
 
 use serde_json::{Value, json};
-use thrift_nats_examples::tutorial::CalculatorCalculateError;
 use thrift_nats_runtime::Error;
+use thrift_nats_tests::tutorial::CalculatorCalculateError;
 
 /// What is to be called. The fields are those of the Go peer's commands.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,16 +6,16 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use thrift_nats_examples::shared::{SharedService, SharedStruct};
-use thrift_nats_examples::tutorial::{
-    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, InvalidOperation, Operation,
-    Work,
-};
 use thrift_nats_runtime::{
     ApplicationException, ApplicationExceptionKind, Client, Context, Error, RunningServer, Server,
     SessionEvent, SessionEvents,
 };
 use thrift_nats_tests::NatsServer;
+use thrift_nats_tests::shared::{SharedService, SharedStruct};
+use thrift_nats_tests::tutorial::{
+    Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, InvalidOperation, Operation,
+    Work,
+};
 use tokio::sync::{mpsc as unbounded, oneshot};
 
 use crate::answer::{Answer, Command};

@@ -345,7 +345,7 @@ mod alone {
     #[tokio::test]
     async fn calls_side_by_side_are_answered_by_a_server_that_takes_one_at_a_time() {
         use futures_util::FutureExt;
-        use thrift_nats_examples::tutorial::CalculatorClient;
+        use thrift_nats_tests::tutorial::CalculatorClient;
 
         hold((Language::Rust, Language::Go), [Wire::USUAL].into_iter(), NO_HEARTBEATS, async |pair: Pair| {
             let nats = pair.nats.client().await.unwrap();
