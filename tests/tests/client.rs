@@ -79,7 +79,7 @@ fn wait(client: &Client) -> Call<()> {
     client.call("wait", &())
 }
 
-async fn soon<T>(future: impl IntoFuture<Output = T>) -> T {
+async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(BOUND, future).await.expect("in time")
 }
 
@@ -180,7 +180,7 @@ async fn an_answer_above_the_servers_limit_is_an_exception_and_the_session_goes_
     let _server = server.serve(Texts::default()).await.unwrap();
     let mut handshakes = Handshakes::of(&connection).await;
     let client = Client::connect(&connection, "texts").await.unwrap();
-    let neighbour = tokio::spawn(wait(&client).timeout(BOUND).into_future());
+    let neighbour = tokio::spawn(wait(&client).timeout(BOUND));
     match soon(repeat(&client, 5000)).await {
         Err(Error::Application(error)) => assert_eq!(error.kind, ApplicationExceptionKind::INTERNAL_ERROR),
         other => panic!("{other:?}"),
@@ -255,7 +255,7 @@ async fn a_call_in_flight_moves_to_the_server_that_is_left() {
     let dying = Texts::default();
     let first = dying.serve(&nats.client().await.unwrap()).await;
     let client = Client::connect(&connection, "texts").await.unwrap();
-    let call = tokio::spawn(wait(&client).idempotent().timeout(BOUND).into_future());
+    let call = tokio::spawn(wait(&client).idempotent().timeout(BOUND));
     dying.waiting.notified().await;
     let other = Texts::default();
     let _second = other.serve(&nats.client().await.unwrap()).await;
@@ -271,7 +271,7 @@ async fn a_call_that_may_have_been_run_is_not_said_not_to_have_been_by_a_server_
     let dying = Texts::default();
     let first = dying.serve(&nats.client().await.unwrap()).await;
     let client = Client::connect(&nats.client().await.unwrap(), "texts").await.unwrap();
-    let call = tokio::spawn(wait(&client).idempotent().timeout(BOUND).into_future());
+    let call = tokio::spawn(wait(&client).idempotent().timeout(BOUND));
     dying.waiting.notified().await;
     let full = Server::new(nats.client().await.unwrap(), "texts").max_calls(0);
     let _second = full.serve(Texts::default()).await.unwrap();
@@ -355,7 +355,7 @@ async fn a_session_opens_though_every_call_that_waits_for_it_leaves_before() {
     server.stop().await.unwrap();
     let _server = slow.serve(&texts).await;
     for _ in 0..3 {
-        let calls = (0..10).map(|_| len(&client, 1).timeout(SHORT / 5).into_future());
+        let calls = (0..10).map(|_| len(&client, 1).timeout(SHORT / 5));
         for result in soon(futures_util::future::join_all(calls)).await {
             let error = result.unwrap_err();
             assert!(
@@ -415,7 +415,7 @@ async fn calls_do_not_make_a_client_ask_a_server_more_often_that_refuses_it() {
     });
     let start = std::time::Instant::now();
     for _ in 0..20 {
-        let calls = (0..20).map(|_| len(&client, 1).timeout(SHORT / 10).into_future());
+        let calls = (0..20).map(|_| len(&client, 1).timeout(SHORT / 10));
         for result in soon(futures_util::future::join_all(calls)).await {
             assert_eq!(result.unwrap_err().outcome(), Outcome::NotRun);
         }
@@ -441,7 +441,7 @@ async fn a_client_that_is_dropped_or_closed_ends_its_openings() {
         let (client, server) = slow.client(&connection, &texts).await;
         server.stop().await.unwrap();
         let server = slow.serve(&texts).await;
-        let call = tokio::spawn(len(&client, 1).timeout(BOUND * 10).into_future());
+        let call = tokio::spawn(len(&client, 1).timeout(BOUND * 10));
         let handshake = next(&mut slow.handshakes).await;
         if close {
             client.close().await.unwrap();
@@ -511,7 +511,7 @@ async fn a_server_that_listens_on_a_subject_too_long_to_send_to_harms_no_other_s
     let texts = Texts::default();
     let _server = texts.serve(&nats.client().await.unwrap()).await;
     let client = Client::connect(&connection, "texts").await.unwrap();
-    let call = tokio::spawn(wait(&client).timeout(BOUND).into_future());
+    let call = tokio::spawn(wait(&client).timeout(BOUND));
     texts.waiting.notified().await;
     let server = nats.client().await.unwrap();
     let mut handshakes = server.subscribe("long").await.unwrap();
@@ -552,7 +552,7 @@ fn a_client_outlives_the_runtime_of_the_first() {
         (connection, server)
     });
     let one = first.block_on(async { Client::connect(&connection, "texts").await.unwrap() });
-    assert_eq!(first.block_on(len(&one, 1).into_future()), Ok(1));
+    assert_eq!(first.block_on(len(&one, 1)), Ok(1));
     drop(first);
     lasting.block_on(async {
         let other = soon(Client::connect(&connection, "texts")).await.unwrap();
@@ -570,7 +570,7 @@ async fn a_call_in_flight_when_nats_is_lost_ends_and_the_next_one_has_a_session_
     let texts = Texts::default();
     let _server = texts.serve(&nats.client().await.unwrap()).await;
     let client = Client::connect(&connection, "texts").await.unwrap();
-    let call = tokio::spawn(wait(&client).timeout(Duration::from_secs(3600)).into_future());
+    let call = tokio::spawn(wait(&client).timeout(Duration::from_secs(3600)));
     texts.waiting.notified().await;
     nats.restart().unwrap();
     assert_eq!(
@@ -597,7 +597,7 @@ async fn calls_on_a_connection_that_is_closed_fail_at_once() {
     let texts = Texts::default();
     let _server = texts.serve(&nats.client().await.unwrap()).await;
     let client = Client::connect(&connection, "texts").await.unwrap();
-    let call = tokio::spawn(wait(&client).timeout(Duration::from_secs(3600)).into_future());
+    let call = tokio::spawn(wait(&client).timeout(Duration::from_secs(3600)));
     texts.waiting.notified().await;
     connection.drain().await.unwrap();
     let is_closed =
@@ -646,7 +646,7 @@ async fn chunks(nats: &NatsServer, limit: Option<usize>, bytes: usize) -> Vec<us
     let builder = Client::builder(&connection, "texts");
     let builder = if let Some(limit) = limit { builder.chunk_limit(limit) } else { builder };
     let client = builder.connect().await.unwrap();
-    let call = tokio::spawn(len(&client, bytes).into_future());
+    let call = tokio::spawn(len(&client, bytes));
     let chunks = soon(server).await.unwrap();
     call.abort();
     chunks
@@ -680,11 +680,11 @@ async fn a_call_that_does_not_fit_into_the_queue_fails_at_once() {
     let _server = Texts::default().serve(&nats.client().await.unwrap()).await;
     let builder = Client::builder(&connection, "texts").queue_limit(1_000_000);
     let client = builder.connect().await.unwrap();
-    let mut first = len(&client, 1).into_future();
-    assert!((&mut first).now_or_never().is_none());
-    let mut fits = len(&client, 600_000).into_future();
-    assert!((&mut fits).now_or_never().is_none());
-    match len(&client, 600_000).into_future().now_or_never() {
+    let mut first = std::pin::pin!(len(&client, 1));
+    assert!(first.as_mut().now_or_never().is_none());
+    let mut fits = std::pin::pin!(len(&client, 600_000));
+    assert!(fits.as_mut().now_or_never().is_none());
+    match len(&client, 600_000).now_or_never() {
         Some(Err(Error::QueueFull { len: 600_000.., queued: 600_000.., limit: 1_000_000 })) => {}
         other => panic!("{other:?}"),
     }
@@ -700,7 +700,7 @@ async fn sessions_that_wait_for_the_connection_do_not_hold_each_other_up() {
     let _server = Texts::default().serve(&nats.client().await.unwrap()).await;
     let narrow = async_nats::ConnectOptions::new().client_capacity(1).connect(nats.url()).await.unwrap();
     let client = Client::builder(&narrow, "texts").sessions(16).chunk_limit(1000).connect().await.unwrap();
-    let calls = (0..64).map(|_| len(&client, 3000).into_future());
+    let calls = (0..64).map(|_| len(&client, 3000));
     for result in soon(futures_util::future::join_all(calls)).await {
         assert_eq!(result, Ok(3000));
     }
@@ -725,14 +725,14 @@ async fn who_waited_for_a_call_finds_it_in_flight_no_more() {
     let _server = Texts::default().serve(&connection).await;
     let client = Client::connect(&connection, "texts").await.unwrap();
     // Nor are others alone: a oneway call that is would be done at once.
-    let mut other = Box::pin(wait(&client).into_future());
+    let mut other = Box::pin(wait(&client));
     assert!(futures_util::poll!(&mut other).is_pending());
 
     let oneway: Call<()> = client.oneway("wait", &());
     let calls: [(_, Pin<Box<dyn Future<Output = _> + Send>>); 3] = [
-        ("answered", Box::pin(repeat(&client, 1).into_future().map_ok(drop))),
-        ("gone", Box::pin(oneway.into_future())),
-        ("given up", Box::pin(wait(&client).timeout(SHORT).into_future())),
+        ("answered", Box::pin(repeat(&client, 1).map_ok(drop))),
+        ("gone", Box::pin(oneway)),
+        ("given up", Box::pin(wait(&client).timeout(SHORT))),
     ];
     for (how, mut call) in calls {
         let (counts, mut seen) = mpsc::unbounded_channel();
@@ -753,11 +753,11 @@ async fn a_call_that_is_dropped_before_it_has_gone_is_not_run() {
     let _server = texts.serve(&nats.client().await.unwrap()).await;
     let builder = Client::builder(&connection, "texts").queue_limit(1_000_000);
     let client = builder.connect().await.unwrap();
-    let mut first = len(&client, 1).into_future();
-    assert!((&mut first).now_or_never().is_none());
+    let mut first = std::pin::pin!(len(&client, 1));
+    assert!(first.as_mut().now_or_never().is_none());
     // All of them together are ten times what fits.
     for _ in 0..20 {
-        assert!(len(&client, 600_000).into_future().now_or_never().is_none());
+        assert!(len(&client, 600_000).now_or_never().is_none());
     }
     assert_eq!(client.calls_in_flight(), 1);
     assert_eq!(soon(first).await, Ok(1));

@@ -86,8 +86,7 @@ async fn call_everything(calculator: &CalculatorClient) {
     }
     calculator.zip().await.unwrap();
     // Many at once: chunks hold parts of several.
-    let sums =
-        futures_util::future::join_all((0..200).map(|number| calculator.add(number, 1).into_future())).await;
+    let sums = futures_util::future::join_all((0..200).map(|number| calculator.add(number, 1))).await;
     assert!(sums.into_iter().zip(1..).all(|(sum, expected)| sum == Ok(expected)));
 }
 

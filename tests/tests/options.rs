@@ -93,11 +93,11 @@ fn make<T>(call: Call<T>) -> JoinHandle<Result<T, Error>>
 where
     T: thrift_nats_runtime::Success,
 {
-    tokio::spawn(call.timeout(NEVER).into_future())
+    tokio::spawn(call.timeout(NEVER))
 }
 
-async fn soon<T>(future: impl IntoFuture<Output = T>) -> T {
-    tokio::time::timeout(BOUND, future.into_future()).await.expect("not within the bound of the tests")
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(BOUND, future).await.expect("not within the bound of the tests")
 }
 
 async fn connect(nats: &Nats) -> CalculatorClient {

@@ -182,7 +182,7 @@ impl Numbered {
 /// Begins to connect, and drops it: each time a little later.
 async fn drop_connects(connection: &Nats) {
     for polls in 0..40 {
-        let mut connect = Box::pin(CalculatorClient::connect(connection, "calculator").into_future());
+        let mut connect = Box::pin(CalculatorClient::connect(connection, "calculator"));
         for _ in 0..polls {
             if futures_util::poll!(&mut connect).is_ready() {
                 break;

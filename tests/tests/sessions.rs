@@ -238,7 +238,7 @@ async fn an_answer_that_is_no_message_fails_the_calls_of_that_session_and_no_oth
     });
     let bad = CalculatorClient::connect(&connection, "garbage").await.unwrap();
     let good = CalculatorClient::connect(&connection, "calculator").await.unwrap();
-    let result = tokio::time::timeout(BOUND, bad.add(1, 1).into_future()).await.expect("at once");
+    let result = tokio::time::timeout(BOUND, bad.add(1, 1)).await.expect("at once");
     assert!(
         matches!(&result, Err(Error::SessionEnded { reason: CloseReason::Malformed(_), .. })),
         "{result:?}"
@@ -275,7 +275,7 @@ async fn a_dropped_call_gives_its_place_back() {
     let _server = serve(&nats, &handler, Duration::ZERO).await;
     let client = Client::connect(&nats.client().await.unwrap(), "calculator").await.unwrap();
     let calculator = CalculatorClient::new(client.clone());
-    let call = tokio::spawn(calculator.calculate(1, Work::default()).into_future());
+    let call = tokio::spawn(calculator.calculate(1, Work::default()));
     handler.waiting.notified().await;
     assert_eq!(client.calls_in_flight(), 1);
     call.abort();

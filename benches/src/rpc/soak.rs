@@ -92,7 +92,7 @@ async fn guests(nats: async_nats::Client, time: Duration) -> Result<u64, BoxErro
     while begun.elapsed() < time {
         let client = CalculatorClient::connect(&nats, SUBJECT).await?;
         let calls: Vec<_> =
-            (0..GUESTS as i32).map(|number| tokio::spawn(client.add(number, 1).into_future())).collect();
+            (0..GUESTS as i32).map(|number| tokio::spawn(client.add(number, 1))).collect();
         calls.iter().take(GUESTS / 2).for_each(|call| call.abort());
         for call in calls {
             // One that was given up has no answer.

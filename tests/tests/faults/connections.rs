@@ -26,7 +26,7 @@ async fn an_idempotent_call_outlives_the_cut() {
     let it = Setup::new().await;
     let work = Work { num1: 1, num2: 1, op: Operation::MULTIPLY, comment: None };
     let call = it.calculator.calculate(1, work).timeout(NEVER).idempotent();
-    let call = tokio::spawn(call.into_future());
+    let call = tokio::spawn(call);
     it.handler.until_runs(1).await;
     it.near.cut();
     eventually("it is run again", || it.handler.runs(1) == 2).await;
@@ -39,7 +39,7 @@ async fn a_call_that_may_have_been_run_is_never_said_not_to_have_been() {
     let it = Setup::new().await;
     let work = Work { num1: 1, num2: 1, op: Operation::MULTIPLY, comment: None };
     let call = it.calculator.calculate(1, work).timeout(NEVER).idempotent();
-    let call = tokio::spawn(call.into_future());
+    let call = tokio::spawn(call);
     it.handler.until_runs(1).await;
     // It moves, since it may; and where it goes there is nobody to run it.
     it.far.refuse(true);
@@ -232,9 +232,8 @@ async fn answers_of_many_chunks_are_out_when_a_drain_returns() {
     });
     is_ready.await.unwrap();
     let calculator = crate::handler::connect(&nats.url()).await;
-    let calls: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(calculator.get_struct(10_000_000).timeout(NEVER).into_future()))
-        .collect();
+    let calls: Vec<_> =
+        (0..4).map(|_| tokio::spawn(calculator.get_struct(10_000_000).timeout(NEVER))).collect();
     // The first chunk of the first answer says that the others are about to follow.
     let seen = nats.client().await.unwrap();
     let mut traffic = seen.subscribe("_INBOX.>").await.unwrap();
@@ -263,9 +262,8 @@ async fn a_slow_consumer_loses_its_session_and_no_other_client_notices() {
     it.handler.until_runs(1).await;
     it.near.stall(Direction::ToClient);
     // More than the pipes between here and there hold.
-    let answers: Vec<_> = (0..40)
-        .map(|_| tokio::spawn(it.calculator.get_struct(1_000_000).timeout(NEVER).into_future()))
-        .collect();
+    let answers: Vec<_> =
+        (0..40).map(|_| tokio::spawn(it.calculator.get_struct(1_000_000).timeout(NEVER))).collect();
     eventually("NATS ends the slow consumer", || it.nats.log().contains("Slow Consumer")).await;
     assert_eq!(other.add(1, 1).await, Ok(2));
     it.near.go_on(Direction::ToClient);

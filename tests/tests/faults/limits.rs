@@ -66,7 +66,7 @@ async fn calls_that_do_not_arrive_end_by_their_deadline() {
     // The handshake goes out and the accept comes in; the request is denied.
     let client = opening_as(&nats, "some").await.unwrap();
     let call = CalculatorClient::new(client).add(1, 1);
-    let result = tokio::time::timeout(BOUND, call.timeout(Duration::from_millis(200)).into_future()).await;
+    let result = tokio::time::timeout(BOUND, call.timeout(Duration::from_millis(200))).await;
     assert!(matches!(result, Ok(Err(Error::DeadlineExceeded { .. }))), "{result:?}");
 }
 
@@ -81,7 +81,7 @@ async fn permissions_that_are_taken_away_give_errors_and_come_back() {
     let calculator = CalculatorClient::new(client);
     let add = || {
         let call = calculator.add(1, 1).timeout(Duration::from_millis(500));
-        async { tokio::time::timeout(BOUND, call.into_future()).await.expect("no hang") }
+        async { tokio::time::timeout(BOUND, call).await.expect("no hang") }
     };
     assert_eq!(add().await, Ok(2));
     nats.reload(users("publish: { deny: [\">\"] }")).unwrap();
@@ -119,7 +119,7 @@ async fn a_limit_that_is_lowered_under_a_session_costs_it_once_at_most() {
     let end = std::time::Instant::now() + BOUND;
     let mut failed = 0;
     loop {
-        let call = it.calculator.get_struct(100_000).timeout(NEVER).into_future();
+        let call = it.calculator.get_struct(100_000).timeout(NEVER);
         match tokio::time::timeout(BOUND, call).await.expect("no hang") {
             Ok(found) => break assert_eq!(found.value.len(), 100_000),
             Err(error) => {
@@ -151,7 +151,7 @@ async fn what_cannot_be_sent_fills_the_queue_to_its_limit_and_no_further() {
         .map(|_| {
             let comment = Some("x".repeat(1 << 20));
             let work = Work { num1: 1, num2: 1, op: Operation::ADD, comment };
-            tokio::spawn(calculator.calculate(1, work).timeout(NEVER).into_future())
+            tokio::spawn(calculator.calculate(1, work).timeout(NEVER))
         })
         .collect();
     eventually("one is refused", || calls.iter().any(JoinHandle::is_finished)).await;
@@ -191,7 +191,7 @@ async fn answers_that_cannot_be_sent_end_their_session_at_its_limit() {
     it.far.stall(Direction::ToServer);
     // What the library and the pipes hold comes first.
     let calls: Vec<_> =
-        (0..100).map(|_| tokio::spawn(calculator.get_struct(600_000).timeout(NEVER).into_future())).collect();
+        (0..100).map(|_| tokio::spawn(calculator.get_struct(600_000).timeout(NEVER))).collect();
     eventually("the session has ended", || server.sessions() == 0).await;
     it.far.go_on(Direction::ToServer);
     let overflow = Some(thrift_nats_runtime::PeerReason::QueueOverflow);

@@ -350,7 +350,7 @@ mod alone {
         hold((Language::Rust, Language::Go), [Wire::USUAL].into_iter(), NO_HEARTBEATS, async |pair: Pair| {
             let nats = pair.nats.client().await.unwrap();
             let client = CalculatorClient::connect(&nats, "calculator").await.unwrap();
-            let calls = (0..500).map(|n| client.add(n, n).into_future().map(move |answer| (n, answer)));
+            let calls = (0..500).map(|n| client.add(n, n).map(move |answer| (n, answer)));
             let answers = futures_util::future::join_all(calls).await;
             for (n, answer) in answers {
                 assert_eq!(answer, Ok(2 * n));

@@ -1,410 +1,288 @@
-//! A call: what it is made of, its options, and its way.
+//! The future of a call, with its options.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::future::{Future, IntoFuture};
-use std::marker::PhantomData;
+use std::future::Future;
+use std::marker::PhantomPinned;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::task::{self, Poll};
+use std::time::Duration;
 
-use super::session_handle::{Failure, Outgoing};
-use super::session_pool::SessionPool;
-use super::{Client, Kind, Options};
+use pin_project_lite::pin_project;
+
+use super::prepared_call::PreparedCall;
 use crate::context::{Context, TRACEPARENT, TRACESTATE};
-use crate::endpoint::now;
-use crate::error::{ApplicationException, ApplicationExceptionKind, Error, Outcome};
-use crate::format::{Transport, WireFormat};
-use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
-use crate::proto::{CloseReason, Refused};
-use crate::protocol::{DecodeErrorKind, EncodeError, MessageType};
-use crate::service::{Contained, Origin, Request, Service};
-use crate::transport::{Headers, Parts, Receiver};
+use crate::error::Error;
+use crate::method::{MethodError, Success};
+use crate::transport::Headers;
 
-/// How often a call moves to another session. A server that is drained or gone costs one, and a rolling restart may drain one
-/// after the other; a call that is itself what ends its sessions must not end all of them.
-const MOVES: u32 = 8;
+pin_project! {
+    /// A call of a function: a future, which takes options until it is polled.
+    ///
+    /// Nothing is sent before the first poll, and the timeout starts with it. From then on the future is pinned, so that
+    /// options cannot be set any more.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use thrift_nats_runtime::{Client, Context, Error};
+    /// # struct CalculatorClient(Client);
+    /// # impl CalculatorClient {
+    /// #     fn add(&self, num1: i32, num2: i32) -> thrift_nats_runtime::Call<i32> {
+    /// #         self.0.call("add", &((1, num1), (2, num2)))
+    /// #     }
+    /// # }
+    /// async fn sum(calculator: &CalculatorClient, cx: &Context) -> Result<i32, Error> {
+    ///     // With the options of the client:
+    ///     let three = calculator.add(1, 2).await?;
+    ///     // In a task, with options of the call:
+    ///     let seven = tokio::spawn(calculator.add(3, 4).timeout(Duration::from_millis(50)));
+    ///     // For a handler, within what is left of its own deadline:
+    ///     let eleven = calculator.add(5, 6).on_behalf_of(cx).idempotent().await?;
+    ///     Ok(three + seven.await.expect("the task does not panic")? + eleven)
+    /// }
+    /// ```
+    ///
+    /// ```compile_fail
+    /// # use thrift_nats_runtime::Call;
+    /// # async fn example(call: Call<i32>) {
+    /// let mut call = std::pin::pin!(call);
+    /// let _ = futures_util::poll!(call.as_mut());
+    /// call.timeout(std::time::Duration::from_secs(1)).await; // error: the call cannot be moved any more
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A declared exception, or an [`Error`]. Every call ends by its deadline.
+    ///
+    /// # Cancellation
+    /// Dropping the future cancels the call, and frees its place in the session. A request that was not sent yet is never
+    /// sent. If it was sent, a server of this crate is told, and drops the handler's future. A legacy server cannot be told:
+    /// it runs the call, and no other call of the session before it has ended. If it has not replied by the call's deadline,
+    /// the session ends and the other calls are retried on another one. A late reply is dropped and counted in
+    /// [`Client::late_replies`](crate::Client::late_replies).
+    ///
+    /// # Panics
+    /// If it is polled after it has completed.
+    #[must_use = "a call is not sent until it is polled"]
+    pub struct Call<T, E = Error> {
+        state: CallState<Result<T, E>>,
+        // A call that was polled cannot be moved, and so not be given options, which take it by value.
+        #[pin]
+        pinned: PhantomPinned,
+    }
+}
 
-/// A call that is ready to be made: await it, or set its options first.
-///
-/// # Errors
-/// A declared exception, or an [`Error`]. Every call ends by its deadline.
-///
-/// # Cancellation
-/// Dropping the future gives the call's place in the session back. A request of which no byte has gone is not sent. Of another,
-/// a server of this crate is told that nobody waits, and drops the handler's future if it has not ended; a legacy peer runs
-/// it all the same, and takes up no other call of the session before, but no longer than until the call's deadline: then the
-/// session ends, and the others move. An answer that comes nevertheless is dropped and counted.
-#[must_use = "a call is not made until it is awaited"]
-pub struct Call<T, E = Error> {
-    client: Client,
-    kind: MessageType,
-    method: &'static str,
-    body: Result<Body, EncodeError>,
-    timeout: Duration,
-    headers: Headers,
-    idempotent: bool,
-    result: PhantomData<fn() -> (T, E)>,
+enum CallState<O> {
+    Unsent(PreparedCall),
+    InFlight(Pin<Box<dyn Future<Output = O> + Send>>),
+    Completed,
+}
+
+impl<O> CallState<O> {
+    /// Polls the future that `send` makes of the call.
+    fn poll(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        send: impl FnOnce(PreparedCall) -> Pin<Box<dyn Future<Output = O> + Send>>,
+    ) -> Poll<O> {
+        let mut future = match std::mem::replace(self, Self::Completed) {
+            Self::Unsent(call) => send(call),
+            Self::InFlight(future) => future,
+            Self::Completed => panic!("a call was polled after it had completed"),
+        };
+        let poll = future.as_mut().poll(cx);
+        if poll.is_pending() {
+            *self = Self::InFlight(future);
+        }
+        poll
+    }
+}
+
+impl<O> fmt::Debug for CallState<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsent(call) => f
+                .debug_struct("Unsent")
+                .field("method", &call.method)
+                .field("timeout", &call.timeout)
+                .finish_non_exhaustive(),
+            Self::InFlight(_) => f.write_str("InFlight"),
+            Self::Completed => f.write_str("Completed"),
+        }
+    }
 }
 
 impl<T, E> fmt::Debug for Call<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call")
-            .field("method", &self.method)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        f.debug_tuple("Call").field(&self.state).finish()
     }
 }
 
 impl<T, E> Call<T, E> {
-    pub(super) fn new(
-        client: Client,
-        kind: MessageType,
-        method: &'static str,
-        body: Result<Vec<u8>, EncodeError>,
-        timeout: Duration,
-    ) -> Self {
-        let (body, headers) = (body.map(Body::from), Headers::new());
-        Self { client, kind, method, body, timeout, headers, idempotent: false, result: PhantomData }
+    pub(super) const fn new(call: PreparedCall) -> Self {
+        Self { state: CallState::Unsent(call), pinned: PhantomPinned }
     }
 
-    /// How long the call may take in all, sessions that have to be opened for it included. A server of this crate learns of
-    /// it: see [`Context::deadline`].
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+    /// Changes a call that was not polled, as every call that can be moved.
+    fn with(mut self, change: impl FnOnce(&mut PreparedCall)) -> Self {
+        if let CallState::Unsent(call) = &mut self.state {
+            change(call);
+        }
         self
     }
 
-    /// Sets a header of the request, which the handler reads with [`Context::header`]. The call goes in the header transport
-    /// then, whatever the session's is. Where it cannot, to a legacy server and in the JSON protocol, the call fails
-    /// with [`Error::HeadersUnsupported`] before it is sent.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.insert(name, value);
-        self
+    /// The time that the call may take, including opening a session and retries. The default is that of the
+    /// [client](crate::ClientBuilder::timeout). A server of this crate learns of it: see [`Context::deadline`].
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|call| call.timeout = timeout)
     }
 
-    /// Says which trace the call belongs to, as W3C Trace Context writes it: the header `traceparent`.
+    /// Sets a header of the request, which the handler reads with [`Context::header`]. The request is sent in the header
+    /// transport, whatever the session's transport is. A legacy server and the JSON protocol have no headers: then the call
+    /// fails with [`Error::HeadersUnsupported`] before it is sent.
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|call| call.headers.insert(name, value))
+    }
+
+    /// Sets the trace of the call, as W3C Trace Context writes it: the header `traceparent`.
     pub fn traceparent(self, traceparent: impl Into<String>) -> Self {
         self.header(TRACEPARENT, traceparent)
     }
 
-    /// Makes the call on behalf of the one that a handler serves: it belongs to the same trace (the headers `traceparent`
-    /// and `tracestate` are passed on), and takes no longer than that one has left.
-    pub fn on_behalf_of(mut self, cx: &Context) -> Self {
-        for name in [TRACEPARENT, TRACESTATE] {
-            if let Some(value) = cx.header(name) {
-                self.headers.insert(name, value);
+    /// Makes the call part of the call that a handler serves: it gets the same trace (the headers `traceparent` and
+    /// `tracestate`), and its timeout is at most the time that is left of that call.
+    pub fn on_behalf_of(self, cx: &Context) -> Self {
+        self.with(|call| {
+            for name in [TRACEPARENT, TRACESTATE] {
+                if let Some(value) = cx.header(name) {
+                    call.headers.insert(name, value);
+                }
             }
-        }
-        if let Some(remaining) = cx.remaining() {
-            self.timeout = self.timeout.min(remaining);
-        }
-        self
+            if let Some(remaining) = cx.remaining() {
+                call.timeout = call.timeout.min(remaining);
+            }
+        })
     }
 
-    /// The same call, with the headers of the answer beside what it comes to.
-    pub const fn with_headers(self) -> CallWithHeaders<T, E> {
-        CallWithHeaders { call: self }
+    /// Declares that running the call twice does no harm: if its session ends before the reply arrives, it is retried on
+    /// another session, at most eight times. It is not retried if one side could not read what the other sent. Generated
+    /// code sets it where the IDL says `(idempotent = "true")`.
+    pub fn idempotent(self) -> Self {
+        self.with(|call| call.idempotent = true)
     }
 
-    /// Says that running the call twice does no harm: it is sent again, at most eight times, if its session ends before
-    /// the answer is there; not if one of the two sides could not read what the other sent.
-    /// Set by generated code where the IDL says `(idempotent = "true")`.
-    pub const fn idempotent(mut self) -> Self {
-        self.idempotent = true;
-        self
+    /// The same call, which returns the headers of the reply beside the result.
+    pub fn with_headers(self) -> CallWithHeaders<T, E> {
+        let state = match self.state {
+            CallState::Unsent(call) => CallState::Unsent(call),
+            // Cannot be: a call that was polled cannot be moved.
+            CallState::InFlight(_) | CallState::Completed => CallState::Completed,
+        };
+        CallWithHeaders { state }
     }
 }
 
-impl<T: Success, E: MethodError> IntoFuture for Call<T, E> {
+impl<T: Success, E: MethodError> Future for Call<T, E> {
     type Output = Result<T, E>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let answer = self.answer().await?;
-            self.result(answer.as_ref())
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.project().state.poll(cx, |call| {
+            Box::pin(async move {
+                let reply = call.reply().await?;
+                call.result(reply.as_ref())
+            })
         })
     }
 }
 
-/// A call whose answer's headers are wanted, too: see [`Call::with_headers`].
+/// A call that returns the headers of its reply, too: see [`Call::with_headers`].
 ///
 /// # Errors
 /// Those of the call are in the [`Response`].
 ///
 /// # Cancellation
-/// As that of the [`Call`].
-#[must_use = "a call is not made until it is awaited"]
+/// As for [`Call`].
+///
+/// # Panics
+/// If it is polled after it has completed.
+#[must_use = "a call is not sent until it is polled"]
 pub struct CallWithHeaders<T, E = Error> {
-    call: Call<T, E>,
+    state: CallState<Response<T, E>>,
 }
 
 impl<T, E> fmt::Debug for CallWithHeaders<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.call.fmt(f)
+        f.debug_tuple("CallWithHeaders").field(&self.state).finish()
     }
 }
 
-/// What a call comes to, and the headers of its answer.
+/// The result of a call, and the headers of its reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response<T, E = Error> {
-    /// What the call comes to.
+    /// The result of the call.
     pub result: Result<T, E>,
-    /// What the handler has set with [`Context::set_header`]. None where there is no answer.
+    /// The headers that the handler set with [`Context::set_header`]. Empty if there is no reply.
     pub headers: Headers,
 }
 
-impl<T: Success, E: MethodError> IntoFuture for CallWithHeaders<T, E> {
+impl<T: Success, E: MethodError> Future for CallWithHeaders<T, E> {
     type Output = Response<T, E>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Response<T, E>> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let answer = self.call.answer().await;
-            let result = match &answer {
-                Ok(answer) => self.call.result(answer.as_ref()),
-                Err(error) => Err(error.clone().into()),
-            };
-            let headers = answer.ok().flatten().map(|answer| answer.headers).unwrap_or_default();
-            Response { result, headers }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.state.poll(cx, |call| {
+            Box::pin(async move {
+                let reply = call.reply().await;
+                let result = match &reply {
+                    Ok(reply) => call.result(reply.as_ref()),
+                    Err(error) => Err(error.clone().into()),
+                };
+                let headers = reply.ok().flatten().map(|reply| reply.headers).unwrap_or_default();
+                Response { result, headers }
+            })
         })
-    }
-}
-
-impl<T: Success, E: MethodError> Call<T, E> {
-    /// What an answer says.
-    fn result(&self, answer: Option<&Message>) -> Result<T, E> {
-        match answer {
-            Some(answer) => decode_result(self.method, answer, self.client.options().limits),
-            // Only `void` functions are oneway.
-            None => T::absent().ok_or_else(|| {
-                let text = format!("`{}` is oneway and has no result", self.method);
-                Error::from(ApplicationException::new(ApplicationExceptionKind::INTERNAL_ERROR, text)).into()
-            }),
-        }
-    }
-}
-
-/// The error of a call that may have been run on an earlier session, which ended for this reason: what the last attempt
-/// says of itself is not the whole of it.
-fn whole(error: Error, earlier: CloseReason) -> Error {
-    let outcome = Outcome::Unknown;
-    match error {
-        Error::SessionEnded { reason, .. } => Error::SessionEnded { reason, outcome },
-        Error::DeadlineExceeded { method, timeout, .. } => {
-            Error::DeadlineExceeded { method, timeout, outcome }
-        }
-        error if error.outcome() == Outcome::NotRun => Error::SessionEnded { reason: earlier, outcome },
-        error => error,
-    }
-}
-
-impl<T, E> Call<T, E> {
-    /// Makes the call; `None` for a oneway one that has gone.
-    async fn answer(&self) -> Result<Option<Message>, Error> {
-        let body = self.body.as_ref().map_err(Clone::clone)?;
-        let name = &*self.name();
-        // `None`: longer than the clock goes.
-        let deadline = now().checked_add(self.timeout);
-        match &self.client.kind {
-            Kind::Pool(remote) => self.answer_of(remote, name, body, deadline).await,
-            Kind::InProcess(service) => {
-                let answer = self.answer_within(&**service, name, body);
-                match deadline {
-                    // Not run to its end, if it was begun: the handler has gone with the future.
-                    Some(deadline) => tokio::time::timeout_at(deadline.into(), answer)
-                        .await
-                        .unwrap_or_else(|_| Err(self.expired(Outcome::Unknown))),
-                    None => answer.await,
-                }
-            }
-        }
-    }
-
-    /// How the function is called in messages.
-    fn name(&self) -> Cow<'static, str> {
-        match &self.client.service {
-            Some(service) => Cow::Owned(format!("{service}:{}", self.method)),
-            None => Cow::Borrowed(self.method),
-        }
-    }
-
-    /// How long the answer is waited for, where a server does not know it from the handshake.
-    fn timeout_to_tell(&self, deadline: Option<Instant>) -> Option<Duration> {
-        let announced = self.client.options().timeout;
-        let Some(deadline) = deadline else {
-            // For ever, which the server has to be told as well.
-            return (self.timeout != announced).then_some(self.timeout);
-        };
-        let left = deadline.saturating_duration_since(now());
-        // A little less than was announced is not worth a frame with headers.
-        let same = self.timeout == announced && self.timeout.saturating_sub(left) <= announced / 8;
-        (!same).then_some(left)
-    }
-
-    fn expired(&self, outcome: Outcome) -> Error {
-        Error::DeadlineExceeded { method: self.method.to_owned(), timeout: self.timeout, outcome }
-    }
-
-    async fn answer_of(
-        &self,
-        remote: &Arc<SessionPool>,
-        name: &str,
-        body: &Body,
-        deadline: Option<Instant>,
-    ) -> Result<Option<Message>, Error> {
-        let mut perhaps_run = None;
-        let answer = self.attempts(remote, name, body, deadline, &mut perhaps_run).await;
-        match (answer, perhaps_run) {
-            (Err(error), Some(reason)) => Err(whole(error, reason)),
-            (Ok(Some(answer)), Some(reason)) => match answer.exception(remote.options().limits) {
-                // The server that is asked last says so of itself alone.
-                Some(error) if error.outcome() == Outcome::NotRun => Err(whole(error, reason)),
-                _ => Ok(Some(answer)),
-            },
-            (answer, _) => answer,
-        }
-    }
-
-    /// Sends the call until it is answered or can be sent no more. `perhaps_run` is why the last session ended on which it
-    /// may have been run before it moved.
-    async fn attempts(
-        &self,
-        remote: &Arc<SessionPool>,
-        name: &str,
-        body: &Body,
-        deadline: Option<Instant>,
-        perhaps_run: &mut Option<CloseReason>,
-    ) -> Result<Option<Message>, Error> {
-        let mut moves_left = MOVES;
-        // Whether all of the call's time is left.
-        let mut fresh = true;
-        loop {
-            let session = match remote.current()? {
-                Some(session) => session,
-                None => {
-                    fresh = false;
-                    // In a box: seldom needed, and it would make every call's future several times as large.
-                    let opened = Box::pin(remote.session(deadline));
-                    match deadline {
-                        Some(deadline) => tokio::time::timeout_at(deadline.into(), opened)
-                            .await
-                            .unwrap_or_else(|_| Err(self.expired(Outcome::NotRun)))?,
-                        None => opened.await?,
-                    }
-                }
-            };
-            let same = fresh && self.timeout == remote.options().timeout;
-            let timeout = if same { None } else { self.timeout_to_tell(deadline) };
-            fresh = false;
-            let Options { format, limits, .. } = *remote.options();
-            let (kind, headers) = (self.kind, &self.headers);
-            let outgoing = Outgoing { name, kind, body, headers, format, limits, timeout };
-            match session.call(&outgoing, deadline).await {
-                Ok(None) => return Ok(None),
-                Ok(Some(answer)) => return Ok(Some(Message::parse(answer, limits)?)),
-                // Whatever ended it, it was not this call.
-                Err(Failure::NotOpen(reason)) => {
-                    if moves_left == 0 {
-                        return Err(Error::SessionEnded { reason, outcome: Outcome::NotRun });
-                    }
-                    moves_left -= 1;
-                }
-                Err(Failure::Ended(reason, outcome)) => {
-                    // It was certainly not run, or may be run again: it moves to the next session.
-                    let again = reason.is_retryable() && (outcome == Outcome::NotRun || self.idempotent);
-                    if !again || moves_left == 0 {
-                        return Err(Error::SessionEnded { reason, outcome });
-                    }
-                    moves_left -= 1;
-                    tracing::debug!(method = self.method, %reason, "call moves to another session");
-                    if outcome == Outcome::Unknown {
-                        *perhaps_run = Some(reason);
-                    }
-                }
-                Err(Failure::Expired(outcome)) => return Err(self.expired(outcome)),
-                Err(Failure::Headers(reason)) => return Err(Error::HeadersUnsupported { reason }),
-                Err(Failure::Encode(error)) => return Err(error.into()),
-                Err(Failure::Refused(Refused::QueueFull { len, queued, limit })) => {
-                    return Err(Error::QueueFull { len, queued, limit });
-                }
-                Err(Failure::Refused(Refused::TooManyCalls { limit })) => {
-                    return Err(Error::TooManyCalls { limit });
-                }
-            }
-        }
-    }
-
-    /// Makes the call of a service in this process.
-    async fn answer_within(
-        &self,
-        service: &dyn Service,
-        name: &str,
-        body: &Body,
-    ) -> Result<Option<Message>, Error> {
-        let Options { limits, format, .. } = self.client.options();
-        let (kind, headers) = (self.kind, &self.headers);
-        // What is in a frame need not be looked through for its end.
-        let plain = WireFormat { transport: Transport::Framed, ..format };
-        let wrapped = WireFormat { transport: Transport::Header, ..format };
-        let format = if headers.is_empty() { plain } else { wrapped };
-        let receive = |message: Parts| {
-            let mut frame = None;
-            Receiver::expecting(plain, limits)
-                .receive(message.joined(), |received| frame = Some(received))?;
-            Message::parse(frame.ok_or(DecodeErrorKind::UnexpectedEnd)?, limits)
-        };
-        let envelope = Envelope { format, headers, name, kind, seqid: 0 };
-        let message = receive(envelope.seal(body, limits)?)?;
-        let origin =
-            Origin { session: None, legacy: false, received: Instant::now(), timeout: Some(self.timeout) };
-        let (request, header) = Request::new(message, origin, limits);
-        let reply = Contained::new(service, request).await;
-        if self.kind == MessageType::Oneway {
-            return Ok(None);
-        }
-        let answer = header.answer(reply);
-        if answer.is_empty() {
-            // A oneway function, called as if it were none: as over NATS, no answer ever comes.
-            return std::future::pending().await;
-        }
-        Ok(Some(receive(answer)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Client;
+    use crate::service::{Reply, ReplyFuture, Request, Service};
 
-    struct Nobody;
+    struct Echo;
 
-    impl Service for Nobody {
+    impl Service for Echo {
         fn name(&self) -> &'static str {
-            "Nobody"
+            "Echo"
         }
 
-        fn call(&self, _request: Request) -> crate::service::ReplyFuture {
-            panic!("before there is a future")
+        fn call(&self, request: Request) -> ReplyFuture {
+            Box::pin(async move { request.reply::<i32, Error>(Ok(7)) as Result<Reply, Error> })
         }
     }
 
-    #[test]
-    fn a_server_is_told_of_a_time_that_is_not_the_usual_one() {
-        let client = Client::in_process(Nobody);
-        let told = |timeout: Duration| {
-            let call: Call<()> = client.call("f", &()).timeout(timeout);
-            call.timeout_to_tell(now().checked_add(timeout))
-        };
-        assert_eq!(told(client.options().timeout), None, "the handshake said so");
-        assert!(told(Duration::from_secs(1)).is_some_and(|left| left <= Duration::from_secs(1)));
-        assert_eq!(told(Duration::MAX), Some(Duration::MAX), "for ever");
+    fn call() -> Call<i32> {
+        Client::in_process(Echo).call("f", &())
     }
 
     #[tokio::test]
-    async fn a_service_that_panics_before_it_runs_ends_that_call_alone() {
-        let call: Call<()> = Client::in_process(Nobody).call("f", &());
-        let error = call.await.unwrap_err();
-        assert!(matches!(&error, Error::Application(it) if it.kind.0 == 6), "{error}");
+    async fn a_call_can_be_spawned_and_joined() {
+        fn sendable<T: Send + 'static>(value: T) -> T {
+            value
+        }
+        let spawned = tokio::spawn(sendable(call().timeout(Duration::from_secs(1))));
+        let joined = futures_util::future::join_all([call(), call()]).await;
+        assert_eq!(joined, [Ok(7), Ok(7)]);
+        assert_eq!(spawned.await.unwrap(), Ok(7));
+        let with_headers = tokio::spawn(sendable(call().with_headers())).await.unwrap();
+        assert_eq!(with_headers, Response { result: Ok(7), headers: Headers::new() });
+    }
+
+    #[tokio::test]
+    async fn a_call_is_not_sent_before_it_is_polled() {
+        let call = call();
+        assert!(format!("{call:?}").contains("Unsent"), "{call:?}");
+        let mut call = std::pin::pin!(call);
+        assert_eq!(call.as_mut().await, Ok(7));
+        assert!(format!("{call:?}").contains("Completed"), "{call:?}");
     }
 }

@@ -5,6 +5,8 @@ mod call;
 mod events;
 mod hub;
 mod peer;
+mod prepared_call;
+mod retries;
 mod session_handle;
 mod session_pool;
 
@@ -14,14 +16,16 @@ use std::time::Duration;
 
 pub use self::call::{Call, CallWithHeaders, Response};
 pub use self::events::{SessionEvent, SessionEvents};
+use self::prepared_call::PreparedCall;
 use self::session_pool::SessionPool;
 use crate::arguments::Arguments;
 use crate::error::{ConnectError, ShutdownError};
 use crate::format::{Protocol, Transport, WireFormat};
-use crate::method::encode_arguments;
+use crate::method::{Body, encode_arguments};
 use crate::proto::check_service_subject;
 use crate::protocol::{Limits, MessageType};
 use crate::service::Service;
+use crate::transport::Headers;
 use async_nats::Client as Nats;
 
 /// How a client opens its sessions and makes its calls.
@@ -253,25 +257,28 @@ impl Client {
 
     /// A call of `method` that is answered. For generated code.
     pub fn call<T, E>(&self, method: &'static str, arguments: &impl Arguments) -> Call<T, E> {
-        self.request(MessageType::Call, method, arguments)
+        Call::new(self.prepare(MessageType::Call, method, arguments))
     }
 
     /// A call of `method` that is never answered: done once it is handed to NATS, and lost if the session ends before the
     /// server has taken it up. For generated code.
     pub fn oneway<T, E>(&self, method: &'static str, arguments: &impl Arguments) -> Call<T, E> {
-        self.request(MessageType::Oneway, method, arguments)
+        Call::new(self.prepare(MessageType::Oneway, method, arguments))
     }
 
-    fn request<T, E>(
-        &self,
-        kind: MessageType,
-        method: &'static str,
-        arguments: &impl Arguments,
-    ) -> Call<T, E> {
+    fn prepare(&self, kind: MessageType, method: &'static str, arguments: &impl Arguments) -> PreparedCall {
         let options = self.options();
         let name = method.len() + self.service.as_ref().map_or(0, |service| service.len() + 1);
         let body = encode_arguments(options.format.protocol, name, arguments, options.limits);
-        Call::new(self.clone(), kind, method, body, options.timeout)
+        PreparedCall {
+            client: self.clone(),
+            kind,
+            method,
+            body: body.map(Body::from),
+            timeout: options.timeout,
+            headers: Headers::new(),
+            idempotent: false,
+        }
     }
 
     fn options(&self) -> Options {

@@ -1,0 +1,233 @@
+//! A call that is encoded and ready to be sent, and how it gets its reply. Knows nothing of the types that it returns until
+//! the reply is decoded.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::retries::{AttemptError, Retries};
+use super::session_handle::{Failure, Outgoing};
+use super::session_pool::SessionPool;
+use super::{Client, Kind, Options};
+use crate::endpoint::now;
+use crate::error::{ApplicationException, ApplicationExceptionKind, Error, Outcome};
+use crate::format::{Transport, WireFormat};
+use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
+use crate::proto::Refused;
+use crate::protocol::{DecodeErrorKind, EncodeError, MessageType};
+use crate::service::{Contained, Origin, Request, Service};
+use crate::transport::{Headers, Parts, Receiver};
+
+/// A call that is ready to be sent.
+pub(super) struct PreparedCall {
+    pub(super) client: Client,
+    pub(super) kind: MessageType,
+    pub(super) method: &'static str,
+    pub(super) body: Result<Body, EncodeError>,
+    pub(super) timeout: Duration,
+    pub(super) headers: Headers,
+    pub(super) idempotent: bool,
+}
+
+impl PreparedCall {
+    /// Sends the call; its reply, or `None` for a oneway call that was handed to NATS.
+    pub(super) async fn reply(&self) -> Result<Option<Message>, Error> {
+        let body = self.body.as_ref().map_err(Clone::clone)?;
+        let name = &*self.name();
+        // `None`: beyond what the clock can count.
+        let deadline = now().checked_add(self.timeout);
+        match &self.client.kind {
+            Kind::Pool(pool) => self.reply_of_server(pool, name, body, deadline).await,
+            Kind::InProcess(service) => {
+                let reply = self.reply_of_service(&**service, name, body);
+                match deadline {
+                    // The handler is dropped with the future; it may have run in part.
+                    Some(deadline) => tokio::time::timeout_at(deadline.into(), reply)
+                        .await
+                        .unwrap_or_else(|_| Err(self.expired(Outcome::Unknown))),
+                    None => reply.await,
+                }
+            }
+        }
+    }
+
+    /// Decodes what [`reply`](Self::reply) returned.
+    pub(super) fn result<T: Success, E: MethodError>(&self, reply: Option<&Message>) -> Result<T, E> {
+        match reply {
+            Some(reply) => decode_result(self.method, reply, self.client.options().limits),
+            // Only `void` functions are oneway.
+            None => T::absent().ok_or_else(|| {
+                let text = format!("`{}` is oneway and has no result", self.method);
+                let kind = ApplicationExceptionKind::MISSING_RESULT;
+                Error::from(ApplicationException::new(kind, text)).into()
+            }),
+        }
+    }
+
+    /// The name of the function in messages.
+    fn name(&self) -> Cow<'static, str> {
+        match &self.client.service {
+            Some(service) => Cow::Owned(format!("{service}:{}", self.method)),
+            None => Cow::Borrowed(self.method),
+        }
+    }
+
+    fn expired(&self, outcome: Outcome) -> Error {
+        Error::DeadlineExceeded { method: self.method.to_owned(), timeout: self.timeout, outcome }
+    }
+
+    async fn reply_of_server(
+        &self,
+        pool: &Arc<SessionPool>,
+        name: &str,
+        body: &Body,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Message>, Error> {
+        let mut retries = Retries::new(self.idempotent);
+        loop {
+            match self.attempt(pool, name, body, deadline, retries.is_first_attempt()).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(reply)) => return retries.reply(reply, pool.options().limits).map(Some),
+                Err(error) => retries.after(error)?,
+            }
+        }
+    }
+
+    /// Sends the call once.
+    async fn attempt(
+        &self,
+        pool: &Arc<SessionPool>,
+        name: &str,
+        body: &Body,
+        deadline: Option<Instant>,
+        first: bool,
+    ) -> Result<Option<Message>, AttemptError> {
+        let Options { format, limits, timeout: announced, .. } = *pool.options();
+        let (session, at_once) = match pool.current().map_err(AttemptError::Final)? {
+            Some(session) => (session, first),
+            None => {
+                // Boxed: rarely needed, and it would make every call's future several times as large.
+                let opening = Box::pin(pool.session(deadline));
+                let session = match deadline {
+                    Some(deadline) => tokio::time::timeout_at(deadline.into(), opening)
+                        .await
+                        .unwrap_or_else(|_| Err(self.expired(Outcome::NotRun))),
+                    None => opening.await,
+                };
+                (session.map_err(AttemptError::Final)?, false)
+            }
+        };
+        // The whole timeout is left, and the server knows it from the handshake.
+        let known = at_once && self.timeout == announced;
+        let timeout = if known { None } else { self.timeout_to_announce(deadline) };
+        let (kind, headers) = (self.kind, &self.headers);
+        let outgoing = Outgoing { name, kind, body, headers, format, limits, timeout };
+        match session.call(&outgoing, deadline).await {
+            Ok(None) => Ok(None),
+            Ok(Some(frame)) => match Message::parse(frame, limits) {
+                Ok(reply) => Ok(Some(reply)),
+                Err(error) => Err(AttemptError::Final(error.into())),
+            },
+            Err(failure) => Err(self.attempt_error(failure)),
+        }
+    }
+
+    fn attempt_error(&self, failure: Failure) -> AttemptError {
+        AttemptError::Final(match failure {
+            Failure::NotOpen(reason) => return AttemptError::NotOpen(reason),
+            Failure::Ended(reason, outcome) => return AttemptError::SessionEnded(reason, outcome),
+            Failure::Expired(outcome) => self.expired(outcome),
+            Failure::Headers(reason) => Error::HeadersUnsupported { reason },
+            Failure::Encode(error) => error.into(),
+            Failure::Refused(Refused::QueueFull { len, queued, limit }) => {
+                Error::QueueFull { len, queued, limit }
+            }
+            Failure::Refused(Refused::TooManyCalls { limit }) => Error::TooManyCalls { limit },
+        })
+    }
+
+    /// The timeout to send with the request, if it is not the one that the handshake announced.
+    fn timeout_to_announce(&self, deadline: Option<Instant>) -> Option<Duration> {
+        let announced = self.client.options().timeout;
+        let Some(deadline) = deadline else {
+            return (self.timeout != announced).then_some(self.timeout);
+        };
+        let left = deadline.saturating_duration_since(now());
+        // A difference of up to an eighth is not worth a frame with headers.
+        let known = self.timeout == announced && self.timeout.saturating_sub(left) <= announced / 8;
+        (!known).then_some(left)
+    }
+
+    /// Runs the call by a service in this process.
+    async fn reply_of_service(
+        &self,
+        service: &dyn Service,
+        name: &str,
+        body: &Body,
+    ) -> Result<Option<Message>, Error> {
+        let Options { limits, format, .. } = self.client.options();
+        let (kind, headers) = (self.kind, &self.headers);
+        // A frame says how long it is: the receiver does not have to look for the end of the message.
+        let plain = WireFormat { transport: Transport::Framed, ..format };
+        let wrapped = WireFormat { transport: Transport::Header, ..format };
+        let format = if headers.is_empty() { plain } else { wrapped };
+        let receive = |message: Parts| {
+            let mut frame = None;
+            Receiver::expecting(plain, limits)
+                .receive(message.joined(), |received| frame = Some(received))?;
+            Message::parse(frame.ok_or(DecodeErrorKind::UnexpectedEnd)?, limits)
+        };
+        let envelope = Envelope { format, headers, name, kind, seqid: 0 };
+        let message = receive(envelope.seal(body, limits)?)?;
+        let origin =
+            Origin { session: None, legacy: false, received: Instant::now(), timeout: Some(self.timeout) };
+        let (request, header) = Request::new(message, origin, limits);
+        let result = Contained::new(service, request).await;
+        if self.kind == MessageType::Oneway {
+            return Ok(None);
+        }
+        let reply = header.answer(result);
+        if reply.is_empty() {
+            // A oneway function that was called as a two-way one: as over NATS, no reply ever comes.
+            return std::future::pending().await;
+        }
+        Ok(Some(receive(reply)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Panics;
+
+    impl Service for Panics {
+        fn name(&self) -> &'static str {
+            "Panics"
+        }
+
+        fn call(&self, _request: Request) -> crate::service::ReplyFuture {
+            panic!("before there is a future")
+        }
+    }
+
+    #[test]
+    fn a_timeout_other_than_the_clients_is_announced() {
+        let client = Client::in_process(Panics);
+        let announced = |timeout: Duration| {
+            let call = client.prepare(MessageType::Call, "f", &());
+            let call = PreparedCall { timeout, ..call };
+            call.timeout_to_announce(now().checked_add(timeout))
+        };
+        assert_eq!(announced(client.options().timeout), None, "the handshake has announced it");
+        assert!(announced(Duration::from_secs(1)).is_some_and(|left| left <= Duration::from_secs(1)));
+        assert_eq!(announced(Duration::MAX), Some(Duration::MAX), "no deadline");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_panics_before_it_returns_a_future_fails_that_call_alone() {
+        let call: crate::Call<()> = Client::in_process(Panics).call("f", &());
+        let error = call.await.unwrap_err();
+        assert!(matches!(&error, Error::Application(it) if it.kind.0 == 6), "{error}");
+    }
+}
