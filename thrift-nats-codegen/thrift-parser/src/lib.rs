@@ -4,6 +4,7 @@ mod doc;
 mod format;
 mod grammar;
 mod parse;
+mod parse_tree;
 mod recover;
 mod surface;
 mod syntax_error;

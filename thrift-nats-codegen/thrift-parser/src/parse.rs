@@ -1,11 +1,10 @@
 //! The driver: matches one item after the other, and goes on behind a mistake at the next definition, or within the one that
 //! has the mistake.
 
-use pest::Parser;
 use pest::error::{Error, InputLocation};
-use pest::iterators::Pair;
 
-use crate::grammar::{full, quiet};
+use crate::grammar::Rule;
+use crate::parse_tree::ParseTree;
 use crate::recover::words_outside_brackets;
 use crate::surface::{Surface, end_of_literal, is_word_byte, starts_body, starts_item};
 use crate::syntax::{Definition, Document, Header, Name, Span};
@@ -90,7 +89,7 @@ pub(crate) struct Driver<'s> {
 pub(crate) struct Mistake {
     /// Where in the code.
     pub(crate) at: usize,
-    error: Box<Error<full::Rule>>,
+    error: Box<Error<Rule>>,
 }
 
 impl<'s> Driver<'s> {
@@ -112,7 +111,7 @@ impl<'s> Driver<'s> {
                 Ok((item, end)) => {
                     let is_over = code[..end].trim_ascii_end().ends_with([',', ';']);
                     self.may_be_annotated = !is_over;
-                    match self.builder.item(item, at) {
+                    match self.builder.item(item.root(), at) {
                         Item::Header(header) => self.header(header),
                         Item::Definition(definition) => {
                             let is_open = matches!(definition, Definition::Typedef(_) | Definition::Const(_));
@@ -219,18 +218,21 @@ impl<'s> Driver<'s> {
 /// The grammar sees no more of the code than the item needs, lest a mistake costs time for all that follows: pest looks for
 /// the line's start from the end of what it was given. A line that starts like an item is where one item ends and another
 /// starts, but for fields that are named like a keyword.
-fn match_item(surface: &Surface, at: usize) -> Result<(Pair<'_, quiet::Rule>, usize), Mistake> {
+fn match_item(surface: &Surface, at: usize) -> Result<(ParseTree<'_>, usize), Mistake> {
     let mut lines = 1;
     loop {
         let end = surface.nth_item_start(at + 1, lines);
         let text = &surface.code[at..end];
-        if let Ok(mut pairs) = quiet::Grammar::parse(quiet::Rule::item, text) {
-            let item = pairs.next().expect("a match of a rule is a pair of that rule");
-            let end = at + item.as_span().end();
-            return Ok((item, end));
-        }
-        if let Some(mistake) = mistake_in(surface, full::Rule::item, at, end) {
-            return Err(mistake);
+        match ParseTree::parse(Rule::item, text) {
+            Ok(tree) => {
+                let end = at + tree.root().end();
+                return Ok((tree, end));
+            }
+            Err(error) => {
+                if let Some(mistake) = mistake_of(surface, error, at, end) {
+                    return Err(mistake);
+                }
+            }
         }
         // Twice as much each time: that bounds what is read again by what is read.
         lines *= 2;
@@ -238,13 +240,13 @@ fn match_item(surface: &Surface, at: usize) -> Result<(Pair<'_, quiet::Rule>, us
 }
 
 /// Why no `rule` matches what starts at `at`, if that can be told from the code before `end`.
-pub(crate) fn mistake_in(surface: &Surface, rule: full::Rule, at: usize, end: usize) -> Option<Mistake> {
-    let parsed = full::Grammar::parse(rule, &surface.code[at..end]);
-    mistake_of(surface, parsed.expect_err("both readings are of one language"), at, end)
+pub(crate) fn mistake_in(surface: &Surface, rule: Rule, at: usize, end: usize) -> Option<Mistake> {
+    let parsed = ParseTree::parse(rule, &surface.code[at..end]);
+    mistake_of(surface, parsed.expect_err("the same text did not match before"), at, end)
 }
 
 /// What `error` says of the code from `at` on, unless it is that there is too little before `end`.
-fn mistake_of(surface: &Surface, error: Error<full::Rule>, at: usize, end: usize) -> Option<Mistake> {
+fn mistake_of(surface: &Surface, error: Error<Rule>, at: usize, end: usize) -> Option<Mistake> {
     let (InputLocation::Pos(offset) | InputLocation::Span((offset, _))) = error.location;
     (at + offset < end || end == surface.code.len())
         .then(|| Mistake { at: at + offset, error: Box::new(error) })
@@ -255,7 +257,7 @@ fn mistake_in_annotations(surface: &Surface, at: usize) -> Option<Mistake> {
     let mut lines = 1;
     loop {
         let end = surface.nth_item_start(at + 1, lines);
-        let error = full::Grammar::parse(full::Rule::annotations, &surface.code[at..end]).err()?;
+        let error = ParseTree::parse(Rule::annotations, &surface.code[at..end]).err()?;
         if let Some(mistake) = mistake_of(surface, error, at, end) {
             return Some(mistake);
         }

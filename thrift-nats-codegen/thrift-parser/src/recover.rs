@@ -4,11 +4,9 @@
 //! where it stands and what it looks like, since a mistake may leave brackets open. Each part of the code is looked at a
 //! bounded number of times, however many mistakes there are.
 
-use pest::Parser;
-use pest::iterators::{Pair, Pairs};
-
-use crate::grammar::{full, quiet};
+use crate::grammar::Rule;
 use crate::parse::{Driver, Gap, Mistake, first_word, mistake_in, skip_blanks, words};
+use crate::parse_tree::{Node, ParseTree};
 use crate::surface::{Surface, end_of_literal, end_of_word, starts_item};
 use crate::syntax::{Definition, Enum, Name, Service, Struct};
 use crate::tree::Builder;
@@ -22,35 +20,35 @@ enum Body {
 
 impl Body {
     /// What its members and its end match.
-    const fn rest(&self) -> full::Rule {
+    const fn rest(&self) -> Rule {
         match self {
-            Self::Struct(_) => full::Rule::struct_rest,
-            Self::Enum(_) => full::Rule::enum_rest,
-            Self::Service(_) => full::Rule::service_rest,
+            Self::Struct(_) => Rule::struct_rest,
+            Self::Enum(_) => Rule::enum_rest,
+            Self::Service(_) => Rule::service_rest,
         }
     }
 
-    const fn members(&self) -> quiet::Rule {
+    const fn members(&self) -> Rule {
         match self {
-            Self::Struct(_) => quiet::Rule::fields,
-            Self::Enum(_) => quiet::Rule::enum_values,
-            Self::Service(_) => quiet::Rule::functions,
+            Self::Struct(_) => Rule::fields,
+            Self::Enum(_) => Rule::enum_values,
+            Self::Service(_) => Rule::functions,
         }
     }
 
     /// What a member looks like: in the body itself, and where brackets may be open.
-    const fn member_start(&self, within: bool) -> Option<quiet::Rule> {
+    const fn member_start(&self, within: bool) -> Option<Rule> {
         match (self, within) {
-            (Self::Struct(_), false) => Some(quiet::Rule::field_start),
-            (Self::Struct(_), true) => Some(quiet::Rule::field_start_within),
-            (Self::Enum(_), false) => Some(quiet::Rule::enum_value_start),
+            (Self::Struct(_), false) => Some(Rule::field_start),
+            (Self::Struct(_), true) => Some(Rule::field_start_within),
+            (Self::Enum(_), false) => Some(Rule::enum_value_start),
             (Self::Enum(_), true) => None,
-            (Self::Service(_), false) => Some(quiet::Rule::function_start),
-            (Self::Service(_), true) => Some(quiet::Rule::function_start_within),
+            (Self::Service(_), false) => Some(Rule::function_start),
+            (Self::Service(_), true) => Some(Rule::function_start_within),
         }
     }
 
-    fn part(&mut self, builder: &mut Builder<'_>, node: Pair<'_, quiet::Rule>) {
+    fn part(&mut self, builder: &mut Builder<'_>, node: Node<'_>) {
         match self {
             Self::Struct(item) => builder.struct_part(item, node),
             Self::Enum(item) => builder.enum_part(item, node),
@@ -100,20 +98,20 @@ impl Driver<'_> {
     pub(crate) fn definition(&mut self, at: usize, mistake: &Mistake) -> Result<usize, Option<Name>> {
         let code = self.surface.code.as_str();
         self.builder.base = at;
-        let head = head(code, at).ok_or(None)?;
-        let end = at + head.as_span().end();
+        let tree = matched(Rule::head, &code[at..]);
+        let head = tree.root().children().next().ok_or(None)?;
+        let end = at + head.end();
         let place = self.surface.span(at, end);
         let mut from = skip_blanks(code, end);
-        let mut body = match head.as_rule() {
-            quiet::Rule::struct_head => Body::Struct(self.builder.new_struct(place)),
-            quiet::Rule::enum_head => Body::Enum(self.builder.new_enum(place)),
-            quiet::Rule::service_head => Body::Service(self.builder.new_service(place)),
+        let mut body = match head.rule() {
+            Rule::struct_head => Body::Struct(self.builder.new_struct(place)),
+            Rule::enum_head => Body::Enum(self.builder.new_enum(place)),
+            Rule::service_head => Body::Service(self.builder.new_service(place)),
             _ => {
-                let name = head.into_inner().find(|part| part.as_rule() == quiet::Rule::name);
-                return Err(name.map(|name| self.builder.name(&name)));
+                return Err(head.child(Rule::name).map(|name| self.builder.name(name)));
             }
         };
-        for node in head.into_inner() {
+        for node in head.children() {
             body.part(&mut self.builder, node);
         }
         // The first has been reported.
@@ -164,11 +162,12 @@ impl Driver<'_> {
     fn members(&mut self, body: &mut Body, from: usize) -> usize {
         let code = self.surface.code.as_str();
         self.builder.base = from;
-        let mut members = matched(body.members(), &code[from..]).peekable();
+        let tree = matched(body.members(), &code[from..]);
+        let mut members = tree.roots();
         let mut next = from;
         while let Some(member) = members.next() {
-            let text = member.as_str().trim_ascii_end();
-            let start = from + member.as_span().start();
+            let text = member.text().trim_ascii_end();
+            let start = from + member.start();
             next = skip_blanks(code, start + text.len());
             let is_last = members.peek().is_none();
             if is_last && !code[next..].starts_with('}') && self.may_go_on(text, next) {
@@ -193,12 +192,10 @@ impl Driver<'_> {
     /// Reads the closing brace at `at` and the annotations behind it. Returns where they end.
     fn end(&mut self, body: &mut Body, at: usize) -> usize {
         self.builder.base = at;
-        let mut end = at + 1;
-        for node in matched(quiet::Rule::body_end, &self.surface.code[at..]) {
-            end = at + node.as_span().end();
-            for part in node.into_inner() {
-                body.part(&mut self.builder, part);
-            }
+        let tree = matched(Rule::body_end, &self.surface.code[at..]);
+        let end = at + tree.root().end();
+        for part in tree.root().children() {
+            body.part(&mut self.builder, part);
         }
         end
     }
@@ -260,13 +257,13 @@ impl Driver<'_> {
         // An argument list that is not closed, and the mistake is what cannot follow in one.
         matches!(body, Body::Service(_))
             && !open.is_body()
-            && mistake < at + len_of_match(quiet::Rule::function_start_before, code)
+            && mistake < at + len_of_match(Rule::function_start_before, code)
     }
 }
 
 /// How much of the code a rule matches that may match nothing.
-fn len_of_match(rule: quiet::Rule, code: &str) -> usize {
-    matched(rule, code).next().map_or(0, |found| found.as_str().len())
+fn len_of_match(rule: Rule, code: &str) -> usize {
+    matched(rule, code).root().end()
 }
 
 /// Brackets that are open.
@@ -321,18 +318,13 @@ fn is_no_keyword(code: &str, at: usize) -> bool {
         || word.is_empty() && !behind.starts_with(['{', '"', '\'', '*'])
 }
 
-/// The pairs of a rule that matches any text.
-fn matched(rule: quiet::Rule, text: &str) -> Pairs<'_, quiet::Rule> {
-    quiet::Grammar::parse(rule, text).expect("a rule of what may be left out matches everything")
-}
-
-/// What can be read of the beginning of the definition at `at`: up to its brace, or its name.
-fn head(code: &str, at: usize) -> Option<Pair<'_, quiet::Rule>> {
-    matched(quiet::Rule::head, &code[at..]).next()?.into_inner().next()
+/// The match of a rule that matches any text.
+fn matched(rule: Rule, text: &str) -> ParseTree<'_> {
+    ParseTree::parse(rule, text).expect("a rule of what may be left out matches everything")
 }
 
 /// The mistake in what is left of a definition from `from` on.
-fn mistake_behind(surface: &Surface, rule: full::Rule, from: usize) -> Mistake {
+fn mistake_behind(surface: &Surface, rule: Rule, from: usize) -> Mistake {
     // Twice as much each time, as for whole items.
     let mut len = 64;
     loop {

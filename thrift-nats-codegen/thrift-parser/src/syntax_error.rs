@@ -4,7 +4,7 @@ use std::fmt;
 
 use pest::error::{Error, ErrorVariant};
 
-use crate::grammar::full::Rule;
+use crate::grammar::Rule;
 use crate::surface::{Surface, end_of_literal};
 use crate::syntax::Span;
 
@@ -293,9 +293,14 @@ fn describe(rule: Rule) -> Option<(u8, &'static str)> {
         // Silent: never reported.
         Rule::WHITESPACE | Rule::word_start | Rule::word_rest | Rule::word_end | Rule::word => return None,
         Rule::dotted | Rule::dotted_rest | Rule::capital | Rule::field_rest => return None,
-        Rule::keyword | Rule::sign | Rule::exponent | Rule::any_separator => return None,
-        Rule::any_header | Rule::any_definition | Rule::any_type | Rule::any_value => return None,
+        Rule::keyword | Rule::sign | Rule::exponent => return None,
         Rule::map_head | Rule::set_head | Rule::list_head => return None,
         Rule::struct_rest | Rule::enum_rest | Rule::service_rest => return None,
+        // Rules of the recovery: they match the empty text rather than fail.
+        Rule::head | Rule::struct_head | Rule::enum_head | Rule::service_head => return None,
+        Rule::constant_head | Rule::typedef_head | Rule::body_end => return None,
+        Rule::fields | Rule::enum_values | Rule::functions => return None,
+        Rule::field_start | Rule::field_start_within | Rule::enum_value_start => return None,
+        Rule::function_start | Rule::function_start_before | Rule::function_start_within => return None,
     })
 }

@@ -1,9 +1,8 @@
 //! From what the grammar matched to the syntax tree.
 
-use pest::iterators::{Pair, Pairs};
-
 use crate::doc::doc_before;
-use crate::grammar::quiet::Rule;
+use crate::grammar::Rule;
+use crate::parse_tree::{Node, Nodes};
 use crate::surface::Surface;
 use crate::syntax::{
     Annotation, BaseType, Const, Definition, Doc, Enum, EnumValue, Field, Function, Header, Include, Integer,
@@ -11,8 +10,6 @@ use crate::syntax::{
     Value, ValueKind,
 };
 use crate::syntax_error::SyntaxError;
-
-type Node<'s> = Pair<'s, Rule>;
 
 /// What one match of the grammar is.
 pub(crate) enum Item {
@@ -39,19 +36,19 @@ impl<'s> Builder<'s> {
     /// The item that was matched at `base`.
     pub(crate) fn item(&mut self, item: Node<'_>, base: usize) -> Item {
         self.base = base;
-        let node = item.into_inner().next().expect("an item is one of its kinds");
-        match node.as_rule() {
-            Rule::include | Rule::cpp_include | Rule::namespace => Item::Header(self.header(node)),
-            _ => Item::Definition(self.definition(node)),
+        let item = only_child(item);
+        match item.rule() {
+            Rule::header => Item::Header(self.header(only_child(item))),
+            _ => Item::Definition(self.definition(only_child(item))),
         }
     }
 
     /// The place of a node: what it matched may end in a blank before something optional that is not there, and the
     /// separator behind it is not part of it.
-    fn span(&self, node: &Node<'_>) -> Span {
-        let text = node.as_str().trim_ascii_end();
+    fn span(&self, node: Node<'_>) -> Span {
+        let text = node.text().trim_ascii_end();
         let text = text.strip_suffix([',', ';']).map_or(text, str::trim_ascii_end);
-        let start = self.base + node.as_span().start();
+        let start = self.base + node.start();
         self.surface.span(start, start + text.len())
     }
 
@@ -59,13 +56,13 @@ impl<'s> Builder<'s> {
         doc_before(self.source, &self.surface.comments, start)
     }
 
-    pub(crate) fn name(&self, node: &Node<'_>) -> Name {
-        Name { text: node.as_str().to_owned(), span: self.span(node) }
+    pub(crate) fn name(&self, node: Node<'_>) -> Name {
+        Name { text: node.text().to_owned(), span: self.span(node) }
     }
 
     fn header(&mut self, node: Node<'_>) -> Header {
-        let span = self.span(&node);
-        match node.as_rule() {
+        let span = self.span(node);
+        match node.rule() {
             Rule::namespace => {
                 let mut namespace = Namespace {
                     scope: Name::default(),
@@ -73,11 +70,11 @@ impl<'s> Builder<'s> {
                     annotations: Vec::new(),
                     span,
                 };
-                for child in node.into_inner() {
-                    match child.as_rule() {
-                        Rule::star => namespace.scope = self.name(&child),
-                        Rule::key if namespace.scope.text.is_empty() => namespace.scope = self.name(&child),
-                        Rule::key => namespace.name = self.name(&child),
+                for child in node.children() {
+                    match child.rule() {
+                        Rule::star => namespace.scope = self.name(child),
+                        Rule::key if namespace.scope.text.is_empty() => namespace.scope = self.name(child),
+                        Rule::key => namespace.name = self.name(child),
                         Rule::annotations => namespace.annotations = self.annotations(child),
                         _ => {}
                     }
@@ -85,8 +82,8 @@ impl<'s> Builder<'s> {
                 Header::Namespace(namespace)
             }
             rule => {
-                let path = node.into_inner().find(|child| child.as_rule() == Rule::literal);
-                let path = self.literal(&path.expect("an include has its path"));
+                let path = node.children().find(|child| child.rule() == Rule::literal);
+                let path = self.literal(path.expect("an include has its path"));
                 let include = Include { path, span };
                 if rule == Rule::include { Header::Include(include) } else { Header::CppInclude(include) }
             }
@@ -94,7 +91,7 @@ impl<'s> Builder<'s> {
     }
 
     fn definition(&mut self, node: Node<'_>) -> Definition {
-        match node.as_rule() {
+        match node.rule() {
             Rule::typedef => Definition::Typedef(self.typedef(node)),
             Rule::constant => Definition::Const(self.constant(node)),
             Rule::enumeration => Definition::Enum(self.enumeration(node)),
@@ -104,7 +101,7 @@ impl<'s> Builder<'s> {
     }
 
     fn typedef(&mut self, node: Node<'_>) -> Typedef {
-        let span = self.span(&node);
+        let span = self.span(node);
         let mut item = Typedef {
             doc: self.doc(span.start),
             ty: Type::default(),
@@ -112,21 +109,19 @@ impl<'s> Builder<'s> {
             annotations: Vec::new(),
             span,
         };
-        for child in node.into_inner() {
-            match child.as_rule() {
-                Rule::name => item.name = self.name(&child),
-                Rule::annotations if item.name.text.is_empty() => {
-                    item.ty.annotations = self.annotations(child)
-                }
+        for child in node.children() {
+            match child.rule() {
+                Rule::field_type => item.ty = self.field_type(child),
+                Rule::name => item.name = self.name(child),
                 Rule::annotations => item.annotations = self.annotations(child),
-                _ => item.ty = self.field_type(child),
+                _ => {}
             }
         }
         item
     }
 
     fn constant(&mut self, node: Node<'_>) -> Const {
-        let span = self.span(&node);
+        let span = self.span(node);
         let mut item = Const {
             doc: self.doc(span.start),
             ty: Type::default(),
@@ -134,20 +129,20 @@ impl<'s> Builder<'s> {
             value: Value { kind: ValueKind::Integer(0), span },
             span,
         };
-        for child in node.into_inner() {
-            match child.as_rule() {
-                Rule::name => item.name = self.name(&child),
-                Rule::annotations => item.ty.annotations = self.annotations(child),
-                _ if item.name.text.is_empty() => item.ty = self.field_type(child),
-                _ => item.value = self.value(child),
+        for child in node.children() {
+            match child.rule() {
+                Rule::field_type => item.ty = self.field_type(child),
+                Rule::name => item.name = self.name(child),
+                Rule::value => item.value = self.value(child),
+                _ => {}
             }
         }
         item
     }
 
     fn enumeration(&mut self, node: Node<'_>) -> Enum {
-        let mut item = self.new_enum(self.span(&node));
-        node.into_inner().for_each(|child| self.enum_part(&mut item, child));
+        let mut item = self.new_enum(self.span(node));
+        node.children().for_each(|child| self.enum_part(&mut item, child));
         item
     }
 
@@ -157,8 +152,8 @@ impl<'s> Builder<'s> {
     }
 
     pub(crate) fn enum_part(&mut self, item: &mut Enum, part: Node<'_>) {
-        match part.as_rule() {
-            Rule::name => item.name = self.name(&part),
+        match part.rule() {
+            Rule::name => item.name = self.name(part),
             Rule::enum_value => item.values.push(self.enum_value(part)),
             Rule::annotations => item.annotations = self.annotations(part),
             _ => {}
@@ -166,7 +161,7 @@ impl<'s> Builder<'s> {
     }
 
     fn enum_value(&mut self, node: Node<'_>) -> EnumValue {
-        let span = self.span(&node);
+        let span = self.span(node);
         let mut item = EnumValue {
             doc: self.doc(span.start),
             name: Name::default(),
@@ -174,10 +169,10 @@ impl<'s> Builder<'s> {
             annotations: Vec::new(),
             span,
         };
-        for child in node.into_inner() {
-            match child.as_rule() {
-                Rule::name => item.name = self.name(&child),
-                Rule::enum_number | Rule::truth => item.number = Some(self.integer(&child)),
+        for child in node.children() {
+            match child.rule() {
+                Rule::name => item.name = self.name(child),
+                Rule::enum_number | Rule::truth => item.number = Some(self.integer(child)),
                 Rule::annotations => item.annotations = self.annotations(child),
                 _ => {}
             }
@@ -186,8 +181,8 @@ impl<'s> Builder<'s> {
     }
 
     fn structure(&mut self, node: Node<'_>) -> Struct {
-        let mut item = self.new_struct(self.span(&node));
-        node.into_inner().for_each(|child| self.struct_part(&mut item, child));
+        let mut item = self.new_struct(self.span(node));
+        node.children().for_each(|child| self.struct_part(&mut item, child));
         item
     }
 
@@ -203,16 +198,16 @@ impl<'s> Builder<'s> {
     }
 
     pub(crate) fn struct_part(&mut self, item: &mut Struct, part: Node<'_>) {
-        match part.as_rule() {
+        match part.rule() {
             Rule::kw_struct => {
-                item.kind = match part.as_str() {
+                item.kind = match part.text() {
                     "union" => StructKind::Union,
                     "exception" => StructKind::Exception,
                     _ => StructKind::Struct,
                 }
             }
-            Rule::kw_xsd_all => self.legacy(&part),
-            Rule::name => item.name = self.name(&part),
+            Rule::kw_xsd_all => self.legacy(part),
+            Rule::name => item.name = self.name(part),
             Rule::field => item.fields.push(self.field(part)),
             Rule::annotations => item.annotations = self.annotations(part),
             _ => {}
@@ -220,7 +215,7 @@ impl<'s> Builder<'s> {
     }
 
     fn field(&mut self, node: Node<'_>) -> Field {
-        let span = self.span(&node);
+        let span = self.span(node);
         let mut item = Field {
             doc: self.doc(span.start),
             id: None,
@@ -232,35 +227,31 @@ impl<'s> Builder<'s> {
             annotations: Vec::new(),
             span,
         };
-        for child in node.into_inner() {
-            match child.as_rule() {
-                Rule::integer | Rule::truth if item.name.text.is_empty() => {
-                    item.id = Some(self.integer(&child))
-                }
+        for child in node.children() {
+            match child.rule() {
+                Rule::integer | Rule::truth => item.id = Some(self.integer(child)),
                 Rule::requiredness => {
-                    let requiredness = match child.as_str() {
+                    let requiredness = match child.text() {
                         "required" => Requiredness::Required,
                         _ => Requiredness::Optional,
                     };
-                    item.requiredness = Some((requiredness, self.span(&child)));
+                    item.requiredness = Some((requiredness, self.span(child)));
                 }
                 Rule::ampersand => item.reference = true,
-                Rule::field_name => item.name = self.name(&child),
-                Rule::kw_xsd_flag | Rule::xsd_attrs => self.legacy(&child),
-                Rule::annotations if item.name.text.is_empty() => {
-                    item.ty.annotations = self.annotations(child)
-                }
+                Rule::field_name => item.name = self.name(child),
+                Rule::field_type => item.ty = self.field_type(child),
+                Rule::value => item.default = Some(self.value(child)),
+                Rule::kw_xsd_flag | Rule::xsd_attrs => self.legacy(child),
                 Rule::annotations => item.annotations = self.annotations(child),
-                _ if item.name.text.is_empty() => item.ty = self.field_type(child),
-                _ => item.default = Some(self.value(child)),
+                _ => {}
             }
         }
         item
     }
 
     fn service(&mut self, node: Node<'_>) -> Service {
-        let mut item = self.new_service(self.span(&node));
-        node.into_inner().for_each(|child| self.service_part(&mut item, child));
+        let mut item = self.new_service(self.span(node));
+        node.children().for_each(|child| self.service_part(&mut item, child));
         item
     }
 
@@ -276,11 +267,11 @@ impl<'s> Builder<'s> {
     }
 
     pub(crate) fn service_part(&mut self, item: &mut Service, part: Node<'_>) {
-        match part.as_rule() {
-            Rule::name => item.name = self.name(&part),
+        match part.rule() {
+            Rule::name => item.name = self.name(part),
             Rule::extends => {
-                let parent = part.into_inner().find(|child| child.as_rule() == Rule::path);
-                item.extends = parent.map(|parent| self.name(&parent));
+                let parent = part.children().find(|child| child.rule() == Rule::path);
+                item.extends = parent.map(|parent| self.name(parent));
             }
             Rule::function => item.functions.push(self.function(part)),
             Rule::annotations => item.annotations = self.annotations(part),
@@ -289,7 +280,7 @@ impl<'s> Builder<'s> {
     }
 
     fn function(&mut self, node: Node<'_>) -> Function {
-        let span = self.span(&node);
+        let span = self.span(node);
         let mut item = Function {
             doc: self.doc(span.start),
             oneway: None,
@@ -302,77 +293,70 @@ impl<'s> Builder<'s> {
             annotations: Vec::new(),
             span,
         };
-        for child in node.into_inner() {
-            match child.as_rule() {
+        for child in node.children() {
+            match child.rule() {
                 Rule::kw_oneway => {
-                    item.oneway = Some(self.span(&child));
-                    if child.as_str().starts_with("async") {
-                        self.legacy(&child);
+                    item.oneway = Some(self.span(child));
+                    if child.text().starts_with("async") {
+                        self.legacy(child);
                     }
                 }
-                Rule::kw_void => item.returns_span = self.span(&child),
-                Rule::name => item.name = self.name(&child),
+                Rule::kw_void => item.returns_span = self.span(child),
+                Rule::name => item.name = self.name(child),
                 Rule::field => item.arguments.push(self.field(child)),
                 Rule::throws => {
-                    for child in child.into_inner() {
-                        match child.as_rule() {
-                            Rule::kw_throws => item.throws_span = Some(self.span(&child)),
+                    for child in child.children() {
+                        match child.rule() {
+                            Rule::kw_throws => item.throws_span = Some(self.span(child)),
                             Rule::field => item.throws.push(self.field(child)),
                             _ => {}
                         }
                     }
                 }
-                Rule::annotations => match &mut item.returns {
-                    Some(returns) if item.name.text.is_empty() => {
-                        returns.annotations = self.annotations(child)
-                    }
-                    _ => item.annotations = self.annotations(child),
-                },
-                _ => {
+                Rule::annotations => item.annotations = self.annotations(child),
+                Rule::field_type => {
                     let returns = self.field_type(child);
                     item.returns_span = returns.span;
                     item.returns = Some(returns);
                 }
+                _ => {}
             }
         }
         item
     }
 
     /// Notes the word of an old form, which the node begins with.
-    fn legacy(&mut self, node: &Node<'_>) {
-        let text = node.as_str();
+    fn legacy(&mut self, node: Node<'_>) {
+        let text = node.text();
         let word = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
-        let start = self.base + node.as_span().start();
+        let start = self.base + node.start();
         let span = self.surface.span(start, start + word);
         self.legacy.push(Name { text: text[..word].to_owned(), span });
     }
 
-    /// A type, without the annotations behind it.
     fn field_type(&mut self, node: Node<'_>) -> Type {
-        let span = self.span(&node);
-        if node.as_rule() == Rule::base && node.as_str().starts_with("by") {
-            self.legacy(&node);
-        }
-        let kind = match node.as_rule() {
-            Rule::base => TypeKind::Base(base_type(node.as_str())),
-            Rule::path => TypeKind::Named(node.as_str().to_owned()),
-            rule => self.container(rule, node.into_inner()),
+        let mut children = node.children();
+        let node = children.next().expect("a type has a kind");
+        let span = self.span(node);
+        let kind = match node.rule() {
+            Rule::base => {
+                if node.text() == "byte" {
+                    self.legacy(node);
+                }
+                TypeKind::Base(base_type(node.text()))
+            }
+            Rule::path => TypeKind::Named(node.text().to_owned()),
+            rule => self.container(rule, node.children()),
         };
-        Type { kind, annotations: Vec::new(), span }
+        let annotations = children.next().map_or_else(Vec::new, |node| self.annotations(node));
+        Type { kind, annotations, span }
     }
 
-    fn container(&mut self, rule: Rule, nodes: Pairs<'_, Rule>) -> TypeKind {
-        let mut types: Vec<Type> = Vec::with_capacity(2);
-        for node in nodes {
-            match (node.as_rule(), types.last_mut()) {
-                (Rule::kw_map | Rule::kw_set | Rule::kw_list | Rule::cpp_type, _) => {}
-                (Rule::annotations, Some(annotated)) => annotated.annotations = self.annotations(node),
-                _ => types.push(self.field_type(node)),
-            }
-        }
-        let mut types = types.into_iter().map(Box::new);
-        let first = types.next().expect("every container has a type");
-        match (rule, types.next()) {
+    fn container(&mut self, rule: Rule, nodes: Nodes<'_>) -> TypeKind {
+        let mut types = nodes.filter(|node| node.rule() == Rule::field_type);
+        let mut next = || types.next().map(|node| Box::new(self.field_type(node)));
+        let first = next().expect("every container has a type");
+        match (rule, next()) {
             (Rule::set, _) => TypeKind::Set(first),
             (Rule::map, Some(value)) => TypeKind::Map(first, value),
             _ => TypeKind::List(first),
@@ -380,37 +364,43 @@ impl<'s> Builder<'s> {
     }
 
     fn value(&mut self, node: Node<'_>) -> Value {
-        let span = self.span(&node);
-        let kind = match node.as_rule() {
-            Rule::integer => ValueKind::Integer(self.integer(&node).value),
+        let node = only_child(node);
+        let span = self.span(node);
+        let kind = match node.rule() {
+            Rule::integer => ValueKind::Integer(self.integer(node).value),
             // The grammar has checked the form; a value too large for a double is infinite, as in C.
-            Rule::double => ValueKind::Double(node.as_str().parse().unwrap_or(f64::INFINITY)),
+            Rule::double => ValueKind::Double(node.text().parse().unwrap_or(f64::INFINITY)),
             Rule::bare_sign => ValueKind::Double(0.0),
-            Rule::literal => ValueKind::Literal(self.literal(&node).value),
-            Rule::value_list => ValueKind::List(node.into_inner().map(|child| self.value(child)).collect()),
-            Rule::value_map => {
-                ValueKind::Map(node.into_inner().map(|entry| self.value_entry(entry)).collect())
+            Rule::literal => ValueKind::Literal(self.literal(node).value),
+            Rule::value_list => {
+                let values = node.children().filter(|child| child.rule() == Rule::value);
+                ValueKind::List(values.map(|child| self.value(child)).collect())
             }
-            _ => ValueKind::Name(node.as_str().to_owned()),
+            Rule::value_map => {
+                let entries = node.children().filter(|child| child.rule() == Rule::value_entry);
+                ValueKind::Map(entries.map(|entry| self.value_entry(entry)).collect())
+            }
+            _ => ValueKind::Name(node.text().to_owned()),
         };
         Value { kind, span }
     }
 
     fn value_entry(&mut self, entry: Node<'_>) -> (Value, Value) {
-        let mut values = entry.into_inner();
+        let mut values = entry.children().filter(|child| child.rule() == Rule::value);
         let mut next = || self.value(values.next().expect("an entry has a key and a value"));
         (next(), next())
     }
 
     fn annotations(&mut self, node: Node<'_>) -> Vec<Annotation> {
-        node.into_inner()
+        node.children()
+            .filter(|child| child.rule() == Rule::annotation)
             .map(|child| {
-                let span = self.span(&child);
+                let span = self.span(child);
                 let mut item = Annotation { key: Name::default(), value: None, span };
-                for child in child.into_inner() {
-                    match child.as_rule() {
-                        Rule::key => item.key = self.name(&child),
-                        Rule::literal => item.value = Some(self.literal(&child)),
+                for child in child.children() {
+                    match child.rule() {
+                        Rule::key => item.key = self.name(child),
+                        Rule::literal => item.value = Some(self.literal(child)),
                         _ => {}
                     }
                 }
@@ -419,10 +409,10 @@ impl<'s> Builder<'s> {
             .collect()
     }
 
-    fn integer(&mut self, node: &Node<'_>) -> Integer {
+    fn integer(&mut self, node: Node<'_>) -> Integer {
         let span = self.span(node);
-        let value = parse_integer(node.as_str()).unwrap_or_else(|| {
-            let message = format!("`{}` does not fit 64 bits", node.as_str());
+        let value = parse_integer(node.text()).unwrap_or_else(|| {
+            let message = format!("`{}` does not fit 64 bits", node.text());
             let label = "from -9223372036854775808 to 9223372036854775807";
             self.errors.push(SyntaxError::new(message, label, span));
             0
@@ -430,9 +420,9 @@ impl<'s> Builder<'s> {
         Integer { value, span }
     }
 
-    fn literal(&mut self, node: &Node<'_>) -> Literal {
+    fn literal(&mut self, node: Node<'_>) -> Literal {
         let span = self.span(node);
-        let text = node.as_str();
+        let text = node.text();
         let inner = &text[1..text.len() - 1];
         let mut value = String::with_capacity(inner.len());
         let mut chars = inner.char_indices();
@@ -458,6 +448,10 @@ impl<'s> Builder<'s> {
         }
         Literal { value, span }
     }
+}
+
+fn only_child(node: Node<'_>) -> Node<'_> {
+    node.children().next().expect("this rule matches one other rule")
 }
 
 fn base_type(name: &str) -> BaseType {

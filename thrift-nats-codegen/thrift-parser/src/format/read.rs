@@ -1,11 +1,9 @@
 //! From what the grammar matched to the layout: which tokens belong together, and which comment stands at what.
 
-use pest::Parser;
-use pest::iterators::{Pair, Pairs};
-
 use crate::format::layout::{Entry, Group, GroupKind, Item, Layout, Piece, PieceKind, Remark};
-use crate::grammar::full::{Grammar, Rule};
+use crate::grammar::Rule;
 use crate::parse::skip_blanks;
+use crate::parse_tree::{Node, Nodes, ParseTree};
 use crate::surface::Surface;
 use crate::syntax::{Comment, CommentKind};
 
@@ -22,11 +20,12 @@ pub(crate) fn read<'s>(source: &'s str, surface: &'s Surface) -> Layout<'s> {
         before_separator: Vec::new(),
     };
     let mut items: Vec<Item<'s>> = Vec::new();
-    for (base, node) in nodes(&surface.code) {
+    for (base, tree) in trees(&surface.code) {
         reader.base = base;
-        let Boundary { behind, above, is_apart } = reader.boundary(reader.start(&node), false);
+        let node = tree.root();
+        let Boundary { behind, above, is_apart } = reader.boundary(reader.start(node), false);
         let above = put_behind_last(&mut items, behind, above);
-        let is_header = node.clone().into_inner().any(|child| child.as_rule() == Rule::header);
+        let is_header = node.children().any(|child| child.rule() == Rule::header);
         let entry = Entry { above, is_apart, ..reader.entry(node, None) };
         items.push(Item { is_header, entry });
     }
@@ -50,23 +49,19 @@ fn put_behind_last<'s>(
     }
 }
 
-/// What matches each item of a code without mistakes, and where it starts.
-fn nodes(code: &str) -> impl Iterator<Item = (usize, Node<'_>)> {
+/// The parse tree of each item of a code without mistakes, and where it starts.
+fn trees(code: &str) -> impl Iterator<Item = (usize, ParseTree<'_>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let base = skip_blanks(code, at);
         if base == code.len() {
             return None;
         }
-        let pairs = Grammar::parse(Rule::item, &code[base..]);
-        let mut pairs = pairs.expect("what one reading of the grammar matches the other does");
-        let item = pairs.next().expect("a match of a rule is a pair of that rule");
-        at = base + item.as_span().end();
-        Some((base, item))
+        let tree = ParseTree::parse(Rule::item, &code[base..]).expect("a code without mistakes");
+        at = base + tree.root().end();
+        Some((base, tree))
     })
 }
-
-type Node<'n> = Pair<'n, Rule>;
 
 struct Reader<'s> {
     source: &'s str,
@@ -96,8 +91,8 @@ struct Boundary<'s> {
 }
 
 impl<'s> Reader<'s> {
-    fn start(&self, node: &Node<'_>) -> usize {
-        self.surface.source_offset(self.base + node.as_span().start()) as usize
+    fn start(&self, node: Node<'_>) -> usize {
+        self.surface.source_offset(self.base + node.start()) as usize
     }
 
     /// The comments up to `until`, and how many lines end behind the last.
@@ -143,46 +138,46 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads an entry, without the comments around it. A separator may follow it in `siblings`.
-    fn entry(&mut self, node: Node<'_>, siblings: Option<&mut Pairs<'_, Rule>>) -> Entry<'s> {
+    fn entry(&mut self, node: Node<'_>, siblings: Option<&mut Nodes<'_>>) -> Entry<'s> {
         let mut entry = Entry::default();
         self.previous = None;
         self.node(node, &mut entry);
         if let Some(siblings) = siblings
-            && siblings.peek().is_some_and(|sibling| sibling.as_rule() == Rule::separator)
+            && siblings.peek().is_some_and(|sibling| sibling.rule() == Rule::separator)
             && let Some(separator) = siblings.next()
         {
-            self.separator(&separator, &mut entry);
+            self.separator(separator, &mut entry);
         }
         entry.behind = std::mem::take(&mut self.before_separator);
         entry
     }
 
     fn node(&mut self, node: Node<'_>, entry: &mut Entry<'s>) {
-        let rule = node.as_rule();
-        let mut children = node.into_inner();
+        let rule = node.rule();
+        let mut children = node.children();
         while let Some(child) = children.next() {
-            match child.as_rule() {
+            match child.rule() {
                 Rule::open_brace | Rule::open_paren | Rule::open_bracket | Rule::open_annotations => {
-                    self.group(rule, &child, &mut children, entry);
+                    self.group(rule, child, &mut children, entry);
                 }
-                Rule::separator => self.separator(&child, entry),
-                _ if child.clone().into_inner().next().is_none() => self.token(&child, entry),
+                Rule::separator => self.separator(child, entry),
+                _ if child.children().next().is_none() => self.token(child, entry),
                 _ => self.node(child, entry),
             }
         }
     }
 
     /// Puts a token behind the others, and the comments before it where they are.
-    fn token(&mut self, node: &Node<'_>, entry: &mut Entry<'s>) {
+    fn token(&mut self, node: Node<'_>, entry: &mut Entry<'s>) {
         let (remarks, _) = self.remarks(self.start(node));
         self.put_remarks(remarks, entry);
         let token = self.take(node);
-        match node.as_rule() {
+        match node.rule() {
             Rule::open_angle => self.angles += 1,
             Rule::close_angle => self.angles -= 1,
             _ => {}
         }
-        let tight = match node.as_rule() {
+        let tight = match node.rule() {
             Rule::comma | Rule::colon | Rule::close_angle => true,
             _ if self.previous == Some(Rule::open_angle) => true,
             // Behind the literal of a `cpp_type` stands a blank.
@@ -190,14 +185,14 @@ impl<'s> Reader<'s> {
             _ => false,
         };
         let spaced = !entry.pieces.is_empty() && !tight;
-        self.previous = Some(node.as_rule());
+        self.previous = Some(node.rule());
         entry.pieces.push(Piece { spaced, kind: PieceKind::Token(token) });
     }
 
     /// The text of a token, which is gone past.
-    fn take(&mut self, node: &Node<'_>) -> &'s str {
+    fn take(&mut self, node: Node<'_>) -> &'s str {
         let start = self.start(node);
-        let end = start + node.as_str().len();
+        let end = start + node.text().len();
         self.last_end = end;
         &self.source[start..end]
     }
@@ -212,7 +207,7 @@ impl<'s> Reader<'s> {
 
     /// Puts the comments before a token where they are, but gives back the line comments directly before it: they can go
     /// behind it.
-    fn put_remarks_but_last_lines(&mut self, node: &Node<'_>, entry: &mut Entry<'s>) -> Vec<Remark<'s>> {
+    fn put_remarks_but_last_lines(&mut self, node: Node<'_>, entry: &mut Entry<'s>) -> Vec<Remark<'s>> {
         let (mut remarks, _) = self.remarks(self.start(node));
         let lines = remarks.iter().rev().take_while(|remark| remark.is_line).count();
         let lines = remarks.split_off(remarks.len() - lines);
@@ -220,7 +215,7 @@ impl<'s> Reader<'s> {
         lines
     }
 
-    fn separator(&mut self, node: &Node<'_>, entry: &mut Entry<'s>) {
+    fn separator(&mut self, node: Node<'_>, entry: &mut Entry<'s>) {
         let pieces = entry.pieces.len();
         self.before_separator = self.put_remarks_but_last_lines(node, entry);
         entry.keeps_separator = entry.pieces.len() > pieces;
@@ -228,7 +223,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads what `open` opens, up to the closing bracket in `children`.
-    fn group(&mut self, rule: Rule, open: &Node<'_>, children: &mut Pairs<'_, Rule>, entry: &mut Entry<'s>) {
+    fn group(&mut self, rule: Rule, open: Node<'_>, children: &mut Nodes<'_>, entry: &mut Entry<'s>) {
         let kind = match rule {
             Rule::structure | Rule::service => GroupKind::Body,
             Rule::enumeration => GroupKind::Enum,
@@ -251,9 +246,8 @@ impl<'s> Reader<'s> {
         };
         let mut breaks = false;
         while let Some(child) = children.next() {
-            let start = self.start(&child);
-            let closes =
-                matches!(child.as_rule(), Rule::close_brace | Rule::close_paren | Rule::close_bracket);
+            let start = self.start(child);
+            let closes = matches!(child.rule(), Rule::close_brace | Rule::close_paren | Rule::close_bracket);
             breaks |= group.entries.is_empty() && self.source[self.last_end..start].contains('\n');
             let Boundary { mut behind, mut above, is_apart } = self.boundary(start, closes);
             above = match group.entries.last_mut() {
@@ -267,9 +261,9 @@ impl<'s> Reader<'s> {
                 }
             };
             if closes {
-                group.close = self.take(&child);
+                group.close = self.take(child);
                 group.before_close = above;
-                self.previous = Some(child.as_rule());
+                self.previous = Some(child.rule());
                 break;
             }
             group.entries.push(Entry { above, is_apart, ..self.entry(child, Some(children)) });
