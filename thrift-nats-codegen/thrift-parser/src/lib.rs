@@ -1,14 +1,14 @@
 #![doc = include_str!("../README.md")]
 
-mod doc;
+mod builder;
+mod compact_source;
+mod doc_comment;
 mod format;
 mod grammar;
 mod parse;
 mod parse_tree;
-mod recover;
-mod surface;
+mod recovery;
 mod syntax_error;
-mod tree;
 
 pub mod syntax;
 

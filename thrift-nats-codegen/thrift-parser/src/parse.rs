@@ -3,13 +3,13 @@
 
 use pest::error::{Error, InputLocation};
 
+use crate::builder::{Builder, Item};
+use crate::compact_source::{CompactSource, end_of_literal, is_word_byte, starts_body, starts_item};
 use crate::grammar::Rule;
 use crate::parse_tree::ParseTree;
-use crate::recover::words_outside_brackets;
-use crate::surface::{Surface, end_of_literal, is_word_byte, starts_body, starts_item};
+use crate::recovery::words_outside_brackets;
 use crate::syntax::{Definition, Document, Header, Name, Span};
 use crate::syntax_error::{SyntaxError, explain, token_at};
-use crate::tree::{Builder, Item};
 
 /// How deep brackets may nest: types in types, values in values.
 pub const MAX_NESTING: usize = 64;
@@ -48,11 +48,11 @@ pub fn parse(source: &str) -> Parsed {
     if let Err(error) = check_length(source) {
         return Parsed { errors: vec![error], ..Parsed::default() };
     }
-    let surface = Surface::of(source);
+    let compact = CompactSource::of(source);
     let mut driver = Driver {
         source,
-        surface: &surface,
-        builder: Builder::new(source, &surface),
+        compact: &compact,
+        builder: Builder::new(source, &compact),
         parsed: Parsed::default(),
         left_open: 0,
         unclosed: None,
@@ -62,19 +62,19 @@ pub fn parse(source: &str) -> Parsed {
     let Driver { builder, mut parsed, .. } = driver;
     parsed.errors.extend(builder.errors);
     parsed.document.legacy = builder.legacy;
-    if let Some(stop) = surface.stop {
+    if let Some(stop) = compact.stop {
         parsed.gaps.push(rest_of(source, stop.span.start));
         parsed.errors.push(stop);
     }
     parsed.errors.sort_by_key(|error| error.span);
-    parsed.document.comments = surface.comments;
+    parsed.document.comments = compact.comments;
     parsed
 }
 
 /// What has been read, and what helps to go on.
 pub(crate) struct Driver<'s> {
     pub(crate) source: &'s str,
-    pub(crate) surface: &'s Surface,
+    pub(crate) compact: &'s CompactSource,
     pub(crate) builder: Builder<'s>,
     pub(crate) parsed: Parsed,
     /// Braces that mistakes left open: each may still be closed.
@@ -94,7 +94,7 @@ pub(crate) struct Mistake {
 
 impl<'s> Driver<'s> {
     fn items(&mut self) {
-        let code = self.surface.code.as_str();
+        let code = self.compact.code.as_str();
         let mut at = 0;
         loop {
             at = skip_blanks(code, at);
@@ -107,7 +107,7 @@ impl<'s> Driver<'s> {
                 at += 1;
                 continue;
             }
-            match match_item(self.surface, at) {
+            match match_item(self.compact, at) {
                 Ok((item, end)) => {
                     let is_over = code[..end].trim_ascii_end().ends_with([',', ';']);
                     self.may_be_annotated = !is_over;
@@ -124,7 +124,7 @@ impl<'s> Driver<'s> {
                 }
                 Err(mistake) => {
                     let annotated = std::mem::take(&mut self.may_be_annotated) && code[at..].starts_with('(');
-                    let within = annotated.then(|| mistake_in_annotations(self.surface, at)).flatten();
+                    let within = annotated.then(|| mistake_in_annotations(self.compact, at)).flatten();
                     let mistake = within.unwrap_or(mistake);
                     self.report(&mistake);
                     let unclosed = self.unclosed.take();
@@ -151,15 +151,15 @@ impl<'s> Driver<'s> {
 
     pub(crate) fn report(&mut self, mistake: &Mistake) {
         // What stops the text is reported instead.
-        if mistake.at < self.surface.code.len() || self.surface.stop.is_none() {
-            let error = explain(self.source, self.surface, &mistake.error, mistake.at);
+        if mistake.at < self.compact.code.len() || self.compact.stop.is_none() {
+            let error = explain(self.source, self.compact, &mistake.error, mistake.at);
             self.parsed.errors.push(error);
         }
     }
 
     /// Goes past an item of which nothing can be read but perhaps its name.
     fn skip_item(&mut self, at: usize, mistake: usize, name: Option<Name>, unclosed: Option<usize>) -> usize {
-        let code = self.surface.code.as_str();
+        let code = self.compact.code.as_str();
         let mut start = at;
         let mut names = Vec::new();
         // What stands on a line of its own is another item, but for what starts none.
@@ -180,7 +180,7 @@ impl<'s> Driver<'s> {
         let next = self.next_item(at, mistake);
         match name {
             Some(name) => names.push(name),
-            None => names.extend(words_outside_brackets(self.surface, at, next)),
+            None => names.extend(words_outside_brackets(self.compact, at, next)),
         }
         let word = first_word(&code[at..]);
         let is_nameless = names.is_empty()
@@ -189,14 +189,14 @@ impl<'s> Driver<'s> {
                 // A keyword is no name, but it was to be one.
                 _ => starts_body(word) && first_word(&code[skip_blanks(code, at + word.len())..]).is_empty(),
             };
-        self.parsed.gaps.push(Gap { span: self.surface.span(start, next), names, is_nameless });
+        self.parsed.gaps.push(Gap { span: self.compact.span(start, next), names, is_nameless });
         self.left_open = open_braces(&code[at..next], self.left_open);
         next
     }
 
     /// Where to go on behind an item that starts at `at` and has a mistake.
     fn next_item(&self, at: usize, mistake: usize) -> usize {
-        let code = self.surface.code.as_str();
+        let code = self.compact.code.as_str();
         if mistake == at && code[at..].starts_with([';', ',', '}']) {
             // Often all that is wrong.
             let next = skip_blanks(code, at + 1);
@@ -204,12 +204,12 @@ impl<'s> Driver<'s> {
                 return next;
             }
         }
-        self.surface.nth_item_start(mistake.max(at + 1), 1)
+        self.compact.nth_item_start(mistake.max(at + 1), 1)
     }
 
     /// Whether a line ends before the token at `at`.
     pub(crate) fn is_line_between(&self, at: usize) -> bool {
-        self.surface.starts_line(self.source, at)
+        self.compact.starts_line(self.source, at)
     }
 }
 
@@ -218,18 +218,18 @@ impl<'s> Driver<'s> {
 /// The grammar sees no more of the code than the item needs, lest a mistake costs time for all that follows: pest looks for
 /// the line's start from the end of what it was given. A line that starts like an item is where one item ends and another
 /// starts, but for fields that are named like a keyword.
-fn match_item(surface: &Surface, at: usize) -> Result<(ParseTree<'_>, usize), Mistake> {
+fn match_item(compact: &CompactSource, at: usize) -> Result<(ParseTree<'_>, usize), Mistake> {
     let mut lines = 1;
     loop {
-        let end = surface.nth_item_start(at + 1, lines);
-        let text = &surface.code[at..end];
+        let end = compact.nth_item_start(at + 1, lines);
+        let text = &compact.code[at..end];
         match ParseTree::parse(Rule::item, text) {
             Ok(tree) => {
                 let end = at + tree.root().end();
                 return Ok((tree, end));
             }
             Err(error) => {
-                if let Some(mistake) = mistake_of(surface, error, at, end) {
+                if let Some(mistake) = mistake_of(compact, error, at, end) {
                     return Err(mistake);
                 }
             }
@@ -240,25 +240,25 @@ fn match_item(surface: &Surface, at: usize) -> Result<(ParseTree<'_>, usize), Mi
 }
 
 /// Why no `rule` matches what starts at `at`, if that can be told from the code before `end`.
-pub(crate) fn mistake_in(surface: &Surface, rule: Rule, at: usize, end: usize) -> Option<Mistake> {
-    let parsed = ParseTree::parse(rule, &surface.code[at..end]);
-    mistake_of(surface, parsed.expect_err("the same text did not match before"), at, end)
+pub(crate) fn mistake_in(compact: &CompactSource, rule: Rule, at: usize, end: usize) -> Option<Mistake> {
+    let parsed = ParseTree::parse(rule, &compact.code[at..end]);
+    mistake_of(compact, parsed.expect_err("the same text did not match before"), at, end)
 }
 
 /// What `error` says of the code from `at` on, unless it is that there is too little before `end`.
-fn mistake_of(surface: &Surface, error: Error<Rule>, at: usize, end: usize) -> Option<Mistake> {
+fn mistake_of(compact: &CompactSource, error: Error<Rule>, at: usize, end: usize) -> Option<Mistake> {
     let (InputLocation::Pos(offset) | InputLocation::Span((offset, _))) = error.location;
-    (at + offset < end || end == surface.code.len())
+    (at + offset < end || end == compact.code.len())
         .then(|| Mistake { at: at + offset, error: Box::new(error) })
 }
 
 /// What is wrong with the annotations at `at`: they may be left out, so that the item before them ends without them.
-fn mistake_in_annotations(surface: &Surface, at: usize) -> Option<Mistake> {
+fn mistake_in_annotations(compact: &CompactSource, at: usize) -> Option<Mistake> {
     let mut lines = 1;
     loop {
-        let end = surface.nth_item_start(at + 1, lines);
-        let error = ParseTree::parse(Rule::annotations, &surface.code[at..end]).err()?;
-        if let Some(mistake) = mistake_of(surface, error, at, end) {
+        let end = compact.nth_item_start(at + 1, lines);
+        let error = ParseTree::parse(Rule::annotations, &compact.code[at..end]).err()?;
+        if let Some(mistake) = mistake_of(compact, error, at, end) {
             return Some(mistake);
         }
         lines *= 2;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use pest::error::{Error, ErrorVariant};
 
+use crate::compact_source::{CompactSource, end_of_literal};
 use crate::grammar::Rule;
-use crate::surface::{Surface, end_of_literal};
 use crate::syntax::Span;
 
 /// What is expected where an item could start.
@@ -62,8 +62,8 @@ pub(crate) fn token_at(source: &str, at: usize) -> Span {
 }
 
 /// The error that the grammar stopped with, at `at` in the code.
-pub(crate) fn explain(source: &str, surface: &Surface, error: &Error<Rule>, at: usize) -> SyntaxError {
-    let mut span = token_at(source, surface.source_offset(at) as usize);
+pub(crate) fn explain(source: &str, compact: &CompactSource, error: &Error<Rule>, at: usize) -> SyntaxError {
+    let mut span = token_at(source, compact.source_offset(at) as usize);
     let token = &source[span.range()];
     if let Some(error) = lexical(token, span) {
         return error;
@@ -74,7 +74,7 @@ pub(crate) fn explain(source: &str, surface: &Surface, error: &Error<Rule>, at: 
     };
     let mut found = if token.is_empty() { "the end of the file".to_owned() } else { format!("`{token}`") };
     let missing = matches!(*expected, [one] if one != A_DEFINITION) && matches!(token, "}" | ")" | "]" | ">");
-    if let (true, Some(line_end)) = (missing, line_end_before(source, surface, at)) {
+    if let (true, Some(line_end)) = (missing, line_end_before(source, compact, at)) {
         // What is missing is missing there, whatever the next line closes.
         span = line_end;
         found = "the end of the line".to_owned();
@@ -84,7 +84,7 @@ pub(crate) fn explain(source: &str, surface: &Surface, error: &Error<Rule>, at: 
         [one] => (*one).to_owned(),
         [most @ .., last] => format!("{} or {last}", most.join(", ")),
     };
-    if let Some(number) = number_before(surface, at).filter(|_| !expected.contains(&"`:`"))
+    if let Some(number) = number_before(compact, at).filter(|_| !expected.contains(&"`:`"))
         && token.starts_with(|c: char| c == '.' || c == '_' || c.is_ascii_alphabetic())
     {
         let rest = &source[span.start as usize..];
@@ -102,12 +102,12 @@ pub(crate) fn explain(source: &str, surface: &Surface, error: &Error<Rule>, at: 
     if let Some(help) = help(token, &expected) {
         return error.with_help(help);
     }
-    match misspelt(surface, at, at_definition) {
+    match misspelt(compact, at, at_definition) {
         Some((start, end, meant)) if start == at && end > start => {
             error.with_help(format!("write `{meant}`"))
         }
         Some((start, end, meant)) => {
-            let span = surface.span(start, end);
+            let span = compact.span(start, end);
             let message = format!("`{}` is no word that stands here", &source[span.range()]);
             SyntaxError::new(message, format!("`{meant}`?"), span).with_help(format!("write `{meant}`"))
         }
@@ -121,22 +121,22 @@ const fn is_number_byte(byte: &u8) -> bool {
 }
 
 /// The number that ends at `at` in the code, without its sign.
-fn number_before(surface: &Surface, at: usize) -> Option<&str> {
-    let code = &surface.code[..at];
+fn number_before(compact: &CompactSource, at: usize) -> Option<&str> {
+    let code = &compact.code[..at];
     let start = at - code.bytes().rev().take_while(is_number_byte).count();
     code[start..].starts_with(|c: char| c.is_ascii_digit() || c == '.').then_some(&code[start..])
 }
 
 /// A word that is nearly one of the grammar's, at `at` in the code or a little before, and the one that is meant. The
 /// grammar takes such a word for a type or a name, and stops a few words later.
-fn misspelt(surface: &Surface, at: usize, at_definition: bool) -> Option<(usize, usize, &'static str)> {
+fn misspelt(compact: &CompactSource, at: usize, at_definition: bool) -> Option<(usize, usize, &'static str)> {
     const STARTS: [&str; 9] =
         ["typedef", "const", "enum", "struct", "union", "exception", "service", "include", "namespace"];
     const INSIDE: [&str; 3] = ["required", "optional", "oneway"];
-    let code = surface.code.as_bytes();
+    let code = compact.code.as_bytes();
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let len = code[at..].iter().take_while(|byte| is_word(**byte)).count();
-    let word = |start: usize, end: usize| surface.code.get(start..end).unwrap_or_default();
+    let word = |start: usize, end: usize| compact.code.get(start..end).unwrap_or_default();
     if at_definition {
         return Some((at, at + len, near(word(at, at + len), &STARTS)?));
     }
@@ -180,11 +180,11 @@ pub(crate) fn near(word: &str, keywords: &[&'static str]) -> Option<&'static str
 
 /// Where the text of a line ends, or its comment starts, behind the last token before `at` in the code; `None` if what is
 /// at `at` stands on the same line.
-fn line_end_before(source: &str, surface: &Surface, at: usize) -> Option<Span> {
+fn line_end_before(source: &str, compact: &CompactSource, at: usize) -> Option<Span> {
     let before = at.checked_sub(1)?;
-    let is_blank = surface.code.as_bytes()[before] == b'\n';
-    let last_token_end = surface.source_offset(before) as usize + usize::from(!is_blank);
-    let between = &source[last_token_end..surface.source_offset(at) as usize];
+    let is_blank = compact.code.as_bytes()[before] == b'\n';
+    let last_token_end = compact.source_offset(before) as usize + usize::from(!is_blank);
+    let between = &source[last_token_end..compact.source_offset(at) as usize];
     if !between.contains('\n') {
         return None;
     }

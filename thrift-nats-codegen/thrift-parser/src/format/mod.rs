@@ -2,11 +2,11 @@
 //! from there to text.
 
 mod layout;
-mod print;
-mod read;
+mod printer;
+mod reader;
 
+use crate::compact_source::CompactSource;
 use crate::parse::{Parsed, check_length, parse};
-use crate::surface::Surface;
 use crate::syntax_error::SyntaxError;
 
 /// Prints a document in one style. It means the same afterwards, and every comment is in its place.
@@ -37,6 +37,6 @@ pub fn format(source: &str) -> Result<String, Vec<SyntaxError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    let surface = Surface::of(source);
-    Ok(print::print(&read::read(source, &surface)))
+    let compact = CompactSource::of(source);
+    Ok(printer::print(&reader::read(source, &compact)))
 }

@@ -13,7 +13,7 @@ const BLANK: char = '\n';
 
 /// A text as the grammar reads it.
 #[derive(Debug, Default)]
-pub(crate) struct Surface {
+pub(crate) struct CompactSource {
     /// The text, with one blank, a `\n`, for each run of white space and comments.
     pub(crate) code: String,
     /// For each byte of the code, and for its end, the offset in the source.
@@ -26,14 +26,14 @@ pub(crate) struct Surface {
     pub(crate) stop: Option<SyntaxError>,
 }
 
-impl Surface {
+impl CompactSource {
     /// Reads a text of less than 4 GiB.
     pub(crate) fn of(source: &str) -> Self {
-        let mut surface = Self::default();
-        surface.code.reserve(source.len());
-        surface.origin.reserve(source.len() + 1);
-        surface.scan(source);
-        surface
+        let mut compact = Self::default();
+        compact.code.reserve(source.len());
+        compact.origin.reserve(source.len() + 1);
+        compact.scan(source);
+        compact
     }
 
     /// The offset in the source of an offset in the code.
@@ -270,8 +270,8 @@ mod tests {
     #[test]
     fn comments_are_told_from_literals() {
         let source = "const string A = \"// no\" # yes\n/**/ /***/ /** doc */ '/* no */'";
-        let surface = Surface::of(source);
-        let kinds: Vec<_> = surface.comments.iter().map(|c| (c.kind, &source[c.span.range()])).collect();
+        let compact = CompactSource::of(source);
+        let kinds: Vec<_> = compact.comments.iter().map(|c| (c.kind, &source[c.span.range()])).collect();
         assert_eq!(
             kinds,
             [
@@ -281,35 +281,35 @@ mod tests {
                 (CommentKind::Doc, "/** doc */"),
             ]
         );
-        assert_eq!(surface.code, "const\nstring\nA\n=\n\"// no\"\n'/* no */'");
+        assert_eq!(compact.code, "const\nstring\nA\n=\n\"// no\"\n'/* no */'");
     }
 
     #[test]
     fn what_stands_between_tokens_becomes_one_blank() {
-        let surface = Surface::of("\u{feff}  a \t/* é */ b // c\r\n\n  \"d  d\" /");
-        assert_eq!(surface.code, "a\nb\n\"d  d\"\n/");
-        assert_eq!(surface.span(2, 4), Span::new(17, 18));
-        assert_eq!(surface.source_offset(surface.code.len()), 36);
+        let compact = CompactSource::of("\u{feff}  a \t/* é */ b // c\r\n\n  \"d  d\" /");
+        assert_eq!(compact.code, "a\nb\n\"d  d\"\n/");
+        assert_eq!(compact.span(2, 4), Span::new(17, 18));
+        assert_eq!(compact.source_offset(compact.code.len()), 36);
     }
 
     #[test]
     fn a_misspelt_keyword_may_stand_behind_any_character() {
         for before in ["{\\\u{feff}0x", "\u{1f4a5}1", "é", "é\n", "'\u{1f4a5}\n"] {
             let source = format!("{before}struct A {{");
-            assert_eq!(Surface::of(&source).stop, None, "{source}");
+            assert_eq!(CompactSource::of(&source).stop, None, "{source}");
         }
     }
 
     #[test]
     fn a_definition_closes_what_was_left_open() {
         let unclosed = "struct A xsd_all {\n  1: list<i32 x\n".repeat(MAX_NESTING);
-        assert_eq!(Surface::of(&unclosed).stop, None);
+        assert_eq!(CompactSource::of(&unclosed).stop, None);
         let unclosed = "service A\nextends b.B\n{\n".repeat(MAX_NESTING + 1);
-        assert_eq!(Surface::of(&unclosed).stop, None);
+        assert_eq!(CompactSource::of(&unclosed).stop, None);
         // Each of these can stand in the one before it.
         for nested in ["1: i32 struct xsd_attrs {", "1: i32 service A extends xsd_attrs {", "struct =[A {"] {
             let nested = nested.repeat(MAX_NESTING + 1);
-            assert!(Surface::of(&nested).stop.is_some(), "{nested}");
+            assert!(CompactSource::of(&nested).stop.is_some(), "{nested}");
         }
     }
 }

@@ -4,12 +4,12 @@
 //! where it stands and what it looks like, since a mistake may leave brackets open. Each part of the code is looked at a
 //! bounded number of times, however many mistakes there are.
 
+use crate::builder::Builder;
+use crate::compact_source::{CompactSource, end_of_literal, end_of_word, starts_item};
 use crate::grammar::Rule;
 use crate::parse::{Driver, Gap, Mistake, first_word, mistake_in, skip_blanks, words};
 use crate::parse_tree::{Node, ParseTree};
-use crate::surface::{Surface, end_of_literal, end_of_word, starts_item};
 use crate::syntax::{Definition, Enum, Name, Service, Struct};
-use crate::tree::Builder;
 
 /// A definition that is read part by part.
 enum Body {
@@ -96,12 +96,12 @@ impl Driver<'_> {
     /// Reads the definition that starts at `at`, whose mistake has been reported, and returns where it ends. If it is one
     /// without a body, or if the mistake is before that, nothing is read, and its name is returned if it can be seen.
     pub(crate) fn definition(&mut self, at: usize, mistake: &Mistake) -> Result<usize, Option<Name>> {
-        let code = self.surface.code.as_str();
+        let code = self.compact.code.as_str();
         self.builder.base = at;
         let tree = matched(Rule::head, &code[at..]);
         let head = tree.root().children().next().ok_or(None)?;
         let end = at + head.end();
-        let place = self.surface.span(at, end);
+        let place = self.compact.span(at, end);
         let mut from = skip_blanks(code, end);
         let mut body = match head.rule() {
             Rule::struct_head => Body::Struct(self.builder.new_struct(place)),
@@ -120,7 +120,7 @@ impl Driver<'_> {
             let gap = self.members(&mut body, from);
             if code[gap..].starts_with('}') {
                 let end = self.end(&mut body, gap);
-                self.parsed.document.definitions.push(body.finish(self.surface.span(at, end).end));
+                self.parsed.document.definitions.push(body.finish(self.compact.span(at, end).end));
                 return Ok(end);
             }
             let mistake = match reported.take() {
@@ -128,9 +128,9 @@ impl Driver<'_> {
                 None => self.report_behind(&body, from),
             };
             let skipped = self.skip_member(&body, gap, mistake);
-            let span = self.surface.span(gap, skipped.at);
+            let span = self.compact.span(gap, skipped.at);
             if span.start < span.end {
-                let names = words_outside_brackets(self.surface, gap, skipped.at);
+                let names = words_outside_brackets(self.compact, gap, skipped.at);
                 let is_nameless = names.is_empty();
                 self.parsed.gaps.push(Gap { span, names, is_nameless });
             }
@@ -143,7 +143,7 @@ impl Driver<'_> {
                         self.report_behind(&body, from);
                     }
                     self.left_open += 1;
-                    self.parsed.document.definitions.push(body.finish(self.surface.span(at, from).end));
+                    self.parsed.document.definitions.push(body.finish(self.compact.span(at, from).end));
                     return Ok(from);
                 }
             }
@@ -152,7 +152,7 @@ impl Driver<'_> {
 
     /// Reports the mistake in what is left of a definition from `from` on.
     fn report_behind(&mut self, body: &Body, from: usize) -> usize {
-        let found = mistake_behind(self.surface, body.rest(), from);
+        let found = mistake_behind(self.compact, body.rest(), from);
         self.report(&found);
         found.at
     }
@@ -160,7 +160,7 @@ impl Driver<'_> {
     /// Reads all members from `from` up to the next mistake, or the closing brace. Returns where the gap starts, or the brace
     /// is.
     fn members(&mut self, body: &mut Body, from: usize) -> usize {
-        let code = self.surface.code.as_str();
+        let code = self.compact.code.as_str();
         self.builder.base = from;
         let tree = matched(body.members(), &code[from..]);
         let mut members = tree.roots();
@@ -181,7 +181,7 @@ impl Driver<'_> {
 
     /// Whether what stands at `next` may belong to the member before it.
     fn may_go_on(&self, member: &str, next: usize) -> bool {
-        let code = &self.surface.code[next..];
+        let code = &self.compact.code[next..];
         let word = first_word(code);
         let is_id = !word.is_empty()
             && word.bytes().all(|byte| byte.is_ascii_digit())
@@ -192,7 +192,7 @@ impl Driver<'_> {
     /// Reads the closing brace at `at` and the annotations behind it. Returns where they end.
     fn end(&mut self, body: &mut Body, at: usize) -> usize {
         self.builder.base = at;
-        let tree = matched(Rule::body_end, &self.surface.code[at..]);
+        let tree = matched(Rule::body_end, &self.compact.code[at..]);
         let end = at + tree.root().end();
         for part in tree.root().children() {
             body.part(&mut self.builder, part);
@@ -202,7 +202,7 @@ impl Driver<'_> {
 
     /// Looks for the next member, behind `from` and not before the mistake.
     fn skip_member(&self, body: &Body, from: usize, mistake: usize) -> Skipped {
-        let code = self.surface.code.as_str();
+        let code = self.compact.code.as_str();
         let bytes = code.as_bytes();
         let mut open = Open::default();
         let mut behind_separator = false;
@@ -210,7 +210,7 @@ impl Driver<'_> {
         loop {
             at = skip_blanks(code, at);
             let Some(&byte) = bytes.get(at) else { break };
-            if self.surface.is_item_start(at) && !is_no_keyword(code, at) {
+            if self.compact.is_item_start(at) && !is_no_keyword(code, at) {
                 break;
             }
             if byte == b'}' && open.braces == 0 && self.may_close(at) {
@@ -239,8 +239,8 @@ impl Driver<'_> {
 
     /// Whether a brace at `at` can close the definition: what stands behind it must not look like the rest of a member.
     fn may_close(&self, at: usize) -> bool {
-        let next = skip_blanks(&self.surface.code, at + 1);
-        let behind = &self.surface.code[next..];
+        let next = skip_blanks(&self.compact.code, at + 1);
+        let behind = &self.compact.code[next..];
         behind.is_empty()
             || behind.starts_with(['(', ',', ';', '}'])
             || self.is_line_between(next)
@@ -249,7 +249,7 @@ impl Driver<'_> {
 
     /// Whether what stands at `at` looks like a member.
     fn is_member_start(&self, body: &Body, at: usize, open: &Open, mistake: usize) -> bool {
-        let code = &self.surface.code[at..];
+        let code = &self.compact.code[at..];
         if at >= mistake {
             let rule = body.member_start(!open.is_body());
             return rule.is_some_and(|rule| len_of_match(rule, code) > 0);
@@ -324,11 +324,11 @@ fn matched(rule: Rule, text: &str) -> ParseTree<'_> {
 }
 
 /// The mistake in what is left of a definition from `from` on.
-fn mistake_behind(surface: &Surface, rule: Rule, from: usize) -> Mistake {
+fn mistake_behind(compact: &CompactSource, rule: Rule, from: usize) -> Mistake {
     // Twice as much each time, as for whole items.
     let mut len = 64;
     loop {
-        if let Some(mistake) = mistake_in(surface, rule, from, cut(&surface.code, from, len)) {
+        if let Some(mistake) = mistake_in(compact, rule, from, cut(&compact.code, from, len)) {
             return mistake;
         }
         len *= 2;
@@ -352,8 +352,8 @@ fn cut(code: &str, from: usize, len: usize) -> usize {
 }
 
 /// The words of the code from `from` up to `until` that may be names: they are in no brackets, and no keywords.
-pub(crate) fn words_outside_brackets(surface: &Surface, from: usize, until: usize) -> Vec<Name> {
-    let bytes = &surface.code.as_bytes()[..until];
+pub(crate) fn words_outside_brackets(compact: &CompactSource, from: usize, until: usize) -> Vec<Name> {
+    let bytes = &compact.code.as_bytes()[..until];
     let mut found = Vec::new();
     let mut depth = 0_usize;
     let mut at = from;
@@ -366,10 +366,10 @@ pub(crate) fn words_outside_brackets(surface: &Surface, from: usize, until: usiz
             b'{' | b'(' | b'[' => depth += 1,
             b'}' | b')' | b']' => depth = depth.saturating_sub(1),
             // A path may be in it, which was to be included.
-            b'"' | b'\'' => found.extend(words(&surface.code[at..end], surface.source_offset(at))),
+            b'"' | b'\'' => found.extend(words(&compact.code[at..end], compact.source_offset(at))),
             // What stands before a brace is a name, whatever is open.
-            _ if depth == 0 || surface.code[skip_blanks(&surface.code, end)..].starts_with('{') => {
-                let words = words(&surface.code[at..end], surface.source_offset(at));
+            _ if depth == 0 || compact.code[skip_blanks(&compact.code, end)..].starts_with('{') => {
+                let words = words(&compact.code[at..end], compact.source_offset(at));
                 found.extend(words.into_iter().filter(|word| may_be_name(&word.text)));
             }
             _ => {}
@@ -421,10 +421,10 @@ mod tests {
 
     #[test]
     fn a_name_stands_outside_of_brackets() {
-        let surface = Surface::of("sturct A { 1: B b } // C\nD (e) include 'f.g'");
-        let words = words_outside_brackets(&surface, 0, surface.code.len());
+        let compact = CompactSource::of("sturct A { 1: B b } // C\nD (e) include 'f.g'");
+        let words = words_outside_brackets(&compact, 0, compact.code.len());
         let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         assert_eq!(words, ["sturct", "A", "D", "f", "g"]);
-        assert_eq!(surface.span(0, 6), Span::new(0, 6));
+        assert_eq!(compact.span(0, 6), Span::new(0, 6));
     }
 }

@@ -1,18 +1,18 @@
 //! From what the grammar matched to the layout: which tokens belong together, and which comment stands at what.
 
+use crate::compact_source::CompactSource;
 use crate::format::layout::{Entry, Group, GroupKind, Item, Layout, Piece, PieceKind, Remark};
 use crate::grammar::Rule;
 use crate::parse::skip_blanks;
 use crate::parse_tree::{Node, Nodes, ParseTree};
-use crate::surface::Surface;
 use crate::syntax::{Comment, CommentKind};
 
 /// The layout of a document without mistakes.
-pub(crate) fn read<'s>(source: &'s str, surface: &'s Surface) -> Layout<'s> {
+pub(crate) fn read<'s>(source: &'s str, compact: &'s CompactSource) -> Layout<'s> {
     let mut reader = Reader {
         source,
-        surface,
-        comments: &surface.comments,
+        compact,
+        comments: &compact.comments,
         base: 0,
         last_end: 0,
         previous: None,
@@ -20,7 +20,7 @@ pub(crate) fn read<'s>(source: &'s str, surface: &'s Surface) -> Layout<'s> {
         before_separator: Vec::new(),
     };
     let mut items: Vec<Item<'s>> = Vec::new();
-    for (base, tree) in trees(&surface.code) {
+    for (base, tree) in trees(&compact.code) {
         reader.base = base;
         let node = tree.root();
         let Boundary { behind, above, is_apart } = reader.boundary(reader.start(node), false);
@@ -65,7 +65,7 @@ fn trees(code: &str) -> impl Iterator<Item = (usize, ParseTree<'_>)> {
 
 struct Reader<'s> {
     source: &'s str,
-    surface: &'s Surface,
+    compact: &'s CompactSource,
     /// Those that are not placed yet.
     comments: &'s [Comment],
     /// Where the text that was matched starts in the code.
@@ -92,7 +92,7 @@ struct Boundary<'s> {
 
 impl<'s> Reader<'s> {
     fn start(&self, node: Node<'_>) -> usize {
-        self.surface.source_offset(self.base + node.start()) as usize
+        self.compact.source_offset(self.base + node.start()) as usize
     }
 
     /// The comments up to `until`, and how many lines end behind the last.

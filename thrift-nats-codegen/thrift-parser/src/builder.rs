@@ -1,9 +1,9 @@
 //! From what the grammar matched to the syntax tree.
 
-use crate::doc::doc_before;
+use crate::compact_source::CompactSource;
+use crate::doc_comment::doc_before;
 use crate::grammar::Rule;
 use crate::parse_tree::{Node, Nodes};
-use crate::surface::Surface;
 use crate::syntax::{
     Annotation, BaseType, Const, Definition, Doc, Enum, EnumValue, Field, Function, Header, Include, Integer,
     Literal, Name, Namespace, Requiredness, Service, Span, Struct, StructKind, Type, TypeKind, Typedef,
@@ -20,7 +20,7 @@ pub(crate) enum Item {
 /// Builds the nodes of one source text. What the grammar cannot see, as numbers out of range, it adds to `errors`.
 pub(crate) struct Builder<'s> {
     source: &'s str,
-    surface: &'s Surface,
+    compact: &'s CompactSource,
     /// Where the text that was matched starts in the code.
     pub(crate) base: usize,
     pub(crate) errors: Vec<SyntaxError>,
@@ -29,8 +29,8 @@ pub(crate) struct Builder<'s> {
 }
 
 impl<'s> Builder<'s> {
-    pub(crate) const fn new(source: &'s str, surface: &'s Surface) -> Self {
-        Self { source, surface, base: 0, errors: Vec::new(), legacy: Vec::new() }
+    pub(crate) const fn new(source: &'s str, compact: &'s CompactSource) -> Self {
+        Self { source, compact, base: 0, errors: Vec::new(), legacy: Vec::new() }
     }
 
     /// The item that was matched at `base`.
@@ -49,11 +49,11 @@ impl<'s> Builder<'s> {
         let text = node.text().trim_ascii_end();
         let text = text.strip_suffix([',', ';']).map_or(text, str::trim_ascii_end);
         let start = self.base + node.start();
-        self.surface.span(start, start + text.len())
+        self.compact.span(start, start + text.len())
     }
 
     fn doc(&self, start: u32) -> Option<Doc> {
-        doc_before(self.source, &self.surface.comments, start)
+        doc_before(self.source, &self.compact.comments, start)
     }
 
     pub(crate) fn name(&self, node: Node<'_>) -> Name {
@@ -330,7 +330,7 @@ impl<'s> Builder<'s> {
         let text = node.text();
         let word = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
         let start = self.base + node.start();
-        let span = self.surface.span(start, start + word);
+        let span = self.compact.span(start, start + word);
         self.legacy.push(Name { text: text[..word].to_owned(), span });
     }
 
