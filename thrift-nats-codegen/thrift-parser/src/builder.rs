@@ -1,4 +1,4 @@
-//! From what the grammar matched to the syntax tree.
+//! Builds the syntax tree from the parse tree.
 
 use crate::compact_source::CompactSource;
 use crate::doc_comment::doc_before;
@@ -11,20 +11,21 @@ use crate::syntax::{
 };
 use crate::syntax_error::SyntaxError;
 
-/// What one match of the grammar is.
+/// The syntax tree of one item.
 pub(crate) enum Item {
     Header(Header),
     Definition(Definition),
 }
 
-/// Builds the nodes of one source text. What the grammar cannot see, as numbers out of range, it adds to `errors`.
+/// Builds the syntax trees of one source. Adds errors that the grammar cannot detect, such as numbers out of range.
+#[derive(Debug)]
 pub(crate) struct Builder<'s> {
     source: &'s str,
     compact: &'s CompactSource,
-    /// Where the text that was matched starts in the code.
+    /// Where the parse tree starts in the code.
     pub(crate) base: usize,
     pub(crate) errors: Vec<SyntaxError>,
-    /// Words of old forms.
+    /// Keywords of legacy forms.
     pub(crate) legacy: Vec<Name>,
 }
 
@@ -33,7 +34,7 @@ impl<'s> Builder<'s> {
         Self { source, compact, base: 0, errors: Vec::new(), legacy: Vec::new() }
     }
 
-    /// The item that was matched at `base`.
+    /// The item that starts at `base`.
     pub(crate) fn item(&mut self, item: Node<'_>, base: usize) -> Item {
         self.base = base;
         let item = only_child(item);
@@ -43,8 +44,7 @@ impl<'s> Builder<'s> {
         }
     }
 
-    /// The place of a node: what it matched may end in a blank before something optional that is not there, and the
-    /// separator behind it is not part of it.
+    /// The span of a node, without its separator. A match may end in a blank because an optional token could follow.
     fn span(&self, node: Node<'_>) -> Span {
         let text = node.text().trim_ascii_end();
         let text = text.strip_suffix([',', ';']).map_or(text, str::trim_ascii_end);
@@ -83,7 +83,7 @@ impl<'s> Builder<'s> {
             }
             rule => {
                 let path = node.children().find(|child| child.rule() == Rule::literal);
-                let path = self.literal(path.expect("an include has its path"));
+                let path = self.literal(path.expect("an include has a path"));
                 let include = Include { path, span };
                 if rule == Rule::include { Header::Include(include) } else { Header::CppInclude(include) }
             }
@@ -325,7 +325,7 @@ impl<'s> Builder<'s> {
         item
     }
 
-    /// Notes the word of an old form, which the node begins with.
+    /// Adds the keyword of a legacy form. The node starts with it.
     fn legacy(&mut self, node: Node<'_>) {
         let text = node.text();
         let word = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
@@ -368,7 +368,7 @@ impl<'s> Builder<'s> {
         let span = self.span(node);
         let kind = match node.rule() {
             Rule::integer => ValueKind::Integer(self.integer(node).value),
-            // The grammar has checked the form; a value too large for a double is infinite, as in C.
+            // The grammar has checked the form. A value that is too large for a double is infinite, as in C.
             Rule::double => ValueKind::Double(node.text().parse().unwrap_or(f64::INFINITY)),
             Rule::bare_sign => ValueKind::Double(0.0),
             Rule::literal => ValueKind::Literal(self.literal(node).value),
@@ -467,7 +467,8 @@ fn base_type(name: &str) -> BaseType {
     }
 }
 
-/// An integer as the Apache compiler reads it: `true` is 1 and `false` is 0, and a hex number's magnitude has to fit before its sign is looked at.
+/// The value of an integer, as the Apache compiler reads it: `true` is 1, `false` is 0, and the magnitude of a hexadecimal number
+/// must fit in `i64` without its sign.
 fn parse_integer(text: &str) -> Option<i64> {
     match text {
         "true" => return Some(1),

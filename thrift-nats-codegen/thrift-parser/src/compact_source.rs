@@ -1,39 +1,52 @@
-//! One pass over the text, before the grammar's: takes out the comments, squeezes what lies between the tokens, and bounds
-//! how deep brackets nest. It knows literals and brackets, and of words only those that start a definition.
+//! The source without comments, as the grammar reads it.
+//!
+//! One pass before parsing removes the comments, collapses the white space between tokens and limits the nesting of brackets.
+//! It recognises literals, brackets and the keywords that start an item, and nothing else of the grammar.
 
-use crate::parse::MAX_NESTING;
+use crate::keyword::{BODIES, near, starts_body, starts_item};
 use crate::syntax::{Comment, CommentKind, Span};
-use crate::syntax_error::{SyntaxError, near};
+use crate::syntax_error::SyntaxError;
+use crate::token::{end_of_literal, end_of_word, is_word_byte};
 
-/// The words that start a definition with a body.
-const BODIES: [&str; 5] = ["enum", "struct", "union", "exception", "service"];
+/// How many levels deep brackets may nest. This covers types in types, values in values and `xsd_attrs` in fields.
+///
+/// The parser uses the stack for each level. At this limit it needs less than 1 MiB, in an unoptimised build too.
+pub const MAX_NESTING: usize = 64;
 
-/// What stands in the code for white space and comments: no literal holds it.
+/// The white space of the code. It cannot occur in a literal.
 const BLANK: char = '\n';
 
-/// A text as the grammar reads it.
+/// The source without comments.
 #[derive(Debug, Default)]
 pub(crate) struct CompactSource {
-    /// The text, with one blank, a `\n`, for each run of white space and comments.
+    /// The source with a single `\n` for each run of white space and comments.
     pub(crate) code: String,
-    /// For each byte of the code, and for its end, the offset in the source.
+    /// The offset in the source of each byte of the code, and of its end.
     origin: Vec<u32>,
     /// Every comment, in source order.
     pub(crate) comments: Vec<Comment>,
-    /// Where in the code a line starts with a word that starts an item, or as if it did: where to go on behind a mistake.
+    /// The offsets in the code of lines that start like an item. Parsing continues there after an error.
     item_starts: Vec<usize>,
-    /// What no grammar can read on from. The code ends before it.
+    /// The error that ended the scan early. The code ends before it.
     pub(crate) stop: Option<SyntaxError>,
 }
 
 impl CompactSource {
-    /// Reads a text of less than 4 GiB.
-    pub(crate) fn of(source: &str) -> Self {
+    /// Scans the source.
+    ///
+    /// # Errors
+    ///
+    /// The source has 4 GiB or more, so that offsets do not fit in a [`Span`].
+    pub(crate) fn new(source: &str) -> Result<Self, SyntaxError> {
+        if u32::try_from(source.len()).is_err() {
+            let message = format!("the file has {} bytes; the limit is {}", source.len(), u32::MAX);
+            return Err(SyntaxError::new(message, "", Span::default()));
+        }
         let mut compact = Self::default();
         compact.code.reserve(source.len());
         compact.origin.reserve(source.len() + 1);
         compact.scan(source);
-        compact
+        Ok(compact)
     }
 
     /// The offset in the source of an offset in the code.
@@ -41,30 +54,35 @@ impl CompactSource {
         self.origin[at]
     }
 
-    /// The place in the source of the tokens from `start` up to `end` in the code, blanks at the end left out.
+    /// The span in the source of the code between `start` and `end`, without white space at its end.
     pub(crate) fn span(&self, start: usize, end: usize) -> Span {
         let end = start + self.code[start..end].trim_end_matches(BLANK).len();
-        // Not the origin of `end`: that lies behind what follows the last token.
+        // The origin of `end` would include the comments after the last token.
         let end = if end == start { self.origin[start] } else { self.origin[end - 1] + 1 };
         Span::new(self.origin[start], end)
     }
 
-    /// Where the `nth` line at or behind `at`, counted from 1, starts like an item; the end of the code if none does.
+    /// The start of the `nth` line (from 1) at or after `at` that starts like an item; the end of the code if there is none.
     pub(crate) fn nth_item_start(&self, at: usize, nth: usize) -> usize {
         let before = self.item_starts.partition_point(|start| *start < at);
         self.item_starts.get(before + nth - 1).copied().unwrap_or(self.code.len())
+    }
+
+    /// Where the first token at or after `at` starts.
+    pub(crate) fn skip_blanks(&self, at: usize) -> usize {
+        at + self.code[at..].bytes().take_while(|byte| *byte == BLANK as u8).count()
     }
 
     /// Whether the token at `at` is the first of its line.
     pub(crate) fn starts_line(&self, source: &str, at: usize) -> bool {
         match at {
             0 => true,
-            // Of bytes: what stands before may end with a character of several.
+            // A slice of bytes: the range may start inside a character.
             _ => source.as_bytes()[self.origin[at - 1] as usize..self.origin[at] as usize].contains(&b'\n'),
         }
     }
 
-    /// Whether a line starts like an item at `at`.
+    /// Whether a line that starts like an item is at `at`.
     pub(crate) fn is_item_start(&self, at: usize) -> bool {
         self.item_starts.binary_search(&at).is_ok()
     }
@@ -91,7 +109,7 @@ impl CompactSource {
                     if at > start {
                         continue;
                     }
-                    // A slash of its own.
+                    // A slash that starts no comment.
                     at += 1;
                 }
                 b'"' | b'\'' => at = end_of_literal(bytes, at).0,
@@ -125,13 +143,13 @@ impl CompactSource {
         self.origin.push(at as u32);
     }
 
-    /// Before a `{`: notes a line that starts like a definition whose keyword is misspelt, as in `servise S {`: that is to be
-    /// shown behind another mistake, too.
+    /// Called before a `{`. Adds the line to `item_starts` if it starts with a misspelt keyword, as `servise S {` does, so
+    /// that this error is reported even if another error is before it.
     fn note_unknown_item(&mut self, source: &str) {
         let Some((rest, last)) = split_last_word(&self.code) else { return };
         let Some((rest, before)) = split_last_word(rest) else { return };
         let (rest, word) = match before {
-            // NAME `extends` PARENT
+            // `KEYWORD NAME extends PARENT {`
             "extends" => {
                 let name = split_last_word(rest).and_then(|(rest, _)| split_last_word(rest));
                 let Some(found) = name else { return };
@@ -139,8 +157,8 @@ impl CompactSource {
             }
             _ => (rest, before),
         };
-        // A field may have `xsd_attrs {` behind its type and name, and it starts a line if it has no id. Words that are far
-        // from all keywords are of another language: one error says that, and not one for each.
+        // A field without an id starts a line with its type, and may have `xsd_attrs {` after its name. A word that is far
+        // from all keywords is probably from another language, and one error for the file is enough.
         if matches!(last, "xsd_attrs" | "xsd_all") || near(word, &BODIES).is_none() {
             return;
         }
@@ -150,7 +168,7 @@ impl CompactSource {
         }
     }
 
-    /// Behind the white space and comments that start at `at`. A comment that is not closed stops the scan.
+    /// Where the white space and comments at `at` end. A comment that is not closed ends the scan.
     fn trivia(&mut self, source: &str, mut at: usize) -> usize {
         let bytes = source.as_bytes();
         while let Some(&byte) = bytes.get(at) {
@@ -179,7 +197,7 @@ impl CompactSource {
 }
 
 fn span(start: usize, end: usize) -> Span {
-    // Sources are checked to be shorter than 4 GiB before anything else.
+    // `CompactSource::new` rejects sources for which this does not fit.
     Span::new(start as u32, end as u32)
 }
 
@@ -187,57 +205,15 @@ fn end_of_line(bytes: &[u8], at: usize) -> usize {
     bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |len| at + len)
 }
 
-/// Where the literal that starts at `at` ends, and whether it is closed: if it is not, it ends with its line.
-pub(crate) fn end_of_literal(bytes: &[u8], at: usize) -> (usize, bool) {
-    let quote = bytes[at];
-    let mut end = at + 1;
-    while let Some(&byte) = bytes.get(end) {
-        match byte {
-            b'\n' => break,
-            // What is escaped does not close it. If it is a character of more than one byte, the others follow.
-            b'\\' if bytes.get(end + 1).is_some_and(|next| *next != b'\n') => end += 2,
-            _ => end += 1,
-        }
-        if byte == quote {
-            return (end, true);
-        }
-    }
-    (end, false)
-}
-
-/// Behind the word or number, dots included, or else the character that starts at `at`.
-pub(crate) fn end_of_word(bytes: &[u8], at: usize) -> usize {
-    let run = |wanted: fn(u8) -> bool, from: usize| {
-        bytes[from..].iter().position(|byte| !wanted(*byte)).map_or(bytes.len(), |len| from + len)
-    };
-    if is_word_byte(bytes[at]) { run(is_word_byte, at) } else { run(|byte| byte & 0xc0 == 0x80, at + 1) }
-}
-
-pub(crate) fn is_word_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
-}
-
-pub(crate) fn starts_item(word: &str) -> bool {
-    // Forms of old times, too: each is told of itself.
-    matches!(word, "include" | "cpp_include" | "namespace" | "typedef" | "const" | "senum")
-        || word.ends_with("_namespace")
-        || word.ends_with("_package")
-        || starts_body(word)
-}
-
-pub(crate) fn starts_body(word: &str) -> bool {
-    BODIES.contains(&word)
-}
-
-/// Whether a `{` behind this code can be of nothing but a definition, so that whatever is open there was never closed.
+/// Whether a `{` after this code must be the start of a body. Brackets that are still open there were never closed.
 ///
-/// Keywords may be names of fields, so that their mere sight says nothing. But no field called like a keyword is followed
-/// by a name and a brace, unless that name is `xsd_attrs`.
+/// A keyword alone proves nothing, because a field may be named like one. But no field name is followed by a name and a
+/// brace, except by `xsd_attrs {`.
 fn opens_definition(code: &str) -> bool {
     let Some((code, last)) = split_last_word(code) else { return false };
     let Some((code, before)) = split_last_word(code) else { return false };
     let keyword = match before {
-        // NAME `extends` PARENT
+        // `KEYWORD NAME extends PARENT {`
         "extends" => split_last_word(code).and_then(|(code, _)| split_last_word(code)).map(|(_, word)| word),
         _ if last == "xsd_all" => split_last_word(code).map(|(_, word)| word),
         _ => Some(before),
@@ -245,7 +221,7 @@ fn opens_definition(code: &str) -> bool {
     last != "xsd_attrs" && keyword.is_some_and(starts_body)
 }
 
-/// The word that ends the code but for one blank, and the code before it.
+/// The last word of the code, and the code before it. One blank after the word is skipped.
 fn split_last_word(code: &str) -> Option<(&str, &str)> {
     let code = code.strip_suffix(BLANK).unwrap_or(code);
     let len = code.bytes().rev().take_while(|byte| is_word_byte(*byte)).count();
@@ -258,7 +234,7 @@ fn comment_kind(text: &str) -> CommentKind {
     } else if text.starts_with("/**") && text.bytes().any(|byte| !matches!(byte, b'/' | b'*')) {
         CommentKind::Doc
     } else {
-        // `/**/` and `/***/` document nothing.
+        // `/**/` and `/***/` are not doc comments.
         CommentKind::Block
     }
 }
@@ -267,10 +243,14 @@ fn comment_kind(text: &str) -> CommentKind {
 mod tests {
     use super::*;
 
+    fn compact(source: &str) -> CompactSource {
+        CompactSource::new(source).expect("a short text")
+    }
+
     #[test]
-    fn comments_are_told_from_literals() {
+    fn comment_delimiters_in_literals_are_text() {
         let source = "const string A = \"// no\" # yes\n/**/ /***/ /** doc */ '/* no */'";
-        let compact = CompactSource::of(source);
+        let compact = compact(source);
         let kinds: Vec<_> = compact.comments.iter().map(|c| (c.kind, &source[c.span.range()])).collect();
         assert_eq!(
             kinds,
@@ -285,31 +265,31 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_tokens_becomes_one_blank() {
-        let compact = CompactSource::of("\u{feff}  a \t/* é */ b // c\r\n\n  \"d  d\" /");
+    fn white_space_and_comments_become_one_blank() {
+        let compact = compact("\u{feff}  a \t/* é */ b // c\r\n\n  \"d  d\" /");
         assert_eq!(compact.code, "a\nb\n\"d  d\"\n/");
         assert_eq!(compact.span(2, 4), Span::new(17, 18));
         assert_eq!(compact.source_offset(compact.code.len()), 36);
     }
 
     #[test]
-    fn a_misspelt_keyword_may_stand_behind_any_character() {
+    fn any_character_may_precede_a_keyword() {
         for before in ["{\\\u{feff}0x", "\u{1f4a5}1", "é", "é\n", "'\u{1f4a5}\n"] {
             let source = format!("{before}struct A {{");
-            assert_eq!(CompactSource::of(&source).stop, None, "{source}");
+            assert_eq!(compact(&source).stop, None, "{source}");
         }
     }
 
     #[test]
-    fn a_definition_closes_what_was_left_open() {
+    fn a_definition_closes_open_brackets() {
         let unclosed = "struct A xsd_all {\n  1: list<i32 x\n".repeat(MAX_NESTING);
-        assert_eq!(CompactSource::of(&unclosed).stop, None);
+        assert_eq!(compact(&unclosed).stop, None);
         let unclosed = "service A\nextends b.B\n{\n".repeat(MAX_NESTING + 1);
-        assert_eq!(CompactSource::of(&unclosed).stop, None);
-        // Each of these can stand in the one before it.
+        assert_eq!(compact(&unclosed).stop, None);
+        // Each of these may be nested in the one before it.
         for nested in ["1: i32 struct xsd_attrs {", "1: i32 service A extends xsd_attrs {", "struct =[A {"] {
             let nested = nested.repeat(MAX_NESTING + 1);
-            assert!(CompactSource::of(&nested).stop.is_some(), "{nested}");
+            assert!(compact(&nested).stop.is_some(), "{nested}");
         }
     }
 }

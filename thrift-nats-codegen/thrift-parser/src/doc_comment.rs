@@ -1,8 +1,8 @@
-//! Which comments document what, and what they say.
+//! Doc comments: the item that one belongs to, and its text.
 
 use crate::syntax::{Comment, CommentKind, Doc};
 
-/// The documentation of what starts at `start`: the last doc comment before it, if only comments stand between.
+/// The documentation of the item at `start`: the last doc comment before it, if only comments are between them.
 pub(crate) fn doc_before(source: &str, comments: &[Comment], start: u32) -> Option<Doc> {
     let before = comments.partition_point(|comment| comment.span.end <= start);
     let mut until = start as usize;
@@ -19,12 +19,12 @@ pub(crate) fn doc_before(source: &str, comments: &[Comment], start: u32) -> Opti
     None
 }
 
-/// The text of a doc comment, without its frame.
+/// The text of a doc comment without delimiters, leading stars and common indentation.
 fn doc_text(comment: &str) -> String {
     let inner = comment.trim_start_matches('/').trim_start_matches('*');
     let inner = inner.strip_suffix('/').unwrap_or(inner).trim_end_matches('*');
     let mut lines: Vec<&str> = inner.lines().map(str::trim_end).collect();
-    // A column of stars is a frame if every line but the first has its star.
+    // Leading stars are removed only if every line but the first has one.
     let framed = lines.iter().skip(1).all(|line| line.is_empty() || line.trim_start().starts_with('*'));
     if framed {
         for line in lines.iter_mut().skip(1) {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_doc_comment_loses_its_frame() {
+    fn leading_stars_and_indentation_are_removed() {
         assert_eq!(doc_text("/** One line. */"), "One line.");
         assert_eq!(
             doc_text("/**\n * First.\n *\n *   Indented.\n * Last.\n */"),

@@ -1,4 +1,4 @@
-//! The grammar.
+//! The grammar of the IDL, in `thrift.pest`.
 
 use pest_derive::Parser;
 

@@ -1,69 +1,47 @@
-//! The driver: matches one item after the other, and goes on behind a mistake at the next definition, or within the one that
-//! has the mistake.
+//! The parser: matches one item of the file after the other.
+//!
+//! An item that does not match is reported and handed to [`recovery`](crate::recovery). If that cannot read the definition
+//! either, parsing continues at the next line that starts like an item.
 
-use pest::error::{Error, InputLocation};
-
-use crate::builder::{Builder, Item};
-use crate::compact_source::{CompactSource, end_of_literal, is_word_byte, starts_body, starts_item};
+use crate::builder::Item;
+use crate::compact_source::CompactSource;
+use crate::gap::{Gap, names_in};
 use crate::grammar::Rule;
+use crate::keyword::{starts_body, starts_item};
+use crate::mismatch::Mismatch;
+use crate::open_brackets::open_braces;
+use crate::parse_state::ParseState;
 use crate::parse_tree::ParseTree;
-use crate::recovery::words_outside_brackets;
-use crate::syntax::{Definition, Document, Header, Name, Span};
-use crate::syntax_error::{SyntaxError, explain, token_at};
+use crate::parsed::Parsed;
+use crate::recovery::recover_definition;
+use crate::syntax::{Definition, Header, Name};
+use crate::syntax_error::SyntaxError;
+use crate::token::{first_word, token_at};
 
-/// How deep brackets may nest: types in types, values in values.
-pub const MAX_NESTING: usize = 64;
-
-/// What a parse gives.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Parsed {
-    /// What could be read: all of the file if there are no errors. A definition with a mistake in one of its fields, values or
-    /// functions is there with the others.
-    pub document: Document,
-    /// Every independent mistake, in source order.
-    pub errors: Vec<SyntaxError>,
-    /// What could not be read, in source order; nothing if there are no errors.
-    pub gaps: Vec<Gap>,
-}
-
-/// A part of the text that could not be read, and what a checker has to know of it, so that no error follows from another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The text. If it is within the span of a definition of the document, that one lacks members.
-    pub span: Span,
-    /// What it may define: the one name that a definition has, or every word that may be one if it cannot be read as far as
-    /// its name. For a part of a definition, every word that may be the name of a member.
-    pub names: Vec<Name>,
-    /// Whether it is a definition or member without a name, or an include without a path: what is missed may be this.
-    pub is_nameless: bool,
-}
-
-/// Parses the text of a `.thrift` file. Spans are offsets into `source`, a byte order mark included.
+/// Parses the text of a `.thrift` file.
 ///
-/// Never fails as a whole: what is wrong is in [`Parsed::errors`]. Takes time in proportion to the length of the text.
+/// Parsing never fails as a whole: the result holds every definition that could be read, and every syntax error in source
+/// order. All spans are byte offsets into `source`; a byte order mark counts.
 ///
-/// Reading ends at a bracket that nests deeper than [`MAX_NESTING`] levels and at a comment that is not closed. A text of
-/// 4 GiB or more is not read at all.
+/// Two errors end parsing early: a bracket that nests deeper than [`MAX_NESTING`](crate::MAX_NESTING) levels, and a comment
+/// that is not closed. A text of 4 GiB or more is not parsed at all. Time and memory are linear in the length of `source`.
+///
+/// ```
+/// let parsed = thrift_parser::parse("enum Color { RED, GREEN }\nconst i32 LIMIT = ;\n");
+/// assert_eq!(parsed.document.definitions.len(), 1);
+/// assert_eq!(parsed.errors[0].message, "expected a value, found `;`");
+/// ```
 pub fn parse(source: &str) -> Parsed {
-    if let Err(error) = check_length(source) {
-        return Parsed { errors: vec![error], ..Parsed::default() };
-    }
-    let compact = CompactSource::of(source);
-    let mut driver = Driver {
-        source,
-        compact: &compact,
-        builder: Builder::new(source, &compact),
-        parsed: Parsed::default(),
-        left_open: 0,
-        unclosed: None,
-        may_be_annotated: false,
+    let compact = match CompactSource::new(source) {
+        Ok(compact) => compact,
+        Err(error) => return Parsed { errors: vec![error], ..Parsed::default() },
     };
-    driver.items();
-    let Driver { builder, mut parsed, .. } = driver;
-    parsed.errors.extend(builder.errors);
-    parsed.document.legacy = builder.legacy;
+    let mut parser =
+        Parser { state: ParseState::new(source, &compact), unclosed: None, may_be_annotated: false };
+    parser.items();
+    let mut parsed = parser.state.finish();
     if let Some(stop) = compact.stop {
-        parsed.gaps.push(rest_of(source, stop.span.start));
+        parsed.gaps.push(Gap::to_end(source, stop.span.start));
         parsed.errors.push(stop);
     }
     parsed.errors.sort_by_key(|error| error.span);
@@ -71,213 +49,178 @@ pub fn parse(source: &str) -> Parsed {
     parsed
 }
 
-/// What has been read, and what helps to go on.
-pub(crate) struct Driver<'s> {
-    pub(crate) source: &'s str,
-    pub(crate) compact: &'s CompactSource,
-    pub(crate) builder: Builder<'s>,
-    pub(crate) parsed: Parsed,
-    /// Braces that mistakes left open: each may still be closed.
-    pub(crate) left_open: usize,
-    /// Where the last item starts, if it is one that nothing closes: what stands behind it on its line may be part of it.
+struct Parser<'s> {
+    state: ParseState<'s>,
+    /// Where the last item starts if it is a `typedef` or `const`. Neither has a closing token, so text after it on its line
+    /// may belong to it.
     unclosed: Option<usize>,
-    /// Whether annotations may follow what has been read.
+    /// Whether annotations may follow the last item.
     may_be_annotated: bool,
 }
 
-/// A text that no rule matches.
-pub(crate) struct Mistake {
-    /// Where in the code.
-    pub(crate) at: usize,
-    error: Box<Error<Rule>>,
-}
-
-impl<'s> Driver<'s> {
+impl Parser<'_> {
     fn items(&mut self) {
-        let code = self.compact.code.as_str();
+        let compact = self.state.compact;
+        let code = compact.code.as_str();
         let mut at = 0;
         loop {
-            at = skip_blanks(code, at);
+            at = compact.skip_blanks(at);
             if at == code.len() {
                 break;
             }
-            if self.left_open > 0 && code[at..].starts_with('}') {
-                self.left_open -= 1;
+            if self.state.left_open > 0 && code[at..].starts_with('}') {
+                self.state.left_open -= 1;
                 self.may_be_annotated = false;
                 at += 1;
                 continue;
             }
-            match match_item(self.compact, at) {
-                Ok((item, end)) => {
-                    let is_over = code[..end].trim_ascii_end().ends_with([',', ';']);
-                    self.may_be_annotated = !is_over;
-                    match self.builder.item(item.root(), at) {
-                        Item::Header(header) => self.header(header),
-                        Item::Definition(definition) => {
-                            let is_open = matches!(definition, Definition::Typedef(_) | Definition::Const(_));
-                            self.unclosed = is_open.then_some(at);
-                            self.may_be_annotated &= !matches!(definition, Definition::Const(_));
-                            self.parsed.document.definitions.push(definition);
-                        }
-                    }
-                    at = end;
+            at = match match_item(compact, at) {
+                Ok((tree, end)) => {
+                    self.item(&tree, at, end);
+                    end
                 }
-                Err(mistake) => {
-                    let annotated = std::mem::take(&mut self.may_be_annotated) && code[at..].starts_with('(');
-                    let within = annotated.then(|| mistake_in_annotations(self.compact, at)).flatten();
-                    let mistake = within.unwrap_or(mistake);
-                    self.report(&mistake);
-                    let unclosed = self.unclosed.take();
-                    at = match self.definition(at, &mistake) {
-                        Ok(end) => {
-                            self.may_be_annotated = code[..end].trim_ascii_end().ends_with('}');
-                            end
-                        }
-                        Err(name) => self.skip_item(at, mistake.at, name, unclosed),
-                    };
-                }
+                Err(mismatch) => self.recover(at, mismatch),
+            };
+        }
+    }
+
+    fn item(&mut self, tree: &ParseTree<'_>, at: usize, end: usize) {
+        let code = self.state.compact.code.as_str();
+        self.may_be_annotated = !code[..end].trim_ascii_end().ends_with([',', ';']);
+        match self.state.builder.item(tree.root(), at) {
+            Item::Header(header) => self.header(header),
+            Item::Definition(definition) => {
+                let is_unclosed = matches!(definition, Definition::Typedef(_) | Definition::Const(_));
+                self.unclosed = is_unclosed.then_some(at);
+                self.may_be_annotated &= !matches!(definition, Definition::Const(_));
+                self.state.parsed.document.definitions.push(definition);
             }
         }
     }
 
     fn header(&mut self, header: Header) {
-        if !self.parsed.document.definitions.is_empty() {
-            self.parsed.errors.push(misplaced_header(self.source, &header));
+        if !self.state.parsed.document.definitions.is_empty() {
+            self.state.parsed.errors.push(misplaced_header(self.state.source, &header));
         }
         self.unclosed = None;
         self.may_be_annotated &= matches!(&header, Header::Namespace(item) if item.scope.text != "*");
-        self.parsed.document.headers.push(header);
+        self.state.parsed.document.headers.push(header);
     }
 
-    pub(crate) fn report(&mut self, mistake: &Mistake) {
-        // What stops the text is reported instead.
-        if mistake.at < self.compact.code.len() || self.compact.stop.is_none() {
-            let error = explain(self.source, self.compact, &mistake.error, mistake.at);
-            self.parsed.errors.push(error);
+    /// Reports the mismatch at the item that starts at `at`. Returns where parsing continues.
+    fn recover(&mut self, at: usize, mismatch: Mismatch) -> usize {
+        let compact = self.state.compact;
+        let code = compact.code.as_str();
+        let is_annotated = std::mem::take(&mut self.may_be_annotated) && code[at..].starts_with('(');
+        let in_annotations = is_annotated.then(|| mismatch_in_annotations(compact, at)).flatten();
+        let mismatch = in_annotations.unwrap_or(mismatch);
+        self.state.report(&mismatch);
+        let unclosed = self.unclosed.take();
+        match recover_definition(&mut self.state, at, mismatch.at) {
+            Ok(end) => {
+                self.may_be_annotated = code[..end].trim_ascii_end().ends_with('}');
+                end
+            }
+            Err(name) => self.skip_item(at, mismatch.at, name, unclosed),
         }
     }
 
-    /// Goes past an item of which nothing can be read but perhaps its name.
-    fn skip_item(&mut self, at: usize, mistake: usize, name: Option<Name>, unclosed: Option<usize>) -> usize {
-        let code = self.compact.code.as_str();
+    /// Skips an item of which at most the `name` could be read. Returns where parsing continues.
+    fn skip_item(
+        &mut self,
+        at: usize,
+        error_at: usize,
+        name: Option<Name>,
+        unclosed: Option<usize>,
+    ) -> usize {
+        let compact = self.state.compact;
+        let code = compact.code.as_str();
         let mut start = at;
         let mut names = Vec::new();
-        // What stands on a line of its own is another item, but for what starts none.
-        let goes_on = || {
-            const VALUES: &[char] =
+        // A token on a line of its own starts another item, unless no item can start with it.
+        let continues_last_item = || {
+            const NO_ITEM: &[char] =
                 &['"', '\'', '[', ']', ':', '=', ')', '>', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
-            mistake == at
+            error_at == at
                 && !code[at..].starts_with([',', ';'])
-                && (!self.is_line_between(at) || code[at..].starts_with(VALUES))
+                && (!self.state.starts_line(at) || code[at..].starts_with(NO_ITEM))
         };
-        if let Some(before) = unclosed.filter(|_| goes_on())
-            && let Some(definition) = self.parsed.document.definitions.pop()
+        if let Some(before) = unclosed.filter(|_| continues_last_item())
+            && let Some(definition) = self.state.parsed.document.definitions.pop()
         {
-            // It goes on where it should end: who knows what it was meant to be.
+            // The definition continues after its end, so the part that matched may be wrong: drop it, keep its name.
             start = before;
             names.push(definition.name().clone());
         }
-        let next = self.next_item(at, mistake);
+        let next = self.next_item(at, error_at);
         match name {
             Some(name) => names.push(name),
-            None => names.extend(words_outside_brackets(self.compact, at, next)),
+            None => names.extend(names_in(compact, at, next)),
         }
         let word = first_word(&code[at..]);
         let is_nameless = names.is_empty()
             && match word {
                 "include" | "const" | "typedef" => true,
-                // A keyword is no name, but it was to be one.
-                _ => starts_body(word) && first_word(&code[skip_blanks(code, at + word.len())..]).is_empty(),
+                // `struct struct {`: a keyword stands where the name belongs.
+                _ => {
+                    starts_body(word) && first_word(&code[compact.skip_blanks(at + word.len())..]).is_empty()
+                }
             };
-        self.parsed.gaps.push(Gap { span: self.compact.span(start, next), names, is_nameless });
-        self.left_open = open_braces(&code[at..next], self.left_open);
+        self.state.parsed.gaps.push(Gap { span: compact.span(start, next), names, is_nameless });
+        self.state.left_open = open_braces(&code[at..next], self.state.left_open);
         next
     }
 
-    /// Where to go on behind an item that starts at `at` and has a mistake.
-    fn next_item(&self, at: usize, mistake: usize) -> usize {
-        let code = self.compact.code.as_str();
-        if mistake == at && code[at..].starts_with([';', ',', '}']) {
-            // Often all that is wrong.
-            let next = skip_blanks(code, at + 1);
-            if starts_item(first_word(&code[next..])) {
+    /// Where parsing continues after the item that starts at `at` and has an error at `error_at`.
+    fn next_item(&self, at: usize, error_at: usize) -> usize {
+        let compact = self.state.compact;
+        if error_at == at && compact.code[at..].starts_with([';', ',', '}']) {
+            // Often this one token is the whole mistake.
+            let next = compact.skip_blanks(at + 1);
+            if starts_item(first_word(&compact.code[next..])) {
                 return next;
             }
         }
-        self.compact.nth_item_start(mistake.max(at + 1), 1)
-    }
-
-    /// Whether a line ends before the token at `at`.
-    pub(crate) fn is_line_between(&self, at: usize) -> bool {
-        self.compact.starts_line(self.source, at)
+        compact.nth_item_start(error_at.max(at + 1), 1)
     }
 }
 
 /// The item that starts at `at`, and where it ends.
 ///
-/// The grammar sees no more of the code than the item needs, lest a mistake costs time for all that follows: pest looks for
-/// the line's start from the end of what it was given. A line that starts like an item is where one item ends and another
-/// starts, but for fields that are named like a keyword.
-fn match_item(compact: &CompactSource, at: usize) -> Result<(ParseTree<'_>, usize), Mistake> {
+/// The grammar is given only the code up to the next line that starts like an item, because pest looks for the start of the
+/// line backwards from the end of its input when it reports an error. A field that is named like a keyword may start such a
+/// line too. Therefore the match is tried again with twice as many of these lines while it fails at the end of its input.
+/// The doubling keeps the total linear.
+fn match_item(compact: &CompactSource, at: usize) -> Result<(ParseTree<'_>, usize), Mismatch> {
     let mut lines = 1;
     loop {
         let end = compact.nth_item_start(at + 1, lines);
-        let text = &compact.code[at..end];
-        match ParseTree::parse(Rule::item, text) {
+        match ParseTree::parse(Rule::item, &compact.code[at..end]) {
             Ok(tree) => {
                 let end = at + tree.root().end();
                 return Ok((tree, end));
             }
             Err(error) => {
-                if let Some(mistake) = mistake_of(compact, error, at, end) {
-                    return Err(mistake);
+                if let Some(mismatch) = Mismatch::new(compact, error, at, end) {
+                    return Err(mismatch);
                 }
             }
         }
-        // Twice as much each time: that bounds what is read again by what is read.
         lines *= 2;
     }
 }
 
-/// Why no `rule` matches what starts at `at`, if that can be told from the code before `end`.
-pub(crate) fn mistake_in(compact: &CompactSource, rule: Rule, at: usize, end: usize) -> Option<Mistake> {
-    let parsed = ParseTree::parse(rule, &compact.code[at..end]);
-    mistake_of(compact, parsed.expect_err("the same text did not match before"), at, end)
-}
-
-/// What `error` says of the code from `at` on, unless it is that there is too little before `end`.
-fn mistake_of(compact: &CompactSource, error: Error<Rule>, at: usize, end: usize) -> Option<Mistake> {
-    let (InputLocation::Pos(offset) | InputLocation::Span((offset, _))) = error.location;
-    (at + offset < end || end == compact.code.len())
-        .then(|| Mistake { at: at + offset, error: Box::new(error) })
-}
-
-/// What is wrong with the annotations at `at`: they may be left out, so that the item before them ends without them.
-fn mistake_in_annotations(compact: &CompactSource, at: usize) -> Option<Mistake> {
+/// The error in the annotations at `at`. Annotations are optional, so the item before them matches without them.
+fn mismatch_in_annotations(compact: &CompactSource, at: usize) -> Option<Mismatch> {
     let mut lines = 1;
     loop {
         let end = compact.nth_item_start(at + 1, lines);
         let error = ParseTree::parse(Rule::annotations, &compact.code[at..end]).err()?;
-        if let Some(mistake) = mistake_of(compact, error, at, end) {
-            return Some(mistake);
+        if let Some(mismatch) = Mismatch::new(compact, error, at, end) {
+            return Some(mismatch);
         }
         lines *= 2;
     }
-}
-
-/// # Errors
-///
-/// If offsets into the text do not fit a [`Span`].
-pub(crate) fn check_length(source: &str) -> Result<(), SyntaxError> {
-    match u32::try_from(source.len()) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(SyntaxError::new("the file is longer than 4 GiB", "", Span::default())),
-    }
-}
-
-/// Where the first token at or behind `at` starts.
-pub(crate) fn skip_blanks(code: &str, at: usize) -> usize {
-    at + code[at..].bytes().take_while(|byte| *byte == b'\n').count()
 }
 
 fn misplaced_header(source: &str, header: &Header) -> SyntaxError {
@@ -288,53 +231,4 @@ fn misplaced_header(source: &str, header: &Header) -> SyntaxError {
     let span = token_at(source, span.start as usize);
     let word = &source[span.range()];
     SyntaxError::new(format!("`{word}` behind a definition"), "belongs before all definitions", span)
-}
-
-/// What cannot be read from `start` on. Its definitions start lines, if they are there at all.
-fn rest_of(source: &str, start: u32) -> Gap {
-    let mut names = Vec::new();
-    let mut at = start as usize;
-    for line in source[at..].split_inclusive('\n') {
-        if starts_item(first_word(line.trim_start())) {
-            names.extend(words(line, at as u32));
-        }
-        at += line.len();
-    }
-    Gap { span: Span::new(start, source.len() as u32), names, is_nameless: false }
-}
-
-/// The word that a text starts with, if it starts with one.
-pub(crate) fn first_word(text: &str) -> &str {
-    &text[..text.bytes().take_while(|byte| is_word_byte(*byte)).count()]
-}
-
-/// The words of a text that starts at `start` in the source.
-pub(crate) fn words(text: &str, start: u32) -> Vec<Name> {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut words = Vec::new();
-    let mut at = 0;
-    while let Some(from) = text[at..].find(is_word).map(|len| at + len) {
-        at = text[from..].find(|c| !is_word(c)).map_or(text.len(), |len| from + len);
-        let span = Span::new(start + from as u32, start + at as u32);
-        words.push(Name { text: text[from..at].to_owned(), span });
-    }
-    words
-}
-
-/// How many braces are open behind this code, if `open` are before it.
-fn open_braces(code: &str, mut open: usize) -> usize {
-    let mut at = 0;
-    while let Some(&byte) = code.as_bytes().get(at) {
-        match byte {
-            b'"' | b'\'' => {
-                at = end_of_literal(code.as_bytes(), at).0;
-                continue;
-            }
-            b'{' => open += 1,
-            b'}' => open = open.saturating_sub(1),
-            _ => {}
-        }
-        at += 1;
-    }
-    open
 }

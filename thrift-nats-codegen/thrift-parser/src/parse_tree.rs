@@ -1,4 +1,4 @@
-//! The parse tree: which rules match which parts of a text.
+//! The parse tree: the rules of the grammar that match, and where.
 
 use pest::error::Error;
 use pest::{Parser, Token};
@@ -26,7 +26,7 @@ struct NodeData {
 }
 
 impl<'t> ParseTree<'t> {
-    /// Matches the start of a text of less than 4 GiB.
+    /// Matches `rule` at the start of a text of less than 4 GiB. The text may be longer than the match.
     pub(crate) fn parse(rule: Rule, text: &'t str) -> Result<Self, Error<Rule>> {
         let tokens = Grammar::parse(rule, text)?.tokens();
         let mut nodes: Vec<NodeData> = Vec::with_capacity(tokens.len() / 2);

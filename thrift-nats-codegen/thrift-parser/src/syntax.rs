@@ -1,7 +1,17 @@
-//! The syntax tree: what stands in one `.thrift` file, as written.
+//! The syntax tree of one `.thrift` file.
 //!
-//! Every node knows its [`Span`]. Nothing is resolved here: a name is text, an include is a path, a number is the
-//! number. Legacy forms that have no meaning any more (`xsd_all`, `cpp_type`, …) are read and dropped.
+//! Every node has a [`Span`]. Nothing is resolved or checked: a name is its text, an include is a path. Legacy forms without a
+//! meaning (`xsd_all`, `cpp_type`, …) are parsed and dropped.
+//!
+//! ```
+//! use thrift_parser::syntax::{BaseType, Definition, TypeKind};
+//!
+//! let document = thrift_parser::parse("/** In pixels. */ struct Point { 1: i32 x = 5 }").document;
+//! let Definition::Struct(point) = &document.definitions[0] else { panic!("a struct") };
+//! assert_eq!(point.doc.as_ref().map(|doc| doc.text.as_str()), Some("In pixels."));
+//! assert_eq!(point.fields[0].ty.kind, TypeKind::Base(BaseType::I32));
+//! assert_eq!(point.fields[0].id.map(|id| id.value), Some(1));
+//! ```
 
 use std::fmt;
 use std::ops::Range;
@@ -11,17 +21,17 @@ use std::ops::Range;
 pub struct Span {
     /// Offset of the first byte.
     pub start: u32,
-    /// Offset behind the last byte.
+    /// Offset after the last byte.
     pub end: u32,
 }
 
 impl Span {
-    /// The span from `start` up to `end`, in bytes.
+    /// The span between two byte offsets.
     pub const fn new(start: u32, end: u32) -> Self {
         Self { start, end }
     }
 
-    /// The span as a range, to slice the source text with.
+    /// The span as a range: `&source[span.range()]` is the text.
     pub const fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
@@ -34,19 +44,19 @@ pub struct Document {
     pub headers: Vec<Header>,
     /// All definitions, in source order.
     pub definitions: Vec<Definition>,
-    /// Every comment of the file, in source order; documentation is also at the item it belongs to.
+    /// Every comment of the file, in source order. Doc comments are also in the `doc` of their item.
     pub comments: Vec<Comment>,
-    /// Words of old forms, in source order: `byte` (now `i8`), `async` (now `oneway`), and `xsd_all`, `xsd_optional`,
-    /// `xsd_nillable` and `xsd_attrs`, which mean nothing and are nowhere else in the tree.
+    /// The keywords of legacy forms, in source order: `byte` (now `i8`), `async` (now `oneway`), and `xsd_all`,
+    /// `xsd_optional`, `xsd_nillable` and `xsd_attrs`, which have no meaning and are not elsewhere in the tree.
     pub legacy: Vec<Name>,
 }
 
-/// A comment, with its delimiters, as it stands in the source.
+/// A comment, with its delimiters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {
-    /// Which form it has.
+    /// Its form.
     pub kind: CommentKind,
-    /// Where it stands; the text is `&source[span.range()]`.
+    /// The whole comment. Its text is `&source[span.range()]`.
     pub span: Span,
 }
 
@@ -61,29 +71,22 @@ pub enum CommentKind {
     Doc,
 }
 
-/// The text of a `/** … */` comment: without its delimiters, the leading `*` of each line, and common indentation.
+/// A `/** … */` comment before an item: its text without the delimiters, the leading `*` of each line, and common indentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doc {
-    /// The lines, joined with `\n`, without blank lines at either end.
+    /// The lines, joined with `\n`, without empty lines at either end.
     pub text: String,
     /// The whole comment.
     pub span: Span,
 }
 
-/// A name as written: a plain identifier where something is defined, possibly dotted where it is referred to.
+/// A name as written. The name of a definition is an identifier; a reference may have dots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Name {
     /// The text.
     pub text: String,
-    /// Where it stands.
+    /// Its place.
     pub span: Span,
-}
-
-impl Default for Type {
-    /// `bool`, nowhere.
-    fn default() -> Self {
-        Self { kind: TypeKind::Base(BaseType::Bool), annotations: Vec::new(), span: Span::default() }
-    }
 }
 
 impl fmt::Display for Name {
@@ -95,18 +98,18 @@ impl fmt::Display for Name {
 /// A quoted literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Literal {
-    /// The value, escapes resolved.
+    /// The text between the quotes, with escapes resolved.
     pub value: String,
-    /// Where it stands, quotes included.
+    /// Its place, quotes included.
     pub span: Span,
 }
 
-/// What may stand before the definitions.
+/// A header. Headers are before all definitions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Header {
     /// `include "path"`.
     Include(Include),
-    /// `cpp_include "path"`: read and of no effect outside C++.
+    /// `cpp_include "path"`. It has no effect outside C++.
     CppInclude(Include),
     /// `namespace scope name`.
     Namespace(Namespace),
@@ -134,12 +137,12 @@ pub struct Namespace {
     pub span: Span,
 }
 
-/// `key = "value"` between round brackets.
+/// `key = "value"` in parentheses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Annotation {
     /// The key, dotted.
     pub key: Name,
-    /// The value; `None` stands for `"1"`.
+    /// The value; `None` means `"1"`.
     pub value: Option<Literal>,
     /// Key and value.
     pub span: Span,
@@ -172,7 +175,7 @@ impl Definition {
         }
     }
 
-    /// The whole definition, from its keyword to its last token.
+    /// The whole definition, from its keyword to its last token, without a separator.
     pub fn span(&self) -> Span {
         match self {
             Self::Typedef(item) => item.span,
@@ -189,7 +192,7 @@ impl Definition {
 pub struct Typedef {
     /// The documentation before it.
     pub doc: Option<Doc>,
-    /// What the name stands for.
+    /// The type that gets a new name.
     pub ty: Type,
     /// The new name.
     pub name: Name,
@@ -236,7 +239,7 @@ pub struct EnumValue {
     pub doc: Option<Doc>,
     /// Its name.
     pub name: Name,
-    /// Its number, if written; else it is the one before plus one, or zero.
+    /// Its number; `None` means the number of the value before plus one, or zero for the first value.
     pub number: Option<Integer>,
     /// Annotations.
     pub annotations: Vec<Annotation>,
@@ -249,14 +252,14 @@ pub struct EnumValue {
 pub struct Integer {
     /// The number.
     pub value: i64,
-    /// Where it stands, sign included.
+    /// Its place, sign included.
     pub span: Span,
 }
 
-/// `struct`, `union` or `exception`: three kinds of one shape.
+/// A `struct`, `union` or `exception`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Struct {
-    /// Which of the three.
+    /// Its keyword.
     pub kind: StructKind,
     /// The documentation before it.
     pub doc: Option<Doc>,
@@ -286,9 +289,9 @@ pub enum StructKind {
 pub struct Field {
     /// The documentation before it.
     pub doc: Option<Doc>,
-    /// The written id; `None` where it was left out.
+    /// The id; `None` if it is left out.
     pub id: Option<Integer>,
-    /// `required` or `optional`, with its place; `None` where neither is written.
+    /// `required` or `optional`, and the place of the keyword; `None` if neither is written.
     pub requiredness: Option<(Requiredness, Span)>,
     /// Its type.
     pub ty: Type,
@@ -304,7 +307,7 @@ pub struct Field {
     pub span: Span,
 }
 
-/// What is written before the type of a field.
+/// The keyword before the type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requiredness {
     /// `required`.
@@ -320,7 +323,7 @@ pub struct Service {
     pub doc: Option<Doc>,
     /// Its name.
     pub name: Name,
-    /// The service it extends, possibly of another file.
+    /// The service it extends, with dots if that is in another file.
     pub extends: Option<Name>,
     /// Its own functions, in source order.
     pub functions: Vec<Function>,
@@ -335,19 +338,19 @@ pub struct Service {
 pub struct Function {
     /// The documentation before it.
     pub doc: Option<Doc>,
-    /// The place of `oneway` (or `async`), where it is written.
+    /// The place of `oneway` or `async`; `None` if neither is written.
     pub oneway: Option<Span>,
-    /// What it returns; `None` for `void`.
+    /// The type of the result; `None` for `void`.
     pub returns: Option<Type>,
-    /// Where the return type or `void` stands.
+    /// The place of the return type or of `void`.
     pub returns_span: Span,
     /// Its name.
     pub name: Name,
     /// Its arguments.
     pub arguments: Vec<Field>,
-    /// The exceptions it declares.
+    /// The exceptions of its `throws` list.
     pub throws: Vec<Field>,
-    /// Where the word `throws` stands, if it is written.
+    /// The place of the word `throws`; `None` if it is not written.
     pub throws_span: Option<Span>,
     /// Annotations.
     pub annotations: Vec<Annotation>,
@@ -358,12 +361,19 @@ pub struct Function {
 /// A type as written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Type {
-    /// What it is.
+    /// Its kind.
     pub kind: TypeKind,
     /// Annotations; never on [`TypeKind::Named`].
     pub annotations: Vec<Annotation>,
-    /// Where it stands, without its annotations.
+    /// Its place, without annotations.
     pub span: Span,
+}
+
+impl Default for Type {
+    /// `bool`, with an empty span.
+    fn default() -> Self {
+        Self { kind: TypeKind::Base(BaseType::Bool), annotations: Vec::new(), span: Span::default() }
+    }
 }
 
 /// The kinds of [`Type`].
@@ -377,7 +387,7 @@ pub enum TypeKind {
     Set(Box<Type>),
     /// `map<K, V>`.
     Map(Box<Type>, Box<Type>),
-    /// A name, dotted where it is of another file.
+    /// A name, with dots if it is in another file.
     Named(String),
 }
 
@@ -386,7 +396,7 @@ pub enum TypeKind {
 pub enum BaseType {
     /// `bool`.
     Bool,
-    /// `i8`, or its old name `byte`.
+    /// `i8`, or `byte`, its legacy name.
     I8,
     /// `i16`.
     I16,
@@ -405,9 +415,9 @@ pub enum BaseType {
 /// A constant value as written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
-    /// What it is.
+    /// Its kind.
     pub kind: ValueKind,
-    /// Where it stands.
+    /// Its place.
     pub span: Span,
 }
 
@@ -418,7 +428,7 @@ pub enum ValueKind {
     Integer(i64),
     /// A double.
     Double(f64),
-    /// A quoted literal, escapes resolved.
+    /// A quoted literal, with escapes resolved.
     Literal(String),
     /// A name: `true`, `false`, a constant, or an enum value (`Enum.VALUE`, `file.Enum.VALUE`).
     Name(String),

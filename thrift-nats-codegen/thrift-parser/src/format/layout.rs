@@ -1,10 +1,10 @@
-//! What is printed, before it is known where its lines break: no more of a document than its tokens, brackets and comments.
+//! The layout: the tokens, brackets and comments of a document, before line breaks are chosen.
 
-/// A document: its headers and definitions, and the comments behind the last.
+/// The headers and definitions of a document, and the comments after the last one.
 #[derive(Debug)]
 pub(crate) struct Layout<'s> {
     pub(crate) items: Vec<Item<'s>>,
-    pub(crate) at_end: Vec<Remark<'s>>,
+    pub(crate) at_end: Vec<PlacedComment<'s>>,
 }
 
 /// A header or definition.
@@ -14,46 +14,45 @@ pub(crate) struct Item<'s> {
     pub(crate) entry: Entry<'s>,
 }
 
-/// A comment, and how it stood.
+/// A comment, with its position relative to the code around it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Remark<'s> {
+pub(crate) struct PlacedComment<'s> {
     pub(crate) text: &'s str,
-    /// Whether it runs to the end of the line.
+    /// Whether it extends to the end of the line: `//` or `#`.
     pub(crate) is_line: bool,
-    /// How many lines end between it and what stands before it.
+    /// The number of line breaks between it and the token or comment before it.
     pub(crate) breaks_before: usize,
-    /// Whether its line ends between it and what stands behind it.
-    pub(crate) breaks_behind: bool,
-    /// With how many blanks its line starts, if there is nothing else before it.
+    /// Whether a line break is between it and the next token or comment.
+    pub(crate) breaks_after: bool,
+    /// The indentation of its line, if it is the first in it.
     pub(crate) indent: Option<usize>,
 }
 
-impl Remark<'_> {
-    /// Whether an empty line stands before it.
-    pub(crate) const fn is_apart(&self) -> bool {
+impl PlacedComment<'_> {
+    /// Whether an empty line is before it.
+    pub(crate) const fn after_empty_line(&self) -> bool {
         self.breaks_before > 1
     }
 }
 
-/// What is printed on a line of its own, or in one line with its siblings.
+/// A field, function, value or the like: a line of its own, or part of a line with its siblings.
 #[derive(Debug, Default)]
 pub(crate) struct Entry<'s> {
-    /// Comments before it.
-    pub(crate) above: Vec<Remark<'s>>,
-    /// Whether an empty line stands between those, or what is before it, and itself.
-    pub(crate) is_apart: bool,
-    /// The last is no line comment.
+    /// The comments before it.
+    pub(crate) leading: Vec<PlacedComment<'s>>,
+    /// Whether an empty line is directly before it, after any leading comments.
+    pub(crate) after_empty_line: bool,
+    /// The last piece is not a line comment.
     pub(crate) pieces: Vec<Piece<'s>>,
-    /// Comments behind it on its line: only the last runs to the end of the line.
-    pub(crate) behind: Vec<Remark<'s>>,
-    /// Whether a separator ended it that a comment stands before.
+    /// The comments after it on its line. Only the last one may be a line comment.
+    pub(crate) trailing: Vec<PlacedComment<'s>>,
+    /// Whether it had a separator with a comment before it.
     pub(crate) keeps_separator: bool,
 }
 
-/// A part of an entry.
 #[derive(Debug)]
 pub(crate) struct Piece<'s> {
-    /// Whether a blank stands before it.
+    /// Whether a space is before it.
     pub(crate) spaced: bool,
     pub(crate) kind: PieceKind<'s>,
 }
@@ -61,44 +60,44 @@ pub(crate) struct Piece<'s> {
 #[derive(Debug)]
 pub(crate) enum PieceKind<'s> {
     Token(&'s str),
-    Remark(Remark<'s>),
+    Comment(PlacedComment<'s>),
     Group(Group<'s>),
 }
 
-/// Entries between brackets.
+/// Brackets and the entries between them.
 #[derive(Debug)]
 pub(crate) struct Group<'s> {
     pub(crate) kind: GroupKind,
     pub(crate) open: &'s str,
     pub(crate) close: &'s str,
-    /// Comments behind the opening bracket on its line.
-    pub(crate) behind_open: Vec<Remark<'s>>,
+    /// The comments after the opening bracket on its line.
+    pub(crate) after_open: Vec<PlacedComment<'s>>,
     pub(crate) entries: Vec<Entry<'s>>,
-    /// Comments before the closing bracket.
-    pub(crate) before_close: Vec<Remark<'s>>,
-    /// How wide it is on one line; `None` if it must not be on one line.
+    /// The comments before the closing bracket.
+    pub(crate) before_close: Vec<PlacedComment<'s>>,
+    /// The width on one line; `None` if it needs more than one line.
     pub(crate) width: Option<usize>,
-    /// Whether it stands within a type: there it breaks only if it must.
+    /// Whether it is part of a type. There it is broken only if it contains a comment.
     pub(crate) is_in_type: bool,
 }
 
 /// The kinds of brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GroupKind {
-    /// Of a struct, union, exception or service: never on one line.
+    /// The body of a struct, union, exception or service: never on one line.
     Body,
-    /// Of an enum, with blanks inside.
+    /// The body of an enum, with spaces inside on one line.
     Enum,
-    /// Of a list or map.
+    /// The brackets of a list or map.
     Value,
-    /// Of arguments, `throws` and annotations.
+    /// The parentheses of arguments, `throws` and annotations.
     Round,
-    /// Of `xsd_attrs`, with blanks inside.
+    /// The braces of `xsd_attrs`, with spaces inside on one line.
     XsdAttrs,
 }
 
 impl GroupKind {
-    /// What stands between a bracket and an entry on one line.
+    /// The text between a bracket and an entry on one line.
     pub(crate) const fn padding(self) -> &'static str {
         match self {
             Self::Enum | Self::XsdAttrs | Self::Body => " ",
@@ -106,7 +105,7 @@ impl GroupKind {
         }
     }
 
-    /// Whether it stays on more than one line if its first entry is not on the line of the opening bracket.
+    /// Whether it stays on several lines if the source has a line break after the opening bracket.
     pub(crate) const fn keeps_break(self) -> bool {
         match self {
             Self::Enum | Self::Value => true,
@@ -116,15 +115,15 @@ impl GroupKind {
 }
 
 impl Group<'_> {
-    /// The width on one line, if it is never on more.
+    /// The width, if it can only be on one line.
     pub(crate) fn fixed_width(&self) -> Option<usize> {
         self.width.filter(|_| self.is_in_type || self.entries.is_empty())
     }
 
-    /// The width on one line, for [`Group::width`]; `breaks` tells whether the first entry starts a line of its own.
+    /// The width on one line, for [`Group::width`]. `breaks` says whether the first entry starts on a new line.
     pub(crate) fn one_line_width(&self, breaks: bool) -> Option<usize> {
         let is_empty = self.entries.is_empty();
-        if !self.behind_open.is_empty()
+        if !self.after_open.is_empty()
             || !self.before_close.is_empty()
             || (!is_empty && self.kind == GroupKind::Body)
             || (breaks && self.kind.keeps_break())
@@ -133,7 +132,7 @@ impl Group<'_> {
         }
         let mut width = self.open.len() + self.close.len();
         if !is_empty {
-            // Between two entries stands `, `.
+            // `, ` is between two entries.
             width += 2 * self.kind.padding().len() + 2 * (self.entries.len() - 1);
         }
         for entry in &self.entries {
@@ -145,7 +144,7 @@ impl Group<'_> {
 
 impl Entry<'_> {
     fn one_line_width(&self) -> Option<usize> {
-        if !self.above.is_empty() || !self.behind.is_empty() {
+        if !self.leading.is_empty() || !self.trailing.is_empty() {
             return None;
         }
         self.pieces.iter().map(Piece::one_line_width).sum()
@@ -153,18 +152,18 @@ impl Entry<'_> {
 }
 
 impl Piece<'_> {
-    /// Its width on one line, the blank before it included; `None` if it must not be on one line with its siblings.
+    /// The width on one line, with the space before it; `None` if the entry needs a line of its own.
     fn one_line_width(&self) -> Option<usize> {
         let width = match &self.kind {
             PieceKind::Token(text) => Some(width_of(text)),
-            PieceKind::Remark(_) => None,
+            PieceKind::Comment(_) => None,
             PieceKind::Group(group) => group.width,
         }?;
         Some(width + usize::from(self.spaced))
     }
 }
 
-/// How many columns a text takes.
+/// The number of columns of a text.
 pub(crate) fn width_of(text: &str) -> usize {
     text.chars().count()
 }

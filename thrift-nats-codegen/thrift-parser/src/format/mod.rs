@@ -1,26 +1,31 @@
-//! The formatter: one style for every document, and no comment lost. From what the grammar matched to [layout](layout), and
-//! from there to text.
+//! The formatter: prints a document in one style and keeps every comment.
+//!
+//! The [`reader`] turns the parse tree and the comments into a [`layout`]; the [`printer`] decides where its lines break.
 
 mod layout;
 mod printer;
 mod reader;
 
 use crate::compact_source::CompactSource;
-use crate::parse::{Parsed, check_length, parse};
+use crate::parse::parse;
+use crate::parsed::Parsed;
 use crate::syntax_error::SyntaxError;
 
-/// Prints a document in one style. It means the same afterwards, and every comment is in its place.
+/// Formats the text of a `.thrift` file.
 ///
-/// - Two blanks for each level; lines end in `\n`, the last one too; a byte order mark goes.
-/// - A field, function or enum value has a line of its own and ends with a `,`, whatever it ended with. A `typedef` or
-///   `const` ends with nothing.
-/// - One empty line between definitions; those of a single line may stand together. Other empty lines stay, one at a time.
-/// - Arguments, `throws` and annotations are on one line if they fit into 100 columns and hold no comment, else one on each
-///   line. So are enums, lists and maps, if they do not break behind their opening bracket.
-/// - Literals, numbers, names and legacy forms stay as they are written.
-/// - A comment stays before, behind or within what it stands at; the lines of a block move with its first.
+/// The result has the same meaning as `source` and contains every comment. Formatting it again changes nothing.
 ///
-/// What it prints it prints the same again. Takes time in proportion to the length of the text.
+/// - The indentation is two spaces a level. Lines end in `\n`, including the last one; a byte order mark is removed.
+/// - Each field, function and enum value is on its own line and ends with a `,`, whatever separator it had. A `typedef` or
+///   `const` ends without a separator.
+/// - One empty line separates definitions; definitions of a single line may follow one another directly. Elsewhere, several
+///   empty lines become one.
+/// - Arguments, `throws` and annotations are on one line if they fit into 100 columns and contain no comment, otherwise each is
+///   on its own line. The same holds for enums, lists and maps, unless the source has a line break after the opening bracket.
+/// - Literals, numbers, names and legacy forms are not changed.
+/// - A comment stays before, after or within the code it is written at. The lines of a block comment move with its first line.
+///
+/// Time and memory are linear in the length of `source`.
 ///
 /// ```
 /// let source = "struct Point{1:i32 x;2:i32 y} // in pixels";
@@ -30,13 +35,12 @@ use crate::syntax_error::SyntaxError;
 ///
 /// # Errors
 ///
-/// What [`parse`] finds wrong: only a document without mistakes is printed.
+/// The errors of [`parse`], if there are any. A document with errors is not formatted.
 pub fn format(source: &str) -> Result<String, Vec<SyntaxError>> {
-    check_length(source).map_err(|error| vec![error])?;
     let Parsed { errors, .. } = parse(source);
     if !errors.is_empty() {
         return Err(errors);
     }
-    let compact = CompactSource::of(source);
+    let compact = CompactSource::new(source).map_err(|error| vec![error])?;
     Ok(printer::print(&reader::read(source, &compact)))
 }

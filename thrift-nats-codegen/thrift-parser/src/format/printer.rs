@@ -1,18 +1,18 @@
-//! From the layout to text: where lines break.
+//! Prints a layout: decides where lines break.
 
-use crate::format::layout::{Entry, Group, Item, Layout, Piece, PieceKind, Remark, width_of};
+use crate::format::layout::{Entry, Group, Item, Layout, Piece, PieceKind, PlacedComment, width_of};
 
-/// How wide a line may be if it can be broken.
+/// The maximum width of a line that can be broken.
 const WIDTH: usize = 100;
-/// By how many blanks what is between brackets is indented.
+/// The number of spaces of one indentation level.
 const INDENT: usize = 2;
 
-/// The text of a document.
+/// The formatted text of a document.
 pub(crate) fn print(layout: &Layout<'_>) -> String {
     let mut printer = Printer::default();
     let mut previous: Option<Shape> = None;
     for item in &layout.items {
-        // Printed on its own first: how many lines it takes decides what stands before it.
+        // Printed separately, because the empty line before it depends on the number of its lines.
         let mut alone = Printer::default();
         alone.pieces(&item.entry.pieces, 0, usize::from(item.entry.keeps_separator));
         if item.entry.keeps_separator {
@@ -22,27 +22,27 @@ pub(crate) fn print(layout: &Layout<'_>) -> String {
         printer.item(item, &alone.text, previous.is_some_and(|previous| are_apart(previous, shape)));
         previous = Some(shape);
     }
-    printer.above(&layout.at_end, 0, Gap::AsWritten);
+    printer.leading(&layout.at_end, 0, Gap::AsWritten);
     if !printer.text.is_empty() {
         printer.text.push('\n');
     }
     printer.text
 }
 
-/// What decides about the empty line between two headers or definitions.
+/// Decides whether an empty line is between two items.
 #[derive(Clone, Copy)]
 struct Shape {
     is_header: bool,
-    /// Whether it takes a single line.
+    /// Whether it is a single line.
     is_line: bool,
 }
 
-/// Whether an empty line must stand between the two: between definitions of a single line, and between headers, it may.
+/// Whether an empty line must separate two items. It is optional between headers and between definitions of a single line.
 const fn are_apart(first: Shape, second: Shape) -> bool {
     first.is_header != second.is_header || !(first.is_header || first.is_line && second.is_line)
 }
 
-/// The empty line before something.
+/// The rule for the empty line before something.
 #[derive(Clone, Copy, PartialEq)]
 enum Gap {
     None,
@@ -68,13 +68,13 @@ struct Printer {
 }
 
 impl Printer {
-    /// Puts text without a line break on the line.
+    /// Appends text without a line break.
     fn put(&mut self, text: &str) {
         self.text.push_str(text);
         self.column += width_of(text);
     }
 
-    /// Starts a line if it is not the first, behind an empty one if that is asked for.
+    /// Starts a line, unless it is the first one. `empty_line` asks for an empty line before it.
     fn start_line(&mut self, indent: usize, empty_line: bool) {
         if !self.text.is_empty() {
             self.text.push_str(if empty_line { "\n\n" } else { "\n" });
@@ -85,59 +85,61 @@ impl Printer {
 
     fn item(&mut self, item: &Item<'_>, text: &str, must_be_apart: bool) {
         let entry = &item.entry;
-        let is_apart = entry.is_apart || entry.above.iter().any(Remark::is_apart);
-        let gap = if must_be_apart && !is_apart { Gap::Always } else { Gap::AsWritten };
+        let after_empty_line =
+            entry.after_empty_line || entry.leading.iter().any(PlacedComment::after_empty_line);
+        let gap = if must_be_apart && !after_empty_line { Gap::Always } else { Gap::AsWritten };
         self.start_entry(entry, 0, gap);
         self.text.push_str(text);
-        self.behind(&entry.behind);
+        self.trailing(&entry.trailing);
     }
 
-    /// An entry that has a line of its own.
+    /// Prints an entry on a line of its own.
     fn entry(&mut self, entry: &Entry<'_>, indent: usize, gap: Gap) {
         self.start_entry(entry, indent, gap);
         self.pieces(&entry.pieces, indent, ",".len());
         self.put(",");
-        self.behind(&entry.behind);
+        self.trailing(&entry.trailing);
     }
 
-    /// The comments before an entry, and the start of its line.
+    /// Prints the comments before an entry and starts its line.
     fn start_entry(&mut self, entry: &Entry<'_>, indent: usize, gap: Gap) {
-        if self.above(&entry.above, indent, gap) {
+        if self.leading(&entry.leading, indent, gap) {
             self.put(" ");
         } else {
-            let gap = if entry.above.is_empty() { gap } else { Gap::AsWritten };
-            self.start_line(indent, gap.is_empty_line(entry.is_apart));
+            let gap = if entry.leading.is_empty() { gap } else { Gap::AsWritten };
+            self.start_line(indent, gap.is_empty_line(entry.after_empty_line));
         }
     }
 
-    /// Comments on lines of their own, but for those that shared one. Tells whether what follows shares that of the last.
-    fn above(&mut self, remarks: &[Remark<'_>], indent: usize, gap: Gap) -> bool {
+    /// Prints comments on their own lines, except those that shared a line in the source. Returns whether the next token shares
+    /// the line of the last comment.
+    fn leading(&mut self, comments: &[PlacedComment<'_>], indent: usize, gap: Gap) -> bool {
         let mut shares = false;
-        for (number, remark) in remarks.iter().enumerate() {
+        for (number, comment) in comments.iter().enumerate() {
             if shares {
                 self.put(" ");
-                self.remark(remark);
+                self.comment(comment);
             } else {
                 let gap = if number == 0 { gap } else { Gap::AsWritten };
-                self.start_line(indent, gap.is_empty_line(remark.is_apart()));
-                self.own_line(remark, indent);
+                self.start_line(indent, gap.is_empty_line(comment.after_empty_line()));
+                self.own_line(comment, indent);
             }
-            shares = !remark.breaks_behind;
+            shares = !comment.breaks_after;
         }
         shares
     }
 
-    /// Comments behind something on its line.
-    fn behind(&mut self, remarks: &[Remark<'_>]) {
-        for remark in remarks {
+    /// Prints the comments after something on its line.
+    fn trailing(&mut self, comments: &[PlacedComment<'_>]) {
+        for comment in comments {
             self.put(" ");
-            self.remark(remark);
+            self.comment(comment);
         }
     }
 
-    /// A comment that has something else before it: its first line goes wherever that does, the others stay.
-    fn remark(&mut self, remark: &Remark<'_>) {
-        for (number, line) in lines_of(remark.text).enumerate() {
+    /// Prints a comment that is not the first on its line. Only its first line moves.
+    fn comment(&mut self, comment: &PlacedComment<'_>) {
+        for (number, line) in lines_of(comment.text).enumerate() {
             if number > 0 {
                 self.start_line(0, false);
             }
@@ -145,14 +147,15 @@ impl Printer {
         }
     }
 
-    /// A comment that starts a line: its other lines move with its first, or are lined up if each starts with a star.
-    fn own_line(&mut self, remark: &Remark<'_>, indent: usize) {
-        let lines: Vec<&str> = lines_of(remark.text).collect();
+    /// Prints a comment that starts a line. Its other lines move with the first one; if each starts with a star, the stars are
+    /// aligned.
+    fn own_line(&mut self, comment: &PlacedComment<'_>, indent: usize) {
+        let lines: Vec<&str> = lines_of(comment.text).collect();
         let is_framed = lines[1..].iter().all(|line| {
             let text = line.trim_start_matches(BLANKS);
             text.is_empty() || text.starts_with('*')
         });
-        let shift = shift(&lines, remark.indent.unwrap_or(indent), indent);
+        let shift = shift(&lines, comment.indent.unwrap_or(indent), indent);
         self.put(lines[0]);
         for line in &lines[1..] {
             let text = line.trim_start_matches(BLANKS);
@@ -176,7 +179,7 @@ impl Printer {
         }
     }
 
-    /// What an entry is made of, to be followed on its line by `tail` columns.
+    /// Prints the pieces of an entry. `tail` is the number of columns that follow on its line.
     fn pieces(&mut self, pieces: &[Piece<'_>], indent: usize, tail: usize) {
         let mut ends_line = false;
         for (piece, rest) in pieces.iter().zip(rests(pieces, tail)) {
@@ -188,16 +191,16 @@ impl Printer {
             ends_line = false;
             match &piece.kind {
                 PieceKind::Token(text) => self.put(text),
-                PieceKind::Remark(remark) => {
-                    self.remark(remark);
-                    ends_line = remark.is_line;
+                PieceKind::Comment(comment) => {
+                    self.comment(comment);
+                    ends_line = comment.is_line;
                 }
                 PieceKind::Group(group) => self.group(group, indent, rest),
             }
         }
     }
 
-    /// What is between brackets, to be followed on its line by `rest` columns.
+    /// Prints a group. `rest` is the number of columns that follow on its line.
     fn group(&mut self, group: &Group<'_>, indent: usize, rest: usize) {
         let fits = group.width.is_some_and(|width| self.column + width + rest <= WIDTH);
         if fits || group.fixed_width().is_some() {
@@ -205,18 +208,18 @@ impl Printer {
             return;
         }
         self.put(group.open);
-        self.behind(&group.behind_open);
+        self.trailing(&group.after_open);
         let mut gap = Gap::None;
         for entry in &group.entries {
             self.entry(entry, indent + INDENT, gap);
             gap = Gap::AsWritten;
         }
-        self.above(&group.before_close, indent + INDENT, gap);
+        self.leading(&group.before_close, indent + INDENT, gap);
         self.start_line(indent, false);
         self.put(group.close);
     }
 
-    /// A group that has a width.
+    /// Prints a group that has a width.
     fn one_line(&mut self, group: &Group<'_>) {
         self.put(group.open);
         for (number, entry) in group.entries.iter().enumerate() {
@@ -227,7 +230,7 @@ impl Printer {
                 }
                 match &piece.kind {
                     PieceKind::Token(text) => self.put(text),
-                    PieceKind::Remark(remark) => self.remark(remark),
+                    PieceKind::Comment(comment) => self.comment(comment),
                     PieceKind::Group(group) => self.one_line(group),
                 }
             }
@@ -239,7 +242,7 @@ impl Printer {
     }
 }
 
-/// For each piece, how many columns follow it up to where the line can be broken, or ends behind `tail` more.
+/// For each piece, the number of columns that follow it up to the next possible line break. `tail` columns follow the last one.
 fn rests(pieces: &[Piece<'_>], tail: usize) -> Vec<usize> {
     let mut rests = vec![tail; pieces.len()];
     let mut rest = tail;
@@ -247,10 +250,10 @@ fn rests(pieces: &[Piece<'_>], tail: usize) -> Vec<usize> {
         *place = rest;
         let width = match &piece.kind {
             PieceKind::Token(text) => width_of(text) + rest,
-            PieceKind::Remark(remark) if remark.is_line => 0,
-            PieceKind::Remark(remark) => match remark.text.split_once('\n') {
+            PieceKind::Comment(comment) if comment.is_line => 0,
+            PieceKind::Comment(comment) => match comment.text.split_once('\n') {
                 Some((first, _)) => width_of(first),
-                None => width_of(remark.text) + rest,
+                None => width_of(comment.text) + rest,
             },
             PieceKind::Group(group) => match group.fixed_width() {
                 Some(width) => width + rest,
@@ -262,10 +265,10 @@ fn rests(pieces: &[Piece<'_>], tail: usize) -> Vec<usize> {
     rests
 }
 
-/// What indents a line.
+/// The characters of an indentation.
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// The lines of a comment, without what is not seen at their ends.
+/// The lines of a comment, without white space at their ends.
 fn lines_of(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').map(|line| line.trim_end_matches([' ', '\t', '\r']))
 }
@@ -274,14 +277,15 @@ fn blanks_before(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
-/// By how many blanks the lines of a comment move.
+/// By how many columns the lines of a comment move.
 #[derive(Clone, Copy)]
 enum Shift {
     Left(usize),
     Right(usize),
 }
 
-/// How the lines of a comment move if its first moves from one column to another: all or none, so that they stay in line.
+/// How the lines of a comment move if its first line moves between two columns. They move together or not at all, so that
+/// they stay aligned.
 fn shift(lines: &[&str], from: usize, to: usize) -> Shift {
     if to >= from {
         return Shift::Right(to - from);

@@ -1,18 +1,17 @@
-//! From what the grammar matched to the layout: which tokens belong together, and which comment stands at what.
+//! Reads the layout from the parse tree and the comments: decides which entry a comment belongs to.
 
 use crate::compact_source::CompactSource;
-use crate::format::layout::{Entry, Group, GroupKind, Item, Layout, Piece, PieceKind, Remark};
+use crate::format::layout::{Entry, Group, GroupKind, Item, Layout, Piece, PieceKind, PlacedComment};
 use crate::grammar::Rule;
-use crate::parse::skip_blanks;
 use crate::parse_tree::{Node, Nodes, ParseTree};
 use crate::syntax::{Comment, CommentKind};
 
-/// The layout of a document without mistakes.
+/// The layout of a document without errors.
 pub(crate) fn read<'s>(source: &'s str, compact: &'s CompactSource) -> Layout<'s> {
     let mut reader = Reader {
         source,
         compact,
-        comments: &compact.comments,
+        unplaced: &compact.comments,
         base: 0,
         last_end: 0,
         previous: None,
@@ -20,44 +19,45 @@ pub(crate) fn read<'s>(source: &'s str, compact: &'s CompactSource) -> Layout<'s
         before_separator: Vec::new(),
     };
     let mut items: Vec<Item<'s>> = Vec::new();
-    for (base, tree) in trees(&compact.code) {
+    for (base, tree) in trees(compact) {
         reader.base = base;
         let node = tree.root();
-        let Boundary { behind, above, is_apart } = reader.boundary(reader.start(node), false);
-        let above = put_behind_last(&mut items, behind, above);
+        let Boundary { trailing, leading, after_empty_line } = reader.boundary(reader.start(node), false);
+        let leading = add_trailing_to_last(&mut items, trailing, leading);
         let is_header = node.children().any(|child| child.rule() == Rule::header);
-        let entry = Entry { above, is_apart, ..reader.entry(node, None) };
+        let entry = Entry { leading, after_empty_line, ..reader.entry(node, None) };
         items.push(Item { is_header, entry });
     }
-    let Boundary { behind, above, .. } = reader.boundary(source.len(), true);
-    let at_end = put_behind_last(&mut items, behind, above);
+    let Boundary { trailing, leading, .. } = reader.boundary(source.len(), true);
+    let at_end = add_trailing_to_last(&mut items, trailing, leading);
     Layout { items, at_end }
 }
 
-/// Adds comments to those behind the last item, as [`put_behind`] does. Nothing is behind what is not there.
-fn put_behind_last<'s>(
+/// Adds comments after the last item. Returns those that belong before the next one, which are all of them in a file without items.
+fn add_trailing_to_last<'s>(
     items: &mut [Item<'s>],
-    mut behind: Vec<Remark<'s>>,
-    above: Vec<Remark<'s>>,
-) -> Vec<Remark<'s>> {
+    mut trailing: Vec<PlacedComment<'s>>,
+    leading: Vec<PlacedComment<'s>>,
+) -> Vec<PlacedComment<'s>> {
     match items.last_mut() {
-        Some(last) => put_behind(&mut last.entry.behind, behind, above),
+        Some(last) => add_trailing(&mut last.entry.trailing, trailing, leading),
         None => {
-            behind.extend(above);
-            behind
+            trailing.extend(leading);
+            trailing
         }
     }
 }
 
-/// The parse tree of each item of a code without mistakes, and where it starts.
-fn trees(code: &str) -> impl Iterator<Item = (usize, ParseTree<'_>)> {
+/// The parse tree of each item of a document without errors, and where the item starts.
+fn trees(compact: &CompactSource) -> impl Iterator<Item = (usize, ParseTree<'_>)> {
+    let code = compact.code.as_str();
     let mut at = 0;
     std::iter::from_fn(move || {
-        let base = skip_blanks(code, at);
+        let base = compact.skip_blanks(at);
         if base == code.len() {
             return None;
         }
-        let tree = ParseTree::parse(Rule::item, &code[base..]).expect("a code without mistakes");
+        let tree = ParseTree::parse(Rule::item, &code[base..]).expect("a document without errors matches");
         at = base + tree.root().end();
         Some((base, tree))
     })
@@ -66,28 +66,28 @@ fn trees(code: &str) -> impl Iterator<Item = (usize, ParseTree<'_>)> {
 struct Reader<'s> {
     source: &'s str,
     compact: &'s CompactSource,
-    /// Those that are not placed yet.
-    comments: &'s [Comment],
-    /// Where the text that was matched starts in the code.
+    /// The comments that are not placed yet.
+    unplaced: &'s [Comment],
+    /// Where the parse tree starts in the code.
     base: usize,
-    /// Where the last token or comment ended.
+    /// Where the last token or comment ends.
     last_end: usize,
-    /// The last token of the entry; `None` at its start and behind a comment.
+    /// The last token of the entry; `None` at its start and after a comment.
     previous: Option<Rule>,
-    /// How many angle brackets are open.
+    /// The number of open angle brackets.
     angles: usize,
-    /// Line comments before the separator of the entry that is being read: they go behind it.
-    before_separator: Vec<Remark<'s>>,
+    /// The line comments before the separator of the current entry. They are printed after the separator.
+    before_separator: Vec<PlacedComment<'s>>,
 }
 
 /// The comments between two entries.
 struct Boundary<'s> {
-    /// Those behind the first, on its line.
-    behind: Vec<Remark<'s>>,
-    /// Those before the second.
-    above: Vec<Remark<'s>>,
-    /// Whether an empty line is directly before the second.
-    is_apart: bool,
+    /// The comments after the first entry, on its line.
+    trailing: Vec<PlacedComment<'s>>,
+    /// The comments before the second entry.
+    leading: Vec<PlacedComment<'s>>,
+    /// Whether an empty line is directly before the second entry.
+    after_empty_line: bool,
 }
 
 impl<'s> Reader<'s> {
@@ -95,49 +95,50 @@ impl<'s> Reader<'s> {
         self.compact.source_offset(self.base + node.start()) as usize
     }
 
-    /// The comments up to `until`, and how many lines end behind the last.
-    fn remarks(&mut self, until: usize) -> (Vec<Remark<'s>>, usize) {
-        let count = self.comments.iter().take_while(|comment| (comment.span.start as usize) < until).count();
-        let (here, rest) = self.comments.split_at(count);
-        self.comments = rest;
-        let mut remarks: Vec<Remark<'s>> = Vec::with_capacity(count);
+    /// Takes the comments before `until`. Also returns the number of line breaks after the last one.
+    fn comments(&mut self, until: usize) -> (Vec<PlacedComment<'s>>, usize) {
+        let count = self.unplaced.iter().take_while(|comment| (comment.span.start as usize) < until).count();
+        let (here, rest) = self.unplaced.split_at(count);
+        self.unplaced = rest;
+        let mut comments: Vec<PlacedComment<'s>> = Vec::with_capacity(count);
         for comment in here {
             let before = &self.source[self.last_end..comment.span.start as usize];
             let breaks_before = before.matches('\n').count();
-            if let Some(last) = remarks.last_mut() {
-                last.breaks_behind = breaks_before > 0;
+            if let Some(last) = comments.last_mut() {
+                last.breaks_after = breaks_before > 0;
             }
             let indent = before.rsplit_once('\n').map(|(_, indent)| indent);
-            remarks.push(Remark {
+            comments.push(PlacedComment {
                 text: &self.source[comment.span.range()],
                 is_line: comment.kind == CommentKind::Line,
                 breaks_before,
-                breaks_behind: false,
+                breaks_after: false,
                 indent: indent.filter(|indent| indent.bytes().all(|byte| byte == b' ')).map(str::len),
             });
             self.last_end = comment.span.end as usize;
         }
         let breaks = self.source[self.last_end..until].matches('\n').count();
-        if let Some(last) = remarks.last_mut() {
-            last.breaks_behind = breaks > 0 || until == self.source.len();
+        if let Some(last) = comments.last_mut() {
+            last.breaks_after = breaks > 0 || until == self.source.len();
         }
         self.last_end = until;
-        (remarks, breaks)
+        (comments, breaks)
     }
 
-    /// The comments up to an entry that starts at `until`; `closes` tells that it is none, but a bracket or the end.
+    /// Takes the comments between two entries; the second starts at `until`. `closes` says that a closing bracket or the end of
+    /// the file is there instead.
     fn boundary(&mut self, until: usize, closes: bool) -> Boundary<'s> {
-        let (mut behind, breaks) = self.remarks(until);
-        let mut count = behind.iter().take_while(|remark| remark.breaks_before == 0).count();
-        if count == behind.len() && breaks == 0 && !closes {
-            // All on one line: they belong to what follows.
+        let (mut trailing, breaks) = self.comments(until);
+        let mut count = trailing.iter().take_while(|comment| comment.breaks_before == 0).count();
+        if count == trailing.len() && breaks == 0 && !closes {
+            // All on one line: the comments belong to the second entry.
             count = 0;
         }
-        let above = behind.split_off(count);
-        Boundary { behind, above, is_apart: breaks > 1 }
+        let leading = trailing.split_off(count);
+        Boundary { trailing, leading, after_empty_line: breaks > 1 }
     }
 
-    /// Reads an entry, without the comments around it. A separator may follow it in `siblings`.
+    /// Reads an entry without the comments around it. A separator may follow it in `siblings`.
     fn entry(&mut self, node: Node<'_>, siblings: Option<&mut Nodes<'_>>) -> Entry<'s> {
         let mut entry = Entry::default();
         self.previous = None;
@@ -148,7 +149,7 @@ impl<'s> Reader<'s> {
         {
             self.separator(separator, &mut entry);
         }
-        entry.behind = std::mem::take(&mut self.before_separator);
+        entry.trailing = std::mem::take(&mut self.before_separator);
         entry
     }
 
@@ -167,10 +168,10 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Puts a token behind the others, and the comments before it where they are.
+    /// Adds a token, and the comments before it.
     fn token(&mut self, node: Node<'_>, entry: &mut Entry<'s>) {
-        let (remarks, _) = self.remarks(self.start(node));
-        self.put_remarks(remarks, entry);
+        let (comments, _) = self.comments(self.start(node));
+        self.put_comments(comments, entry);
         let token = self.take(node);
         match node.rule() {
             Rule::open_angle => self.angles += 1,
@@ -180,7 +181,7 @@ impl<'s> Reader<'s> {
         let tight = match node.rule() {
             Rule::comma | Rule::colon | Rule::close_angle => true,
             _ if self.previous == Some(Rule::open_angle) => true,
-            // Behind the literal of a `cpp_type` stands a blank.
+            // A space follows the literal of a `cpp_type`.
             Rule::open_angle => self.previous != Some(Rule::literal),
             _ => false,
         };
@@ -189,7 +190,7 @@ impl<'s> Reader<'s> {
         entry.pieces.push(Piece { spaced, kind: PieceKind::Token(token) });
     }
 
-    /// The text of a token, which is gone past.
+    /// Takes the text of a token.
     fn take(&mut self, node: Node<'_>) -> &'s str {
         let start = self.start(node);
         let end = start + node.text().len();
@@ -197,32 +198,36 @@ impl<'s> Reader<'s> {
         &self.source[start..end]
     }
 
-    fn put_remarks(&mut self, remarks: Vec<Remark<'s>>, entry: &mut Entry<'s>) {
-        for remark in remarks {
+    fn put_comments(&mut self, comments: Vec<PlacedComment<'s>>, entry: &mut Entry<'s>) {
+        for comment in comments {
             let spaced = !entry.pieces.is_empty() && self.previous != Some(Rule::open_angle);
             self.previous = None;
-            entry.pieces.push(Piece { spaced, kind: PieceKind::Remark(remark) });
+            entry.pieces.push(Piece { spaced, kind: PieceKind::Comment(comment) });
         }
     }
 
-    /// Puts the comments before a token where they are, but gives back the line comments directly before it: they can go
-    /// behind it.
-    fn put_remarks_but_last_lines(&mut self, node: Node<'_>, entry: &mut Entry<'s>) -> Vec<Remark<'s>> {
-        let (mut remarks, _) = self.remarks(self.start(node));
-        let lines = remarks.iter().rev().take_while(|remark| remark.is_line).count();
-        let lines = remarks.split_off(remarks.len() - lines);
-        self.put_remarks(remarks, entry);
+    /// Adds the comments before a token, except the line comments directly before it. Those are returned, because they can be
+    /// placed after the token.
+    fn put_comments_but_last_lines(
+        &mut self,
+        node: Node<'_>,
+        entry: &mut Entry<'s>,
+    ) -> Vec<PlacedComment<'s>> {
+        let (mut comments, _) = self.comments(self.start(node));
+        let lines = comments.iter().rev().take_while(|comment| comment.is_line).count();
+        let lines = comments.split_off(comments.len() - lines);
+        self.put_comments(comments, entry);
         lines
     }
 
     fn separator(&mut self, node: Node<'_>, entry: &mut Entry<'s>) {
         let pieces = entry.pieces.len();
-        self.before_separator = self.put_remarks_but_last_lines(node, entry);
+        self.before_separator = self.put_comments_but_last_lines(node, entry);
         entry.keeps_separator = entry.pieces.len() > pieces;
         self.take(node);
     }
 
-    /// Reads what `open` opens, up to the closing bracket in `children`.
+    /// Reads the group that `open` starts, up to its closing bracket in `children`.
     fn group(&mut self, rule: Rule, open: Node<'_>, children: &mut Nodes<'_>, entry: &mut Entry<'s>) {
         let kind = match rule {
             Rule::structure | Rule::service => GroupKind::Body,
@@ -231,14 +236,14 @@ impl<'s> Reader<'s> {
             Rule::xsd_attrs => GroupKind::XsdAttrs,
             _ => GroupKind::Round,
         };
-        let before_open = self.put_remarks_but_last_lines(open, entry);
-        // Arguments stand directly behind the function's name.
+        let before_open = self.put_comments_but_last_lines(open, entry);
+        // The arguments follow the name of the function without a space.
         let spaced = !entry.pieces.is_empty() && (rule != Rule::function || self.previous.is_none());
         let mut group = Group {
             kind,
             open: self.take(open),
             close: "",
-            behind_open: before_open,
+            after_open: before_open,
             entries: Vec::new(),
             before_close: Vec::new(),
             width: None,
@@ -249,40 +254,40 @@ impl<'s> Reader<'s> {
             let start = self.start(child);
             let closes = matches!(child.rule(), Rule::close_brace | Rule::close_paren | Rule::close_bracket);
             breaks |= group.entries.is_empty() && self.source[self.last_end..start].contains('\n');
-            let Boundary { mut behind, mut above, is_apart } = self.boundary(start, closes);
-            above = match group.entries.last_mut() {
-                Some(last) => put_behind(&mut last.behind, behind, above),
+            let Boundary { mut trailing, mut leading, after_empty_line } = self.boundary(start, closes);
+            leading = match group.entries.last_mut() {
+                Some(last) => add_trailing(&mut last.trailing, trailing, leading),
                 None => {
-                    if closes && above.is_empty() && !breaks {
+                    if closes && leading.is_empty() && !breaks {
                         // All on one line.
-                        std::mem::swap(&mut behind, &mut above);
+                        std::mem::swap(&mut trailing, &mut leading);
                     }
-                    put_behind(&mut group.behind_open, behind, above)
+                    add_trailing(&mut group.after_open, trailing, leading)
                 }
             };
             if closes {
                 group.close = self.take(child);
-                group.before_close = above;
+                group.before_close = leading;
                 self.previous = Some(child.rule());
                 break;
             }
-            group.entries.push(Entry { above, is_apart, ..self.entry(child, Some(children)) });
+            group.entries.push(Entry { leading, after_empty_line, ..self.entry(child, Some(children)) });
         }
         group.width = group.one_line_width(breaks);
         entry.pieces.push(Piece { spaced, kind: PieceKind::Group(group) });
     }
 }
 
-/// Adds comments to those behind an entry. What stands behind a line comment goes before what comes next: it is given back,
-/// with those that are `above` that already.
-fn put_behind<'s>(
-    behind: &mut Vec<Remark<'s>>,
-    more: Vec<Remark<'s>>,
-    above: Vec<Remark<'s>>,
-) -> Vec<Remark<'s>> {
-    behind.extend(more);
-    let Some(line) = behind.iter().position(|remark| remark.is_line) else { return above };
-    let mut spilled = behind.split_off(line + 1);
-    spilled.extend(above);
+/// Adds comments after an entry, up to the first line comment. Returns the others and the `leading` ones, which belong
+/// before the next entry.
+fn add_trailing<'s>(
+    trailing: &mut Vec<PlacedComment<'s>>,
+    more: Vec<PlacedComment<'s>>,
+    leading: Vec<PlacedComment<'s>>,
+) -> Vec<PlacedComment<'s>> {
+    trailing.extend(more);
+    let Some(line) = trailing.iter().position(|comment| comment.is_line) else { return leading };
+    let mut spilled = trailing.split_off(line + 1);
+    spilled.extend(leading);
     spilled
 }
