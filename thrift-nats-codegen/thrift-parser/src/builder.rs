@@ -412,8 +412,8 @@ impl<'s> Builder<'s> {
     fn integer(&mut self, node: Node<'_>) -> Integer {
         let span = self.span(node);
         let value = parse_integer(node.text()).unwrap_or_else(|| {
-            let message = format!("`{}` does not fit 64 bits", node.text());
-            let label = "from -9223372036854775808 to 9223372036854775807";
+            let message = format!("`{}` does not fit in 64 bits", node.text());
+            let label = "must be from -9223372036854775808 to 9223372036854775807";
             self.errors.push(SyntaxError::new(message, label, span));
             0
         });
@@ -440,7 +440,7 @@ impl<'s> Builder<'s> {
                     let start = span.start + 1 + at as u32;
                     let place = Span::new(start, span.start + 1 + (end + other.len_utf8()) as u32);
                     let message = format!("unknown escape `\\{other}`");
-                    let label = "known are \\r \\n \\t \\\" \\' and \\\\";
+                    let label = "the escapes are \\r \\n \\t \\\" \\' and \\\\";
                     self.errors.push(SyntaxError::new(message, label, place));
                 }
                 None => {}

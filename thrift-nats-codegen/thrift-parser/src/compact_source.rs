@@ -183,7 +183,7 @@ impl CompactSource {
                 b'/' if bytes.get(at + 1) == Some(&b'*') => {
                     let Some(len) = source[at + 2..].find("*/") else {
                         let place = span(at, at + 2);
-                        self.stop = Some(SyntaxError::new("comment is not closed", "no `*/` follows", place));
+                        self.stop = Some(SyntaxError::new("unterminated comment", "no closing `*/`", place));
                         break;
                     };
                     at += len + 4;

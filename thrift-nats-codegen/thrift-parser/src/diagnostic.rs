@@ -42,11 +42,11 @@ pub(crate) fn explain(source: &str, compact: &CompactSource, mismatch: &Mismatch
     {
         let rest = &source[span.start as usize..];
         let tail = &rest[..rest.bytes().take_while(is_number_byte).count()];
-        let message = format!("`{number}{tail}` is no number");
+        let message = format!("malformed number `{number}{tail}`");
         return SyntaxError::new(message, "the number ends before this", span).with_help(if tail == "." {
-            "a double has digits behind its point: `5.0`"
+            "a double has digits after its point: `5.0`"
         } else {
-            "numbers are decimal, or hexadecimal with `0x`, and have no `_` in them"
+            "numbers are decimal, or hexadecimal with `0x`, without `_`"
         });
     }
     let error =
@@ -61,8 +61,9 @@ pub(crate) fn explain(source: &str, compact: &CompactSource, mismatch: &Mismatch
         }
         Some((start, end, meant)) => {
             let span = compact.span(start, end);
-            let message = format!("`{}` is no word that stands here", &source[span.range()]);
-            SyntaxError::new(message, format!("`{meant}`?"), span).with_help(format!("write `{meant}`"))
+            let message = format!("unknown keyword `{}`", &source[span.range()]);
+            SyntaxError::new(message, format!("did you mean `{meant}`?"), span)
+                .with_help(format!("write `{meant}`"))
         }
         None => error,
     }
@@ -136,14 +137,12 @@ fn line_end_before(source: &str, compact: &CompactSource, at: usize) -> Option<S
 fn lexical(token: &str, span: Span) -> Option<SyntaxError> {
     let first = token.chars().next()?;
     Some(match first {
-        '"' | '\'' if !end_of_literal(token.as_bytes(), 0).1 => SyntaxError::new(
-            "literal is not closed on its line",
-            format!("no `{first}` follows on this line"),
-            span,
-        ),
+        '"' | '\'' if !end_of_literal(token.as_bytes(), 0).1 => {
+            SyntaxError::new("unterminated literal", format!("no closing `{first}` on this line"), span)
+        }
         _ if !first.is_ascii() => SyntaxError::new(
-            format!("`{first}` is no character of the IDL"),
-            "only in literals and comments",
+            format!("unexpected character `{first}`"),
+            "allowed only in literals and comments",
             span,
         ),
         _ => return None,
@@ -154,16 +153,18 @@ fn lexical(token: &str, span: Span) -> Option<SyntaxError> {
 fn help(token: &str, expected: &[&str]) -> Option<&'static str> {
     let at_definition = expected.contains(&A_DEFINITION);
     Some(match token {
-        ":" if expected.contains(&"a field name") => "a field is an id, a type and a name: `1: i32 count`",
-        "extends" | ":" if expected.contains(&"`{`") => "only a service extends another, with `extends`",
-        "senum" => "`senum` was removed from Thrift: use an `enum`, or `typedef string`",
-        "slist" => "`slist` was removed from Thrift: use `string`",
-        "package" if at_definition => "`package` is of fbthrift: use `namespace`",
-        "message" | "syntax" if at_definition => {
-            "this looks like protocol buffers: in Thrift it is `struct`, without `syntax`"
+        ":" if expected.contains(&"a field name") => "a field has an id, a type and a name: `1: i32 count`",
+        "extends" | ":" if expected.contains(&"`{`") => {
+            "only a service can extend another one, with `extends`"
         }
-        "@" => "structured annotations are of fbthrift: write `(key = \"value\")` behind the item",
-        ";" | "," if at_definition => "nothing stands between definitions: remove it",
+        "senum" => "`senum` was removed from Thrift; use an `enum` or `typedef string`",
+        "slist" => "`slist` was removed from Thrift; use `string`",
+        "package" if at_definition => "`package` belongs to fbthrift; use `namespace`",
+        "message" | "syntax" if at_definition => {
+            "this looks like Protocol Buffers; Thrift has `struct` and no `syntax` line"
+        }
+        "@" => "structured annotations belong to fbthrift; write `(key = \"value\")` after the item",
+        ";" | "," if at_definition => "definitions have no separator; remove it",
         _ if at_definition && (token.ends_with("_namespace") || token.ends_with("_package")) => {
             "write `namespace LANGUAGE NAME`"
         }

@@ -230,5 +230,5 @@ fn misplaced_header(source: &str, header: &Header) -> SyntaxError {
     };
     let span = token_at(source, span.start as usize);
     let word = &source[span.range()];
-    SyntaxError::new(format!("`{word}` behind a definition"), "belongs before all definitions", span)
+    SyntaxError::new(format!("`{word}` after a definition"), "must come before all definitions", span)
 }
