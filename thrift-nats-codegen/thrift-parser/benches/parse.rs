@@ -1,30 +1,30 @@
-//! How long reading and formatting take for each line of files of 1,000, 10,000 and 100,000 lines: much the same if they are
-//! linear.
+//! The time that parsing and formatting take for a line of files of 1,000, 10,000 and 100,000 lines. It is nearly constant,
+//! because both are linear.
 //!
-//! `cargo bench -p thrift-nats-parser`. Without `--bench`, as `cargo test --benches` starts it, only the small files are read.
+//! `cargo bench -p thrift-nats-parser`. Without `--bench`, as under `cargo test --benches`, only the small files are measured.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;
 
-/// A file of about `lines` lines, of the mix that real files have.
+/// A file of about `lines` lines, with a mix of definitions as real files have.
 fn ordinary(lines: usize) -> String {
     let mut text = String::from("namespace rs bench\n\ninclude \"shared.thrift\"\n\n");
     for number in 0..lines / 32 {
         write!(
             text,
             r#"/**
- * What is known about order {number}.
- * It has no meaning, but some length.
+ * An order of customer {number}.
+ * A second line, as documentation often has.
  */
 struct Order{number} {{
-  /** The number it goes by. */
+  /** The number of the order. */
   1: required i64 id,
   2: optional string note = "none", // free text
   3: list<map<string, shared.Item>> items (cpp.type = "vector"),
   4: double price = 1.5
   5: Kind{number} kind;
-  # as the old clients know it
+  # for old clients
   6: set<i32> legacy = [1, 2, 3]
 }} (since = "1.0")
 
@@ -38,7 +38,7 @@ enum Kind{number} {{
 const map<string, i32> LIMITS{number} = {{"small": 10, "large": 0xff}}
 
 service Orders{number} extends shared.Base {{
-  /** Puts it into the basket. */
+  /** Puts an order into the basket. */
   Order{number} put(1: Order{number} order, 2: bool replace = false) throws (1: shared.Refused refused),
   oneway void forget(1: i64 id)
 }}
@@ -50,7 +50,7 @@ service Orders{number} extends shared.Base {{
     text
 }
 
-/// Fields alone, without a comment.
+/// Only fields, without comments.
 fn fields(lines: usize) -> String {
     let mut text = String::from("struct Wide {\n");
     for number in 1..lines {
@@ -59,8 +59,8 @@ fn fields(lines: usize) -> String {
     text + "}\n"
 }
 
-/// A mistake in every line.
-fn mistakes(lines: usize) -> String {
+/// An error in every line.
+fn errors(lines: usize) -> String {
     let mut text = String::new();
     for number in 0..lines {
         writeln!(text, "const i32 C{number} = ;").expect("a String takes any text");
@@ -68,8 +68,8 @@ fn mistakes(lines: usize) -> String {
     text
 }
 
-/// A mistake in every field of one struct.
-fn wrong_fields(lines: usize) -> String {
+/// An error in every field of one struct.
+fn malformed_fields(lines: usize) -> String {
     let mut text = String::from("struct Wide {\n");
     for number in 1..lines {
         writeln!(text, "  {number}: optional void field{number},").expect("a String takes any text");
@@ -77,12 +77,12 @@ fn wrong_fields(lines: usize) -> String {
     text + "}\n"
 }
 
-/// Comments alone, but for the last line.
+/// Only comments, except for the last line.
 fn comments(lines: usize) -> String {
     "// one of very many lines of comment\n".repeat(lines - 1) + "const i32 LAST = 1\n"
 }
 
-/// Prints the best time of several runs, for each size.
+/// Prints the best time of several runs for each size.
 fn measure(name: &str, make: fn(usize) -> String, sizes: &[usize], work: fn(&str) -> usize) {
     print!("{name:<22}");
     for &size in sizes {
@@ -106,7 +106,7 @@ fn parse(text: &str) -> usize {
 }
 
 fn format(text: &str) -> usize {
-    thrift_parser::format(text).expect("a text without mistakes").len()
+    thrift_parser::format(text).expect("a text without errors").len()
 }
 
 fn main() {
@@ -118,8 +118,8 @@ fn main() {
     measure("parse: ordinary", ordinary, sizes, parse);
     measure("parse: fields", fields, sizes, parse);
     measure("parse: comments", comments, sizes, parse);
-    measure("parse: mistakes", mistakes, sizes, parse);
-    measure("parse: wrong fields", wrong_fields, sizes, parse);
+    measure("parse: errors", errors, sizes, parse);
+    measure("parse: bad fields", malformed_fields, sizes, parse);
     measure("format: ordinary", ordinary, sizes, format);
     measure("format: fields", fields, sizes, format);
     measure("format: comments", comments, sizes, format);

@@ -1,4 +1,4 @@
-//! Prints a `.thrift` file in one style.
+//! Prints a `.thrift` file in the style of the formatter.
 //!
 //! `cargo run -p thrift-nats-parser --example format -- FILE`
 

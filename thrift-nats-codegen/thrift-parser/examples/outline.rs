@@ -1,4 +1,4 @@
-//! Lists the definitions of a `.thrift` file with their lines, and what it finds odd about them: a start for a linter.
+//! Lists the definitions of a `.thrift` file with their lines, and notes fields without an id: the start of a linter.
 //!
 //! `cargo run -p thrift-nats-parser --example outline -- FILE`
 
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use thrift_parser::syntax::{Definition, Doc, Field, Name, Span, StructKind};
 
-/// The text of a file, and where its lines start.
+/// The offsets at which the lines of a file start.
 struct Lines {
     starts: Vec<u32>,
 }
@@ -17,7 +17,7 @@ impl Lines {
         Self { starts: std::iter::once(0).chain(breaks.map(|(at, _)| at as u32 + 1)).collect() }
     }
 
-    /// The number of the line that a place is on, from 1.
+    /// The number of the line on which a span starts, from 1.
     fn number(&self, span: Span) -> usize {
         self.starts.partition_point(|start| *start <= span.start)
     }
@@ -90,11 +90,11 @@ fn entry(lines: &Lines, level: usize, kind: &str, name: &Name, doc: &Option<Doc>
     );
 }
 
-/// What a linter could say.
+/// Prints the notes of the linter.
 fn remarks(lines: &Lines, fields: &[Field]) {
     for field in fields.iter().filter(|field| field.id.is_none()) {
         println!(
-            "{:>5}    note: `{}` has no id, so that its place among the others counts",
+            "{:>5}    note: `{}` has no id, so its id depends on the order of the fields",
             lines.number(field.span),
             field.name
         );

@@ -1,5 +1,5 @@
-//! The parser against IDL files of public projects, which lie beside the project: `THRIFT_IDL_CORPUS`, or
-//! `../shared/idl-corpus` from the workspace. Without them these tests say so and pass.
+//! Tests with IDL files of public projects. They are not part of this repository: set `THRIFT_IDL_CORPUS`, or place them in
+//! `../shared/idl-corpus` relative to the workspace. Without them the tests print that they are skipped, and pass.
 
 mod support;
 
@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use support::check_format;
 
-/// What Apache accepts and this parser refuses on purpose.
-const REFUSED: &[(&str, &str)] = &[(
+/// Files that Apache accepts and this parser rejects on purpose.
+const REJECTED: &[(&str, &str)] = &[(
     "enum_dotted_value.thrift",
     "Apache checks the names of enum values for dots only where they have no number; nothing can refer to such a value",
 )];
 
-/// Mistakes that are none of the grammar: the checker of the generator finds them.
+/// Errors that the grammar does not cover. The checker of the generator reports them.
 const NOT_SYNTAX: &[&str] = &["leg_slist.thrift"];
 
-/// The IDL files of public projects, if they are there.
+/// The folder of the corpus, if there is one.
 fn corpus() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/idl-corpus");
     let path = std::env::var_os("THRIFT_IDL_CORPUS").map_or(beside, PathBuf::from);
@@ -27,12 +27,10 @@ fn corpus() -> Option<PathBuf> {
     Some(path)
 }
 
-/// The text of a file, whatever its encoding.
+/// The text of a file. A file that is not UTF-8 is read as Latin-1.
 fn read(path: &Path) -> String {
-    String::from_utf8(std::fs::read(path).expect("a corpus file is readable")).unwrap_or_else(|error| {
-        // Comments in old encodings: what a caller does is up to it.
-        error.into_bytes().iter().map(|byte| char::from(*byte)).collect()
-    })
+    String::from_utf8(std::fs::read(path).expect("a corpus file is readable"))
+        .unwrap_or_else(|error| error.into_bytes().iter().map(|byte| char::from(*byte)).collect())
 }
 
 fn line_and_column(source: &str, offset: u32) -> (usize, usize) {
@@ -47,14 +45,14 @@ fn table(path: &Path) -> Vec<Vec<String>> {
     text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
-/// Every file that Apache accepts and this parser does not refuse on purpose.
+/// Every file that Apache accepts, except those that this parser rejects on purpose.
 fn accepted_files(corpus: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for (folder, columns) in [("real", [3, 5]), ("oddities", [1, 3])] {
         for row in table(&corpus.join(folder).join("VERDICTS.tsv")) {
             let is_accepted = columns.iter().any(|column| matches!(row[*column].as_str(), "yes" | "accepts"));
-            let is_refused = REFUSED.iter().any(|(file, _)| folder == "oddities" && *file == row[0]);
-            if is_accepted && !is_refused {
+            let is_rejected = REJECTED.iter().any(|(file, _)| folder == "oddities" && *file == row[0]);
+            if is_accepted && !is_rejected {
                 files.push(corpus.join(folder).join(&row[0]));
             }
         }
@@ -74,11 +72,11 @@ fn every_file_that_apache_accepts_parses() {
             failures.push(format!("{}:{line}:{column}: {}", file.display(), error.message));
         }
     }
-    assert!(failures.is_empty(), "{} of {} refused:\n{}", failures.len(), files.len(), failures.join("\n"));
+    assert!(failures.is_empty(), "{} of {} rejected:\n{}", failures.len(), files.len(), failures.join("\n"));
 }
 
 #[test]
-fn every_file_that_apache_accepts_means_the_same_when_formatted() {
+fn formatting_keeps_the_meaning_of_every_file_that_apache_accepts() {
     let Some(corpus) = corpus() else { return };
     let files = accepted_files(&corpus);
     let mut failures = Vec::new();
@@ -91,7 +89,7 @@ fn every_file_that_apache_accepts_means_the_same_when_formatted() {
 }
 
 #[test]
-fn every_lexical_and_syntactic_mistake_is_found_at_its_place() {
+fn every_lexical_and_syntactic_error_is_reported_at_its_place() {
     let Some(corpus) = corpus() else { return };
     let mut failures = Vec::new();
     for row in table(&corpus.join("invalid/EXPECTED.tsv")) {

@@ -1,11 +1,11 @@
-//! What the formatter makes of each form, and where it leaves each comment.
+//! The style of each form, and the place of each comment.
 
 mod support;
 
 use support::check_format;
 use thrift_parser::format;
 
-/// Formats `source` to `expected`, which is then printed the same again.
+/// Asserts that `source` is formatted to `expected`, and that formatting `expected` changes nothing.
 #[track_caller]
 fn assert_format(source: &str, expected: &str) {
     match check_format(source) {
@@ -15,7 +15,7 @@ fn assert_format(source: &str, expected: &str) {
 }
 
 #[test]
-fn every_member_has_its_line() {
+fn each_member_is_on_its_own_line() {
     assert_format(
         "struct A{1:i32 x;2:optional list<map<string,i32>>y=[1],3:Node&next}union U{}exception E{string why}",
         "struct A {\n  1: i32 x,\n  2: optional list<map<string, i32>> y = [1],\n  3: Node & next,\n}\n\n\
@@ -29,7 +29,7 @@ fn every_member_has_its_line() {
 }
 
 #[test]
-fn what_is_written_stays_as_it_is() {
+fn literals_numbers_and_legacy_forms_are_not_changed() {
     let source = "\
 namespace * a.b
 cpp_include \"<vector>\"
@@ -61,12 +61,12 @@ service S {
 }
 
 #[test]
-fn empty_lines_stay_one_at_a_time() {
+fn several_empty_lines_become_one() {
     assert_format(
         "\n\nnamespace py a\n\n\n\nnamespace rs b\nnamespace go c\nstruct A {\n\n\n  1: i32 x\n\n\n\n  2: i32 y\n  3: i32 z\n\n}\n\n\n",
         "namespace py a\n\nnamespace rs b\nnamespace go c\n\nstruct A {\n  1: i32 x,\n\n  2: i32 y,\n  3: i32 z,\n}\n",
     );
-    // Those of one line may stand together, others not.
+    // Definitions of a single line may follow one another directly.
     assert_format(
         "typedef i32 A\ntypedef i32 B\n\n\nconst A C = 1\nenum D { E }\nstruct F {}\nstruct G { 1: i32 x }\nstruct H {}",
         "typedef i32 A\ntypedef i32 B\n\nconst A C = 1\nenum D { E }\nstruct F {}\n\nstruct G {\n  1: i32 x,\n}\n\nstruct H {}\n",
@@ -74,7 +74,7 @@ fn empty_lines_stay_one_at_a_time() {
 }
 
 #[test]
-fn an_empty_line_before_a_comment_is_one_before_what_it_stands_at() {
+fn an_empty_line_may_be_before_the_comments_of_an_item() {
     assert_format(
         "struct A { 1: i32 x }\n// of B\nstruct B { 1: i32 x }\n// of A?\n\nstruct C { 1: i32 x }",
         "struct A {\n  1: i32 x,\n}\n\n// of B\nstruct B {\n  1: i32 x,\n}\n// of A?\n\nstruct C {\n  1: i32 x,\n}\n",
@@ -82,9 +82,9 @@ fn an_empty_line_before_a_comment_is_one_before_what_it_stands_at() {
 }
 
 #[test]
-fn what_fits_stays_on_its_line() {
+fn a_group_that_fits_is_on_one_line() {
     let long = "a".repeat(60);
-    // 100 columns, and one more.
+    // 100 columns, and 101.
     assert_format(
         &format!("service S {{ void f(1: i32 {long}, 2: i32 bbbbbbbbbbbbb) }}"),
         &format!("service S {{\n  void f(1: i32 {long}, 2: i32 bbbbbbbbbbbbb),\n}}\n"),
@@ -94,7 +94,7 @@ fn what_fits_stays_on_its_line() {
         &format!("service S {{ void f(1: i32 {long}, 2: i32 bbbbbbbbbbbbbb) }}"),
         &format!("service S {{\n  void f(\n    1: i32 {long},\n    2: i32 bbbbbbbbbbbbbb,\n  ),\n}}\n"),
     );
-    // Each pair of brackets for itself, the first that does not fit first.
+    // Each group is broken on its own: the first one that does not fit.
     let name = &long[..40];
     assert_format(
         &format!("service S {{ void f(1: i32 {name}) throws (1: A a, 2: B b) (c = \"é\", {name}) }}"),
@@ -111,7 +111,7 @@ fn what_fits_stays_on_its_line() {
 }
 
 #[test]
-fn a_list_that_breaks_behind_its_bracket_stays_broken() {
+fn a_list_with_a_break_after_its_bracket_stays_broken() {
     assert_format(
         "const list<i32> A = [1;2\n3]\nconst list<i32> B = [\n1,2]\nconst map<i32, T> C = {1:{\n'x':1};2:{}}\nenum D {\n E,F}",
         "const list<i32> A = [1, 2, 3]\n\nconst list<i32> B = [\n  1,\n  2,\n]\n\n\
@@ -120,46 +120,46 @@ fn a_list_that_breaks_behind_its_bracket_stays_broken() {
 }
 
 #[test]
-fn a_comment_stays_at_what_it_stands_at() {
+fn a_comment_stays_where_it_is_written() {
     assert_format(
         "\
 // of the file
 
-/* above */ // behind above
+/* above */ // after above
 struct A // of A
 { // of the brace
 // first
 1:i32 x // of x
-/* y */ 2:i32 y /* behind y */;   # of y
+/* y */ 2:i32 y /* after y */;   # of y
   // alone
 
      /* z */
 3:i32 z
 // last
-} // behind A
+} // after A
 // of the end",
         "\
 // of the file
 
-/* above */ // behind above
+/* above */ // after above
 struct A { // of A
   // of the brace
   // first
   1: i32 x, // of x
-  /* y */ 2: i32 y /* behind y */, # of y
+  /* y */ 2: i32 y /* after y */, # of y
   // alone
 
   /* z */
   3: i32 z,
   // last
-} // behind A
+} // after A
 // of the end
 ",
     );
 }
 
 #[test]
-fn a_comment_in_an_empty_body_stays_in_it() {
+fn a_comment_stays_in_an_empty_body() {
     assert_format("struct A { /* a */ }", "struct A {\n  /* a */\n}\n");
     assert_format("struct A { // a\n}", "struct A { // a\n}\n");
     assert_format("struct A {\n// a\n\n// b\n}", "struct A {\n  // a\n\n  // b\n}\n");
@@ -168,7 +168,7 @@ fn a_comment_in_an_empty_body_stays_in_it() {
 }
 
 #[test]
-fn a_comment_may_stand_between_any_two_tokens() {
+fn a_comment_may_be_between_any_two_tokens() {
     assert_format(
         "const /*1*/ map</*2*/ i32 /*3*/, string /*4*/> /*5*/ A /*6*/ = /*7*/ {/*8*/ 1 /*9*/ : /*10*/ 'x' /*11*/} /*12*/",
         "const /*1*/ map</*2*/ i32 /*3*/, string /*4*/> /*5*/ A /*6*/ = /*7*/ {\n  /*8*/ 1 /*9*/: /*10*/ 'x', /*11*/\n} /*12*/\n",
@@ -200,7 +200,7 @@ service //6
 }
 
 #[test]
-fn a_line_comment_swallows_nothing() {
+fn a_line_comment_hides_no_token() {
     assert_format(
         "struct A { 1: i32 x // a\n // b\n; // c\n /* d */ 2: i32 y // e\n /* f */ ; }",
         "struct A {\n  1: i32 x, // a\n  // b\n  // c\n  /* d */ 2: i32 y // e\n      /* f */,\n}\n",
@@ -209,8 +209,8 @@ fn a_line_comment_swallows_nothing() {
 }
 
 #[test]
-fn documentation_stays_with_what_it_documents() {
-    // The first of these would be of B without the separator.
+fn a_doc_comment_stays_with_its_item() {
+    // Without the separator, the first comment would document B.
     assert_format(
         "const i32 A = 1 /** none */; struct B {}\ntypedef i32 C; /** of D */ struct D {}",
         "const i32 A = 1 /** none */,\nstruct B {}\ntypedef i32 C\n/** of D */ struct D {}\n",
@@ -222,7 +222,7 @@ fn documentation_stays_with_what_it_documents() {
 }
 
 #[test]
-fn the_lines_of_a_comment_move_with_its_first() {
+fn the_lines_of_a_comment_move_with_its_first_line() {
     assert_format(
         "struct A {\n      /**\n      * a\n       *   b\n\n         * c\n        */\n      1: i32 x\n}",
         "struct A {\n  /**\n   * a\n   *   b\n\n   * c\n   */\n  1: i32 x,\n}\n",
@@ -231,12 +231,12 @@ fn the_lines_of_a_comment_move_with_its_first() {
         "struct A {\n    /* a\n         b\n       c */\n    1: i32 x\n/*\n a\n  b\n*/\n}",
         "struct A {\n  /* a\n       b\n     c */\n  1: i32 x,\n  /*\n   a\n    b\n  */\n}\n",
     );
-    // They stay if one cannot move.
+    // They do not move if one of them cannot.
     assert_format(
         "struct A {\n    /* a\n b */\n    1: i32 x\n\t/** a\n\t\tb\n\t */\n}",
         "struct A {\n  /* a\n b */\n  1: i32 x,\n  /** a\n\t\tb\n\t */\n}\n",
     );
-    // So do those of a comment that has something before it.
+    // The lines of a comment after other text do not move.
     assert_format(
         "struct A { /* a\n      b */ 1: i32 x /* c\n   d */\n}",
         "struct A {\n  /* a\n      b */ 1: i32 x, /* c\n   d */\n}\n",
@@ -244,17 +244,17 @@ fn the_lines_of_a_comment_move_with_its_first() {
 }
 
 #[test]
-fn lines_end_as_on_unix() {
+fn lines_end_with_a_newline_only() {
     assert_format(
         "\u{feff}// a\r\n\r\nstruct A {\r\n  /* b\r\n     c */\r\n  1: i32 x\r\n}\r\n",
         "// a\n\nstruct A {\n  /* b\n     c */\n  1: i32 x,\n}\n",
     );
-    // A return of its own is no more than a blank, or a character of a comment.
+    // A single `\r` is white space, or a character of a comment.
     assert_format("struct A {\r1: i32 x } // a\rb\r", "struct A {\n  1: i32 x,\n} // a\rb\n");
 }
 
 #[test]
-fn nothing_is_printed_as_nothing() {
+fn a_text_without_items_keeps_its_comments() {
     assert_format("", "");
     assert_format("\u{feff} \n\n", "");
     assert_format("\n  // a", "// a\n");
@@ -262,8 +262,8 @@ fn nothing_is_printed_as_nothing() {
 }
 
 #[test]
-fn what_is_wrong_is_not_printed() {
-    let errors = format("struct A { 1: i32 }\nconst i32 B = ;\n").expect_err("two mistakes");
+fn a_document_with_errors_is_not_formatted() {
+    let errors = format("struct A { 1: i32 }\nconst i32 B = ;\n").expect_err("two errors");
     assert_eq!(errors, thrift_parser::parse("struct A { 1: i32 }\nconst i32 B = ;\n").errors);
     assert_eq!(errors.len(), 2);
 }

@@ -1,11 +1,11 @@
-//! Texts that nobody writes: each ends in an error or a tree, in time that grows with its length alone.
+//! Hostile texts: each is parsed to a tree or to errors, in time that is linear in its length.
 //!
-//! No test measures time: what is not linear does not end within one.
+//! No test measures time. A quadratic parser would not finish with texts of this length.
 
 use thrift_parser::{MAX_NESTING, Parsed, format, parse};
 
-/// Every place where the grammar recurses: what opens a level, what is in the innermost, what closes a level, what stands
-/// around it all, and how many levels that is already.
+/// Every place where the grammar recurses: the text that opens a level, the text in the innermost level, the text that closes
+/// a level, the text before and after, and the number of levels in the latter.
 const NESTED: &[(&str, &str, &str, [&str; 2], usize)] = &[
     ("list<", "i32", ">", ["typedef ", " T"], 0),
     ("set<", "i32", ">", ["typedef ", " T"], 0),
@@ -22,10 +22,10 @@ const NESTED: &[(&str, &str, &str, [&str; 2], usize)] = &[
 ];
 
 fn nested(
-    (open, inner, close, [before, behind], _): (&str, &str, &str, [&str; 2], usize),
+    (open, inner, close, [before, after], _): (&str, &str, &str, [&str; 2], usize),
     levels: usize,
 ) -> String {
-    format!("{before}{}{inner}{}{behind}\n", open.repeat(levels), close.repeat(levels))
+    format!("{before}{}{inner}{}{after}\n", open.repeat(levels), close.repeat(levels))
 }
 
 fn brackets(text: &str) -> usize {
@@ -33,14 +33,14 @@ fn brackets(text: &str) -> usize {
 }
 
 #[test]
-fn what_nests_up_to_the_limit_parses() {
-    // The stack of a thread is 2 MiB, and much of it belongs to the caller.
+fn brackets_nest_up_to_the_limit() {
+    // A thread has a stack of 2 MiB. Half of it is left to the caller.
     let run = || {
         for place in NESTED {
             let levels = (MAX_NESTING - place.4) / brackets(place.0);
             let source = nested(*place, levels - usize::from(place.1.contains('(')));
             assert_eq!(parse(&source).errors, [], "{source}");
-            let text = format(&source).expect("a source without mistakes");
+            let text = format(&source).expect("a source without errors");
             assert_eq!(format(&text), Ok(text.clone()));
         }
     };
@@ -48,7 +48,7 @@ fn what_nests_up_to_the_limit_parses() {
 }
 
 #[test]
-fn what_nests_deeper_is_an_error() {
+fn deeper_nesting_is_an_error() {
     for place in NESTED {
         for levels in [MAX_NESTING + 1, 3_000, 1_000_000] {
             let source = nested(*place, levels);
@@ -61,7 +61,7 @@ fn what_nests_deeper_is_an_error() {
 }
 
 #[test]
-fn what_opens_and_never_closes_is_an_error() {
+fn brackets_that_are_never_closed_are_an_error() {
     for place in NESTED {
         let source = place.0.repeat(1_000_000 / place.0.len());
         assert!(!parse(&source).errors.is_empty(), "{}", place.0);
@@ -95,7 +95,7 @@ fn a_file_that_ends_too_early_is_an_error() {
 }
 
 #[test]
-fn what_is_never_closed_is_told_once_or_line_by_line() {
+fn an_unterminated_token_is_reported_once_or_once_a_line() {
     assert_eq!(parse(&"/* a\nstruct A {}\n".repeat(100_000)).errors.len(), 1);
     assert_eq!(parse(&"/* ".repeat(500_000)).errors.len(), 1);
     assert_eq!(parse(&"const string A = \"a\n".repeat(10_000)).errors.len(), 10_000);
@@ -131,13 +131,13 @@ fn long_definitions_parse() {
     let digits = format!("const double A = {}.5", "9".repeat(1_000_000));
     for source in [fields, names, values, comments, lines, annotations, name, text, digits] {
         assert_eq!(parse(&source).errors, [], "{}", &source[..40]);
-        let text = format(&source).expect("a source without mistakes");
+        let text = format(&source).expect("a source without errors");
         assert!(text.len() >= source.len() / 2, "{}", &source[..40]);
     }
 }
 
 #[test]
-fn every_one_of_very_many_mistakes_is_told() {
+fn all_of_many_errors_are_reported() {
     let lines = [
         ("const i32 A = ;\n", 30_000),
         ("struct A { 1: }\n", 3_000),
@@ -157,7 +157,7 @@ fn every_one_of_very_many_mistakes_is_told() {
 }
 
 #[test]
-fn every_one_of_very_many_mistakes_in_a_definition_is_told() {
+fn all_of_many_errors_in_one_definition_are_reported() {
     let members = [
         ("struct A {", "1: void a\n"),
         ("struct A {", "1: void a,"),
@@ -171,7 +171,7 @@ fn every_one_of_very_many_mistakes_in_a_definition_is_told() {
         let Parsed { document, errors, gaps } = parse(&format!("{open}{}\n}}", member.repeat(10_000)));
         assert_eq!((document.definitions.len(), errors.len(), gaps.len()), (1, 10_000, 10_000), "{member}");
     }
-    // What no member can start with is one mistake, however much there is of it.
+    // A run of tokens that no member can start with is a single error.
     for scraps in ["void, ", "( ", "[\n", "{ ", "} = ", "'a' ", "A ", "A; ", "1 "] {
         let source = format!("struct A {{ {}", scraps.repeat(100_000));
         assert!((1..3).contains(&parse(&source).errors.len()), "{scraps}");

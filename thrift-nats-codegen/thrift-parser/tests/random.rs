@@ -1,5 +1,5 @@
-//! Documents, layouts and mistakes at random: any document is read as it was written, formatted without a loss, and nothing
-//! brings the parser down.
+//! Property tests with random documents, layouts and errors: a document is parsed to the tree it was written from, formatting
+//! loses nothing, and no text makes the parser panic.
 
 mod support;
 
@@ -231,10 +231,10 @@ fn document() -> impl Strategy<Value = Document> {
 
 // ---- Layouts ----
 
-/// Writes a document, with whatever stands between its tokens.
+/// Writes a document with random white space and comments between its tokens.
 struct Writer<'l> {
     text: String,
-    /// What to put where there is a choice, over and over.
+    /// Random numbers for choices, repeated.
     choices: std::iter::Cycle<std::slice::Iter<'l, u8>>,
     between: &'l [&'l str],
 }
@@ -517,7 +517,7 @@ fn write(document: &Document, choices: &[u8], between: &[&str]) -> String {
     writer.text
 }
 
-/// Documentation is part of the tree, which the documents here have none of.
+/// No doc comments: these would become part of the tree.
 const UNDOCUMENTED: &[&str] =
     &["", " ", "", " ", "\n", "\r\n\t", " // a\n", "# é\n\n", "/* b */", " /*\n * c\n */ ", "/**/"];
 
@@ -546,7 +546,7 @@ const DOCUMENTED: &[&str] = &[
 
 proptest! {
     #[test]
-    fn a_document_is_read_as_it_was_written(document in document(), choices in vec(any::<u8>(), 1..200)) {
+    fn a_document_is_parsed_to_the_tree_it_was_written_from(document in document(), choices in vec(any::<u8>(), 1..200)) {
         let source = write(&document, &choices, UNDOCUMENTED);
         let Parsed { document: mut parsed, errors, .. } = parse(&source);
         prop_assert_eq!(errors, [], "{}", source);
@@ -556,7 +556,7 @@ proptest! {
     }
 
     #[test]
-    fn a_document_is_formatted_without_a_loss(document in document(), choices in vec(any::<u8>(), 1..400)) {
+    fn formatting_a_document_loses_nothing(document in document(), choices in vec(any::<u8>(), 1..400)) {
         let source = write(&document, &choices, DOCUMENTED);
         if let Err(what) = check_format(&source) {
             prop_assert!(false, "{}:\n{}\nas:\n{}", what, source, format(&source).unwrap_or_default());
@@ -564,9 +564,9 @@ proptest! {
     }
 }
 
-// ---- Mistakes ----
+// ---- Errors ----
 
-/// What files are made of, to be taken apart.
+/// Texts to be damaged.
 const SAMPLES: &[&str] = &[
     "// a\nnamespace * a.b (c = \"d\")\ninclude 'x.thrift'\n\ntypedef map<string, list<i32>> (a) T\n",
     "/** doc */\nstruct A {\n  1: required i32 x = 0x1F, # é\n  -2: optional T y (a.b = \"\\n\");\n} (z)\n",
@@ -635,11 +635,11 @@ const SCRAPS: &[&str] = &[
     "$",
 ];
 
-/// What holds for every text.
+/// Checks the properties that hold for every text.
 fn check_bounds(source: &str) -> Result<(), TestCaseError> {
     let parsed = parse(source);
     let spans = format!("{parsed:?}");
-    // Every place of the tree and of its mistakes.
+    // Every span of the tree and of the errors.
     for span in spans.split("Span { start: ").skip(1) {
         let numbers = span.split_once(" }").and_then(|(span, _)| span.split_once(", end: "));
         let Some((start, end)) = numbers else { continue };
@@ -651,7 +651,7 @@ fn check_bounds(source: &str) -> Result<(), TestCaseError> {
     for error in &parsed.errors {
         prop_assert!(!error.message.is_empty());
     }
-    // Every part of the text is read or told to be left out, once.
+    // Gaps and definitions are in order and do not overlap.
     let mut end = 0;
     for gap in &parsed.gaps {
         prop_assert!(end <= gap.span.start && gap.span.start < gap.span.end, "{:?} in {:?}", gap, source);
@@ -684,17 +684,17 @@ fn char_boundary(text: &str, at: usize) -> usize {
 
 proptest! {
     #[test]
-    fn random_bytes_end_in_a_tree_or_an_error(bytes in vec(any::<u8>(), 0..200)) {
+    fn random_bytes_are_parsed_to_a_tree_or_errors(bytes in vec(any::<u8>(), 0..200)) {
         check_bounds(&String::from_utf8_lossy(&bytes))?;
     }
 
     #[test]
-    fn random_scraps_end_in_a_tree_or_an_error(scraps in vec(prop::sample::select(SCRAPS), 0..60)) {
+    fn random_scraps_are_parsed_to_a_tree_or_errors(scraps in vec(prop::sample::select(SCRAPS), 0..60)) {
         check_bounds(&scraps.concat())?;
     }
 
     #[test]
-    fn a_spoilt_file_ends_in_a_tree_or_an_error(
+    fn a_damaged_file_is_parsed_to_a_tree_or_errors(
         samples in vec(prop::sample::select(SAMPLES), 1..4),
         cuts in vec((any::<prop::sample::Index>(), 0..12_usize, prop::sample::select(SCRAPS)), 0..6),
     ) {
@@ -708,7 +708,7 @@ proptest! {
     }
 
     #[test]
-    fn a_spoilt_document_ends_in_a_tree_or_an_error(
+    fn a_damaged_document_is_parsed_to_a_tree_or_errors(
         document in document(),
         choices in vec(any::<u8>(), 1..100),
         at in any::<prop::sample::Index>(),
@@ -720,7 +720,7 @@ proptest! {
     }
 }
 
-/// Fields without their id, and whether they are right.
+/// Fields without their id, and whether they are well-formed.
 const FIELDS: &[(&str, bool)] = &[
     ("i32 a", true),
     ("optional list<T> a = [1, 'b'] (c = 'd')", true),
@@ -744,7 +744,7 @@ const FIELDS: &[(&str, bool)] = &[
     (": i32 a", false),
 ];
 
-/// Functions, and whether they are right. None leaves its bracket open: what follows could be an argument then.
+/// Functions, and whether they are well-formed. None leaves a bracket open, because the next function could then be an argument.
 const FUNCTIONS: &[(&str, bool)] = &[
     ("void a()", true),
     ("oneway void a(1: i32 b, 2: T c = 5)", true),
@@ -758,7 +758,7 @@ const FUNCTIONS: &[(&str, bool)] = &[
     ("oneway a()", false),
 ];
 
-/// What holds for a definition with such members on lines of their own, after `open`.
+/// Checks that a definition with these members, each on its own line, has one error for each malformed member.
 fn check_members(
     open: &str,
     members: &[(&str, bool)],
@@ -771,22 +771,22 @@ fn check_members(
         members.iter().enumerate().map(write).collect::<String>()
     );
     let parsed = parse(&source);
-    let wrong = members.iter().filter(|(_, is_right)| !is_right).count();
-    prop_assert_eq!(parsed.errors.len(), wrong, "{}{:#?}", source, parsed.errors);
+    let malformed = members.iter().filter(|(_, is_well_formed)| !is_well_formed).count();
+    prop_assert_eq!(parsed.errors.len(), malformed, "{}{:#?}", source, parsed.errors);
     prop_assert_eq!(parsed.document.definitions.len(), 2, "{}", source);
     let read = match &parsed.document.definitions[0] {
         Definition::Struct(item) => item.fields.len(),
         Definition::Service(item) => item.functions.len(),
         _ => 0,
     };
-    // Of some that are wrong, enough is right.
-    prop_assert!(read >= members.len() - wrong, "{}{:#?}", source, parsed.document);
+    // A malformed member may be read in part.
+    prop_assert!(read >= members.len() - malformed, "{}{:#?}", source, parsed.document);
     Ok(())
 }
 
 proptest! {
     #[test]
-    fn every_field_that_is_wrong_is_one_mistake(
+    fn every_malformed_field_is_one_error(
         fields in vec(prop::sample::select(FIELDS), 0..12),
         separator in prop::sample::select(&[",", ";"][..]),
     ) {
@@ -794,7 +794,7 @@ proptest! {
     }
 
     #[test]
-    fn every_function_that_is_wrong_is_one_mistake(
+    fn every_malformed_function_is_one_error(
         functions in vec(prop::sample::select(FUNCTIONS), 0..12),
         separator in prop::sample::select(&["", ",", ";"][..]),
     ) {
