@@ -1,7 +1,8 @@
 //! The time that parsing and formatting take for a line of files of 1,000, 10,000 and 100,000 lines. It is nearly constant,
 //! because both are linear.
 //!
-//! `cargo bench -p thrift-nats-parser`. Without `--bench`, as under `cargo test --benches`, only the small files are measured.
+//! `cargo bench -p thrift-nats-parser`. Without `--bench`, as under `cargo test --benches`, only the small files are
+//! measured.
 
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -467,8 +467,8 @@ fn base_type(name: &str) -> BaseType {
     }
 }
 
-/// The value of an integer, as the Apache compiler reads it: `true` is 1, `false` is 0, and the magnitude of a hexadecimal number
-/// must fit in `i64` without its sign.
+/// The value of an integer, as the Apache compiler reads it: `true` is 1, `false` is 0, and the magnitude of a
+/// hexadecimal number must fit in `i64` without its sign.
 fn parse_integer(text: &str) -> Option<i64> {
     match text {
         "true" => return Some(1),

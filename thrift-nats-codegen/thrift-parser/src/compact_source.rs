@@ -1,7 +1,7 @@
 //! The source without comments, as the grammar reads it.
 //!
-//! One pass before parsing removes the comments, collapses the white space between tokens and limits the nesting of brackets.
-//! It recognises literals, brackets and the keywords that start an item, and nothing else of the grammar.
+//! One pass before parsing removes the comments, collapses the white space between tokens and limits the nesting of
+//! brackets. It recognises literals, brackets and the keywords that start an item, and nothing else of the grammar.
 
 use crate::keyword::{BODIES, near, starts_body, starts_item};
 use crate::syntax::{Comment, CommentKind, Span};
@@ -62,7 +62,8 @@ impl CompactSource {
         Span::new(self.origin[start], end)
     }
 
-    /// The start of the `nth` line (from 1) at or after `at` that starts like an item; the end of the code if there is none.
+    /// The start of the `nth` line (from 1) at or after `at` that starts like an item; the end of the code if there is
+    /// none.
     pub(crate) fn nth_item_start(&self, at: usize, nth: usize) -> usize {
         let before = self.item_starts.partition_point(|start| *start < at);
         self.item_starts.get(before + nth - 1).copied().unwrap_or(self.code.len())

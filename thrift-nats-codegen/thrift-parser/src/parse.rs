@@ -51,8 +51,8 @@ pub fn parse(source: &str) -> Parsed {
 
 struct Parser<'s> {
     state: ParseState<'s>,
-    /// Where the last item starts if it is a `typedef` or `const`. Neither has a closing token, so text after it on its line
-    /// may belong to it.
+    /// Where the last item starts if it is a `typedef` or `const`. Neither has a closing token, so text after it on its
+    /// line may belong to it.
     unclosed: Option<usize>,
     /// Whether annotations may follow the last item.
     may_be_annotated: bool,

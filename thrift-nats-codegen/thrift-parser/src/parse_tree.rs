@@ -8,8 +8,7 @@ use crate::grammar::{Grammar, Rule};
 /// The nodes of one match, in pre-order.
 ///
 /// They are copied from pest's `Pairs`, which count their children whenever they are entered and clone two `Rc`s for each
-/// node: building the syntax tree from `Pairs` takes 38 % more CPU time for a struct of 3,000 fields, from the copy 6 % more
-/// than from a second grammar that had pairs for fewer rules.
+/// node. Without the copy, parsing takes 1.3 times as long (a struct of 3,000 fields).
 #[derive(Debug)]
 pub(crate) struct ParseTree<'t> {
     text: &'t str,

@@ -1,8 +1,8 @@
 //! Error recovery inside a definition: its members are read one by one.
 //!
-//! The members before and after an error are read; the text between them is a [`Gap`]. An error may leave brackets open, so
-//! the start of the next member is recognised by its position and its first tokens, not by the nesting. Each part of the code
-//! is looked at a bounded number of times, however many errors there are.
+//! The members before and after an error are read; the text between them is a [`Gap`]. An error may leave brackets
+//! open, so the start of the next member is recognised by its position and its first tokens, not by the nesting. Each
+//! part of the code is looked at a bounded number of times, however many errors there are.
 
 use crate::body::Body;
 use crate::compact_source::CompactSource;
@@ -229,8 +229,8 @@ fn parse_optional(rule: Rule, code: &str) -> ParseTree<'_> {
     ParseTree::parse(rule, code).expect("an optional rule matches any text")
 }
 
-/// Whether the keyword at `at` is used as the name of a field, or is part of a malformed one: the next token cannot follow a
-/// keyword that starts an item.
+/// Whether the keyword at `at` is used as the name of a field, or is part of a malformed one: the next token cannot
+/// follow a keyword that starts an item.
 fn is_field_name(compact: &CompactSource, at: usize) -> bool {
     let after = &compact.code[compact.skip_blanks(end_of_word(compact.code.as_bytes(), at))..];
     let word = first_word(after);

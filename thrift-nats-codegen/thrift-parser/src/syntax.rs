@@ -1,7 +1,7 @@
 //! The syntax tree of one `.thrift` file.
 //!
-//! Every node has a [`Span`]. Nothing is resolved or checked: a name is its text, an include is a path. Legacy forms without a
-//! meaning (`xsd_all`, `cpp_type`, …) are parsed and dropped.
+//! Every node has a [`Span`]. Nothing is resolved or checked: a name is its text, an include is a path. Legacy forms
+//! without a meaning (`xsd_all`, `cpp_type`, …) are parsed and dropped.
 //!
 //! ```
 //! use thrift_parser::syntax::{BaseType, Definition, TypeKind};
@@ -71,7 +71,8 @@ pub enum CommentKind {
     Doc,
 }
 
-/// A `/** … */` comment before an item: its text without the delimiters, the leading `*` of each line, and common indentation.
+/// A `/** … */` comment before an item: its text without the delimiters, the leading `*` of each line, and common
+/// indentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doc {
     /// The lines, joined with `\n`, without empty lines at either end.

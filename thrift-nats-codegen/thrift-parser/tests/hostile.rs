@@ -4,8 +4,8 @@
 
 use thrift_parser::{MAX_NESTING, Parsed, format, parse};
 
-/// Every place where the grammar recurses: the text that opens a level, the text in the innermost level, the text that closes
-/// a level, the text before and after, and the number of levels in the latter.
+/// Every place where the grammar recurses: the text that opens a level, the text in the innermost level, the text that
+/// closes a level, the text before and after, and the number of levels in the latter.
 const NESTED: &[(&str, &str, &str, [&str; 2], usize)] = &[
     ("list<", "i32", ">", ["typedef ", " T"], 0),
     ("set<", "i32", ">", ["typedef ", " T"], 0),

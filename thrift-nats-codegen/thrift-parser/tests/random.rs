@@ -1,5 +1,5 @@
-//! Property tests with random documents, layouts and errors: a document is parsed to the tree it was written from, formatting
-//! loses nothing, and no text makes the parser panic.
+//! Property tests with random documents, layouts and errors: a document is parsed to the tree it was written from,
+//! formatting loses nothing, and no text makes the parser panic.
 
 mod support;
 
@@ -744,7 +744,8 @@ const FIELDS: &[(&str, bool)] = &[
     (": i32 a", false),
 ];
 
-/// Functions, and whether they are well-formed. None leaves a bracket open, because the next function could then be an argument.
+/// Functions, and whether they are well-formed. None leaves a bracket open, because the next function could then be an
+/// argument.
 const FUNCTIONS: &[(&str, bool)] = &[
     ("void a()", true),
     ("oneway void a(1: i32 b, 2: T c = 5)", true),

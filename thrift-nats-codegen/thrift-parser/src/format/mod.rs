@@ -16,14 +16,16 @@ use crate::syntax_error::SyntaxError;
 /// The result has the same meaning as `source` and contains every comment. Formatting it again changes nothing.
 ///
 /// - The indentation is two spaces a level. Lines end in `\n`, including the last one; a byte order mark is removed.
-/// - Each field, function and enum value is on its own line and ends with a `,`, whatever separator it had. A `typedef` or
-///   `const` ends without a separator.
-/// - One empty line separates definitions; definitions of a single line may follow one another directly. Elsewhere, several
-///   empty lines become one.
-/// - Arguments, `throws` and annotations are on one line if they fit into 100 columns and contain no comment, otherwise each is
-///   on its own line. The same holds for enums, lists and maps, unless the source has a line break after the opening bracket.
+/// - Each field, function and enum value is on its own line and ends with a `,`, whatever separator it had. A `typedef`
+///   or `const` ends without a separator.
+/// - One empty line separates definitions; definitions of a single line may follow one another directly. Elsewhere,
+///   several empty lines become one.
+/// - Arguments, `throws` and annotations are on one line if they fit into 100 columns and contain no comment, otherwise
+///   each is on its own line. The same holds for enums, lists and maps, unless the source has a line break after the
+///   opening bracket.
 /// - Literals, numbers, names and legacy forms are not changed.
-/// - A comment stays before, after or within the code it is written at. The lines of a block comment move with its first line.
+/// - A comment stays before, after or within the code it is written at. The lines of a block comment move with its
+///   first line.
 ///
 /// Time and memory are linear in the length of `source`.
 ///

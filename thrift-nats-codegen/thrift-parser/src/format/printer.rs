@@ -111,8 +111,8 @@ impl Printer {
         }
     }
 
-    /// Prints comments on their own lines, except those that shared a line in the source. Returns whether the next token shares
-    /// the line of the last comment.
+    /// Prints comments on their own lines, except those that shared a line in the source. Returns whether the next
+    /// token shares the line of the last comment.
     fn leading(&mut self, comments: &[PlacedComment<'_>], indent: usize, gap: Gap) -> bool {
         let mut shares = false;
         for (number, comment) in comments.iter().enumerate() {
@@ -147,8 +147,8 @@ impl Printer {
         }
     }
 
-    /// Prints a comment that starts a line. Its other lines move with the first one; if each starts with a star, the stars are
-    /// aligned.
+    /// Prints a comment that starts a line. Its other lines move with the first one; if each starts with a star, the
+    /// stars are aligned.
     fn own_line(&mut self, comment: &PlacedComment<'_>, indent: usize) {
         let lines: Vec<&str> = lines_of(comment.text).collect();
         let is_framed = lines[1..].iter().all(|line| {
@@ -242,7 +242,8 @@ impl Printer {
     }
 }
 
-/// For each piece, the number of columns that follow it up to the next possible line break. `tail` columns follow the last one.
+/// For each piece, the number of columns that follow it up to the next possible line break. `tail` columns follow the
+/// last one.
 fn rests(pieces: &[Piece<'_>], tail: usize) -> Vec<usize> {
     let mut rests = vec![tail; pieces.len()];
     let mut rest = tail;

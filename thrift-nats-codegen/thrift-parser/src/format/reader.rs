@@ -33,7 +33,8 @@ pub(crate) fn read<'s>(source: &'s str, compact: &'s CompactSource) -> Layout<'s
     Layout { items, at_end }
 }
 
-/// Adds comments after the last item. Returns those that belong before the next one, which are all of them in a file without items.
+/// Adds comments after the last item. Returns those that belong before the next one, which are all of them in a file
+/// without items.
 fn add_trailing_to_last<'s>(
     items: &mut [Item<'s>],
     mut trailing: Vec<PlacedComment<'s>>,
@@ -125,8 +126,8 @@ impl<'s> Reader<'s> {
         (comments, breaks)
     }
 
-    /// Takes the comments between two entries; the second starts at `until`. `closes` says that a closing bracket or the end of
-    /// the file is there instead.
+    /// Takes the comments between two entries; the second starts at `until`. `closes` says that a closing bracket or
+    /// the end of the file is there instead.
     fn boundary(&mut self, until: usize, closes: bool) -> Boundary<'s> {
         let (mut trailing, breaks) = self.comments(until);
         let mut count = trailing.iter().take_while(|comment| comment.breaks_before == 0).count();
@@ -206,8 +207,8 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Adds the comments before a token, except the line comments directly before it. Those are returned, because they can be
-    /// placed after the token.
+    /// Adds the comments before a token, except the line comments directly before it. Those are returned, because they
+    /// can be placed after the token.
     fn put_comments_but_last_lines(
         &mut self,
         node: Node<'_>,
