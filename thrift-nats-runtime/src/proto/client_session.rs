@@ -110,10 +110,11 @@ struct OpenSession {
     server: ServerKind,
 }
 
-/// What the server can do, and what is kept for it because of that.
+/// The kind of server, and the state that only this kind needs.
 #[derive(Debug)]
 enum ServerKind {
-    /// A server of this crate runs requests side by side, and is told of calls that were cancelled after they were sent.
+    /// A server of this crate runs requests concurrently. The numbers of calls that were cancelled after they were sent are
+    /// still to be sent.
     Current { cancelled: Vec<i32> },
     /// A legacy server gets one request at a time. The other requests are held until it has replied.
     Legacy { held: Queue },
@@ -129,7 +130,7 @@ struct HeartbeatTimer {
     due: bool,
 }
 
-/// What is left to be sent after the end: queued data, if this side closed the session, then the disconnect message.
+/// The disconnect message that is left to be sent after the end, after any queued data.
 #[derive(Debug)]
 struct Closing {
     listen: Subject,
@@ -175,7 +176,7 @@ impl OpenSession {
         (accept.listen.as_str() != DISCONNECT).then_some(accept)
     }
 
-    /// What is left to be sent after the end, with this reason in the disconnect message.
+    /// The disconnect message with this reason.
     fn closing(self, reason: PeerReason) -> Closing {
         let acknowledged = self.inbound.acknowledged();
         Closing::new(self.listen, self.server.is_versioned().then_some(acknowledged), reason)
@@ -387,7 +388,7 @@ impl<W> ClientSession<W> {
     }
 }
 
-// What its owner may ask.
+// Queries.
 impl<W> ClientSession<W> {
     /// Whether calls can be made.
     pub(crate) const fn is_open(&self) -> bool {

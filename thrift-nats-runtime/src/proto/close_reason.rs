@@ -1,4 +1,4 @@
-//! Why sessions end, and how one side tells the other.
+//! Why sessions end, what follows from each reason, and how one side tells the other.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::format::{ProtocolSet, Transport};
 use crate::protocol::DecodeError;
 use crate::shared_error::SharedError;
 
-/// The reply subject that makes an empty message a disconnect.
+/// The reply subject of a disconnect message.
 pub(crate) const DISCONNECT: &str = "DISCONNECT";
 
 /// Why a session ended.
@@ -20,69 +20,69 @@ pub(crate) const DISCONNECT: &str = "DISCONNECT";
 pub enum CloseReason {
     /// This side closed it.
     Closed,
-    /// The peer said that it closes the session.
+    /// The peer sent a disconnect message.
     Disconnected {
-        /// The peer's reason, where it gave one: a legacy peer gives none.
+        /// The peer's reason. A legacy peer gives none.
         reason: Option<PeerReason>,
-        /// The number of the last chunk that the peer took up, where it said so.
+        /// The number of the last chunk that the peer acknowledged, if it said so.
         acknowledged: Option<u64>,
     },
-    /// NATS says that nobody listens to the session any more: the peer's process is gone.
+    /// NATS reported no responders for a message of this session: the peer's process is gone.
     PeerGone {
-        /// The chunk that could not be delivered, where it was one.
+        /// The number of the chunk that was not delivered, if the message was a chunk.
         chunk: Option<u64>,
     },
     /// The client missed three heartbeats in a row.
     MissedHeartbeats {
-        /// How long the server waited for each.
+        /// The deadline of each heartbeat.
         deadline: Duration,
     },
-    /// A chunk of the peer's was lost on its way.
+    /// A chunk of the peer was lost in transit.
     ChunkLost {
         /// The number of the chunk that was expected.
         expected: u64,
-        /// The number of the chunk that came instead.
+        /// The number of the chunk that arrived instead.
         found: u64,
     },
     /// A peer that numbers its chunks sent one without a number.
     ChunkWithoutNumber,
-    /// The bytes that came are no Thrift message.
+    /// The peer sent bytes that are not a Thrift message.
     Malformed(DecodeError),
-    /// The answer to the handshake is none.
+    /// The server's answer to the handshake is not a valid accept.
     BadAccept(AcceptError),
-    /// The server does not serve what this client speaks.
+    /// The server does not serve this client's protocol or transport.
     Unsupported {
-        /// What it serves, in its words.
+        /// What the server serves, as it says itself.
         served: String,
     },
-    /// The server is a legacy peer, to which the header transport is never sent: it could not read it.
+    /// The client uses the header transport, and the server is a legacy server, which cannot read it.
     HeaderTransportToLegacy,
-    /// Nobody listens on the service's subject.
+    /// NATS reported no responders for the handshake: no server of the service is running.
     NoServer,
     /// The handshake was not answered in time.
     HandshakeTimeout {
-        /// How long it was waited for.
+        /// The client's handshake timeout.
         timeout: Duration,
     },
-    /// A legacy server has not answered a call by its deadline. It takes up one call at a time, so that all later ones
-    /// would wait for that answer.
+    /// A legacy server has not replied to a call by its deadline. It handles one request at a time, so all later calls would
+    /// wait for that reply.
     Unanswered,
-    /// The connection to NATS was lost, and with it possibly some chunks.
+    /// The connection to NATS was lost, and possibly chunks with it.
     Reconnected,
     /// The connection to NATS is closed.
     NatsClosed,
-    /// What waits in the session's queue, on the side that says so, is more than it may hold.
+    /// The queue of this side exceeded its limit.
     QueueOverflow {
-        /// How many bytes wait.
+        /// How many bytes were to be queued.
         queued: usize,
-        /// How many may.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// NATS, or the library that speaks to it, did not take what the session had to send.
+    /// The NATS client could not publish a message of the session.
     PublishFailed {
-        /// The chunk that has not gone, where it was one.
+        /// The number of the chunk that was not published, if the message was a chunk.
         chunk: Option<u64>,
-        /// What came of it.
+        /// Why it was not published.
         source: SharedError,
     },
 }
@@ -90,10 +90,10 @@ pub enum CloseReason {
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed => f.write_str("it was closed on this side"),
-            Self::Disconnected { reason: Some(reason), .. } => write!(f, "the peer closed it: {reason}"),
-            Self::Disconnected { reason: None, .. } => f.write_str("the peer closed it"),
-            Self::PeerGone { .. } => f.write_str("the peer is gone: nobody listens to the session any more"),
+            Self::Closed => f.write_str("closed by this side"),
+            Self::Disconnected { reason: Some(reason), .. } => write!(f, "closed by the peer: {reason}"),
+            Self::Disconnected { reason: None, .. } => f.write_str("closed by the peer"),
+            Self::PeerGone { .. } => f.write_str("the peer's process is gone: no responders for a message of the session"),
             Self::MissedHeartbeats { deadline } => {
                 write!(
                     f,
@@ -102,28 +102,28 @@ impl fmt::Display for CloseReason {
                 )
             }
             Self::ChunkLost { expected, found } => {
-                write!(f, "chunk {expected} of the peer was lost on its way: chunk {found} came instead")
+                write!(f, "chunk {expected} from the peer was lost: received chunk {found} instead")
             }
             Self::ChunkWithoutNumber => f.write_str("the peer sent a chunk without a number"),
-            Self::Malformed(error) => write!(f, "the peer sent what is no Thrift message: {error}"),
-            Self::BadAccept(error) => write!(f, "the answer to the handshake is no accept: {error}"),
-            Self::Unsupported { served } => write!(f, "the server does not serve this: {served}"),
+            Self::Malformed(error) => write!(f, "the peer sent a malformed message: {error}"),
+            Self::BadAccept(error) => write!(f, "malformed answer to the handshake: {error}"),
+            Self::Unsupported { served } => write!(f, "the server does not serve this protocol or transport; it serves {served}"),
             Self::HeaderTransportToLegacy => {
-                f.write_str("the server is a legacy peer, which cannot read the header transport")
+                f.write_str("the server is a legacy server, which cannot read the header transport; use another transport")
             }
-            Self::NoServer => f.write_str("nobody listens on the service's subject"),
+            Self::NoServer => f.write_str("no server listens on the service's subject"),
             Self::HandshakeTimeout { timeout } => {
-                write!(f, "the handshake was not answered within {timeout:?}")
+                write!(f, "no answer to the handshake within {timeout:?}")
             }
             Self::Unanswered => {
-                f.write_str("a call was not answered in time, and the server takes up no other before")
+                f.write_str("a legacy server did not reply to a call by its deadline, and handles no other call before")
             }
-            Self::Reconnected => f.write_str("the connection to NATS was lost, and chunks may be gone"),
+            Self::Reconnected => f.write_str("the connection to NATS was lost, and possibly chunks with it"),
             Self::NatsClosed => f.write_str("the connection to NATS is closed"),
             Self::QueueOverflow { queued, limit } => {
-                write!(f, "{queued} bytes wait in its queue, of at most {limit}")
+                write!(f, "{queued} bytes to be queued exceed the limit of {limit}")
             }
-            Self::PublishFailed { source, .. } => write!(f, "it cannot send to NATS: {source}"),
+            Self::PublishFailed { source, .. } => write!(f, "cannot publish to NATS: {source}"),
         }
     }
 }
@@ -284,27 +284,27 @@ impl CloseReason {
     }
 }
 
-/// The reason that a peer gives in the body of its disconnect.
+/// The reason that a peer gives in its disconnect message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerReason {
-    /// It has no more use for the session.
+    /// It closed the session.
     Closed,
-    /// It stops.
+    /// It is being stopped.
     Stopping,
     /// It missed three heartbeats in a row.
     MissedHeartbeats,
-    /// It noticed that a chunk was lost on its way.
+    /// A chunk from this side was lost in transit.
     ChunkLost,
-    /// It got bytes that are no Thrift message.
+    /// It received bytes that are not a Thrift message.
     Malformed,
-    /// It knows no such session.
+    /// It does not have this session, or not any more.
     UnknownSession,
-    /// It does not serve what this side speaks.
+    /// It does not serve this side's protocol or transport.
     Unsupported,
-    /// It has all the sessions that it may have.
+    /// It has as many sessions as its limit allows.
     Overloaded,
-    /// What waited in its queue was more than it may hold.
+    /// Its queue exceeded its limit.
     QueueOverflow,
 }
 
@@ -335,7 +335,7 @@ impl PeerReason {
         }
     }
 
-    /// The body of a disconnect: the number of the last chunk taken up, where it is known, and the reason.
+    /// The body of a disconnect message: the number of the last acknowledged chunk, if it is known, and the reason.
     pub(crate) fn body(self, acknowledged: Option<u64>) -> Bytes {
         match acknowledged {
             Some(acknowledged) => Bytes::from(format!("{acknowledged} {}", self.word())),
@@ -343,7 +343,7 @@ impl PeerReason {
         }
     }
 
-    /// Reads the body of a disconnect. What a legacy peer or a newer one sends is no error.
+    /// Reads the body of a disconnect message. The body of a legacy peer, or of a newer version, is not an error.
     pub(super) fn parse(body: &[u8]) -> (Option<Self>, Option<u64>) {
         let body = str::from_utf8(body).unwrap_or_default();
         let (acknowledged, word) = body.split_once(' ').unwrap_or(("", body));
@@ -351,7 +351,7 @@ impl PeerReason {
     }
 }
 
-/// The body of a server's answer to a handshake that it cannot serve: the reason, and what it serves.
+/// The body of a disconnect message that refuses a handshake: the reason, and what the server serves.
 pub(super) fn unsupported(served: ProtocolSet) -> Bytes {
     let transports: Vec<_> = Transport::ALL.iter().map(|transport| transport.name()).collect();
     let transports = transports.join(", ");
@@ -359,7 +359,7 @@ pub(super) fn unsupported(served: ProtocolSet) -> Bytes {
     Bytes::from(format!("{word} protocols: {served}; transports: {transports}"))
 }
 
-/// Why a peer closes the session, or refuses to open it, by the body of its disconnect.
+/// Why a peer closes the session or refuses to open it, by the body of its disconnect message.
 pub(super) fn refusal_or_disconnect(body: &[u8]) -> CloseReason {
     let text = str::from_utf8(body).ok().and_then(|text| text.strip_prefix(PeerReason::Unsupported.word()));
     match text {
@@ -374,15 +374,15 @@ pub(super) fn refusal_or_disconnect(body: &[u8]) -> CloseReason {
 impl fmt::Display for PeerReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed => "it has no more use for it",
-            Self::Stopping => "it stops",
-            Self::MissedHeartbeats => "it missed heartbeats",
-            Self::ChunkLost => "a chunk was lost on its way there",
-            Self::Malformed => "it got bytes that are no Thrift message",
-            Self::UnknownSession => "it knows no such session",
-            Self::Unsupported => "it does not serve what this side speaks",
-            Self::Overloaded => "it has all the sessions that it may have",
-            Self::QueueOverflow => "what waits in its queue is more than it may hold",
+            Self::Closed => "it has closed the session",
+            Self::Stopping => "it is being stopped",
+            Self::MissedHeartbeats => "it received no heartbeats",
+            Self::ChunkLost => "a chunk to it was lost",
+            Self::Malformed => "it received a malformed message",
+            Self::UnknownSession => "it does not have this session",
+            Self::Unsupported => "it does not serve this protocol or transport",
+            Self::Overloaded => "it has as many sessions as its limit allows",
+            Self::QueueOverflow => "its queue exceeded its limit",
         })
     }
 }
@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_survives_the_wire() {
+    fn every_reason_round_trips() {
         for reason in PeerReason::ALL {
             assert_eq!(PeerReason::parse(&reason.body(Some(17))), (Some(reason), Some(17)));
             assert_eq!(PeerReason::parse(&reason.body(None)), (Some(reason), None));
@@ -483,14 +483,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_is_served() {
+    fn a_refusal_names_the_served_protocols_and_transports() {
         let served = "protocols: binary; transports: buffered, framed, header".to_owned();
         let body = unsupported(ProtocolSet::new(&[Protocol::Binary]));
         assert_eq!(refusal_or_disconnect(&body), CloseReason::Unsupported { served });
     }
 
     #[test]
-    fn the_body_of_a_legacy_or_newer_peer_is_no_error() {
+    fn the_body_of_a_legacy_or_newer_peer_is_accepted() {
         assert_eq!(PeerReason::parse(b""), (None, None));
         assert_eq!(PeerReason::parse(b"3 something-new"), (None, Some(3)));
         assert_eq!(PeerReason::parse(b"\xff \xff"), (None, None));

@@ -1,25 +1,26 @@
-//! When the calls of a session have to be answered.
+//! The deadlines of a session's calls.
 //!
-//! Most calls are answered long before, and most have the same time as all others: a call is noted at the end of a queue, is
-//! forgotten without being looked for, and costs a few nanoseconds.
+//! Most calls complete long before their deadlines, and most have the same timeout. A deadline is therefore added at the end
+//! of a queue and is not looked up when its call completes: it is forgotten when it gets to the front. That costs a few
+//! nanoseconds a call.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
-/// How many calls may be noted that are not in flight any more, besides as many as are.
+/// How many deadlines of completed calls may be kept, in addition to as many as there are calls in flight.
 const SLACK: usize = 64;
 
-/// The deadlines of calls, some of which may be answered by now: whoever asks has to know which are not.
+/// Deadlines of calls. Some of the calls may be complete: the caller has to check.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    /// Those that were noted in the order in which they are due.
+    /// The deadlines that were added in their own order.
     queue: VecDeque<(Instant, i32)>,
-    /// The others.
-    odd: BTreeSet<(Instant, i32)>,
+    /// The deadlines that were added out of order.
+    unordered: BTreeSet<(Instant, i32)>,
 }
 
 impl Deadlines {
-    /// Notes the deadline of a call. `in_flight` is how many calls are, and `is_in_flight` says which.
+    /// Adds the deadline of a call. `in_flight` is the number of calls in flight, and `is_in_flight` tells which they are.
     pub(super) fn add(
         &mut self,
         at: Instant,
@@ -27,40 +28,40 @@ impl Deadlines {
         in_flight: usize,
         is_in_flight: impl Fn(Instant, i32) -> bool,
     ) {
-        // Seldom enough to cost nothing: what is thrown out then is half of all.
-        if self.queue.len() + self.odd.len() >= 2 * in_flight + SLACK {
+        // At least half of the deadlines are dropped then, so that the cost for each is constant.
+        if self.queue.len() + self.unordered.len() >= 2 * in_flight + SLACK {
             self.queue.retain(|(at, seqid)| is_in_flight(*at, *seqid));
-            self.odd.retain(|(at, seqid)| is_in_flight(*at, *seqid));
+            self.unordered.retain(|(at, seqid)| is_in_flight(*at, *seqid));
         }
         if self.queue.back().is_none_or(|(last, _)| *last <= at) {
             self.queue.push_back((at, seqid));
         } else {
-            self.odd.insert((at, seqid));
+            self.unordered.insert((at, seqid));
         }
     }
 
-    /// The first deadline, of a call that may be answered by now.
+    /// The first deadline. Its call may be complete.
     pub(super) fn next(&self) -> Option<Instant> {
-        let (queue, odd) = (self.queue.front(), self.odd.first());
-        queue.into_iter().chain(odd).map(|(at, _)| *at).min()
+        let (queue, unordered) = (self.queue.front(), self.unordered.first());
+        queue.into_iter().chain(unordered).map(|(at, _)| *at).min()
     }
 
-    /// Takes a call out whose deadline has come.
+    /// Takes a deadline that has passed, and the number of its call.
     pub(super) fn due(&mut self, now: Instant) -> Option<(Instant, i32)> {
         let is_due = |entry: &(Instant, i32)| entry.0 <= now;
         if self.queue.front().is_some_and(is_due) {
             return self.queue.pop_front();
         }
-        if self.odd.first().is_some_and(is_due) { self.odd.pop_first() } else { None }
+        if self.unordered.first().is_some_and(is_due) { self.unordered.pop_first() } else { None }
     }
 
-    /// Forgets the calls at the front that are answered.
+    /// Forgets the deadlines of completed calls, up to the first of a call in flight.
     pub(super) fn forget(&mut self, is_in_flight: impl Fn(Instant, i32) -> bool) {
         while self.queue.front().is_some_and(|(at, seqid)| !is_in_flight(*at, *seqid)) {
             self.queue.pop_front();
         }
-        while self.odd.first().is_some_and(|(at, seqid)| !is_in_flight(*at, *seqid)) {
-            self.odd.pop_first();
+        while self.unordered.first().is_some_and(|(at, seqid)| !is_in_flight(*at, *seqid)) {
+            self.unordered.pop_first();
         }
         if self.queue.is_empty() {
             self.queue.shrink_to(SLACK);
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deadlines_come_in_their_order_whatever_that_of_the_calls() {
+    fn deadlines_come_in_order_even_if_added_out_of_order() {
         let base = Instant::now();
         let at = |millis| base + Duration::from_millis(millis);
         let mut deadlines = Deadlines::default();
@@ -94,15 +95,15 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_are_answered_take_no_memory_for_long() {
+    fn deadlines_of_completed_calls_are_forgotten() {
         let base = Instant::now();
         let mut deadlines = Deadlines::default();
-        // The first is never answered, so that nothing is ever forgotten at the front.
+        // The first call never completes, so that nothing is forgotten from the front.
         for seqid in 0..100_000 {
             let at = base + Duration::from_nanos(if seqid % 3 == 0 { 5 } else { seqid as u64 });
             deadlines.add(at, seqid, 1, |_, seqid| seqid == 0);
         }
-        assert!(deadlines.queue.len() + deadlines.odd.len() <= SLACK + 2);
+        assert!(deadlines.queue.len() + deadlines.unordered.len() <= SLACK + 2);
         assert_eq!(deadlines.due(base + Duration::from_secs(1)).map(|(_, seqid)| seqid), Some(0));
     }
 }

@@ -1,4 +1,4 @@
-//! The handshake: what a server answers, and what both sides say of themselves in headers.
+//! The handshake: the server's accept, and what both sides announce in headers.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use bytes::Bytes;
 use super::subject::check_service_subject;
 use crate::format::{ProtocolSet, WireFormat};
 
-/// The header that says which version of this project's additions a peer speaks. A legacy peer has none.
+/// The header with the version of this project's additions that a peer supports. A legacy peer does not send it.
 pub(crate) const VERSION_HEADER: &str = "Thrift-Nats-Version";
-/// The version that this crate speaks.
+/// The version that this crate supports.
 const VERSION: &str = "1";
 
-/// The header of a handshake that says which protocol the client will speak.
+/// The header of a handshake that names the client's protocol.
 const PROTOCOL_HEADER: &str = "Thrift-Nats-Protocol";
-/// The header of a handshake that says which transport the client will speak.
+/// The header of a handshake that names the client's transport.
 const TRANSPORT_HEADER: &str = "Thrift-Nats-Transport";
 
-/// The header of a handshake that names the service that the client will call, where a server may have several.
+/// The header of a handshake that names the service, for servers that have several.
 const SERVICE_HEADER: &str = "Thrift-Nats-Service";
 
-/// The header of a handshake that says how long a call may take whose request does not say, in milliseconds.
+/// The header of a handshake with the timeout of calls whose requests have none of their own, in milliseconds.
 const TIMEOUT_HEADER: &str = "Thrift-Nats-Timeout";
 
 /// The headers of an accept.
@@ -31,25 +31,25 @@ pub(crate) fn version_headers() -> HeaderMap {
     headers
 }
 
-/// A time as it is told to a server: in whole milliseconds, and no less than it is, as none at all would be no time to run.
+/// A timeout in whole milliseconds, rounded up: rounded down to 0, it would leave a call no time to run.
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-/// What a client says of itself in the headers of its handshake.
+/// What a client announces in the headers of its handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announced {
-    /// Whether it speaks this project's additions.
+    /// Whether the client supports this project's additions.
     pub(crate) versioned: bool,
-    /// What it will speak; `None` if it says nothing of that.
+    /// `None` if the client does not announce it.
     pub(crate) protocol: Option<String>,
     pub(crate) transport: Option<String>,
-    /// How long a call may take whose request does not say.
+    /// The timeout of calls whose requests have none of their own.
     pub(crate) timeout: Option<Duration>,
 }
 
 impl Announced {
-    /// What a client of this crate says.
+    /// The headers of a client of this crate.
     pub(crate) fn headers(format: WireFormat, timeout: Duration, service: Option<&str>) -> HeaderMap {
         let mut headers = version_headers();
         headers.insert(PROTOCOL_HEADER, format.protocol.name());
@@ -75,8 +75,8 @@ impl Announced {
         }
     }
 
-    /// Whether a server can serve it that serves these protocols. What is not announced may be served: the first message
-    /// tells what it is.
+    /// Whether a server with these protocols can serve the client. A protocol or transport that is not announced is detected
+    /// from the first message.
     pub(crate) fn is_served(&self, served: ProtocolSet) -> bool {
         let protocol = match self.protocol.as_deref().map(str::parse) {
             Some(Ok(protocol)) if served.contains(protocol) => protocol,
@@ -91,25 +91,25 @@ impl Announced {
     }
 }
 
-/// What a server answers to a handshake: its body, `"<heartbeat> <deadline>"`, and reply subject.
+/// A server's accept: a message with the body `"<heartbeat> <deadline>"` and a reply subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Accept {
     /// Where the client sends its data.
     pub(crate) listen: Subject,
     /// Where the client sends its heartbeats.
     pub(crate) heartbeat: Subject,
-    /// How long the server waits for a heartbeat; `None`: it wants none.
+    /// How long the server waits for a heartbeat; `None` if it wants no heartbeats.
     pub(crate) deadline: Option<Duration>,
 }
 
-/// Why an answer to a handshake is no accept.
+/// Why a server's answer to a handshake is not a valid accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AcceptError {
-    /// It has no reply subject, so that there is nowhere to send data to.
+    /// It has no reply subject, which is where the client would send its data.
     #[error("it has no reply subject")]
     NoListenSubject,
-    /// Its reply subject is none that can be published to.
-    #[error("its reply subject is none that data can be sent to")]
+    /// Data cannot be published to its reply subject.
+    #[error("data cannot be published to its reply subject")]
     ListenSubject,
     /// Its body is not two tokens with a space between them.
     #[error("its body is not a heartbeat subject and a number of milliseconds")]
@@ -117,9 +117,9 @@ pub enum AcceptError {
 }
 
 impl Accept {
-    /// The body as it goes over the wire.
+    /// The body of the message.
     pub(crate) fn body(&self) -> Bytes {
-        // Exact milliseconds: a deadline that was rounded up would be one the server does not keep.
+        // Rounded down: the server must not announce a longer deadline than it waits.
         let deadline = self.deadline.map_or(0, |deadline| deadline.as_millis().min(i64::MAX as u128));
         Bytes::from(format!("{} {deadline}", self.heartbeat))
     }
@@ -131,8 +131,8 @@ impl Accept {
         let (heartbeat, deadline) = body.split_once(' ').ok_or(AcceptError::Body)?;
         let deadline: i64 = deadline.parse().map_err(|_| AcceptError::Body)?;
         let deadline = u64::try_from(deadline).ok().filter(|millis| *millis > 0).map(Duration::from_millis);
-        // What is no subject would break the NATS protocol when it is published to, and what is too long for a line of it
-        // would end the connection, together with all its other sessions.
+        // Publishing to an invalid subject would break the NATS protocol, and a subject that is too long for a protocol line
+        // would close the connection, with all its other sessions.
         if check_service_subject(&listen).is_err() {
             return Err(AcceptError::ListenSubject);
         }
@@ -153,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_announces_is_served_or_not() {
+    fn only_announced_protocols_and_transports_decide_whether_a_client_is_served() {
         let format = WireFormat { transport: Transport::Framed, ..WireFormat::default() };
         let headers = Announced::headers(format, Duration::from_millis(1500), Some("Calculator"));
         let announced = Announced::parse(Some(&headers));
         assert!(announced.versioned && announced.is_served(ProtocolSet::ALL));
         assert!(!announced.is_served(ProtocolSet::new(&[])));
-        assert!(Announced::parse(None).is_served(ProtocolSet::ALL), "a legacy peer says nothing");
+        assert!(Announced::parse(None).is_served(ProtocolSet::ALL), "a legacy client announces nothing");
         for name in [PROTOCOL_HEADER, TRANSPORT_HEADER] {
             let mut headers = headers.clone();
             headers.insert(name, "of-tomorrow");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accept_survives_the_wire() {
+    fn an_accept_round_trips() {
         let accept = Accept {
             listen: "listen".into(),
             heartbeat: "_INBOX.a.h".into(),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_never_told_as_less_than_it_is() {
+    fn a_timeout_is_rounded_up() {
         for (time, told) in
             [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2), (1_500_000_000, 1500)]
         {
@@ -189,27 +189,27 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_subject_too_long_for_a_line_of_nats_is_refused() {
+    fn a_heartbeat_subject_above_the_length_limit_is_rejected() {
         assert!(parse(&format!("{} 1", "a".repeat(2048))).is_ok());
         assert_eq!(parse(&format!("{} 1", "a".repeat(2049))), Err(AcceptError::Body));
     }
 
     #[test]
-    fn a_listen_subject_too_long_for_a_line_of_nats_is_refused() {
+    fn a_listen_subject_above_the_length_limit_is_rejected() {
         let parse = |len| Accept::parse(Some(&Subject::from("a".repeat(len))), b"beat 1");
         assert!(parse(2048).is_ok());
         assert_eq!(parse(2049), Err(AcceptError::ListenSubject));
     }
 
     #[test]
-    fn a_deadline_of_zero_or_less_asks_for_no_heartbeats() {
+    fn a_deadline_of_zero_or_less_disables_heartbeats() {
         assert_eq!(parse("beat 0").unwrap().deadline, None);
         assert_eq!(parse("beat -1").unwrap().deadline, None);
         assert_eq!(parse("beat -9223372036854775808").unwrap().deadline, None);
     }
 
     #[test]
-    fn what_is_no_accept_is_refused() {
+    fn a_malformed_accept_is_rejected() {
         for body in
             ["", "beat", "beat x", "beat  1", " 1", "beat 1 2", "beat 9223372036854775808", "be\tat 1"]
         {

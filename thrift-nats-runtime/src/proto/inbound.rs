@@ -1,4 +1,4 @@
-//! The stream that comes in: chunks checked for loss, and cut into messages.
+//! The incoming stream: checks chunks for loss, and finds the messages in them.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use crate::transport::{Frame, Receiver};
 pub(crate) struct Inbound {
     /// Whether the peer numbers its chunks.
     numbered: bool,
-    /// The number of the last chunk taken up.
+    /// The number of the last chunk that was received.
     acknowledged: u64,
     transport: Receiver,
 }
@@ -21,12 +21,15 @@ impl Inbound {
         Self { numbered, acknowledged: 0, transport }
     }
 
-    /// The number of the last chunk taken up; for a legacy peer, how many were.
+    /// The number of the last chunk that was received. For a legacy peer, how many were.
     pub(super) const fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// Takes a chunk; every message that is complete now goes to `deliver`.
+    /// Receives a chunk, and gives each message that is complete with it to `deliver`.
+    ///
+    /// # Errors
+    /// A chunk is missing, or the bytes are malformed. The session has to end: the rest of the stream cannot be read.
     pub(super) fn receive(
         &mut self,
         reply: Option<&str>,
@@ -37,8 +40,8 @@ impl Inbound {
         if self.numbered {
             let found = reply.and_then(chunk_number).ok_or(CloseReason::ChunkWithoutNumber)?;
             if found < expected {
-                // It has been here before: whatever carries our chunks delivered one twice.
-                tracing::debug!(chunk = found, "chunk came twice, dropped");
+                // NATS delivered it twice.
+                tracing::debug!(chunk = found, "duplicate chunk dropped");
                 return Ok(());
             }
             if found > expected {

@@ -1,7 +1,62 @@
 //! The state of a session, on either side.
 //!
-//! Handshake, heartbeats, chunk numbers, messages and calls in flight are plain values here. No clock (`now` is a
-//! parameter), no socket, no task and no lock: what joins them to tokio and NATS is `client` and `server`.
+//! [`ClientSession`] and [`ServerSession`] own the handshake, heartbeats, chunk numbers, message boundaries and calls in
+//! flight. They contain no clock (`now` is a parameter), no socket, no task and no lock. `client` and `server` connect them
+//! to tokio and NATS.
+//!
+//! # States
+//!
+//! A client's session. "Tell" means that the [`CloseReason`] has a disconnect reason:
+//!
+//! ```text
+//!             accept              drain notice
+//!  Opening -------------> Open ------------------> Draining
+//!   |   |                  |                          |
+//!   |   |                  +------------+-------------+
+//!   |   | unusable         |            | end,
+//!   |   | accept           | end, tell  | nothing to tell
+//!   |   |                  v            |
+//!   |   +--------------> Closing        |
+//!   | end                 ^  |          |
+//!   v                     |  | disconnect message sent
+//!  Abandoned -------------+  |          |
+//!             late accept    v          v
+//!                          Closed <-----+
+//! ```
+//!
+//! A server's session:
+//!
+//! ```text
+//!   handshake           drain()
+//!  -----------> Open -------------> Draining
+//!                |                     |
+//!                +----------+----------+ last request finished
+//!      end, tell |          | end, nothing to tell
+//!                v          v
+//!             Closing ---> Closed
+//!               disconnect message sent
+//! ```
+//!
+//! In `Closing`, a client that closed the session on purpose first sends its queued requests, and a server that stopped or
+//! drained the session its queued replies. After any other end, the queue is dropped. Then the disconnect message follows.
+//!
+//! # Contract
+//!
+//! Both types have the same shape, which is that of `quinn_proto::Connection`. Their owner
+//!
+//! 1. gives the session an input: a verb of its side (`call`, `cancel`, `finish`, `drain`, `close`, ...), or `handle_*` for
+//!    something that arrived or is due;
+//! 2. then calls `poll_event` until it returns `None`. The end of a session is an event as any other, and is reported once;
+//! 3. then calls `poll_timeout`, and `handle_timeout` at that time;
+//! 4. then, if `has_transmit` or the session has ended, calls `poll_transmit` until it returns `None`, and publishes the
+//!    messages in that order. `poll_transmit` is an input, too: steps 2 and 3 follow. If a message cannot be published, the
+//!    owner calls `handle_publish_failed` before it calls `poll_transmit` again;
+//! 5. drops the session when it has ended and `poll_transmit` has returned `None`. Until then it keeps giving it what arrives:
+//!    the peer must not get the reply for an unknown session before the disconnect message.
+//!
+//! An input after the end changes nothing, with three exceptions: a late accept of an abandoned client's session is replied
+//! to, `poll_transmit` completes the end, and finished requests of a legacy client make room for those that it had sent
+//! before it disconnected.
 
 mod client_session;
 mod close_reason;
@@ -37,25 +92,25 @@ use bytes::Bytes;
 
 use crate::format::{ProtocolSet, WireFormat};
 
-/// What both sides of a session are told when they are made.
+/// The limits and formats of a session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionConfig {
-    /// The largest NATS message to publish, in bytes.
+    /// The size limit of a NATS message, in bytes.
     pub(crate) chunk_limit: usize,
-    /// How many bytes of messages may wait: on a client, to be sent; on a server, to be sent, and to be run.
+    /// How many bytes may be queued: on a client, of requests; on a server, of replies, and of unfinished requests.
     pub(crate) queue_limit: usize,
-    /// How many calls may be unanswered at a time.
+    /// How many calls may be in flight.
     pub(crate) max_calls: usize,
-    /// The bounds on messages.
+    /// The limits on messages.
     pub(crate) limits: crate::protocol::Limits,
-    /// What a client speaks.
+    /// The client's protocol and transport.
     pub(crate) format: WireFormat,
-    /// The protocols that a server serves.
+    /// The server's protocols.
     pub(crate) served: ProtocolSet,
 }
 
-/// A NATS message to be published for a session. Its subjects are not checked again when it is: they are the process's own,
-/// or have been checked where they came in.
+/// A NATS message to be published for a session. Its subjects are not checked when it is published: they are the process's
+/// own, or were checked when they arrived.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Transmit {
     pub(crate) subject: Subject,
@@ -65,7 +120,7 @@ pub(crate) struct Transmit {
 }
 
 impl Transmit {
-    /// The number of the chunk that it is, if it is one.
+    /// The chunk number, if the message is a chunk.
     pub(crate) fn chunk(&self) -> Option<u64> {
         self.reply.as_deref().and_then(subject::chunk_number)
     }
@@ -78,20 +133,20 @@ impl From<Transmit> for OutboundMessage {
     }
 }
 
-/// How many messages a chunk may hold: a guess, so that what they are put into need not grow step by step.
+/// A guess of how many messages a chunk contains, to reserve memory once.
 pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
     (chunk.len() / 32).min(64)
 }
 
-/// The answer to a message for a session that is not there (any more): `reply` is the message's reply subject, which is
-/// the sender's session, with a number behind it if the sender is one of ours. `None` where there is nothing to answer.
+/// The disconnect message for the sender of a message to an unknown session, or `None` if there is nowhere to send it.
+/// `reply` is the message's reply subject: the sender's session, followed by a number if the sender is a peer of this crate.
 pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
     if reply.is_empty() || reply == close_reason::DISCONNECT {
         return None;
     }
     let (session, acknowledged) = match reply.rsplit_once('.') {
         Some((session, tail)) => match (tail.parse::<u64>(), tail.strip_prefix('h').map(str::parse::<u64>)) {
-            // Neither this chunk nor any behind it was taken up. Of those before it, nobody knows any more.
+            // This chunk was not received, nor any after it. About the chunks before it nothing is known any more.
             (Ok(number), _) => (session, number.checked_sub(1)),
             (Err(_), Some(Ok(_))) => (session, None),
             (Err(_), Some(Err(_)) | None) => (reply, None),
@@ -104,9 +159,9 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
     Some(disconnect(session.into(), PeerReason::UnknownSession.body(acknowledged)))
 }
 
-/// The answer of a client's process to a message for a session that it does not have (any more): an accept that comes too
-/// late, or data of a server that has not learnt of the end. The reply subject of an accept is the server's session as it
-/// is, whatever it looks like: only data has a number behind it.
+/// The disconnect message for the sender of a message to an unknown session of a client: a late accept, or data of a server
+/// that has not learnt of the end. The reply subject of an accept is the server's session, whatever it looks like. Only the
+/// reply subject of data is followed by a number.
 pub(crate) fn late_message(reply: Option<&Subject>, payload: &[u8]) -> Option<Transmit> {
     let reply = reply?;
     match handshake::Accept::parse(Some(reply), payload) {
@@ -117,13 +172,13 @@ pub(crate) fn late_message(reply: Option<&Subject>, payload: &[u8]) -> Option<Tr
     }
 }
 
-/// The answer of a server to a handshake from `peer` in what it does not speak.
+/// A server's refusal of a handshake from `peer` whose protocol or transport it does not serve.
 pub(crate) fn unsupported(peer: Subject, served: ProtocolSet) -> Transmit {
     refusal(peer, close_reason::unsupported(served))
 }
 
-/// The answer of a server to a handshake from `peer` when it has all the sessions that it may have. A legacy client
-/// takes it for an accept that it cannot read, and fails to open.
+/// A server's refusal of a handshake from `peer` because it has as many sessions as its limit allows. To a legacy client it
+/// is a malformed accept, and its opening fails.
 pub(crate) fn overloaded(peer: Subject) -> Transmit {
     refusal(peer, PeerReason::Overloaded.body(None))
 }

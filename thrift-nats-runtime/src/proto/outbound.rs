@@ -1,4 +1,4 @@
-//! The stream that goes out: messages joined into chunks, and chunks numbered.
+//! The outgoing stream: joins messages into chunks, and numbers the chunks.
 
 use bytes::{Bytes, BytesMut};
 
@@ -13,30 +13,30 @@ pub(crate) struct Chunk {
     pub(crate) payload: Bytes,
 }
 
-/// The sending half of a session. Everything that is queued when a chunk is made goes into it, up to the limit: nothing
-/// ever waits for more.
+/// The sending half of a session. A chunk contains everything that is queued when it is made, up to the limit: no message
+/// waits for others to fill a chunk.
 #[derive(Debug, Default)]
 pub(crate) struct Outbound {
     queue: Queue,
-    /// The place of the message of which a part has gone.
+    /// The place of the message of which a part was sent.
     begun: Option<u64>,
     /// The number of the last chunk.
     number: u64,
 }
 
 impl Outbound {
-    /// Queues a message; `seqid` says whose it is. Returns its place, for [`cancel`](Self::cancel).
+    /// Queues a message of the call `seqid`. Returns its place, for [`cancel`](Self::cancel).
     pub(super) fn push_message(&mut self, message: impl Into<Parts>, seqid: i32) -> u64 {
         self.queue.push(message.into(), seqid)
     }
 
-    /// Drops the message at this place, and says whether it did: not if a part of it has gone, since what follows would be
-    /// taken for the rest of it.
+    /// Removes the message at this place. Returns false if a part of it was sent: the peer would take the next message for
+    /// the rest of it.
     pub(super) fn cancel(&mut self, place: u64) -> bool {
         self.begun != Some(place) && self.queue.remove(place)
     }
 
-    /// Drops all that is queued; the numbers of chunks go on.
+    /// Drops all that is queued. Chunk numbers continue.
     pub(super) fn clear(&mut self) {
         *self = Self { number: self.number, ..Self::default() };
     }
@@ -51,13 +51,13 @@ impl Outbound {
         self.number
     }
 
-    /// Makes the next chunk of at most `limit` bytes; `complete` is called for every message that ends in it.
+    /// Makes the next chunk, of at most `limit` bytes. Calls `complete` for every message that ends in it.
     pub(super) fn next(&mut self, limit: usize, mut complete: impl FnMut(i32)) -> Option<Chunk> {
         let limit = limit.max(1).min(self.queue.bytes());
         if limit == 0 {
             return None;
         }
-        // A chunk of what lies together is a slice of it.
+        // A chunk that lies within one buffer is a slice of it, not a copy.
         let mut payload = Bytes::new();
         let mut joined = BytesMut::new();
         while payload.len() + joined.len() < limit
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_queued_goes_into_one_chunk() {
+    fn queued_messages_share_a_chunk() {
         let mut out = Outbound::default();
         out.push_message(Bytes::from("one"), 1);
         out.push_message(Bytes::from("two"), 2);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_longer_than_a_chunk_is_cut_and_complete_in_its_last() {
+    fn a_long_message_is_complete_with_its_last_chunk() {
         let mut out = Outbound::default();
         out.push_message(Bytes::from("abcdef"), 7);
         let mut complete = Vec::new();
@@ -110,24 +110,25 @@ mod tests {
         assert_eq!((chunk.number, complete), (2, vec![7]));
         assert_eq!(chunk.payload, "ef");
     }
+
     #[test]
-    fn a_message_of_which_no_byte_has_gone_can_be_cancelled() {
+    fn a_message_can_be_cancelled_until_its_first_byte_is_sent() {
         let mut out = Outbound::default();
         let places =
             [&b"abcdef"[..], b"gh", b"ij"].map(|message| out.push_message(Bytes::from_static(message), 1));
         assert_eq!(out.bytes(), 10);
         assert_eq!(out.next(4, |_| ()).unwrap().payload, "abcd");
-        assert!(!out.cancel(places[0]), "a part has gone");
+        assert!(!out.cancel(places[0]), "a part was sent");
         assert!(out.cancel(places[1]));
-        assert!(!out.cancel(places[1]), "it is not there any more");
-        assert_eq!(out.bytes(), 4, "its bytes are free at once");
+        assert!(!out.cancel(places[1]), "it was removed already");
+        assert_eq!(out.bytes(), 4, "its bytes do not count any more");
         assert_eq!(out.next(100, |_| ()).unwrap().payload, "efij");
-        assert!(!out.cancel(places[2]), "it has gone");
+        assert!(!out.cancel(places[2]), "it was sent");
         assert_eq!((out.bytes(), out.next(100, |_| ())), (0, None));
     }
 
     #[test]
-    fn a_body_that_is_apart_follows_what_stands_before_it() {
+    fn a_separate_body_follows_its_head() {
         let mut out = Outbound::default();
         let body = Bytes::from(vec![b'x'; 100]);
         let parts = || Parts { head: Bytes::from("head"), body: body.clone() };
@@ -137,8 +138,8 @@ mod tests {
         let mut complete = 0;
         assert_eq!(out.next(40, |_| complete += 1).unwrap().payload, whole[..40]);
         let second = out.next(40, |_| complete += 1).unwrap().payload;
-        assert_eq!(second.as_ptr(), body[36..].as_ptr(), "it is not copied");
-        assert!(!out.cancel(places[0]), "a part of it has gone");
+        assert_eq!(second.as_ptr(), body[36..].as_ptr(), "not copied");
+        assert!(!out.cancel(places[0]), "a part of it was sent");
         assert!(out.cancel(places[1]));
         assert_eq!(out.bytes(), 24 + 104 + 3);
         let mut rest = Vec::new();

@@ -1,4 +1,4 @@
-//! Messages in the order in which they are to go, each of which can be taken out again.
+//! A queue of messages from which each message can be removed again.
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use crate::transport::Parts;
 
-/// How many messages the buffer of an empty queue may be made for.
+/// How many messages the buffer of an empty queue may have room for.
 const SMALL: usize = 16;
 
-/// A queue of messages. Whatever is done to it costs the same however long it is.
+/// A queue of messages. Every operation takes constant time on average.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// A message that was taken out leaves an empty one, until all before it have gone: there are no others.
+    /// A message that was removed leaves an empty one, until all before it are taken. All other messages are not empty.
     messages: VecDeque<Message>,
     /// The place of the first of them.
     first: u64,
@@ -25,14 +25,14 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Message {
     seqid: i32,
-    /// What has not been taken.
+    /// The bytes that were not taken yet.
     rest: Parts,
 }
 
 impl Queue {
-    /// Queues a message, which is not empty; `seqid` says whose it is. Returns its place.
+    /// Queues a message of the call `seqid`, which must not be empty. Returns its place.
     pub(super) fn push(&mut self, message: Parts, seqid: i32) -> u64 {
-        debug_assert!(!message.is_empty(), "no message of any protocol is empty");
+        debug_assert!(!message.is_empty(), "a message must not be empty");
         self.bytes += message.len();
         self.len += 1;
         self.messages.push_back(Message { seqid, rest: message });
@@ -54,11 +54,11 @@ impl Queue {
         let (seqid, rest) =
             self.messages.front_mut().map(|message| (message.seqid, std::mem::take(&mut message.rest)))?;
         self.bytes -= rest.len();
-        self.gone();
+        self.drop_empty();
         Some((seqid, rest))
     }
 
-    /// Takes the message at this place out, if it is still there.
+    /// Removes the message at this place. Returns false if it was taken or removed before.
     pub(super) fn remove(&mut self, place: u64) -> bool {
         let Some(message) = place
             .checked_sub(self.first)
@@ -68,7 +68,7 @@ impl Queue {
             return false;
         };
         self.bytes -= std::mem::take(&mut message.rest).len();
-        self.gone();
+        self.drop_empty();
         true
     }
 
@@ -77,8 +77,8 @@ impl Queue {
         (!self.messages.is_empty()).then_some(self.first)
     }
 
-    /// Takes at most `limit` bytes off the first message, as many as lie together: they, and whose it is if that was the
-    /// last of it.
+    /// Takes at most `limit` bytes off the first message, from one buffer. Returns them, and the number of the message's call
+    /// if the message is complete.
     pub(super) fn take(&mut self, limit: usize) -> Option<(Bytes, Option<i32>)> {
         let Message { seqid, rest } = self.messages.front_mut()?;
         let seqid = *seqid;
@@ -86,20 +86,20 @@ impl Queue {
         let complete = rest.is_empty();
         self.bytes -= part.len();
         if complete {
-            self.gone();
+            self.drop_empty();
         }
         Some((part, complete.then_some(seqid)))
     }
 
-    /// A message has become empty: forgets those at the front that are.
-    fn gone(&mut self) {
+    /// To be called when a message has become empty: drops the empty messages at the front.
+    fn drop_empty(&mut self) {
         self.len -= 1;
         while self.messages.front().is_some_and(|message| message.rest.is_empty()) {
             self.messages.pop_front();
             self.first += 1;
         }
         if self.messages.is_empty() {
-            // An idle session keeps no buffer of a busy one.
+            // An idle session does not keep the buffer of a busy one.
             self.messages.shrink_to(SMALL);
         }
     }

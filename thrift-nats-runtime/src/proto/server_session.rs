@@ -14,7 +14,7 @@ use super::handshake::{Accept, Announced, version_headers};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::request_table::{RequestKey, RequestTable};
-use super::subject::{chunk_reply, drains, probe};
+use super::subject::{chunk_reply, drain_notice, probe};
 use super::{SessionConfig, Transmit, disconnect, far_future, likely_messages};
 use crate::error::SharedError;
 use crate::transport::{Frame, Parts, Receiver};
@@ -57,7 +57,7 @@ enum ServerPhase {
         /// Whether the client still has to be told. A legacy client never is.
         notice: bool,
     },
-    /// The session has ended. What is queued is still sent, and then this reason.
+    /// The session has ended. Queued replies are still sent, and then this reason.
     Closing(PeerReason),
     /// The session has ended, and nothing is left to be sent.
     Closed,
@@ -190,7 +190,7 @@ impl<T> ServerSession<T> {
         }
     }
 
-    /// A request has finished: `reply` is what to send, empty if there is no reply.
+    /// A request has finished: `reply` is empty if the request has no reply.
     pub(crate) fn finish(&mut self, key: RequestKey, reply: impl Into<Parts>) {
         let reply = reply.into();
         self.requests.remove(key);
@@ -262,7 +262,7 @@ impl<T> ServerSession<T> {
     }
 }
 
-// What its owner may ask.
+// Queries.
 impl<T> ServerSession<T> {
     /// The subject of this side.
     pub(crate) const fn subject(&self) -> &Subject {
@@ -319,7 +319,7 @@ impl<T> ServerSession<T> {
         let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
         let result = self.inbound.receive(reply, payload, |frame| {
             let len = frame.payload.len();
-            // A request is run however long it is, if there is no other.
+            // A request is run however long it is, if no other is unfinished.
             let fits = requests.bytes() == 0 || requests.bytes() + len <= queue_limit;
             let admitted = requests.len() < max_calls && fits;
             let key = requests.insert(frame.seqid(), len);
@@ -453,7 +453,7 @@ impl<T> ServerSession<T> {
         if let ServerPhase::Draining { notice, .. } = &mut self.phase
             && std::mem::take(notice)
         {
-            return message(drains(&self.own, self.inbound.acknowledged()), Bytes::new());
+            return message(drain_notice(&self.own, self.inbound.acknowledged()), Bytes::new());
         }
         if let Some(chunk) = self.out.next(self.chunk_limit, |_| ()) {
             return message(chunk_reply(&self.own, chunk.number), chunk.payload);

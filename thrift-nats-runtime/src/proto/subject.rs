@@ -1,55 +1,57 @@
-//! The subjects of sessions: made from random tokens, below one subject that the process listens on.
+//! The subjects of sessions: a random token below the subject that the process has subscribed to, its base.
 //!
 //! | subject | what arrives there |
 //! | --- | --- |
-//! | `<base>.<token>` | data, accept, disconnect, and the server's 503 for a handshake |
+//! | `<base>.<token>` | data, accepts, disconnect messages, and the 503 for a handshake |
 //! | `<base>.<token>.h` | heartbeats |
-//! | `<base>.<token>.c` | numbers of calls that nobody waits for any more |
-//! | `<base>.p` | an empty message of one who asks whether the process is there |
-//! | `<base>.p.<n>` | the server's 503 for that: the process with the number `n` is gone |
-//! | `<base>.<token>.<n>` | the server's 503 for chunk `n`, which this side sent |
-//! | `<base>.<token>.h<n>` | the server's 503 for a heartbeat that this side sent |
-//! | `<base>.<token>.d<n>` | the server's 503 for word of a drain that this side sent |
+//! | `<base>.<token>.c` | numbers of cancelled calls |
+//! | `<base>.p` | liveness probes |
+//! | `<base>.p.<n>` | the 503 for a liveness probe: the process with the number `n` is gone |
+//! | `<base>.<token>.<n>` | the 503 for chunk `n`, which this side sent |
+//! | `<base>.<token>.h<n>` | the 503 for a heartbeat or probe that this side sent |
+//! | `<base>.<token>.d<n>` | the 503 for a drain notice that this side sent |
+//!
+//! A 503 is NATS's reply to a message without a subscriber (no responders).
 
 use async_nats::Subject;
 use memchr::memchr;
 
-/// The alphabet of tokens: 64 characters that mean nothing to NATS, so that a byte of randomness gives one evenly.
+/// The alphabet of tokens: 64 characters without a meaning to NATS. 6 bits of a random byte choose one evenly.
 const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 /// The length of a token: 22 characters of 6 bits are 132 bits.
 const TOKEN_LEN: usize = 22;
 
-/// A token of 132 bits from the operating system's random source: nobody can guess it, and it never comes twice.
+/// A token of 132 bits from the operating system's random source: it cannot be guessed and does not repeat.
 pub(crate) fn random_token() -> Result<String, getrandom::Error> {
     let mut bytes = [0; TOKEN_LEN];
     getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect())
 }
 
-/// The subject of the session with this token, of a process that listens below `base`. Without room to spare: there are many.
+/// The subject of the session with this token below `base`. Its string has no spare capacity, because there are many.
 pub(crate) fn session_subject(base: &str, token: &str) -> Subject {
     Subject::from([base, ".", token].concat())
 }
 
-/// A subject below the one that a process listens on.
+/// A subject below the base of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Address<'a> {
     /// The session itself.
     Session { token: &'a str },
     /// The session's heartbeats.
     Heartbeat { token: &'a str },
-    /// Somebody asks whether this process is there.
+    /// A liveness probe of this process.
     Probe,
-    /// The process is gone that was asked so.
+    /// The process with this number, which was probed, is gone.
     Gone { number: u64 },
-    /// Calls of the session that were given up.
+    /// Calls of the session that were cancelled.
     Cancelled { token: &'a str },
-    /// Where NATS answers that nobody listens to what the session sent: chunk `n`, a heartbeat, or word of a drain.
+    /// No responders for something that the session sent: a chunk, a heartbeat, a probe, or a drain notice.
     Undelivered { token: &'a str, chunk: Option<u64> },
 }
 
 impl<'a> Address<'a> {
-    /// Takes apart what stands behind the base and its dot; `None` where it is none of ours.
+    /// Parses the part of a subject after the base and its dot. `None` if no peer of this crate uses the subject.
     pub(crate) fn parse(suffix: &'a str) -> Option<Self> {
         if suffix.len() == TOKEN_LEN && memchr(b'.', suffix.as_bytes()).is_none() {
             return Some(Self::Session { token: suffix });
@@ -63,7 +65,7 @@ impl<'a> Address<'a> {
         if tail == "c" {
             return Some(Self::Cancelled { token });
         }
-        match tail.strip_prefix(['h', DRAINS]) {
+        match tail.strip_prefix(['h', DRAIN]) {
             Some("") => (tail == "h").then_some(Self::Heartbeat { token }),
             Some(number) => number.parse::<u64>().ok().map(|_| Self::Undelivered { token, chunk: None }),
             None => tail.parse().ok().map(|number| Self::Undelivered { token, chunk: Some(number) }),
@@ -71,30 +73,31 @@ impl<'a> Address<'a> {
     }
 }
 
-/// What no session's token is.
+/// The token of liveness probes. No session has it.
 const PROBE: &str = "p";
 
-/// Where the process that listens below `base` is asked whether it is there.
+/// Where the process with this base is probed.
 pub(crate) fn probe_subject(base: &str) -> Subject {
     Subject::from(format!("{base}.{PROBE}"))
 }
 
-/// Where NATS says that the process with this number is not: `base` is that of the one who asks.
+/// The reply subject of a probe: NATS reports no responders here if the process with this number is gone. `base` is that of
+/// the prober.
 pub(crate) fn probe_reply(base: &str, number: u64) -> Subject {
     Subject::from(format!("{base}.{PROBE}.{number}"))
 }
 
-/// The end of the reply subject with which a server asks whether a client is there: a heartbeat's that nobody sends.
+/// The end of the reply subject with which a server probes a client: that of a heartbeat with a number that no heartbeat has.
 const CLIENT_PROBE: &str = ".h0";
 
-/// The reply subject with which the session `own` of a server asks whether its client is there.
+/// The reply subject with which the session `own` of a server probes its client.
 pub(super) fn probe(own: &str) -> Subject {
     Subject::from(format!("{own}{CLIENT_PROBE}"))
 }
 
 /// The reply subject of chunk `number` of the session `own`.
 pub(super) fn chunk_reply(own: &str, number: u64) -> Subject {
-    // Not `format!`, which takes five times as long: there is one for each call and each answer.
+    // Not `format!`, which takes five times as long: there is one for each call and each reply.
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(number);
     let mut reply = String::with_capacity(own.len() + 1 + digits.len());
@@ -104,33 +107,33 @@ pub(super) fn chunk_reply(own: &str, number: u64) -> Subject {
     Subject::from(reply)
 }
 
-/// What stands before the number of the last chunk that a session which is drained takes up.
-const DRAINS: char = 'd';
+/// The prefix of the chunk number in the reply subject of a drain notice.
+const DRAIN: char = 'd';
 
-/// The reply subject with which the session `own` of a server says that it takes nothing up behind chunk `taken`.
-pub(super) fn drains(own: &str, acknowledged: u64) -> Subject {
-    Subject::from(format!("{own}.{DRAINS}{acknowledged}"))
+/// The reply subject of the drain notice of the session `own`, which receives no chunk after `acknowledged`.
+pub(super) fn drain_notice(own: &str, acknowledged: u64) -> Subject {
+    Subject::from(format!("{own}.{DRAIN}{acknowledged}"))
 }
 
-/// The number of the last chunk that is taken up, where that is what this reply subject of the peer's session says.
+/// The number of the last chunk that is received, if this is the reply subject of a drain notice of the session `peer`.
 pub(super) fn drain_acknowledged(peer: &str, reply: &str) -> Option<u64> {
-    reply.strip_prefix(peer)?.strip_prefix('.')?.strip_prefix(DRAINS)?.parse().ok()
+    reply.strip_prefix(peer)?.strip_prefix('.')?.strip_prefix(DRAIN)?.parse().ok()
 }
 
-/// Whether that is what this reply subject is.
+/// Whether this is the reply subject of a probe of a client.
 pub(super) fn is_probe(reply: &str) -> bool {
     reply.ends_with(CLIENT_PROBE)
 }
 
-/// The number at the end of a chunk's reply subject, if it has one.
+/// The number at the end of a chunk's reply subject, if there is one.
 pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
-    // A look at its last few bytes: there is one for each call and each answer.
+    // Reads the last few bytes only: there is one for each call and each reply.
     let (mut number, mut place) = (0_u64, 1_u64);
     for byte in reply.bytes().rev() {
         match byte {
             b'0'..=b'9' => {
                 number = number.checked_add(u64::from(byte - b'0').checked_mul(place)?)?;
-                // What is too large ends the number, unless only zeros follow: none is written so.
+                // Leading zeros overflow the place and not the number: no number is written with that many.
                 place = place.saturating_mul(10);
             }
             b'.' if place > 1 => return Some(number),
@@ -140,21 +143,21 @@ pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
     None
 }
 
-/// The longest subject of a service, in bytes. NATS closes the connection, and with it every session, where the line of
-/// a message is longer than 4 KiB, and the reply subject stands in it too.
+/// The length limit of subjects, in bytes. NATS closes the connection, and with it every session, if a protocol line is longer
+/// than 4 KiB. The line also contains the reply subject.
 const SERVICE_SUBJECT_MAX: usize = 2048;
 
-/// Checks a subject that a service is to be served or called on; the error says what is wrong with it. Wildcards are none
-/// of its business: a server may listen on many subjects at once.
+/// Checks the subject of a service, or one that a peer sent; the error says what is wrong with it. Wildcards are allowed,
+/// because a server may listen on many subjects at once.
 pub(crate) fn check_service_subject(subject: &str) -> Result<(), &'static str> {
     if subject.is_empty() {
         return Err("it is empty");
     }
     if subject.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("it has white space or a control character in it");
+        return Err("it contains white space or a control character");
     }
     if subject.split('.').any(str::is_empty) {
-        return Err("it has nothing before, behind or between its dots");
+        return Err("it has an empty token: a leading, trailing or double dot");
     }
     if subject.len() > SERVICE_SUBJECT_MAX {
         return Err("it is longer than 2048 bytes");
@@ -167,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_s_number_is_what_stands_behind_the_last_dot() {
+    fn a_chunk_number_follows_the_last_dot() {
         let most = u64::MAX.to_string();
         for (reply, number) in [
             ("a.b.1", Some(1)),
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_that_nats_does_not_take_is_refused() {
+    fn a_subject_that_nats_rejects_is_rejected() {
         for subject in ["", " ", "a b", "a\tb", "a\r\nPUB b 0", "a\0", "a\u{a0}b", ".", ".a", "a.", "a..b"] {
             assert!(check_service_subject(subject).is_err(), "{subject:?}");
         }
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_long_and_differ() {
+    fn tokens_are_long_and_distinct() {
         let (one, other) = (random_token().unwrap(), random_token().unwrap());
         assert_eq!(one.len(), TOKEN_LEN);
         assert_ne!(one, other);
@@ -214,9 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn word_of_a_drain_says_up_to_where() {
+    fn a_drain_notice_names_the_last_chunk() {
         for acknowledged in [0, 7, u64::MAX] {
-            assert_eq!(drain_acknowledged("server.s", &drains("server.s", acknowledged)), Some(acknowledged));
+            assert_eq!(
+                drain_acknowledged("server.s", &drain_notice("server.s", acknowledged)),
+                Some(acknowledged)
+            );
         }
         for reply in ["server.s.h7", "server.s.7", "server.s.d", "server.s.d-1", "server.s2.d7", "DISCONNECT"]
         {
@@ -225,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_is_told_apart() {
+    fn every_kind_of_address_is_recognized() {
         assert_eq!(Address::parse("tok"), Some(Address::Session { token: "tok" }));
         assert_eq!(Address::parse("tok.h"), Some(Address::Heartbeat { token: "tok" }));
         assert_eq!(Address::parse("p"), Some(Address::Probe));
