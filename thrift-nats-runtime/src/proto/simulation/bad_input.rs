@@ -1,0 +1,129 @@
+//! Messages that are wrong, and messages that cannot be published.
+
+use super::CallState::{Answered, Ended};
+use super::Outcome::{NotRun, Unknown};
+use super::*;
+use crate::error::SharedError;
+use crate::protocol::DecodeErrorKind;
+
+#[test]
+fn garbage_ends_the_session_of_the_client_and_the_server_is_told() {
+    let mut simulation = Simulation::opened(slow());
+    simulation.call(10);
+    simulation.run_for(ms(10));
+    simulation.inject(Party::Client, Some("server.s0.1"), "GET / HTTP/1.1");
+    let now = simulation.now;
+    simulation.run_for(ms(1000));
+    let error = DecodeErrorKind::NotAMessage(b'G').into();
+    assert_eq!(simulation.end(), (now, &CloseReason::Malformed(error)));
+    assert_eq!(simulation.states(), [Ended(Unknown)]);
+    assert_eq!(simulation.disconnects(Party::Client), [(now, "0 malformed")]);
+    assert_eq!(simulation.server_ended, [(now + ms(1), disconnected(PeerReason::Malformed, 0))]);
+}
+
+/// The request in front of the garbage came in the same chunk, which is not taken up.
+#[test]
+fn garbage_ends_the_session_of_the_server_and_the_client_is_told() {
+    let mut simulation = Simulation::opened(slow());
+    simulation.call(10);
+    simulation.run_for(ms(10));
+    simulation.setup.network.loses = |message| message.reply.as_deref() == Some("client.session.2");
+    simulation.call(10);
+    simulation.run_for(ms(10));
+    let mut garbage = message(MessageType::Call, simulation.calls[1].seqid, 1, &payload(1, 10));
+    garbage.extend_from_slice(&[0x80, 0x01, 0, 9]);
+    simulation.inject(Party::Server, Some("client.session.2"), garbage);
+    let now = simulation.now;
+    simulation.run_for(ms(1000));
+    let error = DecodeErrorKind::UnknownMessageType(9).into();
+    assert_eq!(simulation.server_ended, [(now, CloseReason::Malformed(error))]);
+    assert_eq!(simulation.end(), (now + ms(1), &disconnected(PeerReason::Malformed, 1)));
+    assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun)]);
+    simulation.check_outcomes();
+}
+
+#[test]
+fn a_chunk_without_a_number_from_a_peer_that_numbers_them_ends_the_session() {
+    for reply in [None, Some("server.s0"), Some("server.s0.h1"), Some("17")] {
+        let mut simulation = Simulation::opened(Setup::new());
+        simulation.inject(Party::Client, reply, "x");
+        simulation.run_for(ms(10));
+        assert_eq!(*simulation.end().1, CloseReason::ChunkWithoutNumber);
+        assert_eq!(simulation.disconnects(Party::Client)[0].1, "0 malformed");
+
+        let mut simulation = Simulation::opened(Setup::new());
+        simulation.inject(Party::Server, reply, "x");
+        simulation.run_for(ms(10));
+        assert_eq!(simulation.server_ended[0].1, CloseReason::ChunkWithoutNumber);
+        assert_eq!(*simulation.end().1, disconnected(PeerReason::Malformed, 0));
+    }
+}
+
+/// Neither data nor a disconnect: an answer of NATS to the session's own subject is such a message.
+#[test]
+fn an_empty_message_changes_nothing() {
+    let mut simulation = Simulation::opened(Setup::new());
+    simulation.inject(Party::Client, None, "");
+    simulation.inject(Party::Server, None, "");
+    simulation.inject(Party::Client, Some("server.s0.9"), "");
+    simulation.inject(Party::Server, Some("client.session.9"), "");
+    let id = simulation.call(10);
+    simulation.run_for(ms(10));
+    assert_eq!(simulation.state(id), Answered);
+}
+
+#[test]
+fn an_answer_that_nobody_can_wait_for_is_dropped() {
+    let mut simulation = Simulation::opened(slow());
+    let id = simulation.call(10);
+    // The request has not gone yet: this is the answer to something else.
+    let seqid = simulation.calls[id].seqid;
+    let stray = message(MessageType::Reply, seqid, id, b"stray");
+    let (reply, payload) = (Some("server.s0.1".into()), stray.into());
+    let incoming = Incoming { reply, payload, ..Incoming::default() };
+    simulation.client.handle_message(simulation.instant(), incoming);
+    assert_eq!(simulation.client.poll_event(), None);
+    assert_eq!((simulation.client.late_replies(), simulation.client.in_flight()), (1, 1));
+}
+
+#[test]
+fn a_chunk_that_cannot_be_published_ends_the_session_and_was_not_run() {
+    let mut simulation = Simulation::opened(slow());
+    simulation.call(10);
+    simulation.publish();
+    simulation.call(10);
+    let refused = simulation.client.poll_transmit().expect("the second request");
+    simulation.call(10);
+    let source = SharedError::new("refused");
+    simulation.client.handle_publish_failed(refused.chunk(), source.clone());
+    simulation.client_events();
+    assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: Some(2), source: source.clone() });
+    assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
+    let farewell = simulation.client.poll_transmit().expect("the peer is told");
+    simulation.client.handle_publish_failed(farewell.chunk(), source);
+    assert_eq!(simulation.client.poll_event(), None, "it has ended");
+    assert_eq!(simulation.client.poll_transmit(), None);
+}
+
+#[test]
+fn a_heartbeat_that_cannot_be_published_says_nothing_of_the_requests_before() {
+    let mut simulation = Simulation::opened(Setup { deadline: Some(ms(100)), ..slow() });
+    simulation.call(10);
+    simulation.publish();
+    simulation.client.handle_timeout(simulation.instant() + ms(200));
+    let beat = simulation.client.poll_transmit().expect("a heartbeat");
+    simulation.client.handle_publish_failed(beat.chunk(), SharedError::new("refused"));
+    simulation.client_events();
+    assert_eq!(simulation.states(), [Ended(Unknown)]);
+}
+
+#[test]
+fn a_handshake_that_cannot_be_published_ends_the_opening() {
+    let mut simulation = Simulation::new(Setup::new());
+    let handshake = simulation.client.poll_transmit().expect("the handshake");
+    let source = SharedError::new("refused");
+    simulation.client.handle_publish_failed(handshake.chunk(), source.clone());
+    simulation.client_events();
+    assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: None, source });
+    assert_eq!(simulation.client.poll_transmit(), None);
+}

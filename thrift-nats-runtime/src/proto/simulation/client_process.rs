@@ -1,0 +1,175 @@
+//! The client's process: a session, and the calls that were made on it.
+
+use std::time::Duration;
+
+use async_nats::StatusCode;
+
+use super::messages::{message_in, parse, payload, transform};
+use super::network::Carried;
+use super::{Party, Simulation};
+use crate::proto::{Address, ClientEvent, CloseReason, Incoming, Outcome, late_message};
+use crate::protocol::MessageType;
+use crate::transport::Frame;
+
+/// What has become of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallState {
+    Waiting,
+    Answered,
+    /// A oneway call that has gone.
+    Sent,
+    GivenUp,
+    Ended(Outcome),
+    /// Its deadline has passed.
+    Expired(Outcome),
+}
+
+#[derive(Debug)]
+pub(super) struct MadeCall {
+    pub(super) seqid: i32,
+    pub(super) len: usize,
+    pub(super) state: CallState,
+}
+
+impl Simulation {
+    pub(super) fn arrive_at_client(&mut self, message: Carried) {
+        let Carried { subject, reply, status, versioned, payload, .. } = message;
+        let suffix = subject.strip_prefix("client.").expect("it was addressed to the client");
+        let known = self.ended.is_none();
+        match Address::parse(suffix) {
+            Some(Address::Session { .. }) if known => {
+                let incoming = Incoming { reply, status, versioned, payload };
+                self.client.handle_message(self.instant(), incoming);
+                self.client_events();
+            }
+            Some(Address::Session { .. }) => {
+                if let Some(transmit) = late_message(reply.as_ref(), &payload) {
+                    self.carry(Party::Client, transmit);
+                }
+            }
+            Some(Address::Undelivered { chunk, .. })
+                if known && status == Some(StatusCode::NO_RESPONDERS) =>
+            {
+                self.client.handle_undelivered(chunk);
+                self.client_events();
+            }
+            Some(
+                Address::Heartbeat { .. }
+                | Address::Undelivered { .. }
+                | Address::Cancelled { .. }
+                | Address::Probe
+                | Address::Gone { .. },
+            )
+            | None => {}
+        }
+    }
+
+    /// Notes what happened in the client's session.
+    pub(super) fn client_events(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                ClientEvent::Opened => {
+                    assert_eq!(self.opened, None, "opened twice");
+                    self.opened = Some(self.now);
+                }
+                ClientEvent::Replied { waiter, reply } => self.answered(waiter, &reply),
+                ClientEvent::Sent { waiter } => self.calls[waiter].state = CallState::Sent,
+                ClientEvent::Expired { waiter, outcome } => {
+                    assert_eq!(self.calls[waiter].state, CallState::Waiting, "call {waiter} expires");
+                    self.calls[waiter].state = CallState::Expired(outcome);
+                }
+                ClientEvent::Draining { not_run, .. } => {
+                    not_run.into_iter().for_each(|id| self.call_ends(id, Outcome::NotRun));
+                }
+                ClientEvent::Ended { reason, calls } => {
+                    assert_eq!(self.ended, None, "the client's session ended twice");
+                    self.ended = Some((self.now, reason));
+                    calls.into_iter().for_each(|(id, outcome)| self.call_ends(id, outcome));
+                }
+            }
+        }
+    }
+
+    pub(super) fn call_ends(&mut self, id: usize, outcome: Outcome) {
+        assert_eq!(self.calls[id].state, CallState::Waiting, "call {id} ended twice");
+        self.calls[id].state = CallState::Ended(outcome);
+    }
+
+    /// Closes the client's session.
+    pub(super) fn close_client(&mut self) {
+        self.client.close(CloseReason::Closed);
+        self.client_events();
+        self.publish();
+    }
+
+    /// Makes a call with so many bytes of payload, and does not publish it yet.
+    pub(super) fn make_call(&mut self, len: usize, oneway: bool) -> usize {
+        self.make_call_within(len, oneway, None)
+    }
+
+    pub(super) fn make_call_within(&mut self, len: usize, oneway: bool, timeout: Option<Duration>) -> usize {
+        let id = self.calls.len();
+        let seqid = id as i32 + 1;
+        let kind = if oneway { MessageType::Oneway } else { MessageType::Call };
+        let message = message_in(self.setup.format, kind, seqid, id, &payload(id, len));
+        self.calls.push(MadeCall { seqid, len, state: CallState::Waiting });
+        let deadline = timeout.map(|timeout| self.instant() + timeout);
+        self.client.call(seqid, oneway, message, deadline, id).expect("room in the queue");
+        id
+    }
+
+    pub(super) fn call(&mut self, len: usize) -> usize {
+        self.make_call(len, false)
+    }
+
+    pub(super) fn give_up(&mut self, id: usize) {
+        let call = &mut self.calls[id];
+        if call.state == CallState::Waiting {
+            call.state = CallState::GivenUp;
+            assert_eq!(self.client.cancel(call.seqid).map(|(id, _)| id), Some(id));
+        }
+    }
+
+    /// Checks that the answer is the one to this call.
+    pub(super) fn answered(&mut self, id: usize, answer: &Frame) {
+        let call = &mut self.calls[id];
+        assert_eq!(call.state, CallState::Waiting, "call {id} is answered");
+        let mut expected = payload(id, call.len);
+        transform(&mut expected);
+        let (kind, seqid, answered, payload) = parse(answer);
+        assert_eq!((kind, seqid, answered), (MessageType::Reply, call.seqid, id), "another call's answer");
+        assert!(payload == expected, "the answer of call {id} is damaged");
+        call.state = CallState::Answered;
+    }
+
+    pub(super) fn state(&self, id: usize) -> CallState {
+        self.calls[id].state
+    }
+
+    pub(super) fn states(&self) -> Vec<CallState> {
+        self.calls.iter().map(|call| call.state).collect()
+    }
+
+    /// Checks that every call has ended, and that none was run that is said not to have been.
+    pub(super) fn check_outcomes(&self) {
+        for (id, call) in self.calls.iter().enumerate() {
+            match call.state {
+                CallState::Waiting => panic!("call {id} waits for ever"),
+                CallState::Ended(Outcome::NotRun) | CallState::Expired(Outcome::NotRun) => {
+                    assert!(!self.ran.contains(&id), "call {id} was run")
+                }
+                CallState::Answered
+                | CallState::Sent
+                | CallState::GivenUp
+                | CallState::Ended(Outcome::Unknown)
+                | CallState::Expired(Outcome::Unknown) => {}
+            }
+        }
+    }
+
+    /// Why the client's session ended, and when.
+    pub(super) fn end(&self) -> (Duration, &CloseReason) {
+        let (at, reason) = self.ended.as_ref().expect("the client's session has ended");
+        (*at, reason)
+    }
+}

@@ -1,0 +1,106 @@
+//! One side is gone, or has forgotten the session.
+
+use super::CallState::Ended;
+use super::Outcome::{NotRun, Unknown};
+use super::*;
+
+#[test]
+fn a_chunk_that_nobody_listens_to_ends_the_session() {
+    let mut simulation = Simulation::opened(slow());
+    simulation.call(10);
+    simulation.run_for(ms(10));
+    simulation.server_runs = false;
+    simulation.call(10);
+    let sent = simulation.now;
+    simulation.run_for(ms(1000));
+    assert_eq!(simulation.end(), (sent + ms(2), &CloseReason::PeerGone { chunk: Some(2) }));
+    assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun)]);
+    assert_eq!(simulation.disconnects(Party::Client), [], "nobody is there to be told");
+}
+
+#[test]
+fn a_request_of_which_a_part_was_not_delivered_was_not_run() {
+    let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..slow() });
+    simulation.call(250);
+    simulation.client.poll_transmit().expect("the first chunk, which arrives");
+    simulation.server_runs = false;
+    simulation.run_for(ms(10));
+    assert_eq!(*simulation.end().1, CloseReason::PeerGone { chunk: Some(2) });
+    assert_eq!(simulation.states(), [Ended(NotRun)]);
+}
+
+#[test]
+fn a_beat_that_nobody_listens_to_ends_the_session() {
+    let mut simulation = Simulation::new(Setup { deadline: Some(ms(1000)), ..slow() });
+    simulation.run_until(ms(2));
+    simulation.call(10);
+    simulation.run_for(ms(10));
+    simulation.server_runs = false;
+    simulation.run_for(ms(2000));
+    assert_eq!(simulation.end(), (ms(2 + 750 + 2), &CloseReason::PeerGone { chunk: None }));
+    assert_eq!(simulation.states(), [Ended(Unknown)]);
+}
+
+#[test]
+fn an_answer_that_nobody_listens_to_ends_the_session_on_the_server() {
+    let mut simulation = Simulation::opened(slow());
+    let start = simulation.now;
+    simulation.call(10);
+    simulation.run_for(ms(10));
+    simulation.client_runs = false;
+    simulation.run_for(ms(1000));
+    let reason = CloseReason::PeerGone { chunk: Some(1) };
+    assert_eq!(simulation.server_ended, [(start + ms(1 + 50 + 2), reason)]);
+    assert_eq!(simulation.disconnects(Party::Server), [], "nobody is there to be told");
+}
+
+#[test]
+fn either_side_may_die_at_any_time() {
+    for_seeds(0..1000, |seed| {
+        let mut simulation = in_the_middle(seed);
+        if seed % 2 == 0 {
+            simulation.server_runs = false;
+            // The next beat at the latest is answered by NATS.
+            simulation.run_for(ms(75 + 41));
+            assert!(matches!(simulation.end().1, CloseReason::PeerGone { .. }));
+            simulation.check_outcomes();
+        } else {
+            simulation.client_runs = false;
+            simulation.run_for(ms(300 + 21));
+            assert!(!simulation.server_has_session());
+        }
+    });
+}
+
+/// The server closes the session as if the client were gone, and tells nobody.
+fn forgotten(setup: Setup) -> Simulation {
+    let mut simulation = Simulation::new(setup);
+    simulation.run_until(ms(2));
+    simulation.call(10);
+    simulation.run_for(ms(10));
+    simulation.server_input("s0", |session| session.handle_undelivered(None));
+    simulation.server_ended.clear();
+    simulation
+}
+
+/// What was sent before may have been run; what nobody knew what to do with was not, and nothing after it.
+#[test]
+fn data_for_an_unknown_session_is_answered_with_disconnect() {
+    let mut simulation = forgotten(slow());
+    simulation.call(10);
+    let sent = simulation.now;
+    simulation.plan(sent + ms(1), Happening::Calls { len: 10, oneway: false, timeout: None });
+    simulation.run_for(ms(1000));
+    assert_eq!(simulation.end(), (sent + ms(2), &disconnected(PeerReason::UnknownSession, 1)));
+    assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
+    simulation.check_outcomes();
+}
+
+#[test]
+fn a_heartbeat_for_an_unknown_session_is_answered_with_disconnect() {
+    let mut simulation = forgotten(Setup { deadline: Some(ms(100)), ..slow() });
+    simulation.run_for(ms(1000));
+    let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: None };
+    assert_eq!(simulation.end(), (ms(2 + 75 + 2), &reason));
+    assert_eq!(simulation.states(), [Ended(Unknown)]);
+}

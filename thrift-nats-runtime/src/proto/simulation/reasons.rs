@@ -1,0 +1,62 @@
+//! What both sides do for each reason of an end.
+
+use super::CallState::Ended;
+use super::Outcome::{NotRun, Unknown};
+use super::*;
+use crate::error::SharedError;
+use crate::protocol::DecodeErrorKind;
+
+/// What this side says when it ends the session, and what it says of a request that has gone and of one that has not.
+#[test]
+fn every_reason_is_told_and_decides_the_outcome() {
+    let deadline = ms(1);
+    let failed = |chunk| CloseReason::PublishFailed { chunk, source: SharedError::new("refused") };
+    let lost = CloseReason::ChunkLost { expected: 1, found: 2 };
+    let malformed = CloseReason::Malformed(DecodeErrorKind::InvalidUtf8.into());
+    let peer_closed = CloseReason::Disconnected { reason: None, acknowledged: None };
+    for (reason, told, sent, queued) in [
+        (CloseReason::Closed, Some("0 closed"), Unknown, Unknown),
+        (CloseReason::Reconnected, Some("0 chunk-lost"), Unknown, NotRun),
+        (CloseReason::NatsClosed, None, Unknown, NotRun),
+        (failed(None), Some("0 chunk-lost"), Unknown, NotRun),
+        (failed(Some(1)), Some("0 chunk-lost"), NotRun, NotRun),
+        (failed(Some(2)), Some("0 chunk-lost"), Unknown, NotRun),
+        (CloseReason::MissedHeartbeats { deadline }, Some("0 missed-heartbeats"), Unknown, NotRun),
+        (lost, Some("0 chunk-lost"), Unknown, NotRun),
+        (CloseReason::ChunkWithoutNumber, Some("0 malformed"), Unknown, NotRun),
+        (malformed, Some("0 malformed"), Unknown, NotRun),
+        (peer_closed, None, Unknown, NotRun),
+        (disconnected(PeerReason::Stopping, 1), None, Unknown, NotRun),
+        (disconnected(PeerReason::Stopping, 0), None, NotRun, NotRun),
+        (CloseReason::PeerGone { chunk: None }, None, Unknown, NotRun),
+        (CloseReason::PeerGone { chunk: Some(2) }, None, Unknown, NotRun),
+        (CloseReason::PeerGone { chunk: Some(1) }, None, NotRun, NotRun),
+    ] {
+        let mut simulation = Simulation::opened(slow());
+        simulation.call(10);
+        simulation.publish();
+        simulation.call(10);
+        simulation.client.close(reason.clone());
+        simulation.client_events();
+        assert_eq!(simulation.states(), [Ended(sent), Ended(queued)], "{reason:?}");
+        simulation.publish();
+        let disconnects = simulation.disconnects(Party::Client);
+        assert_eq!(disconnects.first().map(|(_, body)| *body), told, "{reason:?}");
+        let chunks = if queued == Unknown { 2 } else { 1 };
+        assert_eq!(simulation.chunks(Party::Client).len(), chunks, "{reason:?}");
+
+        let mut session = accepted(false);
+        session.poll_transmit().expect("the accept");
+        session.handle_message(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into());
+        let request = one_request(&mut session);
+        session.finish(request.key, Bytes::from("answer"));
+        session.close(reason.clone());
+        session.close(CloseReason::Reconnected);
+        assert_eq!(poll(&mut session), (Vec::new(), Some(reason.clone())));
+        let published: Vec<_> =
+            std::iter::from_fn(|| session.poll_transmit()).map(|transmit| transmit.payload).collect();
+        let told: Vec<_> =
+            told.map(|told| told.replacen('0', "1", 1).into()).into_iter().collect::<Vec<Bytes>>();
+        assert_eq!(published, told, "{reason:?}: once, and without what is queued");
+    }
+}

@@ -1,0 +1,154 @@
+//! The server's process: its sessions, and the requests that run.
+
+use std::collections::BTreeMap;
+
+use async_nats::{StatusCode, Subject};
+use bytes::Bytes;
+
+use super::messages::{message_in, parse, payload as payload_of, transform};
+use super::network::Carried;
+use super::{Happening, Party, SERVICE, Simulation};
+use crate::proto::{
+    Address, Announced, CloseReason, ReceivedRequest, RequestKey, ServerEvent, ServerSession, unknown_session,
+};
+use crate::protocol::MessageType;
+
+#[derive(Debug)]
+pub(super) struct ServersSession {
+    /// Its tasks are named by the sequence numbers of their calls.
+    pub(super) session: ServerSession<i32>,
+    /// Whether the process still finds it.
+    pub(super) known: bool,
+    /// The calls that run, by sequence number.
+    pub(super) running: BTreeMap<i32, RequestKey>,
+}
+
+impl Simulation {
+    pub(super) fn arrive_at_server(&mut self, message: Carried) {
+        let Carried { subject, reply, status, versioned, payload, .. } = message;
+        if subject.as_str() == SERVICE {
+            return self.accept(reply, versioned);
+        }
+        let suffix = subject.strip_prefix("server.").expect("it was addressed to the server");
+        let Some(address) = Address::parse(suffix) else { return };
+        let (Address::Session { token }
+        | Address::Heartbeat { token }
+        | Address::Cancelled { token }
+        | Address::Undelivered { token, .. }) = address
+        else {
+            return;
+        };
+        let (token, now) = (token.to_owned(), self.instant());
+        if self.sessions.get(&token).is_none_or(|session| !session.known) {
+            if matches!(address, Address::Session { .. } | Address::Heartbeat { .. }) {
+                self.answer_stranger(reply.as_deref());
+            }
+            return;
+        }
+        let no_responders = status == Some(StatusCode::NO_RESPONDERS);
+        self.server_input(&token, |session| match address {
+            Address::Session { .. } if no_responders => session.handle_undelivered(None),
+            Address::Session { .. } => session.handle_message(reply.as_deref(), payload),
+            Address::Heartbeat { .. } => session.handle_heartbeat(now),
+            Address::Cancelled { .. } => session.handle_cancellation(&payload),
+            Address::Undelivered { chunk, .. } if no_responders => session.handle_undelivered(chunk),
+            Address::Undelivered { .. } | Address::Probe | Address::Gone { .. } => {}
+        });
+    }
+
+    pub(super) fn accept(&mut self, peer: Option<Subject>, versioned: bool) {
+        let peer = peer.expect("a handshake has a reply subject");
+        let token = format!("s{}", self.sessions.len());
+        let own = Subject::from(format!("server.{token}"));
+        let session = ServerSession::accept(
+            self.instant(),
+            peer,
+            own,
+            &Announced { versioned, ..Announced::default() },
+            self.setup.deadline,
+            self.setup.config(),
+        );
+        self.sessions.insert(token, ServersSession { session, known: true, running: BTreeMap::new() });
+    }
+
+    /// Gives a session of the server an input, and notes what happened.
+    pub(super) fn server_input(&mut self, token: &str, input: impl FnOnce(&mut ServerSession<i32>)) {
+        let session = self.sessions.get_mut(token).expect("a session of the server");
+        input(&mut session.session);
+        while let Some(event) = self.sessions.get_mut(token).and_then(|it| it.session.poll_event()) {
+            match event {
+                ServerEvent::Requests(requests) => {
+                    requests.into_iter().for_each(|request| self.start_request(token, request));
+                }
+                ServerEvent::Cancelled { task: seqid } => {
+                    let session = self.sessions.get_mut(token).expect("it is there");
+                    let key = session.running.remove(&seqid).expect("a call that runs");
+                    session.session.finish(key, Bytes::new());
+                }
+                ServerEvent::Ended { reason } => {
+                    if reason != CloseReason::Closed {
+                        self.server_ended.push((self.now, reason));
+                    }
+                    self.sessions.get_mut(token).expect("it has just ended").known = false;
+                }
+            }
+        }
+    }
+
+    pub(super) fn start_request(&mut self, token: &str, request: ReceivedRequest) {
+        let ReceivedRequest { key, frame, admitted } = request;
+        assert!(admitted, "there are not too many");
+        let (kind, seqid, id, mut payload) = parse(&frame);
+        assert_eq!(frame.format, self.setup.format, "what the client speaks");
+        let session = self.sessions.get_mut(token).expect("a session of the server");
+        assert_eq!(session.session.set_task(key, seqid), None, "it has just been received");
+        assert!(session.running.insert(seqid, key).is_none(), "the number of a call that runs");
+        if self.setup.legacy {
+            assert_eq!(session.running.len(), 1, "a legacy peer's requests are run one at a time");
+        }
+        assert!(self.ran.insert(id), "call {id} is run twice");
+        self.order.push(id);
+        assert!(payload == payload_of(id, self.calls[id].len), "the request of call {id} is damaged");
+        transform(&mut payload);
+        let answer = match kind {
+            MessageType::Call => message_in(frame.format, MessageType::Reply, seqid, id, &payload),
+            MessageType::Oneway => Vec::new(),
+            MessageType::Reply | MessageType::Exception => panic!("an answer where a request belongs"),
+        };
+        let at = self.now + self.random.time(&self.setup.handler);
+        self.plan(at, Happening::Finishes { token: token.to_owned(), seqid, answer });
+    }
+
+    /// Stops the server: every session is told.
+    pub(super) fn stop_server(&mut self) {
+        self.listening = false;
+        for token in self.tokens() {
+            self.server_input(&token, ServerSession::stop);
+        }
+        self.publish();
+    }
+
+    /// Drains the server: what was taken up is answered, and then every session is told.
+    pub(super) fn drain_server(&mut self) {
+        self.listening = false;
+        for token in self.tokens() {
+            self.server_input(&token, ServerSession::drain);
+        }
+        self.publish();
+    }
+
+    pub(super) fn tokens(&self) -> Vec<String> {
+        self.sessions.keys().cloned().collect()
+    }
+
+    /// Whether the server still has a session.
+    pub(super) fn server_has_session(&self) -> bool {
+        self.sessions.values().any(|session| session.session.is_open())
+    }
+
+    pub(super) fn answer_stranger(&mut self, reply: Option<&str>) {
+        if let Some(transmit) = reply.and_then(unknown_session) {
+            self.carry(Party::Server, transmit);
+        }
+    }
+}
