@@ -2,11 +2,13 @@
 
 mod backoff;
 mod call;
+mod client_endpoint;
 mod events;
-mod hub;
-mod peer;
+mod opening;
+mod outgoing_request;
 mod prepared_call;
 mod retries;
+mod server_process;
 mod session_handle;
 mod session_pool;
 

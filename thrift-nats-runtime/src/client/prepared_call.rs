@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::outgoing_request::OutgoingRequest;
 use super::retries::{AttemptError, Retries};
-use super::session_handle::{Failure, Outgoing};
+use super::session_handle::Failure;
 use super::session_pool::SessionPool;
 use super::{Client, Kind, Options};
 use crate::endpoint::now;
@@ -121,7 +122,7 @@ impl PreparedCall {
         let known = at_once && self.timeout == announced;
         let timeout = if known { None } else { self.timeout_to_announce(deadline) };
         let (kind, headers) = (self.kind, &self.headers);
-        let outgoing = Outgoing { name, kind, body, headers, format, limits, timeout };
+        let outgoing = OutgoingRequest { name, kind, body, headers, format, limits, timeout };
         match session.call(&outgoing, deadline).await {
             Ok(None) => Ok(None),
             Ok(Some(frame)) => match Message::parse(frame, limits) {

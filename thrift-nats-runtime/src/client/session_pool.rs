@@ -10,11 +10,12 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::backoff::Backoff;
+use super::client_endpoint::ClientEndpoint;
 use super::events::{EventSender, SessionEvent, SessionEvents};
-use super::hub::Hub;
+use super::opening::open_session;
 use super::session_handle::SessionHandle;
 use super::{Options, far};
-use crate::endpoint::now;
+use crate::endpoint::{EndpointSession, now};
 use crate::error::{ConnectError, Error, NatsError, Outcome, ShutdownError};
 use crate::proto::CloseReason;
 use crate::sync::lock;
@@ -40,7 +41,7 @@ struct Opener {
 
 /// The place of one session.
 struct Slot {
-    current: Mutex<Option<(Arc<Hub>, Arc<SessionHandle>)>>,
+    current: Mutex<Option<(Arc<ClientEndpoint>, Arc<SessionHandle>)>>,
     opening: Mutex<Opening>,
 }
 
@@ -188,12 +189,12 @@ impl SessionPool {
     fn opened(
         &self,
         index: usize,
-        result: Result<(Arc<Hub>, Arc<SessionHandle>), ConnectError>,
+        result: Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError>,
     ) -> Result<Arc<SessionHandle>, ConnectError> {
         let slot = &self.slots[index];
         let mut opening = lock(&slot.opening);
-        let result = result.map(|(hub, session)| {
-            let before = lock(&slot.current).replace((hub, Arc::clone(&session)));
+        let result = result.map(|(endpoint, session)| {
+            let before = lock(&slot.current).replace((endpoint, Arc::clone(&session)));
             if let Some((_, before)) = before.filter(|(_, before)| !before.has_ended()) {
                 opening.keep(&before);
             }
@@ -303,8 +304,8 @@ impl SessionPool {
             }
             for slot in &self.slots {
                 let current = lock(&slot.current).take();
-                if let Some((hub, _)) = current {
-                    hub.flush().await?;
+                if let Some((endpoint, _)) = current {
+                    endpoint.flush().await?;
                 }
             }
             Ok(())
@@ -317,15 +318,15 @@ impl SessionPool {
 
 impl Opener {
     /// Opens a session, within the time that a handshake may take: nothing else bounds what NATS takes to subscribe, and
-    /// what is waited for does not come if the tasks of the hub end with another runtime.
-    async fn open(&self) -> Result<(Arc<Hub>, Arc<SessionHandle>), ConnectError> {
+    /// what is waited for does not come if the tasks of the endpoint end with another runtime.
+    async fn open(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
         let Self { nats, subject, service, options, events } = self;
         let timeout = options.handshake_timeout;
         let opened = async {
-            let hub = Hub::of(nats).await?;
+            let endpoint = ClientEndpoint::of(nats).await?;
             let events = events.of_session();
-            let session = SessionHandle::open(&hub, subject, service.as_ref(), options, events).await?;
-            Ok((hub, session))
+            let session = open_session(&endpoint, subject, service.as_ref(), options, events).await?;
+            Ok((endpoint, session))
         };
         let result = tokio::time::timeout(timeout.min(far()), opened).await.unwrap_or_else(|_| {
             let reason = CloseReason::HandshakeTimeout { timeout };
@@ -367,8 +368,8 @@ impl Slot {
     /// Its session, if it is open.
     fn open(&self) -> Option<Arc<SessionHandle>> {
         let current = lock(&self.current);
-        let (hub, session) = current.as_ref()?;
-        if !hub.is_running() {
+        let (endpoint, session) = current.as_ref()?;
+        if !endpoint.is_running() {
             // Nobody carries its messages any more: the runtime that it was opened in is gone.
             session.close(CloseReason::NatsClosed);
         }

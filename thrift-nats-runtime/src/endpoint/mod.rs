@@ -1,13 +1,205 @@
-//! What joins session state machines to NATS and to time, on both sides.
+//! One process's end of its sessions over a connection to NATS, on either side.
+//!
+//! An endpoint owns the connection, the base subject that its one subscription covers, the publisher, the timers, the table
+//! of sessions, and the check that ends sessions when the connection was lost. It never looks into a message: what comes
+//! in is routed by `client` and `server`, and handled by the state machines in [`proto`](crate::proto).
+//!
+//! 1. [`Endpoint::start`] starts the publisher. Its owner subscribes to [`subscription`](Endpoint::subscription), and spawns
+//!    one task that receives and one that runs the [`Timers`].
+//! 2. A session is made with the [`EndpointHandle`], which has what a session needs, and is put into the table by
+//!    [`Endpoint::insert`].
+//! 3. The owner calls [`Endpoint::check_connection`] before it handles a message, and regularly.
+//! 4. A session that has ended, and has sent what it had to send, removes itself from the [`SessionTable`].
 
 mod clock;
-mod connection;
 mod publish_lock;
 mod publisher;
+mod session_table;
 mod timers;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::{Client as Nats, Message, Statistics};
+
 pub(crate) use self::clock::now;
-pub(crate) use self::connection::{connects, random_base, random_token};
 pub(crate) use self::publish_lock::PublishLock;
 pub(crate) use self::publisher::{Publisher, TransmitSource};
+pub(crate) use self::session_table::SessionTable;
 pub(crate) use self::timers::{Timed, TimerKey, Timers};
+use crate::nats_error::NatsError;
+use crate::proto::{self, Address, CloseReason};
+
+/// How often an endpoint checks its connection besides at every message: the client library has no signal to wait for.
+pub(crate) const CONNECTION_CHECK: Duration = Duration::from_millis(50);
+
+/// A session, as its endpoint sees it.
+pub(crate) trait EndpointSession: Send + Sync + 'static {
+    /// The number of the connection that the session was opened on: see [`EndpointHandle::connection`].
+    fn connection(&self) -> u64;
+
+    /// Ends the session, unless it has ended.
+    fn close(self: &Arc<Self>, reason: CloseReason);
+}
+
+/// What a session needs of its endpoint. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct EndpointHandle(Arc<Shared>);
+
+struct Shared {
+    nats: Nats,
+    statistics: Arc<Statistics>,
+    base: String,
+    publisher: Publisher,
+    timers: Timers,
+}
+
+impl EndpointHandle {
+    pub(crate) fn nats(&self) -> &Nats {
+        &self.0.nats
+    }
+
+    /// The subject that all sessions are below.
+    pub(crate) fn base(&self) -> &str {
+        &self.0.base
+    }
+
+    pub(crate) fn publisher(&self) -> &Publisher {
+        &self.0.publisher
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.0.timers
+    }
+
+    /// The number of the connection: how many times it has been established. It changes before a new connection delivers
+    /// anything.
+    pub(crate) fn connection(&self) -> u64 {
+        self.0.statistics.connects.load(Ordering::SeqCst)
+    }
+
+    /// The largest payload to publish, in bytes: `limit`, or what the NATS server accepts now if that is less.
+    pub(crate) fn chunk_limit(&self, limit: usize) -> usize {
+        limit.min(self.0.nats.max_payload())
+    }
+
+    /// Identifies the connection among all of this process as long as the handle exists: clones of a connection share it.
+    pub(crate) fn connection_key(&self) -> usize {
+        connection_key(&self.0.statistics)
+    }
+}
+
+/// The address of a connection's statistics, which clones of the connection share.
+pub(crate) fn connection_key(statistics: &Arc<Statistics>) -> usize {
+    Arc::as_ptr(statistics) as usize
+}
+
+/// An endpoint with sessions of type `S`.
+pub(crate) struct Endpoint<S> {
+    handle: EndpointHandle,
+    sessions: Arc<SessionTable<S>>,
+    connection: LatestConnection,
+}
+
+impl<S> Endpoint<S> {
+    /// Starts the publisher. The base subject is random, so that no other process can guess it, and below the inbox prefix
+    /// of the connection, so that permissions that allow the prefix allow this subject.
+    pub(crate) fn start(nats: &Nats) -> Result<Self, NatsError> {
+        let inbox = nats.new_inbox();
+        let prefix = inbox.rsplit_once('.').map_or(inbox.as_str(), |(prefix, _)| prefix);
+        let base = format!("{prefix}.{}", random_token()?);
+        let handle = EndpointHandle(Arc::new(Shared {
+            nats: nats.clone(),
+            statistics: nats.statistics(),
+            base,
+            publisher: Publisher::start(nats.clone()),
+            timers: Timers::default(),
+        }));
+        let connection = LatestConnection(AtomicU64::new(handle.connection()));
+        Ok(Self { handle, sessions: Arc::default(), connection })
+    }
+
+    pub(crate) const fn handle(&self) -> &EndpointHandle {
+        &self.handle
+    }
+
+    pub(crate) const fn sessions(&self) -> &Arc<SessionTable<S>> {
+        &self.sessions
+    }
+
+    /// The subject to subscribe to, once, for everything that comes to the sessions: opening a session then costs no
+    /// subscription, and no wait until NATS knows of it.
+    pub(crate) fn subscription(&self) -> String {
+        format!("{}.>", self.handle.base())
+    }
+
+    /// Where a message to the [`subscription`](Self::subscription) belongs; `None` if its subject has no meaning.
+    pub(crate) fn address<'m>(&self, message: &'m Message) -> Option<Address<'m>> {
+        message.subject.get(self.handle.base().len() + 1..).and_then(Address::parse)
+    }
+}
+
+impl<S: EndpointSession> Endpoint<S> {
+    /// Adds a session to the table.
+    pub(crate) fn insert(&self, token: &Arc<str>, session: &Arc<S>) {
+        self.sessions.insert(token, session);
+        // Another task may have noticed a new connection, and have closed the sessions in the table, just before.
+        if session.connection() < self.connection.observe(self.handle.connection()).0 {
+            session.close(CloseReason::Reconnected);
+        }
+    }
+
+    /// Ends the sessions that were opened on an earlier connection, on which chunks may have been lost. Returns the number of
+    /// the latest connection.
+    pub(crate) fn check_connection(&self) -> u64 {
+        let (latest, is_new) = self.connection.observe(self.handle.connection());
+        if is_new {
+            for session in self.sessions.all() {
+                if session.connection() < latest {
+                    session.close(CloseReason::Reconnected);
+                }
+            }
+        }
+        latest
+    }
+
+    /// Ends all sessions.
+    pub(crate) fn close_all(&self, reason: &CloseReason) {
+        for session in self.sessions.all() {
+            session.close(reason.clone());
+        }
+    }
+}
+
+/// A token that no other process can guess, for a session.
+pub(crate) fn random_token() -> Result<String, NatsError> {
+    proto::random_token()
+        .map_err(|error| NatsError::new("cannot read random bytes from the operating system", error))
+}
+
+/// The number of the latest connection that any task has seen. Several tasks look, and one may come late with an old
+/// number, so that the number only grows.
+struct LatestConnection(AtomicU64);
+
+impl LatestConnection {
+    /// Notes a number. Returns the latest, and whether this call was the first to see it.
+    fn observe(&self, seen: u64) -> (u64, bool) {
+        let before = self.0.fetch_max(seen, Ordering::SeqCst);
+        (before.max(seen), before < seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_new_once_and_an_old_number_does_not_replace_it() {
+        let latest = LatestConnection(AtomicU64::new(1));
+        assert_eq!(latest.observe(1), (1, false));
+        assert_eq!(latest.observe(2), (2, true));
+        assert_eq!(latest.observe(1), (2, false), "seen before another task saw 2");
+        assert_eq!(latest.observe(2), (2, false), "only the first is told");
+    }
+}

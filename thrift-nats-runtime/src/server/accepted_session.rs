@@ -1,4 +1,8 @@
-//! A session of a server: its state, joined to the listener that it belongs to.
+//! A session of a server: its state machine, joined to the endpoint that carries its messages.
+//!
+//! The session owns the lock of the state machine. It never runs a handler: it returns the requests that are to run to its
+//! caller, and takes their replies. After every input it applies the events of the state machine, and wakes the publisher
+//! if there is something to send.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +13,11 @@ use async_nats::{PublishError, Subject};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
-use super::listener::Listener;
-use crate::endpoint::{PublishLock, Timed, TimerKey, TransmitSource, now};
+use super::Options;
+use crate::endpoint::{
+    Endpoint, EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
+    now,
+};
 use crate::error::SharedError;
 use crate::format::WireFormat;
 use crate::proto::{
@@ -21,19 +28,6 @@ use crate::service::Origin;
 use crate::sync::lock;
 use crate::transport::Parts;
 
-struct State {
-    session: ServerSession<AbortHandle>,
-    timer: Option<TimerKey>,
-}
-
-/// What an input has changed.
-struct Changes {
-    /// The requests that are to be run now.
-    requests: VecDeque<ReceivedRequest>,
-    /// Whether the session has ended: the publisher has to poll it until there is nothing left, which removes it.
-    ended: bool,
-}
-
 /// A request that has finished.
 pub(super) struct Finished {
     pub(super) key: RequestKey,
@@ -43,100 +37,106 @@ pub(super) struct Finished {
 
 /// A session of a server.
 pub(super) struct AcceptedSession {
-    listener: Weak<Listener>,
+    endpoint: EndpointHandle,
+    table: Weak<SessionTable<Self>>,
     token: Arc<str>,
     subject: Subject,
-    /// Whether the client is a legacy peer.
     legacy: bool,
-    /// How long a call may take whose request does not say.
-    timeout: Option<Duration>,
+    /// The timeout of a call whose request does not name one.
+    call_timeout: Option<Duration>,
+    /// The option, in bytes.
+    chunk_limit: usize,
     state: Mutex<State>,
-    /// Whether any request is cancelled: a copy of the state, so that starting a request takes no lock. Updated with the
-    /// lock held.
+    /// Lock-free copy of whether any request is cancelled, which every request reads before it starts. Updated under the
+    /// mutex.
     any_cancelled: AtomicBool,
     publish_lock: PublishLock,
-    /// How many times the connection had been made when the session was opened: chunks may be gone if it differs.
-    connects: u64,
+    /// The number of the connection that the session was opened on.
+    connection: u64,
+}
+
+struct State {
+    machine: ServerSession<AbortHandle>,
+    timer: Option<TimerKey>,
+}
+
+/// What is left to do for the events of an input.
+struct Changes {
+    /// The requests that are to run now.
+    requests: VecDeque<ReceivedRequest>,
+    /// Whether the session has ended. The publisher then polls it until it has nothing to send, which removes it.
+    ended: bool,
 }
 
 impl AcceptedSession {
-    /// Accepts the handshake of the client at `peer`.
+    /// Accepts a handshake from the client at `peer`. The accept is sent when the publisher polls the session.
     pub(super) fn accept(
-        listener: &Arc<Listener>,
+        endpoint: &Endpoint<Self>,
+        options: &Options,
         token: String,
         peer: Subject,
         announced: &Announced,
-        connects: u64,
+        connection: u64,
     ) -> Arc<Self> {
-        let options = listener.options();
+        let (endpoint, table) = (endpoint.handle(), endpoint.sessions());
         let config = SessionConfig {
-            chunk_limit: listener.chunk_limit(),
+            chunk_limit: endpoint.chunk_limit(options.chunk_limit),
             queue_limit: options.queue_limit,
             max_calls: options.max_calls_per_session,
             limits: options.limits,
             format: WireFormat::default(),
             served: options.protocols,
         };
-        let own = session_subject(listener.base(), &token);
-        let session = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
-        let (subject, legacy, timeout) =
-            (session.subject().clone(), session.is_legacy(), session.call_timeout());
+        let own = session_subject(endpoint.base(), &token);
+        let machine = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
         let session = Arc::new(Self {
-            listener: Arc::downgrade(listener),
+            endpoint: endpoint.clone(),
+            table: Arc::downgrade(table),
             token: token.into(),
-            subject,
-            legacy,
-            timeout,
-            state: Mutex::new(State { session, timer: None }),
+            subject: machine.subject().clone(),
+            legacy: machine.is_legacy(),
+            call_timeout: machine.call_timeout(),
+            chunk_limit: options.chunk_limit,
+            state: Mutex::new(State { machine, timer: None }),
             any_cancelled: AtomicBool::new(false),
             publish_lock: PublishLock::default(),
-            connects,
+            connection,
         });
-        session.keep_time(&mut session.state(), listener);
+        session.set_timer(&mut session.state());
         session
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    pub(super) const fn token(&self) -> &Arc<str> {
+        &self.token
     }
 
-    /// Has the session woken when its state wants it.
-    fn keep_time(self: &Arc<Self>, state: &mut State, listener: &Listener) {
-        let at = state.session.poll_timeout();
-        listener.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
-    }
-
-    /// Where a request comes from that is taken up now.
+    /// Where a request comes from that is received now.
     pub(super) fn origin(&self, now: Instant) -> Origin {
-        let Self { subject, legacy, timeout, .. } = self;
-        Origin { session: Some(subject.clone()), legacy: *legacy, received: now, timeout: *timeout }
+        let Self { subject, legacy, call_timeout, .. } = self;
+        Origin { session: Some(subject.clone()), legacy: *legacy, received: now, timeout: *call_timeout }
     }
 
-    /// Whether the client has cancelled this request, which is about to start.
+    /// Whether the client has cancelled this request.
     pub(super) fn is_cancelled(&self, key: RequestKey) -> bool {
-        self.any_cancelled.load(Ordering::SeqCst) && self.state().session.is_cancelled(key)
+        self.any_cancelled.load(Ordering::SeqCst) && self.state().machine.is_cancelled(key)
     }
 
-    /// Notes the task of a request; aborts it if the request has finished or was cancelled in the meantime.
+    /// Notes the task of a request. Aborts it if the request has finished or was cancelled in the meantime.
     pub(super) fn set_task(&self, key: RequestKey, task: AbortHandle) {
-        let aborted = self.state().session.set_task(key, task);
+        let aborted = self.state().machine.set_task(key, task);
         if let Some(task) = aborted {
             task.abort();
         }
     }
 
-    pub(super) fn token(&self) -> &Arc<str> {
-        &self.token
-    }
-
-    /// Takes a message that came to the session's subject; the requests that are to be run now.
+    /// Handles a message that came to the session's subject. Returns the requests that are to run now.
     pub(super) fn receive(
         self: &Arc<Self>,
         reply: Option<&str>,
         payload: Bytes,
     ) -> VecDeque<ReceivedRequest> {
         let mut state = self.state();
-        state.session.handle_message(reply, payload);
+        state.machine.handle_message(reply, payload);
         let changes = self.apply_events(state);
         if changes.ended {
             self.wake();
@@ -144,51 +144,42 @@ impl AcceptedSession {
         changes.requests
     }
 
-    /// Takes the replies of requests that have finished, and publishes them. Returns the requests that may run now.
+    /// Takes the replies of requests that have finished, and publishes them. Returns the requests that are to run now.
     pub(super) fn finish(
         self: &Arc<Self>,
         finished: impl IntoIterator<Item = Finished>,
     ) -> VecDeque<ReceivedRequest> {
         let mut state = self.state();
         for Finished { key, reply } in finished {
-            state.session.finish(key, reply);
+            state.machine.finish(key, reply);
         }
-        // No other reply is about to follow; for a legacy client, none does before its next request has run.
-        let alone = state.session.is_idle() || self.legacy;
-        let next = self.apply_events(state).requests;
-        if let Some(listener) = self.listener.upgrade() {
-            if alone { listener.publisher().publish_now(self) } else { listener.publisher().wake(self) }
+        // No other reply is about to follow that could be batched. For a legacy client, none does before its next request has run.
+        let is_alone = state.machine.is_idle() || self.legacy;
+        let changes = self.apply_events(state);
+        let publisher = self.endpoint.publisher();
+        if is_alone {
+            publisher.publish_now(self)
+        } else {
+            publisher.wake(self)
         }
-        next
+        changes.requests
     }
 
-    /// The client does not wait any more for the calls whose numbers these are.
+    /// The client has cancelled the calls with these numbers.
     pub(super) fn cancelled(self: &Arc<Self>, seqids: &[u8]) {
-        self.input(|session| session.handle_cancellation(seqids));
+        self.input(|machine| machine.handle_cancellation(seqids));
     }
 
     pub(super) fn heartbeat(&self) {
-        self.state().session.handle_heartbeat(now());
+        self.state().machine.handle_heartbeat(now());
     }
 
-    /// NATS says that nobody listens at the client's any more.
+    /// NATS says that a chunk, or another message of the session, had no subscriber.
     pub(super) fn undelivered(self: &Arc<Self>, chunk: Option<u64>) {
-        self.input(|session| session.handle_undelivered(chunk));
+        self.input(|machine| machine.handle_undelivered(chunk));
     }
 
-    /// Ends the session if the connection is a later one than that which it was opened on.
-    pub(super) fn check_connection(self: &Arc<Self>, connects: u64) {
-        if self.connects < connects {
-            self.close(CloseReason::Reconnected);
-        }
-    }
-
-    /// Ends the session.
-    pub(super) fn close(self: &Arc<Self>, reason: CloseReason) {
-        self.input(|session| session.close(reason));
-    }
-
-    /// Ends the session because the server stops; replies that are queued are sent before.
+    /// Ends the session because the server stops. Replies that are queued are sent first.
     pub(super) fn stop(self: &Arc<Self>) {
         self.input(ServerSession::stop);
     }
@@ -198,22 +189,36 @@ impl AcceptedSession {
         self.input(ServerSession::drain);
     }
 
-    /// Gives the session an input after which no request is to be run, and has sent what it has to send.
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn wake(self: &Arc<Self>) {
+        self.endpoint.publisher().wake(self);
+    }
+
+    /// Sets the timer to the time that the state machine wants.
+    fn set_timer(self: &Arc<Self>, state: &mut State) {
+        let at = state.machine.poll_timeout();
+        self.endpoint.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
+    }
+
+    /// Gives the state machine an input that never makes a request run, and sends what there is to send.
     fn input(self: &Arc<Self>, input: impl FnOnce(&mut ServerSession<AbortHandle>)) {
         let mut state = self.state();
-        input(&mut state.session);
-        let wake = state.session.has_transmit();
+        input(&mut state.machine);
+        let has_transmit = state.machine.has_transmit();
         let changes = self.apply_events(state);
         debug_assert!(changes.requests.is_empty(), "only a message or a finished request makes others run");
-        if wake || changes.ended {
+        if has_transmit || changes.ended {
             self.wake();
         }
     }
 
-    /// Applies what happened in the session since its last input, and releases the lock.
+    /// Applies the events of the last input, and releases the lock.
     fn apply_events(&self, mut state: MutexGuard<'_, State>) -> Changes {
         let (mut requests, mut aborted, mut ended) = (VecDeque::new(), Vec::new(), false);
-        while let Some(event) = state.session.poll_event() {
+        while let Some(event) = state.machine.poll_event() {
             match event {
                 ServerEvent::Requests(next) if requests.is_empty() => requests = next,
                 ServerEvent::Requests(next) => requests.extend(next),
@@ -224,34 +229,35 @@ impl AcceptedSession {
                 }
             }
         }
-        self.any_cancelled.store(state.session.has_cancelled(), Ordering::SeqCst);
+        self.any_cancelled.store(state.machine.has_cancelled(), Ordering::SeqCst);
         drop(state);
         aborted.iter().for_each(AbortHandle::abort);
         Changes { requests, ended }
     }
+}
 
-    fn wake(self: &Arc<Self>) {
-        if let Some(listener) = self.listener.upgrade() {
-            listener.publisher().wake(self);
-        }
+impl EndpointSession for AcceptedSession {
+    fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    fn close(self: &Arc<Self>, reason: CloseReason) {
+        self.input(|machine| machine.close(reason));
     }
 }
 
 impl TransmitSource for AcceptedSession {
     fn poll_transmit(&self) -> Option<Transmit> {
-        let listener = self.listener.upgrade();
         let mut state = self.state();
-        if let Some(listener) = &listener {
-            // A NATS server's configuration may have been changed since.
-            state.session.set_chunk_limit(listener.chunk_limit());
-        }
-        let transmit = state.session.poll_transmit();
-        let over = transmit.is_none() && !state.session.is_open();
+        // The limit of the NATS server may have changed.
+        state.machine.set_chunk_limit(self.endpoint.chunk_limit(self.chunk_limit));
+        let transmit = state.machine.poll_transmit();
+        let over = transmit.is_none() && !state.machine.is_open();
         drop(state);
-        if let (true, Some(listener)) = (over, listener) {
-            // Not before its disconnect has gone: until then, what comes is not for a stranger, who would be told first, and
-            // less, than the disconnect tells.
-            listener.remove(&self.token);
+        // Not before the disconnect message is sent: a message for a session that is not in the table is answered with "unknown
+        // session", which says less to the client, and would come first.
+        if over && let Some(table) = self.table.upgrade() {
+            table.remove(&self.token);
         }
         transmit
     }
@@ -263,21 +269,19 @@ impl TransmitSource for AcceptedSession {
     fn handle_publish_failed(&self, chunk: Option<u64>, error: PublishError) {
         tracing::warn!(session = &*self.token, %error, "cannot publish");
         let mut state = self.state();
-        state.session.handle_publish_failed(chunk, SharedError::new(error));
-        // The publisher polls the session again for its disconnect message.
+        state.machine.handle_publish_failed(chunk, SharedError::new(error));
         self.apply_events(state);
     }
 }
 
 impl Timed for AcceptedSession {
     fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey) {
-        let Some(listener) = self.listener.upgrade() else { return };
         let mut state = self.state();
         state.timer.take_if(|current| *current == timer);
-        state.session.handle_timeout(now);
-        self.keep_time(&mut state, &listener);
-        let wake = state.session.has_transmit();
-        if self.apply_events(state).ended || wake {
+        state.machine.handle_timeout(now);
+        self.set_timer(&mut state);
+        let has_transmit = state.machine.has_transmit();
+        if self.apply_events(state).ended || has_transmit {
             self.wake();
         }
     }

@@ -1,4 +1,4 @@
-//! Accepting the sessions that NATS gives to a server, until it is to leave.
+//! The task that accepts the sessions that NATS assigns to a server.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -8,30 +8,30 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::lame_duck::Member;
-use super::listener::{Listener, Vital};
-use super::running::CONNECTION_CHECK;
-use crate::endpoint::connects;
+use super::server_endpoint::{ServerEndpoint, Vital};
+use crate::endpoint::CONNECTION_CHECK;
 use crate::error::{BoxError, NatsError};
 
 /// The queue group of all servers on a subject, as in the legacy package.
 pub(super) const QUEUE_GROUP: &str = "rpc";
-/// More digits than NATS reads of the number in an UNSUB.
-const NO_NUMBER: u64 = 9_999_999_999;
-/// How long the calls of a server may run on when the NATS server is about to leave: by default NATS begins to close
-/// connections after 10 s.
+/// A number of messages with more digits than NATS reads in an UNSUB.
+const UNREADABLE_MAX: u64 = 9_999_999_999;
+/// How long calls may run on after the NATS server has entered lame duck mode: by default it begins to close connections
+/// after 10 s.
 const LAME_DUCK_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Accepts sessions until it is told not to; then leaves the queue group.
+/// Accepts sessions until `accepting` is false, then leaves the queue group. In lame duck mode it drains the sessions, has
+/// the connection established anew, and joins the queue group again.
 pub(super) async fn accept_sessions(
-    listener: Weak<Listener>,
+    endpoint: Weak<ServerEndpoint>,
     mut handshakes: Subscriber,
     subject: String,
     mut accepting: watch::Receiver<bool>,
     lame_duck: Option<Member>,
 ) {
-    let _vital = Vital(listener.clone());
+    let _vital = Vital(endpoint.clone());
     loop {
-        let moves_away = loop {
+        let is_lame = loop {
             let lame = async {
                 match &lame_duck {
                     Some(lame_duck) => lame_duck.begun().await,
@@ -40,85 +40,84 @@ pub(super) async fn accept_sessions(
             };
             tokio::select! {
                 handshake = handshakes.next() => {
-                    let (Some(handshake), Some(listener)) = (handshake, listener.upgrade()) else { return };
-                    listener.handshake(handshake);
+                    let (Some(handshake), Some(endpoint)) = (handshake, endpoint.upgrade()) else { return };
+                    endpoint.handshake(handshake);
                 }
                 _ = accepting.wait_for(|accepting| !accepting) => break false,
                 () = lame => break true,
             }
         };
-        let Some((nats, base)) =
-            listener.upgrade().map(|listener| (listener.nats().clone(), listener.base().to_owned()))
-        else {
-            return;
-        };
-        // Those that NATS had given to this server already are accepted, also those on their way: nobody else will.
-        if let Err(error) = leave_queue_group(&nats, &base, &mut handshakes).await {
+        let Some(handle) = endpoint.upgrade().map(|endpoint| endpoint.handle().clone()) else { return };
+        // Handshakes that NATS has already assigned to this server are accepted: no other server gets them.
+        if let Err(error) = leave_queue_group(handle.nats(), handle.base(), &mut handshakes).await {
             tracing::warn!(%error, "cannot leave the queue group");
         }
-        while let (Some(handshake), Some(listener)) = (handshakes.next().await, listener.upgrade()) {
-            listener.handshake(handshake);
+        while let (Some(handshake), Some(endpoint)) = (handshakes.next().await, endpoint.upgrade()) {
+            endpoint.handshake(handshake);
         }
-        let (Some(listener), Some(lame_duck), true) = (listener.upgrade(), &lame_duck, moves_away) else {
+        let (Some(endpoint), Some(lame_duck), true) = (endpoint.upgrade(), &lame_duck, is_lame) else {
             return;
         };
         let moved = tokio::select! {
-            moved = move_away(&listener, &subject, lame_duck) => moved,
+            moved = move_away(&endpoint, &subject, lame_duck) => moved,
             _ = accepting.wait_for(|accepting| !accepting) => return,
         };
         match moved {
             Ok(subscriber) => handshakes = subscriber,
             Err(error) => {
-                listener.fail(NatsError::new("cannot serve after the NATS server has left", error).into());
+                endpoint.fail(NatsError::new("cannot serve after the NATS server has left", error).into());
                 return;
             }
         }
     }
 }
 
-/// Ends the sessions as a drain does, has the connection made anew, and listens there.
-async fn move_away(listener: &Listener, subject: &str, lame_duck: &Member) -> Result<Subscriber, BoxError> {
-    tracing::info!(subject, "the NATS server is about to leave; moving away");
-    let ended = async {
-        for session in listener.sessions() {
+/// Drains the sessions, has the connection established anew, and joins the queue group there.
+async fn move_away(
+    endpoint: &ServerEndpoint,
+    subject: &str,
+    lame_duck: &Member,
+) -> Result<Subscriber, BoxError> {
+    tracing::info!(subject, "NATS server is in lame duck mode; moving to another one");
+    let handle = endpoint.handle();
+    let drained = async {
+        for session in endpoint.sessions().all() {
             session.drain();
         }
-        listener.all_ended().await;
-        // What was told to the clients is with NATS.
-        listener.publisher().flush_queue().await;
-        round_trip(listener.nats(), format!("{}.left", listener.base())).await
+        endpoint.flushed().await;
+        round_trip(handle.nats(), format!("{}.left", handle.base())).await
     };
-    // Whatever is left then ends with the connection.
-    let before = connects(listener.nats());
-    let _ = tokio::time::timeout(LAME_DUCK_TIMEOUT, ended).await;
-    // Another server of the connection may not get there: NATS is about to close it anyway.
-    let last = tokio::time::timeout(LAME_DUCK_TIMEOUT, lame_duck.ready()).await.unwrap_or(true);
-    if last && connects(listener.nats()) == before {
-        listener.nats().force_reconnect().await?;
+    // What is left after the timeout ends with the connection.
+    let before = handle.connection();
+    let _ = tokio::time::timeout(LAME_DUCK_TIMEOUT, drained).await;
+    // Another server on the connection may not become ready in time: NATS is about to close the connection anyway.
+    let is_last = tokio::time::timeout(LAME_DUCK_TIMEOUT, lame_duck.ready()).await.unwrap_or(true);
+    if is_last && handle.connection() == before {
+        handle.nats().force_reconnect().await?;
     }
-    while connects(listener.nats()) == before {
+    while handle.connection() == before {
         tokio::time::sleep(CONNECTION_CHECK).await;
     }
-    let handshakes = listener.nats().queue_subscribe(subject.to_owned(), QUEUE_GROUP.to_owned()).await?;
+    let handshakes = handle.nats().queue_subscribe(subject.to_owned(), QUEUE_GROUP.to_owned()).await?;
     Ok(handshakes)
 }
 
-/// Leaves the queue group; `handshakes` then has those that came before, and ends.
+/// Leaves the queue group without losing a handshake. `handshakes` then yields those that came before, and ends.
 ///
 /// The client library forgets a subscription when it sends the UNSUB (its `drain` does, too: it does not wait for the
-/// PONG), and drops the messages that NATS sends before it reads that. So NATS is told first, by an UNSUB with a number of
-/// messages that the library never reaches, and that NATS takes for none, as it reads no number of more than 9 digits
-/// (`parseSize` and `processUnsub` in nats-server). If ever it does, the second UNSUB ends the subscription all the same.
+/// PONG), and drops messages that NATS sends before it reads the UNSUB. NATS is therefore told first, by an UNSUB with a
+/// number of messages that the library never reaches and that NATS reads as none, because it reads at most 9 digits
+/// (`parseSize` and `processUnsub` in nats-server). A server that did read it would still get the second UNSUB.
 async fn leave_queue_group(nats: &Nats, base: &str, handshakes: &mut Subscriber) -> Result<(), BoxError> {
-    handshakes.unsubscribe_after(NO_NUMBER).await?;
-    // No handshake comes behind it.
+    handshakes.unsubscribe_after(UNREADABLE_MAX).await?;
+    // No handshake comes after this.
     round_trip(nats, format!("{base}.left")).await?;
     handshakes.unsubscribe().await?;
     Ok(())
 }
 
-/// Waits until NATS has taken all that was published and subscribed to before on this connection, and everything that came
-/// meanwhile is here. `subject` is one that nobody else uses.
+/// Waits until NATS has processed everything that was published and subscribed on this connection before, and everything
+/// that NATS sent before has arrived. No other task may use `subject`.
 pub(super) async fn round_trip(nats: &Nats, subject: String) -> Result<(), BoxError> {
     let mut back = nats.subscribe(subject.clone()).await?;
     nats.publish(subject, bytes::Bytes::new()).await?;

@@ -4,9 +4,9 @@ mod accepted_session;
 mod accepting;
 mod executor;
 mod lame_duck;
-mod listener;
 mod receive_loop;
 mod running;
+mod server_endpoint;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,43 +6,41 @@ use async_nats::Subscriber;
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::listener::{Listener, Vital};
-use super::running::FAREWELL_TIMEOUT;
+use super::running::DISCONNECT_TIMEOUT;
+use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::nats_error::NatsError;
-use crate::proto::CloseReason;
 
-/// Hands what comes to the sessions, and the requests in it to the executor. Neither waits for a session nor runs a
-/// handler. Ends when the connection is closed or drained, or, after `gone` is cancelled, when every session has sent what
-/// it had to send: a client that probes this process, or sends something, would else be told first that it is gone.
+/// Routes what comes to the sessions, and gives the requests in it to the executor. Neither waits for a session nor runs a
+/// handler. Ends when the connection is closed or drained. After `stopped` is cancelled it ends when every session has sent
+/// its disconnect message: until then a client that probes this process must not learn from NATS that it is gone.
 pub(super) async fn receive_loop(
-    listener: Weak<Listener>,
+    endpoint: Weak<ServerEndpoint>,
     mut subscriber: Subscriber,
-    gone: CancellationToken,
+    stopped: CancellationToken,
 ) {
-    let _vital = Vital(listener.clone());
-    let ended = gone.run_until_cancelled(receive(&listener, &mut subscriber)).await;
-    let Some(listener) = listener.upgrade() else { return };
+    let _vital = Vital(endpoint.clone());
+    let ended = stopped.run_until_cancelled(receive(&endpoint, &mut subscriber)).await;
+    let Some(endpoint) = endpoint.upgrade() else { return };
     match ended {
         None => {
-            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, listener.said()).await;
+            let _ = tokio::time::timeout(DISCONNECT_TIMEOUT, endpoint.flushed()).await;
         }
         Some(()) => {
-            for session in listener.sessions() {
-                session.close(CloseReason::NatsClosed);
-            }
+            endpoint.close_sessions();
             let error = NatsError::new("cannot serve any more", "the connection to NATS is closed");
-            listener.fail(error.into());
+            endpoint.fail(error.into());
         }
     }
 }
 
-async fn receive(listener: &Weak<Listener>, subscriber: &mut Subscriber) {
+async fn receive(endpoint: &Weak<ServerEndpoint>, subscriber: &mut Subscriber) {
     while let Some(message) = subscriber.next().await {
-        let Some(listener) = listener.upgrade() else { return };
-        // Taken before the message, so that a drain never finds its requests neither queued nor running.
-        let _held = listener.executor().hold();
-        if let Some((session, requests)) = listener.receive(message) {
-            listener.executor().start(session, requests);
+        let Some(endpoint) = endpoint.upgrade() else { return };
+        // Held before the requests are taken from their session, so that a drain never finds them neither queued in the
+        // session nor running in a task.
+        let _held = endpoint.executor().hold();
+        if let Some((session, requests)) = endpoint.receive(message) {
+            endpoint.executor().start(session, requests);
         }
     }
 }

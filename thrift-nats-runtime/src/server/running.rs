@@ -1,38 +1,36 @@
-//! A server that is listening: its start, and its end.
+//! A server that is listening: how it starts, drains and stops.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client as Nats, Subscriber};
+use async_nats::Subscriber;
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
-use super::listener::Listener;
 use super::receive_loop::receive_loop;
+use super::server_endpoint::ServerEndpoint;
 use super::{LameDuck, Server};
-use crate::endpoint::random_base;
+use crate::endpoint::{CONNECTION_CHECK, EndpointHandle};
 use crate::error::{NatsError, ServeError, ShutdownError};
 use crate::service::Service;
 
-/// How long NATS may take to confirm that the server is listening.
+/// How long NATS may take to confirm the subscriptions.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the connection is looked at, besides whenever a message comes: there is no signal to wait for.
-pub(super) const CONNECTION_CHECK: Duration = Duration::from_millis(50);
-/// How long the end of a server waits for NATS to take its farewells.
-pub(super) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the end of a server waits until NATS has taken the disconnect messages.
+pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A server that is listening. Dropping it stops it as [`stop`](Self::stop) does, without waiting for anything.
 pub struct RunningServer {
-    listener: Arc<Listener>,
+    endpoint: Arc<ServerEndpoint>,
     subject: String,
     /// Whether new sessions are accepted.
     accepting: watch::Sender<bool>,
-    /// Ends once the queue group is left, and every handshake that NATS gave to this server is accepted.
-    accepts: JoinHandle<Option<()>>,
+    /// Ends once the queue group is left, and every handshake that NATS assigned to this server is accepted.
+    accept_task: JoinHandle<Option<()>>,
     tasks: TaskTracker,
 }
 
@@ -45,53 +43,55 @@ impl fmt::Debug for RunningServer {
 impl RunningServer {
     pub(super) async fn start(server: Server, service: Arc<dyn Service>) -> Result<Self, ServeError> {
         let Server { nats, subject, options, lame_duck } = server;
-        let base = random_base(&nats)?;
+        let endpoint = ServerEndpoint::start(&nats, service, options)?;
         let cannot_subscribe = |error| NatsError::new("cannot subscribe", error);
-        // Once, before the first handshake: a session then costs no subscription, and NATS knows of it in time.
-        let mut inbox = nats.subscribe(format!("{base}.>")).await.map_err(cannot_subscribe)?;
+        // Before the first handshake, so that NATS knows of the subscription when a client sends to it.
+        let mut inbox = nats.subscribe(endpoint.endpoint().subscription()).await.map_err(cannot_subscribe)?;
         let handshakes =
             nats.queue_subscribe(subject.clone(), QUEUE_GROUP.to_owned()).await.map_err(cannot_subscribe)?;
-        confirm(&nats, &base, &mut inbox).await?;
+        confirm(endpoint.handle(), &mut inbox).await?;
 
-        let listener = Arc::new(Listener::new(nats, base, service, options));
         let (accepting, accept) = watch::channel(true);
         let tasks = TaskTracker::new();
-        let weak = Arc::downgrade(&listener);
-        let accepts =
-            tasks.spawn(listener.executor().stopped().clone().run_until_cancelled_owned(accept_sessions(
+        let weak = Arc::downgrade(&endpoint);
+        let accept_task =
+            tasks.spawn(endpoint.executor().stopped().clone().run_until_cancelled_owned(accept_sessions(
                 weak.clone(),
                 handshakes,
                 subject.clone(),
                 accept,
                 lame_duck.as_ref().map(LameDuck::join),
             )));
-        tasks.spawn(receive_loop(weak.clone(), inbox, listener.gone().clone()));
-        let timers = Arc::clone(listener.timers());
-        tasks.spawn(listener.gone().clone().run_until_cancelled_owned(async move {
+        tasks.spawn(receive_loop(weak.clone(), inbox, endpoint.stopped().clone()));
+        let handle = endpoint.handle().clone();
+        tasks.spawn(endpoint.stopped().clone().run_until_cancelled_owned(async move {
             let check = || {
-                if let Some(listener) = weak.upgrade() {
-                    listener.check_connection();
+                if let Some(endpoint) = weak.upgrade() {
+                    endpoint.endpoint().check_connection();
                 }
             };
-            timers.run(CONNECTION_CHECK, check).await;
+            handle.timers().run(CONNECTION_CHECK, check).await;
         }));
-        Ok(Self { listener, subject, accepting, accepts, tasks })
+        Ok(Self { endpoint, subject, accepting, accept_task, tasks })
     }
 
-    /// The subject that it listens on.
+    /// The subject that the server listens on.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
     /// How many sessions are open.
     pub fn sessions(&self) -> usize {
-        self.listener.session_count()
+        self.endpoint.sessions().len()
     }
 
-    /// Waits until the server cannot serve any more though nobody has stopped it, and says why: the connection to NATS was
-    /// closed or drained, or could not be made anew when the NATS server left (see [`LameDuck`](super::LameDuck)), or a task
-    /// of the server has panicked. A connection that is lost is none of these: the client library makes it again, and the
-    /// server goes on. Dropping the future changes nothing.
+    /// Waits until the server cannot serve any more though nothing has stopped it, and returns why: the connection to NATS
+    /// was closed or drained, it could not be established anew after lame duck mode (see [`LameDuck`](super::LameDuck)), or
+    /// a task of the server has panicked. A lost connection is none of these: the client library establishes it again, and
+    /// the server goes on.
+    ///
+    /// # Cancellation
+    /// Dropping the future has no effect.
     ///
     /// ```no_run
     /// # async fn told_to_end() {}
@@ -105,67 +105,75 @@ impl RunningServer {
     /// # }
     /// ```
     pub async fn failed(&self) -> ServeError {
-        self.listener.failed().await
+        self.endpoint.failed().await
     }
 
-    /// Stops at once: calls that run are dropped, and every client is told, so that its calls in flight fail at once.
+    /// Stops at once: drops the handlers that run, and sends every client a disconnect message, so that its calls in flight
+    /// end at once.
     ///
     /// # Errors
-    /// [`ShutdownError::Nats`] if the connection to NATS does not take the farewells within 2 s.
+    /// [`ShutdownError::Nats`] if NATS does not take the disconnect messages within 2 s.
+    ///
+    /// # Cancellation
+    /// The server stops even if the future is dropped; the disconnect messages may then be lost.
     pub async fn stop(self) -> Result<(), ShutdownError> {
         self.end();
         self.tasks.close();
-        self.farewell().await
+        self.disconnected().await
     }
 
-    /// Stops without losing a call: accepts no more sessions, tells every client so, answers what was taken up, and stops.
-    /// What clients of this crate send beyond that moves to another server, without waiting for those answers; but oneway
-    /// calls, which nobody waits for, are forgotten once they are sent, and may be lost. After `timeout` it stops as
-    /// [`stop`](Self::stop) does.
+    /// Stops without failing a two-way call: accepts no more sessions, tells every client so, sends the replies of all
+    /// requests that it has received, and stops. Clients of this crate retry calls that the server has not received on
+    /// another server at once. Oneway calls in transit may be lost, because their clients do not wait for anything. After
+    /// `timeout` it stops as [`stop`](Self::stop) does.
     ///
     /// # Errors
-    /// [`ShutdownError::NotDrained`] if that took longer than `timeout`; [`ShutdownError::Nats`] if the connection to NATS does not take the
-    /// farewells within 2 s.
+    /// [`ShutdownError::NotDrained`] if handlers still ran after `timeout`; [`ShutdownError::Nats`] if NATS does not take the disconnect
+    /// messages within 2 s.
+    ///
+    /// # Cancellation
+    /// The server stops as [`stop`](Self::stop) does if the future is dropped.
     pub async fn drain(mut self, timeout: Duration) -> Result<(), ShutdownError> {
         self.accepting.send_replace(false);
-        let listener = Arc::clone(&self.listener);
-        let accepts = &mut self.accepts;
+        let endpoint = Arc::clone(&self.endpoint);
+        let accept_task = &mut self.accept_task;
         let drained = async {
-            // First: a client whose session ends before would come back to this server. An error is a panic, which has
-            // ended that task too.
-            let _ = accepts.await;
-            for session in listener.sessions() {
+            // First, because a client whose session ended earlier would connect to this server again. An error means that
+            // the task has panicked, which has ended it, too.
+            let _ = accept_task.await;
+            for session in endpoint.sessions().all() {
                 session.drain();
             }
-            listener.all_ended().await;
-            // Of sessions that ended otherwise, for one because the client sent oneway requests and left.
-            listener.executor().idle().await;
+            endpoint.sessions().empty().await;
+            // Requests may outlive their session, for example if a client sent oneway requests and disconnected.
+            endpoint.executor().idle().await;
         };
         let drained = tokio::time::timeout(timeout, drained).await.is_ok();
-        let calls = self.listener.executor().pending_calls();
+        let calls = self.endpoint.executor().pending_calls();
         self.stop().await?;
         if drained { Ok(()) } else { Err(ShutdownError::NotDrained { timeout, calls }) }
     }
 
     fn end(&self) {
-        self.listener.executor().stop();
-        for session in self.listener.sessions() {
+        self.endpoint.executor().stop();
+        for session in self.endpoint.sessions().all() {
             session.stop();
         }
-        self.listener.gone().cancel();
+        self.endpoint.stopped().cancel();
     }
 
-    /// Waits until everything that was queued is with NATS. To have it written is not enough: a socket that is closed
-    /// with something unread in it is reset, and NATS then drops what it has not read, too.
-    async fn farewell(&self) -> Result<(), ShutdownError> {
-        let told = async {
+    /// Waits until NATS has processed everything that was queued. Written to the socket is not enough: if a socket is closed
+    /// with unread data, the peer's TCP drops what NATS has not read.
+    async fn disconnected(&self) -> Result<(), ShutdownError> {
+        let handle = self.endpoint.handle();
+        let flushed = async {
             self.tasks.wait().await;
-            self.listener.said().await;
-            round_trip(self.listener.nats(), format!("{}.end", self.listener.base()))
+            self.endpoint.flushed().await;
+            round_trip(handle.nats(), format!("{}.end", handle.base()))
                 .await
-                .map_err(|error| NatsError::new("cannot end the sessions", error))
+                .map_err(|error| NatsError::new("cannot send the disconnect messages", error))
         };
-        tokio::time::timeout(FAREWELL_TIMEOUT, told).await.unwrap_or_else(|elapsed| {
+        tokio::time::timeout(DISCONNECT_TIMEOUT, flushed).await.unwrap_or_else(|elapsed| {
             Err(NatsError::new("NATS did not take the disconnect messages in time", elapsed))
         })?;
         Ok(())
@@ -178,12 +186,11 @@ impl Drop for RunningServer {
     }
 }
 
-/// Waits until NATS has taken the subscriptions: what is published behind them on the same connection comes after them.
-async fn confirm(nats: &Nats, base: &str, inbox: &mut Subscriber) -> Result<(), NatsError> {
-    let what = "NATS does not confirm that the server is listening";
-    nats.publish(format!("{base}.ready"), bytes::Bytes::new())
-        .await
-        .map_err(|error| NatsError::new(what, error))?;
+/// Waits until NATS has processed the subscriptions: a message published after them on the same connection comes back.
+async fn confirm(handle: &EndpointHandle, inbox: &mut Subscriber) -> Result<(), NatsError> {
+    let what = "NATS does not confirm the subscriptions of the server";
+    let subject = format!("{}.ready", handle.base());
+    handle.nats().publish(subject, bytes::Bytes::new()).await.map_err(|error| NatsError::new(what, error))?;
     match tokio::time::timeout(LISTEN_TIMEOUT, inbox.next()).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(NatsError::new(what, "the subscription has ended")),

@@ -21,7 +21,7 @@
 //! for that thread, as in every tokio server, and the requests after it in the same NATS message, which are of the same
 //! client.
 
-mod call;
+mod dispatch;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,19 +34,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use self::call::StartedCall;
+use self::dispatch::{Dispatch, StartedCall};
 use super::accepted_session::{AcceptedSession, Finished};
-use crate::proto::ReceivedRequest;
+use crate::error::{ApplicationException, ApplicationExceptionKind};
+use crate::proto::{ReceivedRequest, RequestKey};
 use crate::protocol::Limits;
 use crate::service::Service;
+use crate::transport::Parts;
 
 /// How long a chunk task may run before it yields: replies that are ready wait no longer, and neither do other tasks.
 const TIME_SLICE: Duration = Duration::from_micros(200);
 
 /// Runs the requests of a server.
 pub(super) struct Executor {
-    service: Arc<dyn Service>,
-    limits: Limits,
+    dispatch: Dispatch,
     max_calls: usize,
     /// How many calls run in tasks of their own.
     pending: AtomicUsize,
@@ -59,8 +60,7 @@ pub(super) struct Executor {
 impl Executor {
     pub(super) fn new(service: Arc<dyn Service>, limits: Limits, max_calls: usize) -> Arc<Self> {
         Arc::new(Self {
-            service,
-            limits,
+            dispatch: Dispatch { service, limits },
             max_calls,
             pending: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
@@ -130,11 +130,11 @@ impl Executor {
         let end_of_slice = now + TIME_SLICE;
         while let Some(request) = requests.pop_front() {
             let key = request.key;
-            match StartedCall::start(&session, &self, request, now) {
+            match self.dispatch.start(&session, request, self.is_full(), now) {
                 Err(reply) => finished.push(Finished { key, reply }),
                 Ok(mut call) => match futures_util::poll!(&mut call.result) {
                     Poll::Ready(result) => finished.push(Finished { key, reply: call.header.answer(result) }),
-                    Poll::Pending => call.spawn(&session, &self, key),
+                    Poll::Pending => self.spawn_pending(&session, call, key),
                 },
             }
             now = Instant::now();
@@ -147,5 +147,48 @@ impl Executor {
                 return self.start(session, requests);
             }
         }
+    }
+
+    /// Continues a pending call in a task of its own.
+    fn spawn_pending(self: &Arc<Self>, session: &Arc<AcceptedSession>, call: StartedCall, key: RequestKey) {
+        let StartedCall { header, result, deadline } = call;
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        let pending = PendingCall {
+            session: Arc::clone(session),
+            executor: Arc::clone(self),
+            key,
+            reply: Parts::default(),
+        };
+        let task = self.spawn(async move {
+            let mut pending = pending;
+            let result = match deadline {
+                None => result.await,
+                Some(deadline) => {
+                    tokio::time::timeout_at(deadline.into(), result).await.unwrap_or_else(|_| {
+                        let kind = ApplicationExceptionKind::TIMEOUT;
+                        Err(ApplicationException::new(kind, "the deadline has passed").into())
+                    })
+                }
+            };
+            pending.reply = header.answer(result);
+        });
+        session.set_task(key, task);
+    }
+}
+
+/// A call that runs in a task of its own. However the task ends, the session learns that the call has finished.
+struct PendingCall {
+    session: Arc<AcceptedSession>,
+    executor: Arc<Executor>,
+    key: RequestKey,
+    /// Empty if there is no reply, or if the task was aborted.
+    reply: Parts,
+}
+
+impl Drop for PendingCall {
+    fn drop(&mut self) {
+        self.executor.pending.fetch_sub(1, Ordering::Relaxed);
+        let next = self.session.finish([Finished { key: self.key, reply: std::mem::take(&mut self.reply) }]);
+        self.executor.start(Arc::clone(&self.session), next);
     }
 }

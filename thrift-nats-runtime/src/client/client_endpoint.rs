@@ -1,0 +1,193 @@
+//! The endpoint that all clients on a connection share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
+use futures_util::StreamExt;
+use tokio::task::AbortHandle;
+
+use super::server_process::ServerProcesses;
+use super::session_handle::{EndpointParts, SessionHandle};
+use crate::endpoint::{CONNECTION_CHECK, Endpoint, EndpointHandle, SessionTable, connection_key, now};
+use crate::nats_error::NatsError;
+use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message};
+use crate::sync::lock;
+
+/// How long the endpoint keeps answering late accepts after the last cancelled handshake: without an answer, a server that
+/// wants no heartbeats would keep the session forever.
+const LATE_ACCEPTS: Duration = Duration::from_secs(10);
+
+/// The endpoints of this process by the key of their connection. An endpoint keeps its connection's statistics alive, so
+/// that no other connection has the same key while the endpoint exists.
+static ENDPOINTS: LazyLock<Mutex<HashMap<usize, Weak<ClientEndpoint>>>> = LazyLock::new(Mutex::default);
+
+/// What all clients on a connection share.
+pub(super) struct ClientEndpoint {
+    endpoint: Endpoint<SessionHandle>,
+    servers: Arc<ServerProcesses>,
+    /// The task that receives, and the one that runs the timers.
+    tasks: OnceLock<[AbortHandle; 2]>,
+    late_accepts: Weak<Keeper>,
+}
+
+/// Keeps an endpoint without clients alive until a time. Owned by the timer task, and so it ends with the runtime.
+type Keeper = Mutex<Option<(Instant, Arc<ClientEndpoint>)>>;
+
+impl ClientEndpoint {
+    /// The endpoint of this connection; started if there is none.
+    pub(super) async fn of(nats: &Nats) -> Result<Arc<Self>, NatsError> {
+        let key = connection_key(&nats.statistics());
+        // Dropped outside the lock: this may be the last owner, whose drop takes the lock.
+        let existing = lock(&ENDPOINTS).get(&key).and_then(Weak::upgrade);
+        if let Some(existing) = existing.filter(|it| it.is_running()) {
+            return Ok(existing);
+        }
+        let endpoint = Endpoint::start(nats)?;
+        let subscriber = nats
+            .subscribe(endpoint.subscription())
+            .await
+            .map_err(|error| NatsError::new("cannot subscribe to the inbox of the sessions", error))?;
+        let keeper = Arc::new(Keeper::default());
+        let servers = ServerProcesses::new(endpoint.handle().clone());
+        let late_accepts = Arc::downgrade(&keeper);
+        let started = Arc::new(Self { endpoint, servers, tasks: OnceLock::new(), late_accepts });
+        let receive = tokio::spawn(receive_loop(Arc::downgrade(&started), subscriber));
+        let timers = run_timers(Arc::downgrade(&started), started.handle().clone(), keeper);
+        let timers = tokio::spawn(timers);
+        started.tasks.get_or_init(|| [receive.abort_handle(), timers.abort_handle()]);
+
+        let mut endpoints = lock(&ENDPOINTS);
+        let other = endpoints.get(&key).and_then(Weak::upgrade);
+        let other_runs = other.as_ref().is_some_and(|other| other.is_running());
+        if !other_runs {
+            endpoints.insert(key, Arc::downgrade(&started));
+        }
+        drop(endpoints);
+        // If another task was faster, the subscription ends with the receive task of this endpoint.
+        Ok(other.filter(|_| other_runs).unwrap_or(started))
+    }
+
+    /// Whether its tasks run. They end with the runtime in which the first client was connected, and with the connection.
+    pub(super) fn is_running(&self) -> bool {
+        self.handle().publisher().is_running()
+            && !self.tasks.get().into_iter().flatten().any(AbortHandle::is_finished)
+    }
+
+    /// Keeps answering late accepts for a while, even without a client, after a handshake was cancelled.
+    pub(super) fn keep_for_late_accepts(self: &Arc<Self>) {
+        if let Some(keeper) = self.late_accepts.upgrade() {
+            let before = lock(&keeper).replace((now() + LATE_ACCEPTS, Arc::clone(self)));
+            // Dropped outside the lock: it owns an endpoint.
+            drop(before);
+        }
+    }
+
+    pub(super) const fn handle(&self) -> &EndpointHandle {
+        self.endpoint.handle()
+    }
+
+    pub(super) const fn sessions(&self) -> &Arc<SessionTable<SessionHandle>> {
+        self.endpoint.sessions()
+    }
+
+    /// What a session needs.
+    pub(super) fn parts(&self) -> EndpointParts<'_> {
+        EndpointParts { handle: self.handle(), table: self.sessions(), servers: &self.servers }
+    }
+
+    pub(super) fn insert(&self, session: &Arc<SessionHandle>) {
+        self.endpoint.insert(session.token(), session);
+    }
+
+    /// Waits until everything that was published is written to the connection.
+    pub(super) async fn flush(&self) -> Result<(), NatsError> {
+        self.handle()
+            .nats()
+            .flush()
+            .await
+            .map_err(|error| NatsError::new("cannot flush the connection", error))
+    }
+
+    /// Routes a message to its session.
+    fn receive(&self, message: Message) {
+        self.endpoint.check_connection();
+        let Some(address) = self.endpoint.address(&message) else { return };
+        let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
+        match address {
+            Address::Session { token } => match self.sessions().get(token) {
+                Some(session) => {
+                    let headers = message.headers.as_ref();
+                    let versioned = headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
+                    let Message { status, reply, payload, .. } = message;
+                    session.receive(Incoming { versioned, status, reply, payload });
+                }
+                // A late accept, or data for a session that has ended: the sender has to know.
+                None => {
+                    if let Some(transmit) = late_message(message.reply.as_ref(), &message.payload) {
+                        self.handle().publisher().send(transmit);
+                    }
+                }
+            },
+            Address::Gone { number } if no_responders => self.servers.handle_gone(number),
+            Address::Undelivered { token, chunk } if no_responders => {
+                if let Some(session) = self.sessions().get(token) {
+                    session.undelivered(chunk);
+                }
+            }
+            Address::Gone { .. } | Address::Undelivered { .. } => {}
+            // A server sends no heartbeats, no cancellations and no probes.
+            Address::Heartbeat { .. } | Address::Cancelled { .. } | Address::Probe => {}
+        }
+    }
+}
+
+/// Routes what comes to the sessions. Never waits for a session.
+async fn receive_loop(endpoint: Weak<ClientEndpoint>, mut subscriber: Subscriber) {
+    while let Some(message) = subscriber.next().await {
+        let Some(endpoint) = endpoint.upgrade() else { return };
+        endpoint.receive(message);
+    }
+    // The connection is closed or drained.
+    if let Some(endpoint) = endpoint.upgrade() {
+        endpoint.endpoint.close_all(&CloseReason::NatsClosed);
+    }
+}
+
+async fn run_timers(endpoint: Weak<ClientEndpoint>, handle: EndpointHandle, keeper: Arc<Keeper>) {
+    let _end = CloseSessions(endpoint.clone());
+    let check = || {
+        let now = now();
+        let kept = lock(&keeper).take_if(|(until, _)| *until <= now);
+        drop(kept);
+        if let Some(endpoint) = endpoint.upgrade() {
+            endpoint.endpoint.check_connection();
+        }
+    };
+    handle.timers().run(CONNECTION_CHECK, check).await;
+}
+
+/// Ends the sessions when it is dropped with the timer task, as at the end of the runtime: no deadline would fire any more.
+struct CloseSessions(Weak<ClientEndpoint>);
+
+impl Drop for CloseSessions {
+    fn drop(&mut self) {
+        if let Some(endpoint) = self.0.upgrade() {
+            endpoint.endpoint.close_all(&CloseReason::NatsClosed);
+        }
+    }
+}
+
+impl Drop for ClientEndpoint {
+    fn drop(&mut self) {
+        for task in self.tasks.get().into_iter().flatten() {
+            task.abort();
+        }
+        let mut endpoints = lock(&ENDPOINTS);
+        let key = self.handle().connection_key();
+        if endpoints.get(&key).is_some_and(|endpoint| endpoint.strong_count() == 0) {
+            endpoints.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Opening one session: the handshake, as its caller sees it.
+
+use std::sync::Arc;
+
+use async_nats::Subject;
+use tokio::sync::oneshot;
+
+use super::Options;
+use super::client_endpoint::ClientEndpoint;
+use super::events::OneSession;
+use super::session_handle::SessionHandle;
+use crate::endpoint::{EndpointSession, now, random_token};
+use crate::error::ConnectError;
+use crate::format::ProtocolSet;
+use crate::proto::{ClientSession, CloseReason, SessionConfig, session_subject};
+
+/// Opens a session with one of the servers that listen on `subject`.
+///
+/// # Cancellation
+/// Closes the session if the future is dropped.
+pub(super) async fn open_session(
+    endpoint: &Arc<ClientEndpoint>,
+    subject: &str,
+    service: Option<&Arc<str>>,
+    options: &Options,
+    events: OneSession,
+) -> Result<Arc<SessionHandle>, ConnectError> {
+    let token = random_token()?;
+    let config = SessionConfig {
+        chunk_limit: options.chunk_limit,
+        queue_limit: options.queue_limit,
+        max_calls: options.max_calls,
+        limits: options.limits,
+        format: options.format,
+        served: ProtocolSet::ALL,
+    };
+    let inbox = session_subject(endpoint.handle().base(), &token);
+    let (timeout, call_timeout) = (options.handshake_timeout, options.timeout);
+    let state = ClientSession::open(now(), Subject::from(subject), inbox, timeout, call_timeout, config)
+        .calling(service.cloned());
+    let (opening, opened) = oneshot::channel();
+    let session = SessionHandle::new(&endpoint.parts(), token, state, options.chunk_limit, events, opening);
+    endpoint.insert(&session);
+    let mut guard = OpeningGuard { endpoint, session: Some(Arc::clone(&session)) };
+    session.start();
+    match opened.await.unwrap_or(Err(CloseReason::NatsClosed)) {
+        Ok(()) => {
+            guard.session = None;
+            Ok(session)
+        }
+        Err(CloseReason::NoServer) => {
+            // No server got the handshake, so that no late accept can come.
+            guard.session = None;
+            Err(ConnectError::NoServer { subject: subject.to_owned() })
+        }
+        Err(reason) => Err(ConnectError::Handshake { subject: subject.to_owned(), reason }),
+    }
+}
+
+/// Closes a session whose opening was cancelled or failed.
+struct OpeningGuard<'a> {
+    endpoint: &'a Arc<ClientEndpoint>,
+    session: Option<Arc<SessionHandle>>,
+}
+
+impl Drop for OpeningGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close(CloseReason::Closed);
+            self.endpoint.keep_for_late_accepts();
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! From a request to its handler, or to the reply that refuses it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::endpoint::EndpointSession;
+use crate::error::{ApplicationException, ApplicationExceptionKind};
+use crate::method::Message;
+use crate::proto::{CloseReason, ReceivedRequest};
+use crate::protocol::{Limits, MessageType};
+use crate::server::accepted_session::AcceptedSession;
+use crate::service::{Contained, Request, RequestHeader, Service};
+use crate::transport::Parts;
+
+/// Calls the handlers of a service.
+pub(super) struct Dispatch {
+    pub(super) service: Arc<dyn Service>,
+    pub(super) limits: Limits,
+}
+
+/// A call whose handler has been called, and whose future has not been polled.
+pub(super) struct StartedCall {
+    pub(super) header: RequestHeader,
+    pub(super) result: Contained,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Dispatch {
+    /// Calls the handler. If the handler is not to see the request, returns the reply instead, empty if there is none.
+    /// `overloaded` says that the server runs as many calls as it may.
+    pub(super) fn start(
+        &self,
+        session: &Arc<AcceptedSession>,
+        request: ReceivedRequest,
+        overloaded: bool,
+        now: Instant,
+    ) -> Result<StartedCall, Parts> {
+        let ReceivedRequest { key, frame, admitted } = request;
+        let message = match Message::parse(frame, self.limits) {
+            Ok(message) => message,
+            Err(error) => {
+                session.close(CloseReason::Malformed(error));
+                return Err(Parts::default());
+            }
+        };
+        if session.is_cancelled(key) {
+            return Err(Parts::default());
+        }
+        let kind = message.kind;
+        let (request, header) = Request::new(message, session.origin(now), self.limits);
+        let deadline = request.context().deadline();
+        let refuse = |kind, text: &str| {
+            let error = ApplicationException::new(kind, text);
+            if header.is_oneway() {
+                tracing::warn!(%error, "oneway request not run");
+            }
+            Err(header.answer(Err(error.into())))
+        };
+        if !admitted || overloaded {
+            return refuse(ApplicationExceptionKind::LOADSHEDDING, "the server runs as many calls as it may");
+        }
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return refuse(
+                ApplicationExceptionKind::TIMEOUT,
+                "the deadline had passed before the call was started",
+            );
+        }
+        match kind {
+            MessageType::Call | MessageType::Oneway => {}
+            MessageType::Reply | MessageType::Exception => {
+                return refuse(
+                    ApplicationExceptionKind::INVALID_MESSAGE_TYPE,
+                    "expected a call, found a reply",
+                );
+            }
+        }
+        Ok(StartedCall { header, deadline, result: Contained::new(&*self.service, request) })
+    }
+}

@@ -1,0 +1,242 @@
+//! The endpoint of a server: what all its sessions share, and the way from a message to its session.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use async_nats::{Client as Nats, Message, StatusCode};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::Options;
+use super::accepted_session::AcceptedSession;
+use super::executor::Executor;
+use crate::endpoint::{Endpoint, EndpointHandle, SessionTable, random_token};
+use crate::error::ServeError;
+use crate::nats_error::NatsError;
+use crate::proto::{
+    Address, Announced, CloseReason, DISCONNECT, ReceivedRequest, check_service_subject, overloaded,
+    unknown_session, unsupported,
+};
+use crate::service::Service;
+
+/// What all sessions of a server share.
+pub(super) struct ServerEndpoint {
+    endpoint: Endpoint<AcceptedSession>,
+    options: Options,
+    executor: Arc<Executor>,
+    /// Cancelled when the server has stopped: ends its own tasks.
+    stopped: CancellationToken,
+    /// Why the server cannot serve any more, if it cannot.
+    failed: watch::Sender<Option<ServeError>>,
+}
+
+impl ServerEndpoint {
+    pub(super) fn start(
+        nats: &Nats,
+        service: Arc<dyn Service>,
+        options: Options,
+    ) -> Result<Arc<Self>, NatsError> {
+        Ok(Arc::new(Self {
+            endpoint: Endpoint::start(nats)?,
+            executor: Executor::new(service, options.limits, options.max_calls),
+            options,
+            stopped: CancellationToken::new(),
+            failed: watch::Sender::new(None),
+        }))
+    }
+
+    pub(super) const fn endpoint(&self) -> &Endpoint<AcceptedSession> {
+        &self.endpoint
+    }
+
+    pub(super) const fn handle(&self) -> &EndpointHandle {
+        self.endpoint.handle()
+    }
+
+    pub(super) const fn sessions(&self) -> &Arc<SessionTable<AcceptedSession>> {
+        self.endpoint.sessions()
+    }
+
+    pub(super) const fn executor(&self) -> &Arc<Executor> {
+        &self.executor
+    }
+
+    /// Cancelled when the server has stopped: ends its own tasks.
+    pub(super) const fn stopped(&self) -> &CancellationToken {
+        &self.stopped
+    }
+
+    /// Notes why the server cannot serve any more, though nothing has stopped it.
+    pub(super) fn fail(&self, error: ServeError) {
+        tracing::error!(%error, "server failed");
+        self.failed.send_replace(Some(error));
+    }
+
+    /// Waits until the server cannot serve any more. Returns why.
+    pub(super) async fn failed(&self) -> ServeError {
+        let mut failed = self.failed.subscribe();
+        match failed.wait_for(Option::is_some).await.map(|error| error.clone()) {
+            Ok(Some(error)) => error,
+            // The channel cannot close, because `self` owns its sender.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Waits until there is no session, and what the sessions had to send has been handed to the connection.
+    pub(super) async fn flushed(&self) {
+        self.sessions().empty().await;
+        self.handle().publisher().flush_queue().await;
+    }
+
+    /// Answers a handshake: opens a session, or refuses.
+    pub(super) fn handshake(&self, message: Message) {
+        let connection = self.endpoint.check_connection();
+        if let Err(reason) = check_handshake(&message, self.handle().base()) {
+            tracing::debug!(reply = message.reply.as_deref(), reason, "handshake dropped");
+            return;
+        }
+        let Some(peer) = message.reply else { return };
+        let announced = Announced::parse(message.headers.as_ref());
+        if !announced.is_served(self.options.protocols) {
+            tracing::debug!(?announced, "handshake refused: protocol or transport not served");
+            self.handle().publisher().send(unsupported(peer, self.options.protocols));
+            return;
+        }
+        if self.sessions().len() >= self.options.max_sessions {
+            tracing::warn!(limit = self.options.max_sessions, "handshake refused: too many sessions");
+            self.handle().publisher().send(overloaded(peer));
+            return;
+        }
+        let token = match random_token() {
+            Ok(token) => token,
+            Err(error) => {
+                tracing::error!(%error, "cannot accept a session");
+                return;
+            }
+        };
+        let session =
+            AcceptedSession::accept(&self.endpoint, &self.options, token, peer, &announced, connection);
+        self.endpoint.insert(session.token(), &session);
+        // The server may have been stopped since the session table was last walked.
+        if self.executor.stopped().is_cancelled() {
+            session.stop();
+        }
+        self.handle().publisher().publish_now(&session);
+    }
+
+    /// Routes a message to its session. Returns the requests that are to run now.
+    pub(super) fn receive(
+        &self,
+        message: Message,
+    ) -> Option<(Arc<AcceptedSession>, VecDeque<ReceivedRequest>)> {
+        self.endpoint.check_connection();
+        let address = self.endpoint.address(&message)?;
+        let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
+        match address {
+            Address::Session { token } => match self.sessions().get(token) {
+                // The reply subject of an accept is the session's subject: if the client is gone, the 503 comes here.
+                Some(session) if no_responders => session.undelivered(None),
+                Some(session) => {
+                    let requests = session.receive(message.reply.as_deref(), message.payload);
+                    return Some((session, requests));
+                }
+                None => self.answer_unknown_session(message.reply.as_deref()),
+            },
+            Address::Heartbeat { token } => match self.sessions().get(token) {
+                Some(session) => session.heartbeat(),
+                None => self.answer_unknown_session(message.reply.as_deref()),
+            },
+            Address::Cancelled { token } => {
+                if let Some(session) = self.sessions().get(token) {
+                    session.cancelled(&message.payload);
+                }
+            }
+            Address::Undelivered { token, chunk } => {
+                if let Some(session) = self.sessions().get(token).filter(|_| no_responders) {
+                    session.undelivered(chunk);
+                }
+            }
+            // A probe asks NATS whether this process subscribes, and needs no reply. A server sends no probes.
+            Address::Probe | Address::Gone { .. } => {}
+        }
+        None
+    }
+
+    /// Tells the sender of a message for a session that does not exist (any more).
+    fn answer_unknown_session(&self, reply: Option<&str>) {
+        if let Some(transmit) = reply.and_then(unknown_session) {
+            self.handle().publisher().send(transmit);
+        }
+    }
+
+    /// Ends all sessions because the connection is closed.
+    pub(super) fn close_sessions(&self) {
+        self.endpoint.close_all(&CloseReason::NatsClosed);
+    }
+}
+
+/// Held by a task that a server cannot do without. Reports a panic of the task.
+pub(super) struct Vital(pub(super) Weak<ServerEndpoint>);
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(endpoint) = self.0.upgrade()
+        {
+            endpoint.fail(ServeError::Panicked);
+        }
+    }
+}
+
+/// Checks a handshake that came to a server whose sessions are below `base`. The error says why it is not a handshake.
+fn check_handshake(message: &Message, base: &str) -> Result<(), &'static str> {
+    if !message.payload.is_empty() {
+        return Err("it has a body");
+    }
+    let Some(reply) = message.reply.as_deref() else { return Err("it has no reply subject") };
+    // Also what is too long: an accept that NATS does not take would end the connection.
+    check_service_subject(reply)?;
+    if reply == DISCONNECT {
+        return Err("it is a disconnect");
+    }
+    // Such a session would be one of the server with itself.
+    if reply == message.subject.as_str() || reply.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'))
+    {
+        return Err("its reply subject is the server's own");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::Subject;
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn handshake(reply: Option<&str>, payload: &'static [u8]) -> Message {
+        Message {
+            subject: "service".into(),
+            reply: reply.map(Subject::from),
+            payload: Bytes::from_static(payload),
+            headers: None,
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_no_handshake_is_dropped() {
+        let long = format!("client.{}", "a".repeat(4000));
+        for reply in
+            [None, Some(""), Some("DISCONNECT"), Some("service"), Some("server.s0"), Some(long.as_str())]
+        {
+            assert!(check_handshake(&handshake(reply, b""), "server").is_err(), "{reply:?}");
+        }
+        assert!(check_handshake(&handshake(Some("client.s"), b"hello"), "server").is_err());
+        for reply in ["client.s", "server", "servers.s0"] {
+            assert_eq!(check_handshake(&handshake(Some(reply), b""), "server"), Ok(()), "{reply:?}");
+        }
+    }
+}
