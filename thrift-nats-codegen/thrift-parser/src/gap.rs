@@ -9,6 +9,7 @@ use crate::token::{end_of_literal, end_of_word, first_word, words};
 ///
 /// A checker needs it to avoid follow-up errors: a name that cannot be resolved may be defined in a gap.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gap {
     /// Where the text is. If that is within the span of a definition of the document, the definition lacks members.
     pub span: Span,

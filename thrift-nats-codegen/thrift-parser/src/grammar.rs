@@ -1,4 +1,4 @@
-//! The grammar of the IDL, in `thrift.pest`.
+//! The grammar of the IDL, in `thrift.pest`. The syntax tree, the syntax errors and the formatter all use it.
 
 use pest_derive::Parser;
 

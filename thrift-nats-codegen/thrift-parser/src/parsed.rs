@@ -6,13 +6,14 @@ use crate::syntax_error::SyntaxError;
 
 /// The result of [`parse`](crate::parse).
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Parsed {
-    /// Everything that could be read; the whole file if there are no errors. A definition with an error in one of its
+    /// Everything that could be read; the whole file if `errors` is empty. A definition with an error in one of its
     /// members contains its other members.
     pub document: Document,
     /// Every independent syntax error, in source order.
     pub errors: Vec<SyntaxError>,
-    /// The parts of the text that could not be read, in source order. Empty if there are no errors. An error inside one
+    /// The parts of the text that could not be read, in source order. Empty if `errors` is empty. An error inside one
     /// token, such as an integer that does not fit in 64 bits, leaves no gap.
     pub gaps: Vec<Gap>,
 }

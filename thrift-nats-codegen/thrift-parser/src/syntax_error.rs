@@ -15,6 +15,7 @@ use crate::syntax::Span;
 /// assert_eq!(error.span.range(), 22..23);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SyntaxError {
     /// The message: one line.
     pub message: String,

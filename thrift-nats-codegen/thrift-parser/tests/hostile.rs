@@ -168,7 +168,7 @@ fn all_of_many_errors_in_one_definition_are_reported() {
         ("service A {", "void a;\n"),
     ];
     for (open, member) in members {
-        let Parsed { document, errors, gaps } = parse(&format!("{open}{}\n}}", member.repeat(10_000)));
+        let Parsed { document, errors, gaps, .. } = parse(&format!("{open}{}\n}}", member.repeat(10_000)));
         assert_eq!((document.definitions.len(), errors.len(), gaps.len()), (1, 10_000, 10_000), "{member}");
     }
     // A run of tokens that no member can start with is a single error.
