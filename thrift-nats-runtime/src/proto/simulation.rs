@@ -1,7 +1,10 @@
 //! A client's and a server's session, joined over a simulated NATS in simulated time.
 //!
-//! What `client` and `server` do with tasks is done here event by event: whatever is due next happens, then both sides
-//! publish all they have. Every random choice comes from the seed, so that a seed that fails can be run again alone.
+//! The simulation does step by step what `client` and `server` do with tasks: it performs the next step that is due, then both
+//! sides publish all their messages. Every random choice comes from the seed, so that a seed that fails can be run alone.
+//!
+//! [`network`] is the simulated NATS, which carries messages between the parties. [`client_process`] and [`server_process`]
+//! own the sessions. A message of no session is put into the network with `inject`. All other files are tests.
 
 mod bad_input;
 mod calls;
@@ -28,8 +31,8 @@ use bytes::Bytes;
 
 use self::client_process::{CallState, MadeCall};
 use self::messages::{message, message_in, parse, payload, unframed};
-use self::network::{Carried, Published};
-use self::server_process::ServersSession;
+use self::network::{InTransit, Published};
+use self::server_process::SimulatedSession;
 use self::setup::{Network, Random, Setup, any_format, nothing};
 use super::outbound::Outbound;
 use super::subject::chunk_number;
@@ -40,25 +43,26 @@ use crate::protocol::MessageType;
 const SERVICE: &str = "service";
 /// The client's inbox: the base of its process, and the token of its session.
 const INBOX: &str = "client.session";
-/// How long the client waits for a server.
+/// The client's handshake timeout.
 const HANDSHAKE_TIMEOUT: Duration = ms(1000);
-/// How long a call may take that does not say.
+/// The timeout that the client announces for its calls.
 const CALL_TIMEOUT: Duration = ms(10_000);
-/// How many bytes of messages may wait.
+/// The queue limit of both sides, in bytes.
 const QUEUE_LIMIT: usize = 64 << 20;
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A process on the simulated network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Party {
     Client,
     Server,
 }
 
 impl Party {
-    /// Who listens below `subject`. Nobody does on `DISCONNECT`, which is where NATS answers a disconnect to nobody.
+    /// The party with a subscription for `subject`. `DISCONNECT`, the reply subject of a disconnect message, has none.
     fn of(subject: &str) -> Option<Self> {
         if subject == SERVICE || subject.starts_with("server.") {
             Some(Self::Server)
@@ -71,22 +75,22 @@ impl Party {
 }
 
 #[derive(Debug)]
-enum Happening {
-    Arrives(Carried),
-    /// The handler is done; `token` is the session.
-    Finishes {
+enum PlannedStep {
+    Deliver(InTransit),
+    /// A handler of the session `token` completes.
+    Finish {
         token: String,
         seqid: i32,
         answer: Vec<u8>,
     },
-    /// The client makes a call with so many bytes of payload.
-    Calls {
+    /// The client makes a call with a payload of `len` bytes.
+    Call {
         len: usize,
         oneway: bool,
         timeout: Option<Duration>,
     },
-    /// Whoever waits for the call gives up.
-    GivesUp {
+    /// The caller cancels the call.
+    Cancel {
         id: usize,
     },
 }
@@ -96,10 +100,10 @@ struct Simulation {
     now: Duration,
     setup: Setup,
     random: Random,
-    agenda: BTreeMap<(Duration, u64), Happening>,
+    agenda: BTreeMap<(Duration, u64), PlannedStep>,
     planned: u64,
-    /// When the last message that keeps its place arrives, by its receiver.
-    last_arrival: [Duration; 2],
+    /// When the last message in order arrives, by its receiver.
+    last_arrival: BTreeMap<Party, Duration>,
     published: Vec<Published>,
 
     client: ClientSession<usize>,
@@ -110,16 +114,16 @@ struct Simulation {
 
     server_runs: bool,
     listening: bool,
-    sessions: BTreeMap<String, ServersSession>,
+    sessions: BTreeMap<String, SimulatedSession>,
     server_ended: Vec<(Duration, CloseReason)>,
-    /// The calls that were run.
+    /// The calls whose requests were run.
     ran: BTreeSet<usize>,
-    /// The same, in the order in which they were.
+    /// The same, in the order in which they were run.
     order: Vec<usize>,
 }
 
 impl Simulation {
-    /// Starts with a client that sends its handshake, and a server that listens.
+    /// A client that sends its handshake, and a server that listens.
     fn new(setup: Setup) -> Self {
         let base = Instant::now();
         let client = ClientSession::open(
@@ -137,7 +141,7 @@ impl Simulation {
             setup,
             agenda: BTreeMap::new(),
             planned: 0,
-            last_arrival: [Duration::ZERO; 2],
+            last_arrival: BTreeMap::new(),
             published: Vec::new(),
             client,
             client_runs: true,
@@ -153,7 +157,7 @@ impl Simulation {
         }
     }
 
-    /// The same, run until the session is open and everything is quiet.
+    /// The same, run until the session is open and no message is in transit.
     fn opened(setup: Setup) -> Self {
         let mut simulation = Self::new(setup);
         simulation.run_for(HANDSHAKE_TIMEOUT / 2);
@@ -165,9 +169,9 @@ impl Simulation {
         self.base + self.now
     }
 
-    fn plan(&mut self, at: Duration, happening: Happening) {
+    fn plan(&mut self, at: Duration, step: PlannedStep) {
         self.planned += 1;
-        self.agenda.insert((at, self.planned), happening);
+        self.agenda.insert((at, self.planned), step);
     }
 
     // Time.
@@ -176,7 +180,7 @@ impl Simulation {
         self.run_until(self.now + time);
     }
 
-    /// Lets happen what happens up to and including `end`.
+    /// Performs all steps that are due up to and including `end`.
     fn run_until(&mut self, end: Duration) {
         self.publish();
         let mut at_once = 0;
@@ -184,14 +188,14 @@ impl Simulation {
             let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
             let timer = self.next_timeout();
             let Some(next) = agenda.into_iter().chain(timer).min().filter(|next| *next <= end) else { break };
-            // A timer that is still due when it was done would be done for ever.
+            // A timer that is due again at once would never end.
             at_once = if next == self.now { at_once + 1 } else { 0 };
             assert!(next >= self.now && at_once < 100_000, "time stands still at {:?}", self.now);
             self.now = next;
             match self.agenda.first_entry().filter(|entry| entry.key().0 == next) {
                 Some(entry) => {
-                    let happening = entry.remove();
-                    self.happen(happening);
+                    let step = entry.remove();
+                    self.perform(step);
                 }
                 None => self.on_timeout(),
             }
@@ -219,22 +223,22 @@ impl Simulation {
         }
     }
 
-    fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Arrives(message) => self.arrive(message),
-            Happening::Finishes { token, seqid, answer } => {
-                // Nothing comes of one that was given up.
+    fn perform(&mut self, step: PlannedStep) {
+        match step {
+            PlannedStep::Deliver(message) => self.arrive(message),
+            PlannedStep::Finish { token, seqid, answer } => {
+                // A cancelled call does not complete.
                 let session = self.sessions.get_mut(&token).filter(|_| self.server_runs);
                 if let Some(key) = session.and_then(|session| session.running.remove(&seqid)) {
                     self.server_input(&token, |session| session.finish(key, answer));
                 }
             }
-            Happening::Calls { len, oneway, timeout } => {
+            PlannedStep::Call { len, oneway, timeout } => {
                 if self.client.is_open() {
                     self.make_call_within(len, oneway, timeout);
                 }
             }
-            Happening::GivesUp { id } => self.give_up(id),
+            PlannedStep::Cancel { id } => self.cancel_call(id),
         }
     }
 }
@@ -247,7 +251,7 @@ fn disconnected(reason: PeerReason, acknowledged: u64) -> CloseReason {
     CloseReason::Disconnected { reason: Some(reason), acknowledged: Some(acknowledged) }
 }
 
-/// A session with many calls of all sizes, up to some moment in the middle of them.
+/// A session with many calls of all sizes, some of which have completed.
 fn in_the_middle(seed: u64) -> Simulation {
     let mut random = Random(!seed);
     let mut simulation = Simulation::opened(Setup {
@@ -262,13 +266,13 @@ fn in_the_middle(seed: u64) -> Simulation {
     for _ in 0..random.within(1..=20) {
         let at = simulation.now + ms(5 * random.within(0..=30));
         let len = random.one_of(&[0, 20, 100, 500]) as usize;
-        simulation.plan(at, Happening::Calls { len, oneway: false, timeout: None });
+        simulation.plan(at, PlannedStep::Call { len, oneway: false, timeout: None });
     }
     simulation.run_for(ms(random.within(1..=200)));
     simulation
 }
 
-/// What a client of this crate announces.
+/// The announcement of a client of this crate.
 fn ours() -> Announced {
     Announced { versioned: true, ..Announced::default() }
 }

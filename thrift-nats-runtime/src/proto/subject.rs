@@ -147,7 +147,7 @@ pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
 /// than 4 KiB. The line also contains the reply subject.
 const SERVICE_SUBJECT_MAX: usize = 2048;
 
-/// Checks the subject of a service, or one that a peer sent; the error says what is wrong with it. Wildcards are allowed,
+/// Checks the subject of a service, or one that a peer sent; the error describes the fault. Wildcards are allowed,
 /// because a server may listen on many subjects at once.
 pub(crate) fn check_service_subject(subject: &str) -> Result<(), &'static str> {
     if subject.is_empty() {

@@ -1,13 +1,13 @@
-//! Messages that are wrong, and messages that cannot be published.
+//! Messages that are malformed, and messages that cannot be published.
 
-use super::CallState::{Answered, Ended};
+use super::CallState::{Ended, Replied};
 use super::Outcome::{NotRun, Unknown};
 use super::*;
 use crate::error::SharedError;
 use crate::protocol::DecodeErrorKind;
 
 #[test]
-fn garbage_ends_the_session_of_the_client_and_the_server_is_told() {
+fn malformed_data_to_a_client_ends_the_session_on_both_sides() {
     let mut simulation = Simulation::opened(slow());
     simulation.call(10);
     simulation.run_for(ms(10));
@@ -21,9 +21,9 @@ fn garbage_ends_the_session_of_the_client_and_the_server_is_told() {
     assert_eq!(simulation.server_ended, [(now + ms(1), disconnected(PeerReason::Malformed, 0))]);
 }
 
-/// The request in front of the garbage came in the same chunk, which is not taken up.
+/// The request before the malformed bytes is in the same chunk, which is not acknowledged.
 #[test]
-fn garbage_ends_the_session_of_the_server_and_the_client_is_told() {
+fn malformed_data_to_a_server_ends_the_session_on_both_sides() {
     let mut simulation = Simulation::opened(slow());
     simulation.call(10);
     simulation.run_for(ms(10));
@@ -43,7 +43,7 @@ fn garbage_ends_the_session_of_the_server_and_the_client_is_told() {
 }
 
 #[test]
-fn a_chunk_without_a_number_from_a_peer_that_numbers_them_ends_the_session() {
+fn a_chunk_without_a_number_ends_the_session() {
     for reply in [None, Some("server.s0"), Some("server.s0.h1"), Some("17")] {
         let mut simulation = Simulation::opened(Setup::new());
         simulation.inject(Party::Client, reply, "x");
@@ -59,9 +59,9 @@ fn a_chunk_without_a_number_from_a_peer_that_numbers_them_ends_the_session() {
     }
 }
 
-/// Neither data nor a disconnect: an answer of NATS to the session's own subject is such a message.
+/// An empty message is neither data nor a disconnect message. NATS sends such a message to report no responders.
 #[test]
-fn an_empty_message_changes_nothing() {
+fn an_empty_message_is_ignored() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.inject(Party::Client, None, "");
     simulation.inject(Party::Server, None, "");
@@ -69,14 +69,14 @@ fn an_empty_message_changes_nothing() {
     simulation.inject(Party::Server, Some("client.session.9"), "");
     let id = simulation.call(10);
     simulation.run_for(ms(10));
-    assert_eq!(simulation.state(id), Answered);
+    assert_eq!(simulation.state(id), Replied);
 }
 
 #[test]
-fn an_answer_that_nobody_can_wait_for_is_dropped() {
+fn a_reply_to_an_unsent_request_is_dropped() {
     let mut simulation = Simulation::opened(slow());
     let id = simulation.call(10);
-    // The request has not gone yet: this is the answer to something else.
+    // The request was not sent yet, so this reply belongs to something else.
     let seqid = simulation.calls[id].seqid;
     let stray = message(MessageType::Reply, seqid, id, b"stray");
     let (reply, payload) = (Some("server.s0.1".into()), stray.into());
@@ -87,7 +87,7 @@ fn an_answer_that_nobody_can_wait_for_is_dropped() {
 }
 
 #[test]
-fn a_chunk_that_cannot_be_published_ends_the_session_and_was_not_run() {
+fn an_unpublished_chunk_ends_the_session_and_its_request_is_not_run() {
     let mut simulation = Simulation::opened(slow());
     simulation.call(10);
     simulation.publish();
@@ -99,14 +99,14 @@ fn a_chunk_that_cannot_be_published_ends_the_session_and_was_not_run() {
     simulation.client_events();
     assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: Some(2), source: source.clone() });
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
-    let farewell = simulation.client.poll_transmit().expect("the peer is told");
-    simulation.client.handle_publish_failed(farewell.chunk(), source);
+    let disconnect = simulation.client.poll_transmit().expect("the peer is told");
+    simulation.client.handle_publish_failed(disconnect.chunk(), source);
     assert_eq!(simulation.client.poll_event(), None, "it has ended");
     assert_eq!(simulation.client.poll_transmit(), None);
 }
 
 #[test]
-fn a_heartbeat_that_cannot_be_published_says_nothing_of_the_requests_before() {
+fn an_unpublished_heartbeat_leaves_earlier_outcomes_unknown() {
     let mut simulation = Simulation::opened(Setup { deadline: Some(ms(100)), ..slow() });
     simulation.call(10);
     simulation.publish();
@@ -118,7 +118,7 @@ fn a_heartbeat_that_cannot_be_published_says_nothing_of_the_requests_before() {
 }
 
 #[test]
-fn a_handshake_that_cannot_be_published_ends_the_opening() {
+fn an_unpublished_handshake_fails_the_opening() {
     let mut simulation = Simulation::new(Setup::new());
     let handshake = simulation.client.poll_transmit().expect("the handshake");
     let source = SharedError::new("refused");

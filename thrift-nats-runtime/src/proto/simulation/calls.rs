@@ -1,4 +1,4 @@
-//! Calls and their answers.
+//! Calls and their replies.
 
 use super::*;
 
@@ -28,12 +28,12 @@ fn plan_calls(simulation: &mut Simulation, calls: u64) {
         // In whole hundredths: some calls are made at the same time, and share a chunk.
         let at = simulation.now + ms(10 * simulation.random.within(0..=50));
         let oneway = simulation.random.chance(100);
-        simulation.plan(at, Happening::Calls { len, oneway, timeout: None });
+        simulation.plan(at, PlannedStep::Call { len, oneway, timeout: None });
     }
 }
 
 #[test]
-fn every_call_gets_its_own_answer() {
+fn every_call_gets_its_own_reply() {
     for_seeds(0..3000, |seed| {
         let mut simulation = Simulation::opened(any_setup(seed));
         let calls = simulation.random.within(0..=20);
@@ -41,7 +41,7 @@ fn every_call_gets_its_own_answer() {
         simulation.run_for(ms(2000));
         assert_eq!(simulation.calls.len() as u64, calls);
         for (id, call) in simulation.calls.iter().enumerate() {
-            assert!(matches!(call.state, CallState::Answered | CallState::Sent), "call {id}: {call:?}");
+            assert!(matches!(call.state, CallState::Replied | CallState::Sent), "call {id}: {call:?}");
         }
         assert_eq!(simulation.ran.len() as u64, calls, "oneway calls are run too");
         assert_eq!(simulation.client.in_flight(), 0);
@@ -52,13 +52,13 @@ fn every_call_gets_its_own_answer() {
 }
 
 #[test]
-fn answers_come_in_any_order() {
+fn replies_arrive_in_any_order() {
     let mut simulation = Simulation::opened(Setup { handler: ms(0)..=ms(100), ..Setup::new() });
     for _ in 0..20 {
         simulation.call(5);
     }
     simulation.run_for(ms(300));
-    assert_eq!(simulation.states(), [CallState::Answered; 20]);
+    assert_eq!(simulation.states(), [CallState::Replied; 20]);
     let answers: Vec<_> = simulation
         .chunks(Party::Server)
         .into_iter()
@@ -68,7 +68,7 @@ fn answers_come_in_any_order() {
 }
 
 #[test]
-fn the_stream_is_joined_whatever_the_chunk_limit() {
+fn messages_survive_any_chunk_limit() {
     let total = {
         let mut simulation = Simulation::opened(Setup { chunk_limit: usize::MAX, ..Setup::new() });
         for _ in 0..3 {
@@ -76,7 +76,7 @@ fn the_stream_is_joined_whatever_the_chunk_limit() {
         }
         simulation.run_for(ms(100));
         let chunks = simulation.chunks(Party::Client);
-        assert_eq!(chunks.len(), 1, "what is queued leaves together");
+        assert_eq!(chunks.len(), 1, "queued requests share a chunk");
         chunks[0].payload.len()
     };
     assert!(total > 3 * 40);
@@ -86,7 +86,7 @@ fn the_stream_is_joined_whatever_the_chunk_limit() {
             simulation.call(40);
         }
         simulation.run_for(ms(100));
-        assert_eq!(simulation.states(), [CallState::Answered; 3], "chunks of {chunk_limit}");
+        assert_eq!(simulation.states(), [CallState::Replied; 3], "chunks of {chunk_limit}");
         for party in [Party::Client, Party::Server] {
             let chunks = simulation.chunks(party);
             let numbers: Vec<_> = chunks
@@ -100,7 +100,7 @@ fn the_stream_is_joined_whatever_the_chunk_limit() {
 }
 
 #[test]
-fn a_chunk_limit_of_zero_is_one_of_one_byte() {
+fn a_chunk_limit_of_zero_means_one_byte() {
     let mut out = Outbound::default();
     out.push_message(Bytes::from_static(b"ab"), 1);
     assert_eq!(out.next(0, |_| ()).unwrap().payload, "a");
@@ -109,7 +109,7 @@ fn a_chunk_limit_of_zero_is_one_of_one_byte() {
 }
 
 #[test]
-fn an_empty_session_sends_nothing() {
+fn a_session_without_calls_sends_nothing() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.run_for(ms(100_000));
     assert_eq!(simulation.published.len(), 2, "{:?}", simulation.published);
@@ -120,34 +120,34 @@ fn late_reply_is_dropped() {
     let mut simulation = Simulation::opened(Setup { handler: ms(50)..=ms(50), ..Setup::new() });
     let late = simulation.call(10);
     let other = simulation.call(10);
-    // The answer is on its way.
+    // The reply is in transit.
     simulation.run_for(ms(51));
-    simulation.give_up(late);
-    assert_eq!(simulation.client.in_flight(), 1, "its place is free at once");
+    simulation.cancel_call(late);
+    assert_eq!(simulation.client.in_flight(), 1, "it is not in flight any more");
     simulation.run_for(ms(100));
-    assert_eq!(simulation.states(), [CallState::GivenUp, CallState::Answered]);
+    assert_eq!(simulation.states(), [CallState::Cancelled, CallState::Replied]);
     assert_eq!(simulation.client.late_replies(), 1);
     assert!(simulation.ran.contains(&late) && simulation.ran.contains(&other));
     let next = simulation.call(10);
     simulation.run_for(ms(100));
-    assert_eq!(simulation.state(next), CallState::Answered, "the session goes on");
+    assert_eq!(simulation.state(next), CallState::Replied, "the session goes on");
 }
 
 #[test]
-fn a_call_that_is_given_up_is_dropped_where_it_runs() {
+fn a_cancelled_call_is_dropped_by_its_server() {
     let mut simulation = Simulation::opened(Setup { handler: ms(50)..=ms(50), ..Setup::new() });
-    let (given_up, other) = (simulation.call(10), simulation.call(10));
+    let (cancelled, other) = (simulation.call(10), simulation.call(10));
     simulation.run_for(ms(20));
-    simulation.give_up(given_up);
+    simulation.cancel_call(cancelled);
     simulation.run_for(ms(1));
     assert_eq!(simulation.sessions["s0"].running.len(), 1, "the server has been told of the other");
     simulation.run_for(ms(100));
-    assert_eq!(simulation.state(other), CallState::Answered);
+    assert_eq!(simulation.state(other), CallState::Replied);
     assert_eq!(simulation.client.late_replies(), 0);
 }
 
 #[test]
-fn a_call_ends_at_its_deadline_and_its_server_is_told() {
+fn a_call_expires_at_its_deadline_and_is_cancelled_on_the_server() {
     let mut simulation = Simulation::opened(Setup { handler: ms(50)..=ms(50), ..Setup::new() });
     let calls = [ms(20), ms(70), ms(10), ms(52), ms(51)]
         .map(|timeout| simulation.make_call_within(10, false, Some(timeout)));
@@ -156,39 +156,39 @@ fn a_call_ends_at_its_deadline_and_its_server_is_told() {
     assert!(calls.iter().all(|id| simulation.state(*id) == CallState::Waiting));
     simulation.run_for(ms(1));
     assert_eq!(simulation.state(calls[2]), expired(Outcome::Unknown));
-    assert_eq!(simulation.client.in_flight(), 4, "its place is free at once");
+    assert_eq!(simulation.client.in_flight(), 4, "it is not in flight any more");
     simulation.run_for(ms(100));
     let answered = [1, 3].map(|index| simulation.state(calls[index]));
-    assert_eq!(answered, [CallState::Answered; 2], "an answer that comes with the deadline is one");
+    assert_eq!(answered, [CallState::Replied; 2], "an answer that comes with the deadline is one");
     assert_eq!(simulation.state(calls[0]), expired(Outcome::Unknown));
     assert_eq!(simulation.state(calls[4]), expired(Outcome::Unknown));
-    assert_eq!(simulation.client.late_replies(), 1, "of the one whose answer was on its way");
+    assert_eq!(simulation.client.late_replies(), 1, "of the call whose reply was in transit");
 }
 
 #[test]
-fn a_call_whose_deadline_passes_before_it_has_gone_is_not_run() {
+fn a_call_that_expires_before_it_is_sent_is_not_run() {
     let setup = Setup { legacy: true, handler: ms(50)..=ms(50), ..Setup::new() };
     let mut simulation = Simulation::opened(setup);
     let first = simulation.call(10);
     let held = simulation.make_call_within(10, false, Some(ms(20)));
     simulation.run_for(ms(200));
-    assert_eq!(simulation.state(first), CallState::Answered);
+    assert_eq!(simulation.state(first), CallState::Replied);
     assert_eq!(simulation.state(held), CallState::Expired(Outcome::NotRun));
     simulation.check_outcomes();
 }
 
 #[test]
-fn a_call_that_is_given_up_twice_is_gone_the_second_time() {
+fn cancelling_a_call_twice_has_no_effect() {
     let mut simulation = Simulation::opened(Setup { handler: ms(50)..=ms(50), ..Setup::new() });
     let id = simulation.call(10);
     let seqid = simulation.calls[id].seqid;
-    simulation.give_up(id);
+    simulation.cancel_call(id);
     assert!(simulation.client.cancel(seqid).is_none());
     assert!(simulation.client.cancel(seqid + 1).is_none(), "there never was one");
 }
 
 #[test]
-fn calls_given_up_at_any_time_harm_no_other() {
+fn calls_cancelled_at_any_time_do_not_disturb_others() {
     for_seeds(0..1000, |seed| {
         let mut simulation = Simulation::opened(any_setup(seed));
         let calls = simulation.random.within(1..=20);
@@ -196,17 +196,17 @@ fn calls_given_up_at_any_time_harm_no_other() {
         for id in 0..calls as usize {
             if simulation.random.chance(500) {
                 let at = simulation.now + ms(500) + ms(simulation.random.within(0..=60));
-                simulation.plan(at, Happening::GivesUp { id });
+                simulation.plan(at, PlannedStep::Cancel { id });
             }
         }
         simulation.run_for(ms(2000));
-        let given_up = simulation.states().iter().filter(|state| **state == CallState::GivenUp).count();
+        let cancelled = simulation.states().iter().filter(|state| **state == CallState::Cancelled).count();
         assert!(!simulation.states().contains(&CallState::Waiting));
         let late = simulation.client.late_replies();
         if simulation.setup.legacy {
-            assert_eq!(late, given_up as u64, "each was run, and its answer dropped");
+            assert_eq!(late, cancelled as u64, "each was run, and its answer dropped");
         } else {
-            assert!(late <= given_up as u64, "{late} answers of {given_up} calls");
+            assert!(late <= cancelled as u64, "{late} answers of {cancelled} calls");
         }
         assert_eq!(simulation.client.in_flight(), 0);
         assert!(simulation.client.is_open(), "{:?}", simulation.ended);
@@ -214,7 +214,7 @@ fn calls_given_up_at_any_time_harm_no_other() {
 }
 
 #[test]
-fn a_oneway_call_is_done_when_it_has_gone_whole() {
+fn a_oneway_call_is_complete_when_its_last_byte_is_sent() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..Setup::new() });
     let id = simulation.make_call(250, true);
     simulation.client.poll_transmit().unwrap();
@@ -226,7 +226,7 @@ fn a_oneway_call_is_done_when_it_has_gone_whole() {
 }
 
 #[test]
-fn a_sequence_number_is_taken_as_long_as_its_call_is_in_flight() {
+fn a_sequence_number_is_in_use_while_its_call_is_in_flight() {
     let mut simulation = Simulation::opened(Setup::new());
     assert!(!simulation.client.has_call(7));
     simulation.client.call(7, false, Bytes::from_static(b"x"), None, 99).unwrap();
@@ -235,15 +235,15 @@ fn a_sequence_number_is_taken_as_long_as_its_call_is_in_flight() {
     assert!(!simulation.client.has_call(7));
 }
 
-/// NATS takes nothing, and the time of the calls passes: none of them is kept, and none goes when it takes again.
+/// A connection that accepts nothing for a while does not accumulate cancelled requests.
 #[test]
-fn a_call_given_up_before_a_byte_of_it_has_gone_is_never_sent() {
+fn a_call_cancelled_before_its_first_byte_is_sent_is_never_sent() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 10, ..Setup::new() });
     let first = simulation.call(100);
     simulation.client.poll_transmit().expect("a part of the first");
     let others: Vec<_> = (0..5).map(|_| simulation.call(100)).collect();
     for id in [first, others[1], others[4]] {
-        simulation.give_up(id);
+        simulation.cancel_call(id);
     }
     assert_eq!(simulation.client.in_flight(), 3);
     let rest = std::iter::from_fn(|| simulation.client.poll_transmit());
@@ -255,12 +255,12 @@ fn a_call_given_up_before_a_byte_of_it_has_gone_is_never_sent() {
     assert_eq!(
         told,
         [simulation.calls[first].seqid.to_string()],
-        "and the server is told that nobody waits for it"
+        "and the server is told that it was cancelled"
     );
 }
 
 #[test]
-fn what_waits_to_be_sent_and_what_is_in_flight_is_bounded() {
+fn queued_bytes_and_calls_in_flight_are_bounded() {
     for legacy in [false, true] {
         let base = Instant::now();
         let config = SessionConfig { queue_limit: 100, max_calls: 3, ..Setup::new().config() };
@@ -279,7 +279,7 @@ fn what_waits_to_be_sent_and_what_is_in_flight_is_bounded() {
         assert_eq!(client.in_flight(), 2);
         assert_eq!(client.cancel(2), Some((2, Outcome::NotRun)));
         assert_eq!(client.call(4, false, request.clone(), None, 4), Ok(()), "there is room again");
-        client.poll_transmit().expect("what is queued");
+        client.poll_transmit().expect("the queued requests");
         assert_eq!(client.call(5, false, request.clone(), None, 5), Ok(()));
         let too_many = Err(Refused::TooManyCalls { limit: 3 });
         assert_eq!(client.call(6, false, request, None, 6), too_many);

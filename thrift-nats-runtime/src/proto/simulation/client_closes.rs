@@ -5,7 +5,7 @@ use super::Outcome::Unknown;
 use super::*;
 
 #[test]
-fn closing_the_client_ends_the_session_on_the_server_at_once_after_queued_data() {
+fn a_closed_client_sends_queued_data_and_then_disconnects() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..slow() });
     simulation.make_call(250, true);
     simulation.call(10);
@@ -13,17 +13,17 @@ fn closing_the_client_ends_the_session_on_the_server_at_once_after_queued_data()
     simulation.close_client();
     assert_eq!(simulation.disconnects(Party::Client), [(closed, "0 closed")]);
     let last = simulation.published.last().and_then(|message| message.reply.as_deref());
-    assert_eq!(last, Some("DISCONNECT"), "behind the data");
+    assert_eq!(last, Some("DISCONNECT"), "after the data");
     simulation.run_for(ms(1));
     assert_eq!(simulation.server_ended, [(closed + ms(1), disconnected(PeerReason::Closed, 0))]);
     assert_eq!(simulation.ran, (0..2).collect());
     simulation.run_for(ms(1000));
-    assert!(simulation.chunks(Party::Server).is_empty(), "nobody is there to be answered");
+    assert!(simulation.chunks(Party::Server).is_empty(), "the client is gone");
     assert_eq!(simulation.disconnects(Party::Server), [], "it knows already");
 }
 
 #[test]
-fn what_is_queued_when_the_client_closes_may_be_run() {
+fn a_request_queued_when_the_client_closes_may_be_run() {
     let mut simulation = Simulation::opened(slow());
     simulation.call(10);
     simulation.close_client();
@@ -33,7 +33,7 @@ fn what_is_queued_when_the_client_closes_may_be_run() {
 }
 
 #[test]
-fn a_client_that_closes_says_what_it_has_taken_up() {
+fn a_client_that_closes_says_what_it_received() {
     let mut simulation = Simulation::opened(Setup::new());
     for _ in 0..3 {
         simulation.call(10);
@@ -44,7 +44,7 @@ fn a_client_that_closes_says_what_it_has_taken_up() {
 }
 
 #[test]
-fn a_client_may_close_at_any_time() {
+fn a_client_that_closes_at_any_time_gets_correct_outcomes() {
     for_seeds(0..500, |seed| {
         let mut simulation = in_the_middle(seed);
         simulation.close_client();
@@ -55,7 +55,7 @@ fn a_client_may_close_at_any_time() {
 }
 
 #[test]
-fn an_ended_session_takes_nothing_more() {
+fn an_ended_session_ignores_input() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.close_client();
     let late = Incoming {

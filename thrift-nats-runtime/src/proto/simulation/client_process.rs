@@ -5,20 +5,20 @@ use std::time::Duration;
 use async_nats::StatusCode;
 
 use super::messages::{message_in, parse, payload, transform};
-use super::network::Carried;
+use super::network::InTransit;
 use super::{Party, Simulation};
 use crate::proto::{Address, ClientEvent, CloseReason, Incoming, Outcome, late_message};
 use crate::protocol::MessageType;
 use crate::transport::Frame;
 
-/// What has become of a call.
+/// The state of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallState {
     Waiting,
-    Answered,
-    /// A oneway call that has gone.
+    Replied,
+    /// A oneway call whose request was sent.
     Sent,
-    GivenUp,
+    Cancelled,
     Ended(Outcome),
     /// Its deadline has passed.
     Expired(Outcome),
@@ -32,8 +32,8 @@ pub(super) struct MadeCall {
 }
 
 impl Simulation {
-    pub(super) fn arrive_at_client(&mut self, message: Carried) {
-        let Carried { subject, reply, status, versioned, payload, .. } = message;
+    pub(super) fn arrive_at_client(&mut self, message: InTransit) {
+        let InTransit { subject, reply, status, versioned, payload, .. } = message;
         let suffix = subject.strip_prefix("client.").expect("it was addressed to the client");
         let known = self.ended.is_none();
         match Address::parse(suffix) {
@@ -64,7 +64,7 @@ impl Simulation {
         }
     }
 
-    /// Notes what happened in the client's session.
+    /// Applies the events of the client's session.
     pub(super) fn client_events(&mut self) {
         while let Some(event) = self.client.poll_event() {
             match event {
@@ -72,7 +72,7 @@ impl Simulation {
                     assert_eq!(self.opened, None, "opened twice");
                     self.opened = Some(self.now);
                 }
-                ClientEvent::Replied { waiter, reply } => self.answered(waiter, &reply),
+                ClientEvent::Replied { waiter, reply } => self.replied(waiter, &reply),
                 ClientEvent::Sent { waiter } => self.calls[waiter].state = CallState::Sent,
                 ClientEvent::Expired { waiter, outcome } => {
                     assert_eq!(self.calls[waiter].state, CallState::Waiting, "call {waiter} expires");
@@ -102,7 +102,7 @@ impl Simulation {
         self.publish();
     }
 
-    /// Makes a call with so many bytes of payload, and does not publish it yet.
+    /// Makes a call with a payload of `len` bytes, and does not publish it yet.
     pub(super) fn make_call(&mut self, len: usize, oneway: bool) -> usize {
         self.make_call_within(len, oneway, None)
     }
@@ -122,24 +122,28 @@ impl Simulation {
         self.make_call(len, false)
     }
 
-    pub(super) fn give_up(&mut self, id: usize) {
+    pub(super) fn cancel_call(&mut self, id: usize) {
         let call = &mut self.calls[id];
         if call.state == CallState::Waiting {
-            call.state = CallState::GivenUp;
+            call.state = CallState::Cancelled;
             assert_eq!(self.client.cancel(call.seqid).map(|(id, _)| id), Some(id));
         }
     }
 
-    /// Checks that the answer is the one to this call.
-    pub(super) fn answered(&mut self, id: usize, answer: &Frame) {
+    /// Checks that the reply belongs to this call.
+    pub(super) fn replied(&mut self, id: usize, answer: &Frame) {
         let call = &mut self.calls[id];
-        assert_eq!(call.state, CallState::Waiting, "call {id} is answered");
+        assert_eq!(call.state, CallState::Waiting, "a reply to call {id}");
         let mut expected = payload(id, call.len);
         transform(&mut expected);
         let (kind, seqid, answered, payload) = parse(answer);
-        assert_eq!((kind, seqid, answered), (MessageType::Reply, call.seqid, id), "another call's answer");
-        assert!(payload == expected, "the answer of call {id} is damaged");
-        call.state = CallState::Answered;
+        assert_eq!(
+            (kind, seqid, answered),
+            (MessageType::Reply, call.seqid, id),
+            "the reply of another call"
+        );
+        assert!(payload == expected, "the reply of call {id} is damaged");
+        call.state = CallState::Replied;
     }
 
     pub(super) fn state(&self, id: usize) -> CallState {
@@ -150,7 +154,7 @@ impl Simulation {
         self.calls.iter().map(|call| call.state).collect()
     }
 
-    /// Checks that every call has ended, and that none was run that is said not to have been.
+    /// Checks that every call has ended, and that no call with the outcome `NotRun` was run.
     pub(super) fn check_outcomes(&self) {
         for (id, call) in self.calls.iter().enumerate() {
             match call.state {
@@ -158,9 +162,9 @@ impl Simulation {
                 CallState::Ended(Outcome::NotRun) | CallState::Expired(Outcome::NotRun) => {
                     assert!(!self.ran.contains(&id), "call {id} was run")
                 }
-                CallState::Answered
+                CallState::Replied
                 | CallState::Sent
-                | CallState::GivenUp
+                | CallState::Cancelled
                 | CallState::Ended(Outcome::Unknown)
                 | CallState::Expired(Outcome::Unknown) => {}
             }

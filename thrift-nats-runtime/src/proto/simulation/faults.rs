@@ -1,12 +1,12 @@
-//! A NATS that loses, repeats and reorders messages: none of it is ever taken for data.
+//! A NATS that loses, duplicates and reorders messages.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::CallState::{Answered, Ended};
+use super::CallState::{Ended, Replied};
 use super::*;
 
-fn number(message: &Carried) -> Option<u64> {
+fn number(message: &InTransit) -> Option<u64> {
     message.reply.as_deref().and_then(chunk_number)
 }
 
@@ -29,12 +29,12 @@ fn a_lost_chunk_of_a_request_ends_the_session() {
     simulation.run_for(ms(10));
     assert_eq!(simulation.server_ended, [(now + ms(1), lost(3, 4))]);
     assert_eq!(simulation.end(), (now + ms(2), &told(2)));
-    assert_eq!(simulation.state(answered), Answered);
+    assert_eq!(simulation.state(answered), Replied);
     assert_eq!(simulation.state(cut), Ended(Outcome::NotRun));
 }
 
 #[test]
-fn a_lost_chunk_of_an_answer_ends_the_session() {
+fn a_lost_chunk_of_a_reply_ends_the_session() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..Setup::new() });
     simulation.setup.network.loses = |message| message.to == Party::Client && number(message) == Some(2);
     let id = simulation.call(250);
@@ -45,14 +45,14 @@ fn a_lost_chunk_of_an_answer_ends_the_session() {
     assert_eq!(simulation.server_ended, [(now + ms(3), told(1))]);
 }
 
-/// Whole messages are as many bytes as chunks here: only the number tells.
+/// Each chunk is a whole message here, so that only the number reveals the loss.
 #[test]
 fn a_lost_chunk_that_was_a_whole_request_ends_the_session() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.setup.network.loses = |message| message.to == Party::Server && number(message) == Some(1);
     simulation.call(10);
     simulation.run_for(ms(1000));
-    assert_eq!(simulation.ended, None, "nothing has come that could tell");
+    assert_eq!(simulation.ended, None, "nothing has arrived that reveals the loss");
     simulation.call(10);
     simulation.run_for(ms(1000));
     assert_eq!(simulation.server_ended[0].1, lost(1, 2));
@@ -62,7 +62,7 @@ fn a_lost_chunk_that_was_a_whole_request_ends_the_session() {
 }
 
 #[test]
-fn a_chunk_that_comes_twice_is_dropped() {
+fn a_duplicate_chunk_is_dropped() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..Setup::new() });
     simulation.setup.network.twice = 1000;
     for _ in 0..10 {
@@ -70,9 +70,9 @@ fn a_chunk_that_comes_twice_is_dropped() {
         simulation.call(10);
         simulation.run_for(ms(10));
     }
-    assert_eq!(simulation.states(), [Answered; 20]);
+    assert_eq!(simulation.states(), [Replied; 20]);
     assert!(simulation.client.is_open() && simulation.server_has_session());
-    assert_eq!(simulation.client.late_replies(), 0, "an answer that comes twice is not late");
+    assert_eq!(simulation.client.late_replies(), 0, "a duplicate reply is not late");
     assert_eq!(simulation.ran.len(), 20);
 }
 
@@ -90,7 +90,7 @@ fn a_chunk_that_overtakes_another_ends_the_session() {
 }
 
 #[test]
-fn a_lost_disconnect_is_said_again_to_the_next_chunk() {
+fn a_lost_disconnect_is_repeated_for_the_next_chunk() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.setup.network.lost = 1000;
     simulation.stop_server();
@@ -105,9 +105,9 @@ fn a_lost_disconnect_is_said_again_to_the_next_chunk() {
     assert_eq!(simulation.states(), [Ended(Outcome::NotRun)]);
 }
 
-/// A second accept is no data of a session that is open, and neither is the second copy of the first.
+/// A second accept is not data of the open session, and neither is a duplicate of the first.
 #[test]
-fn a_handshake_and_its_accepts_that_come_twice_leave_one_session() {
+fn duplicate_handshakes_and_accepts_leave_one_session() {
     let mut simulation = Simulation::new(Setup::new());
     simulation.setup.network.twice = 1000;
     simulation.run_for(ms(100));
@@ -118,10 +118,10 @@ fn a_handshake_and_its_accepts_that_come_twice_leave_one_session() {
     assert_eq!(simulation.server_ended.len(), 1, "{:?}", simulation.server_ended);
 }
 
-/// Whatever is lost, repeated or reordered: every call gets its own answer or ends with its session, and both sides end
-/// in time. (The simulation itself checks every request and every answer, byte by byte.)
+/// Every call gets its own reply or ends with its session, and both sides end in time. (The simulation itself compares every
+/// request and every reply byte by byte.)
 #[test]
-fn faults_of_the_network_end_sessions_and_never_show_as_data() {
+fn network_faults_end_sessions_and_never_corrupt_data() {
     let seen = RefCell::new(BTreeMap::<_, u32>::new());
     let count = |what: String| *seen.borrow_mut().entry(what).or_default() += 1;
     for_seeds(0..10_000, |seed| {
@@ -143,13 +143,13 @@ fn faults_of_the_network_end_sessions_and_never_show_as_data() {
         for _ in 0..random.within(1..=15) {
             let len = random.one_of(&[0, 20, 100, 500]) as usize;
             let timeout = random.chance(200).then(|| ms(random.within(0..=60)));
-            let calls = Happening::Calls { len, oneway: false, timeout };
+            let calls = PlannedStep::Call { len, oneway: false, timeout };
             simulation.plan(ms(10 * random.within(0..=30)), calls);
         }
         simulation.run_for(ms(1500));
 
-        // All is quiet, and nothing happens to the network any more. A chunk that was lost with none behind it shows with
-        // the next one; in life the time-out of its call comes first.
+        // The network is idle, and has no more faults. A lost chunk is detected with the next one, so that another call is
+        // made. In production, the call would expire.
         let repeats = simulation.setup.network.twice > 0;
         simulation.setup.network = Network::sound(ms(1)..=ms(1));
         if simulation.client.is_open() {
@@ -159,19 +159,19 @@ fn faults_of_the_network_end_sessions_and_never_show_as_data() {
         let waiting = simulation.states().contains(&CallState::Waiting);
         assert!(!waiting, "{:?}", simulation.states());
         if simulation.client.is_open() {
-            let ended = |state: &CallState| matches!(state, Answered | CallState::Expired(_));
+            let ended = |state: &CallState| matches!(state, Replied | CallState::Expired(_));
             assert!(simulation.states().iter().all(ended), "{:?}", simulation.states());
         } else {
             assert!(simulation.ended.is_some());
             assert_eq!(simulation.client.in_flight(), 0);
         }
         if !repeats {
-            // NATS never repeats a message: what is said of one that was not delivered is said of all its copies.
+            // NATS does not duplicate messages. If it did, no responders for one copy would not mean that another was lost.
             simulation.check_outcomes();
         }
         if !simulation.client.is_open() && simulation.setup.deadline.is_some() {
             simulation.run_for(ms(300));
-            assert!(!simulation.server_has_session(), "nobody beats for it");
+            assert!(!simulation.server_has_session(), "it gets no heartbeats");
         }
 
         let kind = |reason: &CloseReason| {
@@ -194,7 +194,7 @@ fn faults_of_the_network_end_sessions_and_never_show_as_data() {
         "server ChunkLost",
         "server Disconnected",
         "server MissedHeartbeats",
-        "Answered",
+        "Replied",
         "Ended(NotRun)",
         "Ended(Unknown)",
         "Expired(Unknown)",

@@ -1,4 +1,4 @@
-//! Heartbeats, kept and missed.
+//! Heartbeats and probes.
 
 use super::*;
 
@@ -6,16 +6,16 @@ const DEADLINE: Duration = ms(100);
 /// When the server accepts, with a network that takes 1 ms.
 const ACCEPTED: Duration = ms(1);
 
-fn beating() -> Setup {
+fn with_heartbeats() -> Setup {
     Setup { deadline: Some(DEADLINE), ..Setup::new() }
 }
 
-fn is_beat(message: &Carried) -> bool {
+fn is_heartbeat(message: &InTransit) -> bool {
     message.subject.ends_with(".h")
 }
 
 #[test]
-fn the_client_beats_every_three_quarters_of_the_deadline() {
+fn heartbeats_are_sent_every_three_quarters_of_the_deadline() {
     for millis in [1, 2, 3, 4, 5, 7, 100, 1500, 60_000] {
         // As the legacy package computes it, in whole numbers: 5 - 5 / 4 is 4.
         let every = ms(millis - millis / 4);
@@ -23,23 +23,23 @@ fn the_client_beats_every_three_quarters_of_the_deadline() {
         simulation.run_until(ms(2) + 10 * every);
         let opened = simulation.opened.expect("it is open");
         let expected: Vec<_> = (1..=10).map(|beat| opened + beat * every).collect();
-        assert_eq!(simulation.beats(), expected, "a deadline of {millis} ms");
+        assert_eq!(simulation.heartbeats(), expected, "a deadline of {millis} ms");
         assert!(simulation.server_has_session());
     }
 }
 
 #[test]
-fn nobody_beats_where_no_heartbeats_are_wanted() {
+fn no_heartbeats_are_sent_without_a_deadline() {
     let mut simulation = Simulation::opened(Setup::new());
     assert_eq!(simulation.next_timeout(), None);
     simulation.run_for(ms(1_000_000));
-    assert!(simulation.beats().is_empty());
+    assert!(simulation.heartbeats().is_empty());
     assert!(simulation.server_has_session());
 }
 
 #[test]
-fn a_stalled_client_does_not_make_up_for_missed_beats() {
-    let mut simulation = Simulation::new(beating());
+fn a_stalled_client_does_not_make_up_for_missed_heartbeats() {
+    let mut simulation = Simulation::new(with_heartbeats());
     simulation.run_until(ms(2));
     let late = simulation.base + ms(1000);
     simulation.client.handle_timeout(late);
@@ -48,10 +48,10 @@ fn a_stalled_client_does_not_make_up_for_missed_beats() {
     assert_eq!(simulation.client.poll_timeout(), Some(late + ms(75)));
 }
 
-/// A beat that had to wait for a long message would come too late, and end a session that lives.
+/// A heartbeat that waits for a long message would arrive too late, and the session would end.
 #[test]
-fn a_beat_is_not_held_up_by_queued_data() {
-    let mut simulation = Simulation::new(beating());
+fn a_heartbeat_is_sent_before_queued_data() {
+    let mut simulation = Simulation::new(with_heartbeats());
     simulation.run_until(ms(2));
     simulation.call(100_000);
     let chunk = simulation.client.poll_transmit().expect("the first chunk");
@@ -64,22 +64,22 @@ fn a_beat_is_not_held_up_by_queued_data() {
 }
 
 #[test]
-fn a_session_that_has_ended_does_not_beat() {
-    let mut simulation = Simulation::new(beating());
+fn an_ended_session_sends_no_heartbeats() {
+    let mut simulation = Simulation::new(with_heartbeats());
     simulation.run_until(ms(2));
     simulation.client.handle_timeout(simulation.base + ms(77));
     simulation.close_client();
-    assert!(simulation.beats().is_empty());
+    assert!(simulation.heartbeats().is_empty());
     assert_eq!(simulation.disconnects(Party::Client), [(ms(2), "0 closed")]);
     assert_eq!(simulation.client.poll_timeout(), None);
 }
 
 #[test]
-fn a_session_ends_after_exactly_three_windows_without_a_heartbeat() {
+fn a_session_ends_after_exactly_three_deadlines_without_a_heartbeat() {
     for (last_beat_arrives, beats_end) in [(ACCEPTED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))] {
-        let mut simulation = Simulation::new(beating());
+        let mut simulation = Simulation::new(with_heartbeats());
         simulation.run_until(beats_end);
-        // The client is there, but nothing of it arrives.
+        // The client runs, but its messages are lost.
         simulation.setup.network.loses = |message| message.to == Party::Server;
         let expires = last_beat_arrives + 3 * DEADLINE;
         simulation.run_until(expires - Duration::from_nanos(1));
@@ -96,29 +96,29 @@ fn a_session_ends_after_exactly_three_windows_without_a_heartbeat() {
 }
 
 #[test]
-fn a_client_that_is_gone_is_noticed_with_the_first_heartbeat_that_it_misses() {
+fn a_dead_client_is_detected_with_its_first_missed_heartbeat() {
     for (last_beat_arrives, client_dies) in [(ACCEPTED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))]
     {
-        let mut simulation = Simulation::new(beating());
+        let mut simulation = Simulation::new(with_heartbeats());
         simulation.run_until(client_dies);
         simulation.client_runs = false;
         simulation.run_for(ms(1000));
-        // NATS is asked, which takes as long as an answer of the client's would.
+        // A probe takes one round trip.
         let noticed = last_beat_arrives + DEADLINE + ms(2);
         assert_eq!(simulation.server_ended, [(noticed, CloseReason::PeerGone { chunk: None })]);
     }
 }
 
 #[test]
-fn a_server_asks_nobody_as_long_as_heartbeats_come_and_no_legacy_client_ever() {
+fn clients_with_heartbeats_and_legacy_clients_are_not_probed() {
     let asked = |simulation: &Simulation| {
         let asks = |message: &&Published| message.by == Party::Server && message.payload.is_empty();
         simulation.published.iter().filter(asks).filter(|message| message.subject == INBOX).count()
     };
-    let mut simulation = Simulation::new(beating());
+    let mut simulation = Simulation::new(with_heartbeats());
     simulation.run_for(ms(1000));
     assert_eq!(asked(&simulation), 0);
-    let mut simulation = Simulation::new(Setup { legacy: true, ..beating() });
+    let mut simulation = Simulation::new(Setup { legacy: true, ..with_heartbeats() });
     simulation.run_for(ms(100));
     simulation.client_runs = false;
     simulation.run_for(ms(250));
@@ -126,8 +126,8 @@ fn a_server_asks_nobody_as_long_as_heartbeats_come_and_no_legacy_client_ever() {
 }
 
 #[test]
-fn a_question_whether_a_client_is_there_is_no_answer_to_its_handshake() {
-    let mut simulation = Simulation::new(beating());
+fn a_probe_is_not_an_answer_to_the_handshake() {
+    let mut simulation = Simulation::new(with_heartbeats());
     // The accept is lost, and nothing else.
     simulation.setup.network.loses = |message| message.to == Party::Client && !message.payload.is_empty();
     simulation.run_until(ACCEPTED + DEADLINE + ms(5));
@@ -136,30 +136,30 @@ fn a_question_whether_a_client_is_there_is_no_answer_to_its_handshake() {
 
 #[test]
 fn two_missed_heartbeats_are_forgiven() {
-    let mut simulation = Simulation::new(beating());
+    let mut simulation = Simulation::new(with_heartbeats());
     simulation.run_until(ms(2));
-    // The client beats at 77 ms, 152 ms, 227 ms, …: the first two of every three are lost.
+    // Heartbeats are sent at 77 ms, 152 ms, 227 ms, …: the first two of every three are lost.
     for third in 1..=10 {
-        simulation.setup.network.loses = is_beat;
+        simulation.setup.network.loses = is_heartbeat;
         simulation.run_until(ms(2 + 225 * third - 1));
         simulation.setup.network.loses = nothing;
         simulation.run_until(ms(2 + 225 * third));
     }
-    assert_eq!(simulation.beats().len(), 30);
+    assert_eq!(simulation.heartbeats().len(), 30);
     assert!(simulation.server_has_session(), "{:?}", simulation.server_ended);
 }
 
-/// Only heartbeats are. The client learns of the end by the disconnect, and its calls by what the server took up.
+/// The disconnect message tells the client of the end, and which requests the server received.
 #[test]
-fn data_is_no_heartbeat() {
-    let mut simulation = Simulation::new(Setup { handler: ms(50)..=ms(50), ..beating() });
-    simulation.setup.network.loses = is_beat;
+fn data_does_not_count_as_a_heartbeat() {
+    let mut simulation = Simulation::new(Setup { handler: ms(50)..=ms(50), ..with_heartbeats() });
+    simulation.setup.network.loses = is_heartbeat;
     let expires = ACCEPTED + 3 * DEADLINE;
     for at in [20, 100, 180, 230, 260, 290] {
-        simulation.plan(ms(at), Happening::Calls { len: 10, oneway: false, timeout: None });
+        simulation.plan(ms(at), PlannedStep::Call { len: 10, oneway: false, timeout: None });
     }
-    // Arrives when the session is over.
-    simulation.plan(expires - ms(1) / 2, Happening::Calls { len: 10, oneway: false, timeout: None });
+    // Arrives after the end.
+    simulation.plan(expires - ms(1) / 2, PlannedStep::Call { len: 10, oneway: false, timeout: None });
     simulation.run_until(expires - Duration::from_nanos(1));
     assert!(simulation.server_has_session());
     simulation.run_until(expires + ms(100));
@@ -168,17 +168,17 @@ fn data_is_no_heartbeat() {
     let reason =
         CloseReason::Disconnected { reason: Some(PeerReason::MissedHeartbeats), acknowledged: Some(6) };
     assert_eq!(simulation.end(), (expires + ms(1), &reason));
-    use CallState::{Answered, Ended};
+    use CallState::{Ended, Replied};
     use Outcome::{NotRun, Unknown};
     assert_eq!(
         simulation.states(),
-        [Answered, Answered, Answered, Answered, Ended(Unknown), Ended(Unknown), Ended(NotRun)]
+        [Replied, Replied, Replied, Replied, Ended(Unknown), Ended(Unknown), Ended(NotRun)]
     );
     assert_eq!(simulation.ran, (0..6).collect());
 }
 
 #[test]
-fn a_server_without_a_deadline_waits_for_ever() {
+fn a_session_without_heartbeats_never_expires() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.client_runs = false;
     simulation.run_for(ms(1_000_000_000));

@@ -1,6 +1,6 @@
-//! Peers that know nothing of this project's additions: no version, no numbers, one request at a time.
+//! Legacy peers: no version, no numbers, one request at a time.
 
-use super::CallState::{Answered, Ended, GivenUp};
+use super::CallState::{Cancelled, Ended, Replied};
 use super::*;
 
 fn legacy() -> Setup {
@@ -8,7 +8,7 @@ fn legacy() -> Setup {
 }
 
 #[test]
-fn an_legacy_server_gets_one_request_at_a_time_in_order() {
+fn a_legacy_server_gets_one_request_at_a_time_in_order() {
     for_seeds(0..1000, |seed| {
         let mut random = Random(!seed);
         let mut simulation = Simulation::opened(Setup {
@@ -25,12 +25,12 @@ fn an_legacy_server_gets_one_request_at_a_time_in_order() {
             let len = random.one_of(&[0, 20, 500]) as usize;
             let oneway = random.chance(200);
             let at = simulation.now + ms(10 * random.within(0..=20));
-            simulation.plan(at, Happening::Calls { len, oneway, timeout: None });
+            simulation.plan(at, PlannedStep::Call { len, oneway, timeout: None });
         }
         // That the server never has two of them at a time is what the simulation checks.
         simulation.run_for(ms(5000));
         for (id, state) in simulation.states().into_iter().enumerate() {
-            assert!(matches!(state, Answered | CallState::Sent), "call {id}: {state:?}");
+            assert!(matches!(state, Replied | CallState::Sent), "call {id}: {state:?}");
         }
         assert_eq!(simulation.order, (0..calls as usize).collect::<Vec<_>>());
         assert!(simulation.client.is_open(), "{:?}", simulation.ended);
@@ -38,7 +38,7 @@ fn an_legacy_server_gets_one_request_at_a_time_in_order() {
 }
 
 #[test]
-fn the_next_request_leaves_with_the_answer_to_the_one_before() {
+fn a_held_request_is_sent_when_the_reply_before_it_arrives() {
     let mut simulation = Simulation::opened(legacy());
     let start = simulation.now;
     for _ in 0..3 {
@@ -50,7 +50,7 @@ fn the_next_request_leaves_with_the_answer_to_the_one_before() {
 }
 
 #[test]
-fn a_oneway_request_is_not_waited_for() {
+fn a_oneway_request_holds_no_other_request() {
     let mut simulation = Simulation::opened(legacy());
     let start = simulation.now;
     for _ in 0..3 {
@@ -63,40 +63,40 @@ fn a_oneway_request_is_not_waited_for() {
 }
 
 #[test]
-fn a_call_given_up_keeps_a_legacy_server_busy_until_its_answer() {
+fn a_cancelled_call_keeps_a_legacy_server_busy_until_its_reply() {
     let mut simulation = Simulation::opened(legacy());
     let start = simulation.now;
     let first = simulation.call(10);
     simulation.call(10);
     simulation.run_for(ms(5));
-    simulation.give_up(first);
+    simulation.cancel_call(first);
     simulation.call(10);
     simulation.run_for(ms(1000));
     let left: Vec<_> = simulation.chunks(Party::Client).into_iter().map(|chunk| chunk.at).collect();
     assert_eq!(left, [start, start + ms(12), start + ms(24)]);
-    assert_eq!(simulation.states(), [GivenUp, Answered, Answered]);
+    assert_eq!(simulation.states(), [Cancelled, Replied, Replied]);
     assert_eq!(simulation.client.late_replies(), 1);
     assert_eq!(simulation.client.in_flight(), 0);
 }
 
 #[test]
-fn calls_that_wait_for_one_that_is_never_answered_are_freed_at_its_deadline() {
-    for gives_up in [false, true] {
+fn held_calls_fail_when_the_call_before_them_expires() {
+    for cancels in [false, true] {
         let mut simulation = Simulation::opened(Setup { handler: ms(60_000)..=ms(60_000), ..legacy() });
         let start = simulation.now;
         let hung = simulation.make_call_within(10, false, Some(ms(100)));
         let held = [None, Some(ms(50)), Some(ms(5000))]
             .map(|timeout| simulation.make_call_within(10, false, timeout));
         simulation.run_for(ms(10));
-        if gives_up {
-            simulation.give_up(hung);
+        if cancels {
+            simulation.cancel_call(hung);
         }
         simulation.run_for(ms(89));
         assert!(simulation.client.is_open());
         assert_eq!(simulation.state(held[1]), CallState::Expired(Outcome::NotRun), "its own deadline");
         simulation.run_for(ms(10));
         assert_eq!(simulation.end(), (start + ms(100), &CloseReason::Unanswered));
-        let expired = if gives_up { GivenUp } else { CallState::Expired(Outcome::Unknown) };
+        let expired = if cancels { Cancelled } else { CallState::Expired(Outcome::Unknown) };
         assert_eq!(simulation.state(hung), expired);
         for id in [held[0], held[2]] {
             assert_eq!(simulation.state(id), Ended(Outcome::NotRun));
@@ -106,9 +106,9 @@ fn calls_that_wait_for_one_that_is_never_answered_are_freed_at_its_deadline() {
     }
 }
 
-/// The rest of it would go on all the same: what follows would be taken for it.
+/// The rest of the request has to be sent, because the server would take the next request for the rest of it.
 #[test]
-fn a_request_of_which_a_part_has_gone_at_its_deadline_ends_the_session_of_a_legacy_server() {
+fn a_request_sent_in_part_at_its_deadline_ends_a_legacy_session() {
     let mut simulation = Simulation::opened(legacy());
     let long = simulation.make_call_within(5000, false, Some(ms(0)));
     let held = simulation.call(10);
@@ -121,21 +121,21 @@ fn a_request_of_which_a_part_has_gone_at_its_deadline_ends_the_session_of_a_lega
 }
 
 #[test]
-fn a_call_given_up_while_it_waits_for_its_turn_is_never_sent() {
+fn a_held_call_that_is_cancelled_is_never_sent() {
     let mut simulation = Simulation::opened(legacy());
     simulation.call(10);
     let held = simulation.call(10);
     simulation.call(10);
     simulation.run_for(ms(5));
-    simulation.give_up(held);
+    simulation.cancel_call(held);
     simulation.run_for(ms(1000));
-    assert_eq!(simulation.states(), [Answered, GivenUp, Answered]);
+    assert_eq!(simulation.states(), [Replied, Cancelled, Replied]);
     assert_eq!(simulation.order, [0, 2]);
     assert_eq!(simulation.client.late_replies(), 0);
 }
 
 #[test]
-fn what_a_legacy_server_was_not_sent_yet_was_not_run() {
+fn a_held_request_is_not_run_when_the_session_ends() {
     let mut simulation = Simulation::opened(legacy());
     simulation.call(10);
     simulation.call(10);
@@ -147,7 +147,7 @@ fn what_a_legacy_server_was_not_sent_yet_was_not_run() {
 }
 
 #[test]
-fn what_is_held_for_a_legacy_server_does_not_go_when_the_client_closes() {
+fn a_held_request_is_not_sent_when_the_client_closes() {
     let mut simulation = Simulation::opened(legacy());
     simulation.call(10);
     simulation.call(10);
@@ -158,7 +158,7 @@ fn what_is_held_for_a_legacy_server_does_not_go_when_the_client_closes() {
 }
 
 #[test]
-fn an_legacy_peer_is_told_of_an_end_in_its_own_way() {
+fn a_legacy_peer_gets_an_empty_disconnect_message() {
     let mut simulation = Simulation::opened(legacy());
     simulation.close_client();
     assert_eq!(simulation.disconnects(Party::Client), [(simulation.now, "")]);
@@ -179,7 +179,7 @@ fn pipelining_client(requests: usize) -> ServerSession<i32> {
 }
 
 #[test]
-fn many_requests_of_a_legacy_client_are_run_one_after_the_other() {
+fn pipelined_requests_of_a_legacy_client_run_one_at_a_time() {
     let mut session = pipelining_client(5);
     for id in 0..5 {
         let request = one_request(&mut session);
@@ -192,11 +192,11 @@ fn many_requests_of_a_legacy_client_are_run_one_after_the_other() {
 }
 
 #[test]
-fn a_drain_answers_all_that_a_legacy_client_has_sent() {
+fn a_drain_replies_to_all_requests_of_a_legacy_client() {
     let mut session = pipelining_client(3);
     let mut request = one_request(&mut session);
     session.drain();
-    // It would not know what the word of a drain is.
+    // A legacy client does not know drain notices.
     let replies: Vec<_> =
         std::iter::from_fn(|| session.poll_transmit()).filter_map(|transmit| transmit.reply).collect();
     assert!(replies.iter().all(|reply| !reply.contains(".d")), "{replies:?}");
@@ -209,9 +209,9 @@ fn a_drain_answers_all_that_a_legacy_client_has_sent() {
     assert_eq!(poll(&mut session), (Vec::new(), Some(CloseReason::Closed)));
 }
 
-/// The disconnect comes after the requests, and a oneway one that was sent before is run.
+/// The disconnect message arrives after the requests, and oneway requests among them have to be run.
 #[test]
-fn what_a_legacy_client_sent_before_it_closed_is_run() {
+fn requests_before_the_disconnect_of_a_legacy_client_are_run() {
     let mut session = pipelining_client(3);
     let mut request = one_request(&mut session);
     let reason = CloseReason::Disconnected { reason: None, acknowledged: None };
@@ -223,11 +223,11 @@ fn what_a_legacy_client_sent_before_it_closed_is_run() {
     }
     session.finish(request.key, Bytes::from("answer"));
     assert_eq!(session.poll_event(), None);
-    assert_eq!(session.poll_transmit(), None, "nobody is there to be answered");
+    assert_eq!(session.poll_transmit(), None, "the client is gone");
 }
 
 #[test]
-fn the_reply_subject_of_a_legacy_peers_data_changes_nothing() {
+fn the_reply_subject_of_legacy_data_is_ignored() {
     for reply in [None, Some(""), Some("anything"), Some("client.session.9")] {
         let mut session = accepted(true);
         session.handle_message(reply, message(MessageType::Call, 0, 1, b"").into());
@@ -237,7 +237,7 @@ fn the_reply_subject_of_a_legacy_peers_data_changes_nothing() {
 }
 
 #[test]
-fn garbage_from_a_legacy_peer_ends_the_session() {
+fn malformed_data_from_a_legacy_peer_ends_the_session() {
     let mut session = accepted(true);
     session.handle_message(None, Bytes::from_static(b"GET / HTTP/1.1"));
     let (_, ended) = poll(&mut session);
@@ -245,21 +245,21 @@ fn garbage_from_a_legacy_peer_ends_the_session() {
     assert!(!session.is_open());
 }
 
-/// The request of the first is still here: the server has nothing to be busy with.
+/// The first request was not sent, so the server is not busy with it.
 #[test]
-fn the_next_request_takes_the_place_of_one_that_is_given_up_before_it_has_gone() {
+fn the_next_request_replaces_one_cancelled_before_it_was_sent() {
     let mut simulation = Simulation::opened(legacy());
     let first = simulation.call(10);
     let second = simulation.call(10);
-    simulation.give_up(first);
+    simulation.cancel_call(first);
     simulation.run_for(ms(1000));
-    assert_eq!(simulation.states(), [GivenUp, Answered]);
+    assert_eq!(simulation.states(), [Cancelled, Replied]);
     assert_eq!(simulation.order, [second]);
     assert_eq!(simulation.client.late_replies(), 0);
 }
 
 #[test]
-fn a_great_many_held_calls_are_given_up_in_no_time() {
+fn cancelling_many_held_calls_takes_linear_time() {
     const CALLS: usize = 60_000;
     let mut simulation = Simulation::opened(legacy());
     for _ in 0..CALLS {
@@ -267,9 +267,9 @@ fn a_great_many_held_calls_are_given_up_in_no_time() {
     }
     let start = Instant::now();
     for id in 0..CALLS {
-        simulation.give_up(id);
+        simulation.cancel_call(id);
     }
-    // With a look at all the others for each of them it is a minute.
+    // A scan of all other calls for each one would take a minute.
     assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
     assert_eq!(simulation.client.in_flight(), 0);
 }

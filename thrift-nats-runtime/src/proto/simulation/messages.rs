@@ -1,4 +1,4 @@
-//! Requests that differ from each other, and answers that differ from their requests.
+//! Requests that differ from each other, and replies that differ from their requests.
 
 use bytes::Bytes;
 
@@ -16,7 +16,7 @@ pub(super) fn payload(id: usize, len: usize) -> Vec<u8> {
     (0..len.div_ceil(8)).flat_map(|_| random.next().to_be_bytes()).take(len).collect()
 }
 
-/// What the handler does with a payload: an answer is no echo.
+/// The handler's work on a payload, so that a reply differs from its request.
 pub(super) fn transform(payload: &mut [u8]) {
     payload.reverse();
     payload.iter_mut().for_each(|byte| *byte = !*byte);

@@ -1,17 +1,17 @@
-//! The simulated NATS: what was published, and what becomes of it.
+//! The simulated NATS: carries messages between the parties, and records what they publish.
 
 use std::time::Duration;
 
 use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 
-use super::{Happening, INBOX, Network, Party, SERVICE, Simulation};
+use super::{INBOX, Network, Party, PlannedStep, SERVICE, Simulation};
 use crate::proto::subject::chunk_number;
 use crate::proto::{Transmit, VERSION_HEADER};
 
-/// A message on its way.
+/// A message in transit.
 #[derive(Clone, Debug)]
-pub(super) struct Carried {
+pub(super) struct InTransit {
     pub(super) to: Party,
     pub(super) subject: Subject,
     pub(super) reply: Option<Subject>,
@@ -31,7 +31,7 @@ pub(super) struct Published {
 }
 
 impl Simulation {
-    /// Publishes all that both sides have.
+    /// Publishes the messages of both sides.
     pub(super) fn publish(&mut self) {
         if self.client_runs {
             while let Some(transmit) = self.client.poll_transmit() {
@@ -62,16 +62,16 @@ impl Simulation {
             payload: payload.clone(),
         });
         if self.setup.legacy && reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some()) {
-            // A legacy peer numbers nothing, and looks at no number.
+            // A legacy peer does not number its chunks, and ignores numbers.
             reply = None;
         }
         let Some(to) = Party::of(&subject) else { return };
         let versioned =
             !self.setup.legacy && headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
-        self.send(Carried { to, subject, reply, status: None, versioned, payload });
+        self.send(InTransit { to, subject, reply, status: None, versioned, payload });
     }
 
-    pub(super) fn send(&mut self, message: Carried) {
+    pub(super) fn send(&mut self, message: InTransit) {
         let Network { delay, lost, twice, unordered, loses } = self.setup.network.clone();
         if self.random.chance(lost) || loses(&message) {
             return;
@@ -80,15 +80,15 @@ impl Simulation {
         for _ in 0..copies {
             let mut at = self.now + self.random.time(&delay);
             if !self.random.chance(unordered) {
-                let last = &mut self.last_arrival[message.to as usize];
+                let last = self.last_arrival.entry(message.to).or_default();
                 at = at.max(*last);
                 *last = at;
             }
-            self.plan(at, Happening::Arrives(message.clone()));
+            self.plan(at, PlannedStep::Deliver(message.clone()));
         }
     }
 
-    pub(super) fn arrive(&mut self, message: Carried) {
+    pub(super) fn arrive(&mut self, message: InTransit) {
         let listens = match message.to {
             Party::Client => self.client_runs,
             Party::Server => self.server_runs && (self.listening || message.subject.as_str() != SERVICE),
@@ -100,8 +100,8 @@ impl Simulation {
         }
     }
 
-    /// NATS answers to a reply subject where nobody listens to the message.
-    pub(super) fn answer_no_responders(&mut self, message: &Carried) {
+    /// NATS reports no responders for a message without a subscriber, at its reply subject.
+    pub(super) fn answer_no_responders(&mut self, message: &InTransit) {
         if message.status.is_some() {
             return;
         }
@@ -109,7 +109,7 @@ impl Simulation {
         let Some(to) = Party::of(reply) else { return };
         let status = Some(StatusCode::NO_RESPONDERS);
         let (subject, payload) = (reply.clone(), Bytes::new());
-        self.send(Carried { to, subject, reply: None, status, versioned: false, payload });
+        self.send(InTransit { to, subject, reply: None, status, versioned: false, payload });
     }
 
     /// Has something arrive that the peer did not send.
@@ -119,14 +119,15 @@ impl Simulation {
             Party::Server => "server.s0",
         };
         let (subject, reply) = (subject.into(), reply.map(Subject::from_static));
-        let message = Carried { to, subject, reply, status: None, versioned: false, payload: payload.into() };
-        self.plan(self.now, Happening::Arrives(message));
+        let message =
+            InTransit { to, subject, reply, status: None, versioned: false, payload: payload.into() };
+        self.plan(self.now, PlannedStep::Deliver(message));
     }
 
-    // What was published.
+    // The record.
 
     /// What the client sent to the subject of heartbeats, by its time.
-    pub(super) fn beats(&self) -> Vec<Duration> {
+    pub(super) fn heartbeats(&self) -> Vec<Duration> {
         let to_heartbeat =
             |message: &&Published| message.by == Party::Client && message.subject.ends_with(".h");
         self.published.iter().filter(to_heartbeat).map(|message| message.at).collect()

@@ -1,4 +1,4 @@
-//! Handshakes, answered and not.
+//! Handshakes.
 
 use super::*;
 
@@ -32,16 +32,16 @@ fn a_handshake_takes_one_round_trip() {
 }
 
 #[test]
-fn a_handshake_where_nobody_listens_ends_at_once() {
+fn a_handshake_without_a_server_fails_at_once() {
     let mut simulation = Simulation::new(Setup::new());
     simulation.listening = false;
     simulation.run_for(ms(5000));
     assert_eq!(simulation.end(), (ms(2), &CloseReason::NoServer));
-    assert_eq!(simulation.published.len(), 1, "nobody is there to be told");
+    assert_eq!(simulation.published.len(), 1, "the client knows of no session to end");
 }
 
 #[test]
-fn a_handshake_that_is_not_answered_times_out() {
+fn an_unanswered_handshake_times_out() {
     let mut simulation = Simulation::new(Setup::new());
     simulation.setup.network.lost = 1000;
     simulation.run_until(HANDSHAKE_TIMEOUT - Duration::from_nanos(1));
@@ -49,12 +49,12 @@ fn a_handshake_that_is_not_answered_times_out() {
     simulation.run_until(ms(5000));
     let reason = CloseReason::HandshakeTimeout { timeout: HANDSHAKE_TIMEOUT };
     assert_eq!(simulation.end(), (HANDSHAKE_TIMEOUT, &reason));
-    assert_eq!(simulation.published.len(), 1, "nobody is there to be told");
+    assert_eq!(simulation.published.len(), 1, "the client knows of no session to end");
     assert_eq!(simulation.client.poll_timeout(), None);
 }
 
 #[test]
-fn an_open_session_has_no_handshake_to_time_out() {
+fn an_open_session_has_no_handshake_timeout() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.run_for(10 * HANDSHAKE_TIMEOUT);
     assert!(simulation.client.is_open());
@@ -62,7 +62,7 @@ fn an_open_session_has_no_handshake_to_time_out() {
 }
 
 #[test]
-fn a_handshake_may_wait_for_ever() {
+fn a_handshake_with_an_endless_timeout_never_times_out() {
     let base = Instant::now();
     let config = Setup::new().config();
     let mut client =
@@ -77,7 +77,7 @@ fn a_handshake_may_wait_for_ever() {
 }
 
 #[test]
-fn an_accept_that_comes_twice_is_dropped() {
+fn a_duplicate_accept_is_dropped() {
     let mut simulation = Simulation::opened(Setup::new());
     let accept = Incoming {
         reply: Some("server.s0".into()),
@@ -93,12 +93,12 @@ fn an_accept_that_comes_twice_is_dropped() {
 }
 
 #[test]
-fn a_second_server_that_accepts_is_told_that_nobody_wants_it() {
+fn a_second_server_that_accepts_is_disconnected() {
     for legacy in [false, true] {
         let mut simulation = Simulation::opened(Setup { legacy, handler: ms(50)..=ms(50), ..Setup::new() });
         let call = simulation.call(10);
         simulation.publish();
-        let handshake = Carried {
+        let handshake = InTransit {
             to: Party::Server,
             subject: SERVICE.into(),
             reply: Some(INBOX.into()),
@@ -112,14 +112,13 @@ fn a_second_server_that_accepts_is_told_that_nobody_wants_it() {
         let ended: Vec<_> = simulation.server_ended.iter().map(|(_, reason)| reason.clone()).collect();
         assert_eq!(ended, [CloseReason::Disconnected { reason, acknowledged: None }]);
         simulation.run_for(ms(200));
-        assert_eq!((simulation.state(call), simulation.sessions.len()), (CallState::Answered, 2));
+        assert_eq!((simulation.state(call), simulation.sessions.len()), (CallState::Replied, 2));
         assert!(simulation.client.is_open(), "{:?}", simulation.ended);
     }
 }
 
-/// The longest deadline that can be said in an accept is said instead of a longer one.
 #[test]
-fn a_deadline_beyond_what_an_accept_can_say_is_cut() {
+fn a_heartbeat_deadline_is_capped_at_the_largest_of_an_accept() {
     let deadline = Duration::from_millis(u64::MAX);
     let simulation = Simulation::opened(Setup { deadline: Some(deadline), ..Setup::new() });
     assert_eq!(simulation.published[1].payload, "server.s0.h 9223372036854775807");
@@ -127,7 +126,7 @@ fn a_deadline_beyond_what_an_accept_can_say_is_cut() {
 }
 
 #[test]
-fn what_is_no_accept_ends_the_handshake() {
+fn a_malformed_accept_ends_the_handshake() {
     let end = |reply, payload| answer(reply, payload).unwrap_err();
     assert_eq!(end(None, "beat 0"), CloseReason::BadAccept(AcceptError::NoListenSubject));
     assert_eq!(end(Some("listen"), ""), CloseReason::BadAccept(AcceptError::Body));
@@ -139,7 +138,7 @@ fn what_is_no_accept_ends_the_handshake() {
     assert_eq!(answer(Some("listen"), "beat 0"), Ok(()));
 }
 
-/// The client has given the handshake up, and its process knows no such session any more.
+/// The client's handshake has timed out, and the session is unknown to its process.
 #[test]
 fn late_accept_is_answered_with_disconnect() {
     let network = Network::sound(ms(600)..=ms(600));
@@ -155,14 +154,14 @@ fn late_accept_is_answered_with_disconnect() {
     assert_eq!(simulation.server_ended, [(ms(1800), reason)]);
 }
 
-/// The accept comes between the end of the handshake and the moment when the process forgets the session.
+/// The accept arrives after the end of the session and before the process removes the session.
 #[test]
-fn an_accept_that_finds_its_handshake_given_up_is_answered_with_disconnect() {
+fn accept_of_an_abandoned_handshake_is_answered_with_disconnect() {
     let mut simulation = Simulation::new(Setup::new());
     simulation.publish();
     simulation.client.close(CloseReason::Closed);
     simulation.client_events();
-    assert_eq!(simulation.client.poll_transmit(), None, "nobody is known who could be told");
+    assert_eq!(simulation.client.poll_transmit(), None, "the server is not known");
     assert!(!simulation.client.has_transmit());
     for _ in 0..2 {
         let (reply, payload) = (Some("server.s0".into()), Bytes::from_static(b"server.s0.h 400"));
@@ -170,24 +169,24 @@ fn an_accept_that_finds_its_handshake_given_up_is_answered_with_disconnect() {
         simulation.client.handle_message(simulation.base, accept);
         assert_eq!(simulation.client.poll_event(), None);
     }
-    assert!(simulation.client.has_transmit(), "whoever sends is to be woken for it");
+    assert!(simulation.client.has_transmit(), "the publisher has to be woken");
     let transmit = simulation.client.poll_transmit().expect("a disconnect");
     assert!(!simulation.client.has_transmit());
     assert_eq!((&*transmit.subject, transmit.reply.as_deref()), ("server.s0", Some("DISCONNECT")));
     assert_eq!(simulation.client.poll_transmit(), None);
     assert!(!simulation.client.is_open());
-    assert_eq!(simulation.client.poll_timeout(), None, "it never beats");
+    assert_eq!(simulation.client.poll_timeout(), None, "it sends no heartbeats");
 }
 
 #[test]
-fn nothing_is_answered_to_what_came_from_no_session() {
+fn a_message_without_a_sender_session_gets_no_answer() {
     assert_eq!(unknown_session(""), None);
-    assert_eq!(unknown_session(".1"), None, "there is no empty subject");
-    assert_eq!(unknown_session("DISCONNECT"), None, "two strangers would answer each other for ever");
+    assert_eq!(unknown_session(".1"), None, "a subject is never empty");
+    assert_eq!(unknown_session("DISCONNECT"), None, "two processes would answer each other without end");
 }
 
 #[test]
-fn a_stranger_is_answered_at_its_session() {
+fn a_message_to_an_unknown_session_is_answered_at_the_senders_session() {
     let subject = |reply| unknown_session(reply).expect("an answer").subject.to_string();
     assert_eq!(subject("client.session.17"), "client.session", "a chunk");
     assert_eq!(subject("client.session.h17"), "client.session", "a heartbeat");
@@ -209,12 +208,12 @@ fn a_late_accept_is_answered_at_its_own_reply_subject() {
     }
     let data = message(MessageType::Reply, 1, 0, b"");
     assert_eq!(told("server.s0.7", &data), Some(("server.s0".to_owned(), Bytes::from("6 unknown-session"))));
-    assert_eq!(told("DISCONNECT", b"0 5"), None, "two strangers would answer each other for ever");
+    assert_eq!(told("DISCONNECT", b"0 5"), None, "two processes would answer each other without end");
     assert_eq!(late_message(None, &data), None);
 }
 
 #[test]
-fn whoever_sends_a_bad_accept_is_told_where_it_listens() {
+fn the_sender_of_a_malformed_accept_is_disconnected() {
     let base = Instant::now();
     let receive = |reply: Option<&'static str>| {
         let setup = Setup::new();
@@ -268,7 +267,7 @@ fn the_header_transport_is_never_sent_to_a_legacy_server() {
 }
 
 #[test]
-fn an_answer_in_another_protocol_or_transport_than_the_request_ends_the_session() {
+fn a_reply_in_another_protocol_or_transport_ends_the_session() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.call(10);
     simulation.publish();

@@ -5,7 +5,7 @@ use super::Outcome::{NotRun, Unknown};
 use super::*;
 
 #[test]
-fn a_chunk_that_nobody_listens_to_ends_the_session() {
+fn no_responders_for_a_chunk_ends_the_session() {
     let mut simulation = Simulation::opened(slow());
     simulation.call(10);
     simulation.run_for(ms(10));
@@ -15,11 +15,11 @@ fn a_chunk_that_nobody_listens_to_ends_the_session() {
     simulation.run_for(ms(1000));
     assert_eq!(simulation.end(), (sent + ms(2), &CloseReason::PeerGone { chunk: Some(2) }));
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun)]);
-    assert_eq!(simulation.disconnects(Party::Client), [], "nobody is there to be told");
+    assert_eq!(simulation.disconnects(Party::Client), [], "the peer is gone");
 }
 
 #[test]
-fn a_request_of_which_a_part_was_not_delivered_was_not_run() {
+fn a_request_that_was_delivered_in_part_is_not_run() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..slow() });
     simulation.call(250);
     simulation.client.poll_transmit().expect("the first chunk, which arrives");
@@ -30,7 +30,7 @@ fn a_request_of_which_a_part_was_not_delivered_was_not_run() {
 }
 
 #[test]
-fn a_beat_that_nobody_listens_to_ends_the_session() {
+fn no_responders_for_a_heartbeat_ends_the_session() {
     let mut simulation = Simulation::new(Setup { deadline: Some(ms(1000)), ..slow() });
     simulation.run_until(ms(2));
     simulation.call(10);
@@ -42,7 +42,7 @@ fn a_beat_that_nobody_listens_to_ends_the_session() {
 }
 
 #[test]
-fn an_answer_that_nobody_listens_to_ends_the_session_on_the_server() {
+fn no_responders_for_a_reply_ends_the_session_on_the_server() {
     let mut simulation = Simulation::opened(slow());
     let start = simulation.now;
     simulation.call(10);
@@ -51,16 +51,16 @@ fn an_answer_that_nobody_listens_to_ends_the_session_on_the_server() {
     simulation.run_for(ms(1000));
     let reason = CloseReason::PeerGone { chunk: Some(1) };
     assert_eq!(simulation.server_ended, [(start + ms(1 + 50 + 2), reason)]);
-    assert_eq!(simulation.disconnects(Party::Server), [], "nobody is there to be told");
+    assert_eq!(simulation.disconnects(Party::Server), [], "the peer is gone");
 }
 
 #[test]
-fn either_side_may_die_at_any_time() {
+fn a_peer_that_dies_at_any_time_is_detected() {
     for_seeds(0..1000, |seed| {
         let mut simulation = in_the_middle(seed);
         if seed % 2 == 0 {
             simulation.server_runs = false;
-            // The next beat at the latest is answered by NATS.
+            // NATS reports no responders for the next heartbeat at the latest.
             simulation.run_for(ms(75 + 41));
             assert!(matches!(simulation.end().1, CloseReason::PeerGone { .. }));
             simulation.check_outcomes();
@@ -72,7 +72,7 @@ fn either_side_may_die_at_any_time() {
     });
 }
 
-/// The server closes the session as if the client were gone, and tells nobody.
+/// The server ends the session as if the client were gone, without a disconnect message.
 fn forgotten(setup: Setup) -> Simulation {
     let mut simulation = Simulation::new(setup);
     simulation.run_until(ms(2));
@@ -83,13 +83,13 @@ fn forgotten(setup: Setup) -> Simulation {
     simulation
 }
 
-/// What was sent before may have been run; what nobody knew what to do with was not, and nothing after it.
+/// Requests before the unknown one may have been run. It was not run, and none after it was.
 #[test]
 fn data_for_an_unknown_session_is_answered_with_disconnect() {
     let mut simulation = forgotten(slow());
     simulation.call(10);
     let sent = simulation.now;
-    simulation.plan(sent + ms(1), Happening::Calls { len: 10, oneway: false, timeout: None });
+    simulation.plan(sent + ms(1), PlannedStep::Call { len: 10, oneway: false, timeout: None });
     simulation.run_for(ms(1000));
     assert_eq!(simulation.end(), (sent + ms(2), &disconnected(PeerReason::UnknownSession, 1)));
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);

@@ -1,4 +1,4 @@
-//! What both sides do for each reason of an end.
+//! The consequences of each reason for both sides.
 
 use super::CallState::Ended;
 use super::Outcome::{NotRun, Unknown};
@@ -6,9 +6,9 @@ use super::*;
 use crate::error::SharedError;
 use crate::protocol::DecodeErrorKind;
 
-/// What this side says when it ends the session, and what it says of a request that has gone and of one that has not.
+/// The disconnect message, and the outcomes of a request that was sent and of one that was queued.
 #[test]
-fn every_reason_is_told_and_decides_the_outcome() {
+fn every_reason_decides_the_disconnect_message_and_the_outcomes() {
     let deadline = ms(1);
     let failed = |chunk| CloseReason::PublishFailed { chunk, source: SharedError::new("refused") };
     let lost = CloseReason::ChunkLost { expected: 1, found: 2 };
@@ -57,6 +57,6 @@ fn every_reason_is_told_and_decides_the_outcome() {
             std::iter::from_fn(|| session.poll_transmit()).map(|transmit| transmit.payload).collect();
         let told: Vec<_> =
             told.map(|told| told.replacen('0', "1", 1).into()).into_iter().collect::<Vec<Bytes>>();
-        assert_eq!(published, told, "{reason:?}: once, and without what is queued");
+        assert_eq!(published, told, "{reason:?}: once, and without queued replies");
     }
 }

@@ -1,21 +1,21 @@
-//! What a server's session does when its client is gone, and when its own process is late.
+//! A server's session whose client is gone, or whose own process was stalled.
 
 use super::*;
 
 #[test]
-fn an_accept_that_nobody_waits_for_ends_the_session() {
+fn no_responders_for_an_accept_ends_the_session() {
     let mut simulation = Simulation::new(Setup::new());
     simulation.publish();
-    // The handshake has gone, and the client's process with it; no heartbeats are wanted, so that nothing else can tell.
+    // The client's process ends after its handshake. Without heartbeats, only the accept reveals that.
     simulation.client_runs = false;
     simulation.run_for(ms(10));
     assert_eq!(simulation.server_ended, [(ms(3), CloseReason::PeerGone { chunk: None })]);
     assert!(!simulation.server_has_session());
-    assert!(simulation.disconnects(Party::Server).is_empty(), "there is nobody to tell");
+    assert!(simulation.disconnects(Party::Server).is_empty(), "the client is gone");
 }
 
 #[test]
-fn a_deadline_beyond_all_time_is_kept() {
+fn a_heartbeat_deadline_in_the_far_future_is_accepted() {
     let now = Instant::now();
     let mut session = ServerSession::<i32>::accept(
         now,
@@ -32,9 +32,9 @@ fn a_deadline_beyond_all_time_is_kept() {
 }
 
 #[test]
-fn a_stall_of_the_server_ends_no_session_whose_beats_wait_to_be_read() {
+fn a_stalled_server_does_not_miss_unread_heartbeats() {
     let deadline = ms(100);
-    // Less than a window late, and much more.
+    // Less than a deadline late, and much more.
     for late in [ms(13), ms(99), ms(5000)] {
         let now = Instant::now();
         let config = Setup::new().config();
@@ -47,15 +47,15 @@ fn a_stall_of_the_server_ends_no_session_whose_beats_wait_to_be_read() {
             config,
         );
         let expires = now + 3 * deadline;
-        assert_eq!(session.poll_timeout(), Some(now + deadline), "to ask for the client");
+        assert_eq!(session.poll_timeout(), Some(now + deadline), "to probe the client");
         let woken = expires + late;
         session.handle_timeout(woken);
-        assert_eq!(session.poll_event(), None, "the timer is done before the beats are read");
+        assert_eq!(session.poll_event(), None, "the timer fires before the heartbeats are read");
         assert_eq!(session.poll_timeout(), Some(woken + deadline));
-        // They are read.
+        // The heartbeats are read.
         session.handle_heartbeat(woken + ms(1));
         assert_eq!(session.poll_timeout(), Some(woken + ms(1) + deadline));
-        // Once more, and no beat is there: one window more is all it gets, however late it is noticed.
+        // Once more, without a heartbeat: the client gets one more deadline, however late the timer is.
         let woken = woken + ms(1) + 3 * deadline + late;
         session.handle_timeout(woken);
         assert_eq!(session.poll_event(), None);

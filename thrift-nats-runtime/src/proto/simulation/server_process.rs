@@ -6,26 +6,26 @@ use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 
 use super::messages::{message_in, parse, payload as payload_of, transform};
-use super::network::Carried;
-use super::{Happening, Party, SERVICE, Simulation};
+use super::network::InTransit;
+use super::{Party, PlannedStep, SERVICE, Simulation};
 use crate::proto::{
     Address, Announced, CloseReason, ReceivedRequest, RequestKey, ServerEvent, ServerSession, unknown_session,
 };
 use crate::protocol::MessageType;
 
 #[derive(Debug)]
-pub(super) struct ServersSession {
+pub(super) struct SimulatedSession {
     /// Its tasks are named by the sequence numbers of their calls.
     pub(super) session: ServerSession<i32>,
-    /// Whether the process still finds it.
+    /// Whether the session is in the process's table.
     pub(super) known: bool,
     /// The calls that run, by sequence number.
     pub(super) running: BTreeMap<i32, RequestKey>,
 }
 
 impl Simulation {
-    pub(super) fn arrive_at_server(&mut self, message: Carried) {
-        let Carried { subject, reply, status, versioned, payload, .. } = message;
+    pub(super) fn arrive_at_server(&mut self, message: InTransit) {
+        let InTransit { subject, reply, status, versioned, payload, .. } = message;
         if subject.as_str() == SERVICE {
             return self.accept(reply, versioned);
         }
@@ -41,7 +41,7 @@ impl Simulation {
         let (token, now) = (token.to_owned(), self.instant());
         if self.sessions.get(&token).is_none_or(|session| !session.known) {
             if matches!(address, Address::Session { .. } | Address::Heartbeat { .. }) {
-                self.answer_stranger(reply.as_deref());
+                self.answer_unknown(reply.as_deref());
             }
             return;
         }
@@ -68,10 +68,10 @@ impl Simulation {
             self.setup.deadline,
             self.setup.config(),
         );
-        self.sessions.insert(token, ServersSession { session, known: true, running: BTreeMap::new() });
+        self.sessions.insert(token, SimulatedSession { session, known: true, running: BTreeMap::new() });
     }
 
-    /// Gives a session of the server an input, and notes what happened.
+    /// Gives a session of the server an input, and applies its events.
     pub(super) fn server_input(&mut self, token: &str, input: impl FnOnce(&mut ServerSession<i32>)) {
         let session = self.sessions.get_mut(token).expect("a session of the server");
         input(&mut session.session);
@@ -97,9 +97,9 @@ impl Simulation {
 
     pub(super) fn start_request(&mut self, token: &str, request: ReceivedRequest) {
         let ReceivedRequest { key, frame, admitted } = request;
-        assert!(admitted, "there are not too many");
+        assert!(admitted, "within the limits");
         let (kind, seqid, id, mut payload) = parse(&frame);
-        assert_eq!(frame.format, self.setup.format, "what the client speaks");
+        assert_eq!(frame.format, self.setup.format, "the client's format");
         let session = self.sessions.get_mut(token).expect("a session of the server");
         assert_eq!(session.session.set_task(key, seqid), None, "it has just been received");
         assert!(session.running.insert(seqid, key).is_none(), "the number of a call that runs");
@@ -116,10 +116,10 @@ impl Simulation {
             MessageType::Reply | MessageType::Exception => panic!("an answer where a request belongs"),
         };
         let at = self.now + self.random.time(&self.setup.handler);
-        self.plan(at, Happening::Finishes { token: token.to_owned(), seqid, answer });
+        self.plan(at, PlannedStep::Finish { token: token.to_owned(), seqid, answer });
     }
 
-    /// Stops the server: every session is told.
+    /// Stops the server, with all its sessions.
     pub(super) fn stop_server(&mut self) {
         self.listening = false;
         for token in self.tokens() {
@@ -128,7 +128,7 @@ impl Simulation {
         self.publish();
     }
 
-    /// Drains the server: what was taken up is answered, and then every session is told.
+    /// Drains the server, with all its sessions.
     pub(super) fn drain_server(&mut self) {
         self.listening = false;
         for token in self.tokens() {
@@ -146,7 +146,7 @@ impl Simulation {
         self.sessions.values().any(|session| session.session.is_open())
     }
 
-    pub(super) fn answer_stranger(&mut self, reply: Option<&str>) {
+    pub(super) fn answer_unknown(&mut self, reply: Option<&str>) {
         if let Some(transmit) = reply.and_then(unknown_session) {
             self.carry(Party::Server, transmit);
         }

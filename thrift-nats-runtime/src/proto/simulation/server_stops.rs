@@ -1,11 +1,11 @@
 //! A server stops or drains its sessions, and what becomes of the calls in flight.
 
-use super::CallState::{Answered, Ended};
+use super::CallState::{Ended, Replied};
 use super::Outcome::{NotRun, Unknown};
 use super::*;
 
 #[test]
-fn stopping_the_server_fails_the_calls_in_flight_at_once_and_says_what_was_taken_up() {
+fn a_stopped_server_fails_calls_at_once_and_says_what_it_received() {
     let mut simulation = Simulation::opened(slow());
     let start = simulation.now;
     simulation.call(10);
@@ -13,7 +13,7 @@ fn stopping_the_server_fails_the_calls_in_flight_at_once_and_says_what_was_taken
     simulation.call(10);
     simulation.call(10);
     let stopped = start + ms(10);
-    simulation.plan(stopped - ms(1) / 2, Happening::Calls { len: 10, oneway: false, timeout: None });
+    simulation.plan(stopped - ms(1) / 2, PlannedStep::Call { len: 10, oneway: false, timeout: None });
     simulation.run_until(stopped);
     simulation.stop_server();
     simulation.run_for(ms(1000));
@@ -21,16 +21,16 @@ fn stopping_the_server_fails_the_calls_in_flight_at_once_and_says_what_was_taken
     let last = Ended(NotRun);
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(Unknown), Ended(Unknown), last]);
     assert_eq!(simulation.ran, (0..3).collect());
-    assert!(simulation.chunks(Party::Server).is_empty(), "what finishes later is not answered");
-    assert_eq!(simulation.disconnects(Party::Client), [], "it has been told, and tells nobody");
+    assert!(simulation.chunks(Party::Server).is_empty(), "requests that finish later get no reply");
+    assert_eq!(simulation.disconnects(Party::Client), [], "the server knows already");
 }
 
 #[test]
-fn a_request_of_which_a_part_was_taken_up_was_not_run() {
+fn a_request_that_was_received_in_part_is_not_run() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..slow() });
     simulation.call(10);
     simulation.call(250);
-    // The rest does not get there in time.
+    // The rest is lost.
     simulation.setup.network.loses =
         |message| message.reply.as_deref().and_then(chunk_number).is_some_and(|number| number > 2);
     simulation.run_for(ms(2));
@@ -41,7 +41,7 @@ fn a_request_of_which_a_part_was_taken_up_was_not_run() {
 }
 
 #[test]
-fn answers_that_are_there_leave_before_the_end_of_a_server_that_stops() {
+fn queued_replies_are_sent_before_a_stopped_servers_disconnect() {
     let mut session = accepted(false);
     let request: Bytes = message(MessageType::Call, 1, 0, b"").into();
     session.handle_message(Some("client.session.1"), request.clone());
@@ -62,7 +62,7 @@ fn answers_that_are_there_leave_before_the_end_of_a_server_that_stops() {
 }
 
 #[test]
-fn a_server_may_stop_at_any_time() {
+fn a_server_that_stops_at_any_time_gives_correct_outcomes() {
     for_seeds(0..500, |seed| {
         let mut simulation = in_the_middle(seed);
         simulation.stop_server();
@@ -76,7 +76,7 @@ fn a_server_may_stop_at_any_time() {
 }
 
 #[test]
-fn a_drain_answers_what_was_taken_up_then_disconnects_with_its_mark() {
+fn a_drain_replies_to_received_requests_and_then_disconnects() {
     let mut simulation = Simulation::opened(slow());
     let start = simulation.now;
     simulation.call(10);
@@ -84,27 +84,27 @@ fn a_drain_answers_what_was_taken_up_then_disconnects_with_its_mark() {
     simulation.run_for(ms(10));
     simulation.drain_server();
     simulation.call(10);
-    // The client is told at once: what is not taken up need not wait for what is, nor be sent.
+    // The client is told at once, so that the request that was not received need not wait for the others.
     simulation.run_for(ms(2));
     assert_eq!(simulation.states(), [CallState::Waiting, CallState::Waiting, Ended(NotRun)]);
     assert!(!simulation.client.is_open());
     simulation.run_for(ms(1000));
-    // Taken up 1 ms after the start, run for 50 ms, answered 1 ms later.
+    // Received 1 ms after the start, run for 50 ms, replied to 1 ms later.
     assert_eq!(simulation.end(), (start + ms(52), &disconnected(PeerReason::Stopping, 1)));
-    assert_eq!(simulation.states(), [Answered, Answered, Ended(NotRun)]);
+    assert_eq!(simulation.states(), [Replied, Replied, Ended(NotRun)]);
     assert_eq!(simulation.ran, (0..2).collect());
 }
 
 #[test]
-fn a_session_without_calls_is_drained_at_once() {
+fn an_idle_session_drains_at_once() {
     let mut simulation = Simulation::opened(Setup::new());
     simulation.drain_server();
     assert_eq!(simulation.disconnects(Party::Server), [(simulation.now, "0 stopping")]);
 }
 
-/// As by a NATS server that leaves, and then by whoever runs the server.
+/// As by a NATS server in lame duck mode, and then by the owner of the server.
 #[test]
-fn a_session_that_is_drained_twice_tells_once() {
+fn draining_twice_sends_one_notice() {
     let mut session = accepted(false);
     session.handle_message(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into());
     one_request(&mut session);
@@ -120,7 +120,7 @@ fn a_session_that_is_drained_twice_tells_once() {
 }
 
 #[test]
-fn a_session_that_is_drained_before_its_accept_has_gone_opens_and_ends() {
+fn a_session_drained_before_its_accept_is_sent_opens_and_ends() {
     let mut session = accepted(false);
     session.drain();
     let published: Vec<_> =
@@ -140,7 +140,7 @@ fn a_drain_loses_no_call() {
         ));
         simulation.check_outcomes();
         for (id, state) in simulation.states().into_iter().enumerate() {
-            assert!(matches!(state, Answered | Ended(NotRun)), "call {id}: {state:?}");
+            assert!(matches!(state, Replied | Ended(NotRun)), "call {id}: {state:?}");
         }
     });
 }

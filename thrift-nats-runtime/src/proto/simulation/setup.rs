@@ -1,14 +1,14 @@
-//! What a simulation starts from: its random choices, its network, and the options of both sides.
+//! The setup of a simulation: its random choices, its network, and the options of both sides.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Carried, ms};
+use super::{InTransit, ms};
 use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
 use crate::proto::SessionConfig;
 use crate::protocol::Limits;
 
-/// Splitmix64: small, and the same everywhere.
+/// Splitmix64: small, and the same on every platform.
 #[derive(Debug)]
 pub(super) struct Random(pub(super) u64);
 
@@ -34,7 +34,7 @@ impl Random {
         Duration::from_micros(self.within(micros(range.start())..=micros(range.end())))
     }
 
-    /// Whether a thing happens that happens this many times in a thousand.
+    /// True this many times in a thousand.
     pub(super) fn chance(&mut self, per_mille: u64) -> bool {
         per_mille > 0 && self.within(0..=999) < per_mille
     }
@@ -46,26 +46,26 @@ pub(super) struct Network {
     pub(super) delay: RangeInclusive<Duration>,
     /// How many of a thousand messages are lost.
     pub(super) lost: u64,
-    /// How many of a thousand messages come twice.
+    /// How many of a thousand messages are duplicated.
     pub(super) twice: u64,
-    /// How many of a thousand messages may overtake others and be overtaken.
+    /// How many of a thousand messages may be reordered.
     pub(super) unordered: u64,
-    /// What else is lost.
-    pub(super) loses: fn(&Carried) -> bool,
+    /// Which other messages are lost.
+    pub(super) loses: fn(&InTransit) -> bool,
 }
 
-pub(super) const fn nothing(_: &Carried) -> bool {
+pub(super) const fn nothing(_: &InTransit) -> bool {
     false
 }
 
 impl Network {
-    /// As NATS is while a connection lasts: nothing is lost, and everything is in order.
+    /// As NATS while a connection lasts: no message is lost, and all are in order.
     pub(super) const fn sound(delay: RangeInclusive<Duration>) -> Self {
         Self { delay, lost: 0, twice: 0, unordered: 0, loses: nothing }
     }
 }
 
-/// One of all that a client can speak.
+/// A random format of all that a client can use.
 pub(super) fn any_format(random: &mut Random) -> WireFormat {
     loop {
         let protocol = Protocol::ALL[random.within(0..=Protocol::ALL.len() as u64 - 1) as usize];
@@ -77,7 +77,7 @@ pub(super) fn any_format(random: &mut Random) -> WireFormat {
     }
 }
 
-/// What a simulation starts from.
+/// The setup of a simulation.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
     pub(super) seed: u64,
@@ -87,9 +87,9 @@ pub(super) struct Setup {
     pub(super) deadline: Option<Duration>,
     /// How long a handler takes.
     pub(super) handler: RangeInclusive<Duration>,
-    /// The server and the network are such that the client takes the server for a legacy peer, and the other way round.
+    /// The network removes all additions of this project, so that each side takes the other for a legacy peer.
     pub(super) legacy: bool,
-    /// What the client speaks.
+    /// The client's format.
     pub(super) format: WireFormat,
 }
 
