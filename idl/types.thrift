@@ -210,6 +210,11 @@ exception Error {
   1: string Debug,
 }
 
+/** Its variant in an error must not be the one for all other errors. */
+exception Rpc {
+  1: string why,
+}
+
 service Type extends shared.SharedService {
   string echo(
     1: string self,
@@ -220,6 +225,7 @@ service Type extends shared.SharedService {
   ),
   void close(),
   i32 new(1: Count count = LIMIT) throws (1: Error err, 2: Speaks rpc, 3: Speaks again),
+  void rpc() throws (1: Rpc failed),
   Self Self(),
   oneway void await(1: binary data),
   Shape shape(1: Shape shape) throws (1: Chosen chosen) (idempotent = "true"),

@@ -23,7 +23,7 @@ use api::generated::types::all::{
     self, BY_DOUBLE, BYTES, Branch, CORNER, ChildClient, Chosen, Colour, Count, Defaults, Either, FAVOURITE,
     HEX, ID, Key, KeyShape, Keys, LARGE, LIMIT, LIMIT_AS_LONG, ORIGIN, PRIMES, Point, QuietServer, ROUND,
     SAME_WORDS, SMALL, Self_, Shape, Silent, Speaks, Strict, TABLE, TEXT, THIRD, TINY, Tree, TypeClient,
-    TypeNewError, TypeShapeError, WHOLE, WORDS, YES,
+    TypeNewError, TypeRpcError, TypeShapeError, WHOLE, WORDS, YES,
 };
 
 fn encode(value: &impl Value) -> Vec<u8> {
@@ -225,6 +225,10 @@ impl all::Type for Handler {
         }
     }
 
+    async fn rpc(&self, _cx: &Context) -> Result<(), TypeRpcError> {
+        Err(all::Rpc { why: "declared".into() }.into())
+    }
+
     async fn self_(&self, _cx: &Context) -> Result<Self_, Error> {
         Ok(Self_::default())
     }
@@ -264,9 +268,10 @@ async fn services_work_whatever_their_names_are_and_pass_on_what_they_inherit() 
     client.close_().await.unwrap();
     client.r#await(Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(client.new_(7).await, Ok(7));
-    assert_eq!(client.new_(1).await, Err(TypeNewError::Err(all::Error { debug: "first".into() })));
+    assert_eq!(client.new_(1).await, Err(TypeNewError::Error(all::Error { debug: "first".into() })));
     let again = Speaks { message: "again".into(), code: 2 };
     assert_eq!(client.new_(2).await, Err(TypeNewError::Again(again)));
+    assert_eq!(client.rpc().await, Err(TypeRpcError::Rpc_(all::Rpc { why: "declared".into() })));
     assert_eq!(client.self_().await.unwrap(), Self_::default());
     assert_eq!(client.shape(Shape::Circle(1.5)).await, Ok(Shape::Circle(1.5)));
     assert_eq!(client.defaults().await.unwrap(), Defaults::default());

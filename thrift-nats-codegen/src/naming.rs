@@ -10,7 +10,7 @@ use proc_macro2::{Ident, Span};
 use thrift_parser::syntax::StructKind;
 
 use crate::diagnostics::Diagnostic;
-use crate::ir::{Annotation, ItemId, ItemKind, Name, Program};
+use crate::ir::{Annotation, Field, ItemId, ItemKind, Name, Program, TyKind};
 use crate::sources::Place;
 
 /// Rust's names for a program.
@@ -171,7 +171,7 @@ fn service_names(
     let (client, server) = (claim(format!("{name}Client")), claim(format!("{name}Server")));
     let functions = functions.iter().zip(&members).map(|(function, method)| {
         let camel = method.to_upper_camel_case();
-        let wanted = |case, fields: &[crate::ir::Field]| {
+        let wanted = |case, fields: &[Field]| {
             fields.iter().map(|field| Wanted::of(&field.name, &field.annotations, case)).collect::<Vec<_>>()
         };
         FunctionNames {
@@ -184,11 +184,37 @@ fn service_names(
             fields: Room::new(&[]).name(&wanted(snake, &function.arguments), diagnostics),
             arguments: claim(format!("{name}{camel}Args")),
             error: claim(format!("{name}{camel}Error")),
-            variants: Room::new(&["Rpc", "Self"]).name(&wanted(upper_camel, &function.throws), diagnostics),
+            variants: Room::new(&["Rpc", "Self"])
+                .name(&wanted_variants(program, &function.throws, items), diagnostics),
         }
     });
     let functions = functions.collect();
     (members, ServiceNames { client, server, functions })
+}
+
+/// The variants of the error of a function: each is named after its exception. Where two entries of the list have exceptions of
+/// one name, they are named after the entries.
+fn wanted_variants(program: &Program, throws: &[Field], items: &[ItemNames]) -> Vec<Wanted> {
+    let exceptions: Vec<Option<&str>> = throws
+        .iter()
+        .map(|thrown| match program.behind(&thrown.ty).kind {
+            TyKind::Item(id) => Some(items[id.index()].name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let is_unique = |name: &str| exceptions.iter().filter(|other| **other == Some(name)).count() == 1;
+    let is_renamed =
+        |thrown: &Field| thrown.annotations.iter().any(|annotation| annotation.key == "rust.name");
+    throws
+        .iter()
+        .zip(&exceptions)
+        .map(|(thrown, exception)| match exception {
+            Some(name) if is_unique(name) && !is_renamed(thrown) => {
+                Wanted { converted: (*name).to_owned(), exact: true, chosen: None, place: thrown.name.place }
+            }
+            _ => Wanted::of(&thrown.name, &thrown.annotations, upper_camel),
+        })
+        .collect()
 }
 
 /// All services, each after the one that it extends.

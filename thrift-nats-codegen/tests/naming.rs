@@ -24,6 +24,36 @@ fn functions_that_meet_names_of_the_client_get_out_of_the_way_of_each_other_too(
     assert_eq!(methods.len(), all, "{methods:?}");
 }
 
+/// The variants of the error of a function that throws these, and the types that it is made from.
+fn error_of(throws: &str) -> (Vec<String>, Vec<String>) {
+    let text = format!(
+        "exception A {{}} exception Rpc {{}} typedef A AlsoA service S {{ void f() throws ({throws}) }}"
+    );
+    let code = generate(&text).unwrap().code;
+    let (_, body) = code.split_once("pub enum SFError {").unwrap();
+    let (body, rest) = body.split_once('}').unwrap();
+    let (rest, _) = rest.split_once(");").unwrap();
+    let variants =
+        body.lines().filter_map(|line| line.trim().split_once('(')).map(|(name, _)| name.to_owned());
+    let sources =
+        rest.split("from ").skip(1).filter_map(|rest| rest.split_once('(')).map(|(name, _)| name.to_owned());
+    (variants.collect(), sources.collect())
+}
+
+#[test]
+fn variants_of_an_error_are_named_after_the_types_of_exceptions() {
+    assert_eq!(error_of("1: A missing"), (vec!["A".into(), "Rpc".into()], vec!["A".into()]));
+    assert_eq!(error_of("1: AlsoA missing").0, ["A", "Rpc"]);
+    assert_eq!(error_of("1: A missing (rust.name = \"Gone\")").0, ["Gone", "Rpc"]);
+}
+
+#[test]
+fn variants_with_one_type_are_named_after_their_fields_and_have_no_conversion() {
+    let (variants, sources) = error_of("1: A missing, 2: Rpc rpc, 3: AlsoA gone_away");
+    assert_eq!(variants, ["Missing", "Rpc_", "GoneAway", "Rpc"]);
+    assert_eq!(sources, ["Rpc_"]);
+}
+
 #[test]
 fn names_that_meet_are_told_apart_with_a_warning_at_both() {
     let generated = generate("struct FooBar {}\nstruct foo_bar {}").unwrap();

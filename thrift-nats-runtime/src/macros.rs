@@ -91,6 +91,12 @@ macro_rules! method_error {
             }
         }
 
+        impl ::core::convert::From<$crate::ApplicationException> for $name {
+            fn from(exception: $crate::ApplicationException) -> Self {
+                Self::Rpc(::core::convert::From::from(exception))
+            }
+        }
+
         impl ::core::fmt::Display for $name {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 match self {

@@ -21,7 +21,7 @@ pub(crate) async fn run(nats: &async_nats::Client, subject: &str, format: Format
     let work = Work { num1: 1, num2: 0, op: Operation::DIVIDE, ..Work::default() };
     match calculator.calculate(1, work).timeout(Duration::from_secs(2)).await {
         Ok(quotient) => return Err(format!("1/0={quotient}?").into()),
-        Err(CalculatorCalculateError::Ouch(invalid)) => println!("1/0: {invalid}"),
+        Err(CalculatorCalculateError::InvalidOperation(invalid)) => println!("1/0: {invalid}"),
         Err(CalculatorCalculateError::Rpc(error)) => return Err(error.into()),
     }
 

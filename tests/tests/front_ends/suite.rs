@@ -102,7 +102,7 @@ async fn every_kind_of_call(client: &CalculatorClient, handler: &Handler) {
     let invalid = InvalidOperation { what_op: 4, why: "in 2".into() };
     assert_eq!(
         client.calculate(2, work(1, 0, Operation::DIVIDE)).await,
-        Err(CalculatorCalculateError::Ouch(invalid))
+        Err(CalculatorCalculateError::InvalidOperation(invalid))
     );
     let shared = SharedStruct { key: 3, value: "vvv".into() };
     assert_eq!(client.get_struct(3).await.unwrap(), shared);

@@ -515,12 +515,14 @@ pub mod tutorial {
     #[derive(Clone, Debug, PartialEq)]
     pub enum CalculatorCalculateError {
         /// The exception `ouch`.
-        Ouch(InvalidOperation),
+        InvalidOperation(InvalidOperation),
         /// Everything that is not in the IDL.
         Rpc(::thrift_nats_runtime::Error),
     }
 
     ::thrift_nats_runtime::method_error!(
-        CalculatorCalculateError { 1 => Ouch("ouch") } from Ouch(InvalidOperation),
+        CalculatorCalculateError { 1 => InvalidOperation("ouch") } from InvalidOperation(
+            InvalidOperation,
+        ),
     );
 }

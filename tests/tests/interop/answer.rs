@@ -120,7 +120,7 @@ impl From<Result<i32, CalculatorCalculateError>> for Answer {
     fn from(result: Result<i32, CalculatorCalculateError>) -> Self {
         match result {
             Ok(value) => Self::number(value),
-            Err(CalculatorCalculateError::Ouch(ouch)) => {
+            Err(CalculatorCalculateError::InvalidOperation(ouch)) => {
                 Self::Ouch { what_op: ouch.what_op.into(), why: ouch.why }
             }
             Err(CalculatorCalculateError::Rpc(error)) => Err::<Value, _>(error).into(),

@@ -1,7 +1,5 @@
 //! What functions send and answer: the structs of their arguments, and their errors.
 
-use std::collections::HashSet;
-
 use proc_macro2::TokenStream;
 use quote::quote;
 
@@ -9,7 +7,7 @@ use super::Emitter;
 use super::constant::integer;
 use super::record::{Member, Record};
 use super::types::Position;
-use crate::ir::{Function, ItemId, TyKind};
+use crate::ir::{Field, Function, ItemId, TyKind};
 use crate::naming::{FunctionNames, ident};
 use crate::shape::FieldShape;
 
@@ -83,16 +81,17 @@ impl Emitter<'_> {
                 let doc = self.doc(thrown.doc.as_ref(), &format!("The exception `{}`.", thrown.name.text));
                 quote! { #doc #variant(#ty) }
             });
-        // Where one exception stands twice, the first of them is meant.
-        let mut seen = HashSet::new();
-        let distinct =
-            function.throws.iter().zip(variants.iter().zip(&types)).filter(|(thrown, _)| {
-                match self.program.behind(&thrown.ty).kind {
-                    TyKind::Item(id) => seen.insert(id),
-                    _ => false,
-                }
-            });
-        let from = distinct.map(|(_, (variant, ty))| quote! { from #variant(#ty) });
+        // An exception that is declared twice does not say which variant is meant.
+        let exception = |thrown: &Field| match self.program.behind(&thrown.ty).kind {
+            TyKind::Item(id) => Some(id),
+            _ => None,
+        };
+        let is_unique = |thrown: &Field| {
+            function.throws.iter().filter(|other| exception(other) == exception(thrown)).count() == 1
+        };
+        let unique =
+            function.throws.iter().zip(variants.iter().zip(&types)).filter(|(thrown, _)| is_unique(thrown));
+        let from = unique.map(|(_, (variant, ty))| quote! { from #variant(#ty) });
         let entries = function.throws.iter().zip(&variants).map(|(thrown, variant)| {
             let (id, text) = (integer(thrown.id.into()), &thrown.name.text);
             quote! { #id => #variant(#text) }
