@@ -68,11 +68,11 @@ impl Texts {
 }
 
 fn repeat(client: &Client, len: i32) -> Call<String> {
-    client.call("repeat", &((1, len),))
+    client.call("repeat", &((1, &len),))
 }
 
 fn len(client: &Client, len: usize) -> Call<i32> {
-    client.call("len", &((1, "x".repeat(len)),))
+    client.call("len", &((1, "x".repeat(len).as_str()),))
 }
 
 fn wait(client: &Client) -> Call<()> {

@@ -53,7 +53,7 @@ impl Service for Metadata {
 }
 
 fn header(client: &Client, name: &str) -> Call<String> {
-    client.call("header", &((1, name.to_owned()),))
+    client.call("header", &((1, name),))
 }
 
 fn remaining(client: &Client) -> Call<i64> {

@@ -76,10 +76,10 @@ async fn call_everything(calculator: &CalculatorClient) {
     let Error::Application(exception) = error else { panic!("{error}") };
     assert_eq!(exception.kind, ApplicationExceptionKind::INTERNAL_ERROR);
     let work = Work { num1: 15, num2: 10, op: Operation::SUBTRACT, ..Work::default() };
-    assert_eq!(calculator.calculate(1, work).await, Ok(5));
+    assert_eq!(calculator.calculate(1, &work).await, Ok(5));
     let work = Work { num1: 1, num2: 0, op: Operation::DIVIDE, comment: Some("é\n".into()) };
     let ouch = InvalidOperation { what_op: Operation::DIVIDE.0, why: "logid 7".into() };
-    assert_eq!(calculator.calculate(7, work).await, Err(CalculatorCalculateError::InvalidOperation(ouch)));
+    assert_eq!(calculator.calculate(7, &work).await, Err(CalculatorCalculateError::InvalidOperation(ouch)));
     for key in [0, 1, 5000] {
         let found = calculator.get_struct(key).await.unwrap();
         assert_eq!(found, SharedStruct { key, value: "\"é☃\u{1}\\".repeat(key as usize) });

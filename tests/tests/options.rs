@@ -213,7 +213,7 @@ async fn requests_above_the_queue_limit_are_answered_so_while_others_run() {
     let _server = handler.serve(&nats, |server| server.queue_limit(1_000_000)).await;
     let client = Client::connect(&connection, "calculator").await.unwrap();
     // A `ping` with an argument that it does not know.
-    let long = |len: usize| make(client.call::<(), Error>("ping", &((1, "x".repeat(len)),)));
+    let long = |len: usize| make(client.call::<(), Error>("ping", &((1, "x".repeat(len).as_str()),)));
     let first = long(600_000);
     eventually("the first runs", || handler.running() == 1).await;
     let result = soon(long(600_000)).await.unwrap();

@@ -117,7 +117,7 @@ async fn a_client_that_beats_is_kept_and_one_that_is_stalled_learns_that_it_is_n
             }
             let waits = tokio::spawn({
                 let client = client.clone();
-                async move { client.calculate(1, Work::default()).await }
+                async move { client.calculate(1, &Work::default()).await }
             });
             while !client.add(1, 1).await.is_ok_and(|sum| sum == 2) {}
             stalled.send(()).unwrap();
@@ -184,7 +184,7 @@ async fn stopping_a_server_fails_the_calls_in_flight_at_once() {
     let waits = tokio::spawn({
         let client = client.clone();
         // Far more than the test waits.
-        async move { client.calculate(1, Work::default()).timeout(Duration::from_secs(3600)).await }
+        async move { client.calculate(1, &Work::default()).timeout(Duration::from_secs(3600)).await }
     });
     handler.waiting.notified().await;
     server.stop().await.unwrap();
@@ -275,7 +275,7 @@ async fn a_dropped_call_gives_its_place_back() {
     let _server = serve(&nats, &handler, Duration::ZERO).await;
     let client = Client::connect(&nats.client().await.unwrap(), "calculator").await.unwrap();
     let calculator = CalculatorClient::new(client.clone());
-    let call = tokio::spawn(calculator.calculate(1, Work::default()));
+    let call = tokio::spawn(calculator.calculate(1, &Work::default()));
     handler.waiting.notified().await;
     assert_eq!(client.calls_in_flight(), 1);
     call.abort();

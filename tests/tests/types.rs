@@ -3,12 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use thrift_nats_runtime::protocol::{
     BinaryReader, BinaryWriter, DecodeError, DecodeErrorKind, EncodeErrorKind, Limits, Value,
 };
-use thrift_nats_runtime::{Context, Error, OrderedFloat, Uuid};
+use thrift_nats_runtime::{ApplicationException, Context, Error, OrderedFloat, Uuid};
 
 /// Everything is public, as a crate that publishes its API has it.
 #[deny(warnings, missing_docs, clippy::pedantic)]
@@ -23,7 +24,7 @@ use api::generated::types::all::{
     self, BY_DOUBLE, BYTES, Branch, CORNER, ChildClient, Chosen, Colour, Count, Defaults, Either, FAVOURITE,
     HEX, ID, Key, KeyShape, Keys, LARGE, LIMIT, LIMIT_AS_LONG, ORIGIN, PRIMES, Point, QuietServer, ROUND,
     SAME_WORDS, SMALL, Self_, Shape, Silent, Speaks, Strict, TABLE, TEXT, THIRD, TINY, Tree, TypeClient,
-    TypeNewError, TypeRpcError, TypeShapeError, WHOLE, WORDS, YES,
+    TypeNewError, TypeRpcError, TypeServer, TypeShapeError, WHOLE, WORDS, YES,
 };
 
 fn encode(value: &impl Value) -> Vec<u8> {
@@ -93,6 +94,7 @@ fn enums_are_open_and_have_names() {
     assert_eq!(format!("{:>6}", Colour::RED), "   RED");
     assert_eq!(("Blue".parse(), "99".parse()), (Ok(Colour::BLUE), Ok(Colour(99))));
     assert_eq!("ALSO_GREEN".parse(), Ok(Colour::GREEN));
+    assert_eq!(format!("{:?} {:?}", Colour::ALSO_GREEN, Colour(7)), "Colour::GREEN Colour(7)");
     let unknown = "Pink".parse::<Colour>().unwrap_err();
     assert_eq!(unknown.to_string(), "`Pink` is no value of enum `Colour`");
     assert_eq!((Colour::from(5), i32::from(Colour::GREEN)), (Colour::GREEN, 5));
@@ -249,6 +251,28 @@ impl all::Type for Handler {
         Ok(keys)
     }
 
+    async fn many(
+        &self,
+        _cx: &Context,
+        a: String,
+        b: String,
+        c: Bytes,
+        d: i32,
+        h: all::H,
+        f: Vec<String>,
+        g: String,
+        request: String,
+        handler: String,
+        j: String,
+        k: String,
+        l: String,
+        m: String,
+        n: Shape,
+    ) -> Result<Vec<String>, Error> {
+        let numbers = vec![format!("{c:?} {d} {} {n:?}", h.h)];
+        Ok([vec![a, b], numbers, f, vec![g, request, handler, j, k, l, m]].concat())
+    }
+
     async fn tree(&self, _cx: &Context, tree: Tree) -> Result<Tree, Error> {
         Ok(tree)
     }
@@ -263,24 +287,51 @@ async fn services_work_whatever_their_names_are_and_pass_on_what_they_inherit() 
     let hostile = Self_ { foo_bar: 12, ..Self_::default() };
     let vec = all::Vec { r#box: None };
     let option = all::Option { vec };
-    assert_eq!(client.echo("a".into(), hostile, 3, 4, vec![option]).await.unwrap(), "a 12 3 1");
+    assert_eq!(client.echo("a", &hostile, 3, 4, &[option]).await.unwrap(), "a 12 3 1");
     assert_eq!(client.get_struct(5).await.unwrap().key, 5);
     client.close_().await.unwrap();
-    client.r#await(Bytes::from_static(b"x")).await.unwrap();
+    client.r#await(&Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(client.new_(7).await, Ok(7));
     assert_eq!(client.new_(1).await, Err(TypeNewError::Error(all::Error { debug: "first".into() })));
     let again = Speaks { message: "again".into(), code: 2 };
     assert_eq!(client.new_(2).await, Err(TypeNewError::Again(again)));
     assert_eq!(client.rpc().await, Err(TypeRpcError::Rpc_(all::Rpc { why: "declared".into() })));
     assert_eq!(client.self_().await.unwrap(), Self_::default());
-    assert_eq!(client.shape(Shape::Circle(1.5)).await, Ok(Shape::Circle(1.5)));
+    assert_eq!(client.shape(&Shape::Circle(1.5)).await, Ok(Shape::Circle(1.5)));
     assert_eq!(client.defaults().await.unwrap(), Defaults::default());
+}
+
+#[tokio::test]
+async fn a_function_may_have_more_arguments_than_a_tuple() {
+    let client = TypeClient::in_process(Handler);
+    let (c, h, f, n) = (Bytes::from_static(b"c"), all::H { h: 5 }, ["f".to_owned()], Shape::Circle(1.0));
+    let all = client.many("a", "b", &c, 4, &h, &f, "g", "r", "h", "j", "k", "l", "m", &n).await.unwrap();
+    assert_eq!(all, ["a", "b", "b\"c\" 4 5 Circle(1.0)", "f", "g", "r", "h", "j", "k", "l", "m"]);
+}
+
+#[tokio::test]
+async fn a_handler_in_an_arc_serves_a_service_and_the_one_that_it_extends() {
+    let handler = Arc::new(Handler);
+    let server = TypeServer::new(Arc::clone(&handler));
+    let client = TypeClient::new(thrift_nats_runtime::Client::in_process(server));
+    assert_eq!(client.get_struct(5).await.unwrap().key, 5);
+    assert_eq!(client.new_(7).await, Ok(7));
+    assert_eq!(ChildClient::in_process(handler).shape(&Shape::Circle(1.5)).await, Ok(Shape::Circle(1.5)));
+}
+
+#[tokio::test]
+async fn a_handler_may_return_an_application_exception_with_a_question_mark() {
+    fn fails() -> Result<(), TypeRpcError> {
+        Err(ApplicationException::internal_error("no disk"))?
+    }
+    let exception = ApplicationException::internal_error("no disk");
+    assert_eq!(fails(), Err(TypeRpcError::Rpc(exception.into())));
 }
 
 #[tokio::test]
 async fn a_function_that_the_service_does_not_have_is_unknown() {
     let client = thrift_nats_runtime::Client::in_process(QuietServer::new(Handler));
-    let call = TypeClient::new(client).shape(Shape::Circle(1.0));
+    let call = TypeClient::new(client).shape(&Shape::Circle(1.0));
     match call.await {
         Err(TypeShapeError::Rpc(Error::Application(exception))) => {
             assert_eq!(exception.kind, thrift_nats_runtime::ApplicationExceptionKind::UNKNOWN_METHOD);

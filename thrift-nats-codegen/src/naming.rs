@@ -40,6 +40,8 @@ pub(crate) struct ItemNames {
 pub(crate) struct ServiceNames {
     pub(crate) client: String,
     pub(crate) server: String,
+    /// The type parameter for a handler. It must not hide a type of the module.
+    pub(crate) handler: String,
     pub(crate) functions: Vec<FunctionNames>,
 }
 
@@ -48,8 +50,11 @@ pub(crate) struct ServiceNames {
 pub(crate) struct FunctionNames {
     /// The method of the client, where names of the client's own are taken.
     pub(crate) client_method: String,
+    /// The parameters of the trait's method.
     pub(crate) parameters: Vec<String>,
-    /// The fields of the struct of arguments.
+    /// The variables of the dispatch.
+    pub(crate) bindings: Vec<String>,
+    /// The parameters of the client's method, and the fields of the struct of arguments.
     pub(crate) fields: Vec<String>,
     /// The struct of arguments; of no use where there are none.
     pub(crate) arguments: String,
@@ -181,6 +186,8 @@ fn service_names(
                 name
             },
             parameters: Room::new(&["cx"]).name(&wanted(snake, &function.arguments), &mut Vec::new()),
+            bindings: Room::new(&["handler", "request"])
+                .name(&wanted(snake, &function.arguments), &mut Vec::new()),
             fields: Room::new(&[]).name(&wanted(snake, &function.arguments), diagnostics),
             arguments: claim(format!("{name}{camel}Args")),
             error: claim(format!("{name}{camel}Error")),
@@ -189,7 +196,8 @@ fn service_names(
         }
     });
     let functions = functions.collect();
-    (members, ServiceNames { client, server, functions })
+    let handler = free("H".to_owned(), taken);
+    (members, ServiceNames { client, server, handler, functions })
 }
 
 /// The variants of the error of a function: each is named after its exception. Where two entries of the list have exceptions of

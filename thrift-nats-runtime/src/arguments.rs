@@ -1,17 +1,65 @@
-//! The arguments of functions: a struct on the wire, a tuple in generated code.
+//! The arguments of functions. On the wire they are a struct; generated clients write a tuple of references, and generated
+//! servers read a tuple of values.
 
-use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value};
+use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value, write_list};
 
-/// Arguments that are to be sent: a tuple of ids and values.
-pub trait Arguments {
-    /// Writes them as the fields of a struct.
+/// One argument, as a client writes it: a [`Value`], or the borrowed form of one. That is `str` for a string of any type, and a
+/// slice for a list.
+pub trait Argument {
+    /// Writes the argument as the field `id`.
     ///
     /// # Errors
     /// See [`EncodeError`].
-    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError>;
+    fn write_field<O: OutputProtocol>(&self, output: &mut O, id: i16) -> Result<(), EncodeError>;
 }
 
-/// A parameter of a function that is called: its id and name, and its default where the IDL has one.
+impl<T: Value> Argument for T {
+    #[inline]
+    fn write_field<O: OutputProtocol>(&self, output: &mut O, id: i16) -> Result<(), EncodeError> {
+        Value::write_field(self, output, id)
+    }
+}
+
+impl Argument for str {
+    #[inline]
+    fn write_field<O: OutputProtocol>(&self, output: &mut O, id: i16) -> Result<(), EncodeError> {
+        output.field_begin(TType::String, id);
+        output.string(self).map_err(|error| error.in_id(id))?;
+        output.field_end();
+        Ok(())
+    }
+}
+
+impl<T: Value> Argument for [T] {
+    fn write_field<O: OutputProtocol>(&self, output: &mut O, id: i16) -> Result<(), EncodeError> {
+        output.field_begin(TType::List, id);
+        write_list(self, output).map_err(|error| error.in_id(id))?;
+        output.field_end();
+        Ok(())
+    }
+}
+
+/// The arguments of a call: a tuple of ids and references.
+pub trait Arguments {
+    /// Writes each argument as a field.
+    ///
+    /// # Errors
+    /// See [`EncodeError`].
+    fn write_fields<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError>;
+
+    /// Writes the arguments as a struct.
+    ///
+    /// # Errors
+    /// See [`EncodeError`].
+    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        output.struct_begin()?;
+        self.write_fields(output)?;
+        output.struct_end();
+        Ok(())
+    }
+}
+
+/// A parameter of a served function: its id and name, and its default if the IDL has one.
 pub trait Parameter<T> {
     /// The id of its field.
     fn id(&self) -> i16;
@@ -19,7 +67,7 @@ pub trait Parameter<T> {
     /// Its name in the IDL.
     fn name(&self) -> &'static str;
 
-    /// What it is if the caller leaves it out.
+    /// The value for an argument that the client does not send.
     fn default(self) -> T;
 }
 
@@ -51,7 +99,7 @@ impl<T: Value> Parameter<T> for (i16, &'static str, T) {
     }
 }
 
-/// All parameters of a function: a tuple of [`Parameter`]s, which reads a tuple of values.
+/// The parameters of a function: a tuple of [`Parameter`]s, which reads a tuple of values.
 pub trait Parameters<T> {
     /// Reads the arguments.
     ///
@@ -61,9 +109,7 @@ pub trait Parameters<T> {
 }
 
 impl Arguments for () {
-    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
-        output.struct_begin()?;
-        output.struct_end();
+    fn write_fields<O: OutputProtocol>(&self, _output: &mut O) -> Result<(), EncodeError> {
         Ok(())
     }
 }
@@ -74,14 +120,13 @@ impl Parameters<()> for () {
     }
 }
 
-/// For tuples of each size. What IDL has functions with more arguments is generated with a struct for them.
+/// For tuples of up to 12 arguments. Clients join tuples with [`Chain`] for more; servers read a generated struct with
+/// [`StructOfArguments`].
 macro_rules! tuples {
     ($($index:tt $value:ident $parameter:ident)*) => {
-        impl<$($value: Value),*> Arguments for ($((i16, $value),)*) {
-            fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
-                output.struct_begin()?;
-                $(output.field(self.$index.0, &self.$index.1)?;)*
-                output.struct_end();
+        impl<$($value: Argument + ?Sized),*> Arguments for ($((i16, &$value),)*) {
+            fn write_fields<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+                $(self.$index.1.write_field(output, self.$index.0)?;)*
                 Ok(())
             }
         }
@@ -113,21 +158,22 @@ tuples!(0 A PA 1 B PB 2 C PC 3 D PD 4 E PE 5 F PF 6 G PG 7 H PH 8 J PJ 9 K PK);
 tuples!(0 A PA 1 B PB 2 C PC 3 D PD 4 E PE 5 F PF 6 G PG 7 H PH 8 J PJ 9 K PK 10 L PL);
 tuples!(0 A PA 1 B PB 2 C PC 3 D PD 4 E PE 5 F PF 6 G PG 7 H PH 8 J PJ 9 K PK 10 L PL 11 M PM);
 
-/// A struct of arguments, where there are more than a tuple can have.
-#[derive(Debug)]
-pub struct Many<T>(pub T);
+/// Two lists of arguments, one after the other: for functions with more arguments than a tuple can have.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<A, B>(pub A, pub B);
 
-impl<T: Value> Arguments for Many<T> {
-    fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
-        self.0.write(output)
+impl<A: Arguments, B: Arguments> Arguments for Chain<A, B> {
+    fn write_fields<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
+        self.0.write_fields(output)?;
+        self.1.write_fields(output)
     }
 }
 
-/// Reads a struct of arguments.
+/// Reads the arguments of a function with more of them than a tuple can have into a generated struct.
 #[derive(Clone, Copy, Debug)]
-pub struct ManyParameters;
+pub struct StructOfArguments;
 
-impl<T: Value> Parameters<T> for ManyParameters {
+impl<T: Value> Parameters<T> for StructOfArguments {
     fn read<I: InputProtocol>(self, input: &mut I) -> Result<T, DecodeError> {
         T::read(input)
     }

@@ -35,7 +35,7 @@
 //! let server = Server::new(nats.clone(), "greeter").serve(GreeterServer::new(Handler)).await?;
 //!
 //! let greeter = GreeterClient::connect(&nats, "greeter").await?;
-//! println!("{}", greeter.greet("world".into()).timeout(Duration::from_secs(1)).await?);
+//! println!("{}", greeter.greet("world").timeout(Duration::from_secs(1)).await?);
 //!
 //! greeter.close().await?;
 //! server.drain(Duration::from_secs(10)).await?;
@@ -74,15 +74,10 @@ pub use bytes::Bytes;
 #[cfg(feature = "faststr")]
 pub use faststr::FastStr;
 pub use ordered_float::OrderedFloat;
-#[cfg(feature = "serde")]
-#[doc(hidden)]
-pub use serde;
 #[cfg(feature = "macros")]
 pub use thrift_nats_macros::thrift;
 pub use uuid::Uuid;
 
-#[doc(hidden)]
-pub use self::arguments::{Arguments, Many, ManyParameters, Parameter, Parameters};
 pub use self::client::{Call, CallWithHeaders, Client, ClientBuilder, Response, SessionEvent, SessionEvents};
 pub use self::context::Context;
 pub use self::error::{
@@ -94,6 +89,17 @@ pub use self::format::{Protocol, Transport, UnknownFormat};
 pub use self::method::{MethodError, Success};
 pub use self::server::{RunningServer, Server};
 pub use self::transport::Headers;
+
+/// What only generated code names. Other code must not: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(feature = "serde")]
+    pub use serde;
+
+    pub use crate::arguments::{Argument, Arguments, Chain, Parameter, Parameters, StructOfArguments};
+    pub use crate::server::{Reply, Request};
+    pub use crate::{method_error, open_enum, service_server};
+}
 
 /// A `double` that can be ordered: in sets, and as the key of a map.
 pub type OrderedF64 = OrderedFloat<f64>;

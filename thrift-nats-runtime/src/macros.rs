@@ -6,6 +6,20 @@
 #[doc(hidden)]
 macro_rules! open_enum {
     ($name:ident, $written:literal $(, $alias:literal => $value:ident)* $(,)?) => {
+        /// `State::OPEN`, or `State(7)` for a number without a name.
+        impl ::core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                match self.name() {
+                    ::core::option::Option::Some(name) => {
+                        ::core::write!(f, "{}::{name}", ::core::stringify!($name))
+                    }
+                    ::core::option::Option::None => {
+                        ::core::write!(f, "{}({})", ::core::stringify!($name), self.0)
+                    }
+                }
+            }
+        }
+
         /// The name of the value, or its number.
         impl ::core::fmt::Display for $name {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
@@ -151,7 +165,7 @@ macro_rules! method_error {
 /// What serves the service `$service` with a handler: `struct $server<H> { handler: Arc<H> }` with `dispatch`.
 #[macro_export]
 #[doc(hidden)]
-macro_rules! service {
+macro_rules! service_server {
     ($server:ident, $service:ident, $written:literal $(,)?) => {
         impl<__H> ::core::clone::Clone for $server<__H> {
             fn clone(&self) -> Self {
@@ -162,12 +176,6 @@ macro_rules! service {
         impl<__H> ::core::fmt::Debug for $server<__H> {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 f.write_str(::core::stringify!($server))
-            }
-        }
-
-        impl<__H> ::core::convert::From<::std::sync::Arc<__H>> for $server<__H> {
-            fn from(handler: ::std::sync::Arc<__H>) -> Self {
-                Self { handler }
             }
         }
 

@@ -50,7 +50,7 @@ pub(crate) fn measure(
         let run = move |level| {
             let (client, payload) = (client.clone(), payload.clone());
             runtime.block_on(drive(level, time, move |_| {
-                let call = client.echo(payload.clone());
+                let call = client.echo(&payload);
                 async move {
                     let answer = call.await?;
                     if answer.len() == MEGABYTE { Ok(()) } else { Err("a wrong answer".into()) }

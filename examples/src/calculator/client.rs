@@ -19,14 +19,14 @@ pub(crate) async fn run(nats: &async_nats::Client, subject: &str, format: Format
     println!("1+1={sum}");
 
     let work = Work { num1: 1, num2: 0, op: Operation::DIVIDE, ..Work::default() };
-    match calculator.calculate(1, work).timeout(Duration::from_secs(2)).await {
+    match calculator.calculate(1, &work).timeout(Duration::from_secs(2)).await {
         Ok(quotient) => return Err(format!("1/0={quotient}?").into()),
         Err(CalculatorCalculateError::InvalidOperation(invalid)) => println!("1/0: {invalid}"),
         Err(CalculatorCalculateError::Rpc(error)) => return Err(error.into()),
     }
 
     let work = Work { num1: 15, num2: 10, op: Operation::SUBTRACT, ..Work::default() };
-    let difference = calculator.calculate(1, work).await?;
+    let difference = calculator.calculate(1, &work).await?;
     println!("15-10={difference}");
 
     let log = calculator.get_struct(1).await?;

@@ -106,12 +106,12 @@ async fn connect(nats: &async_nats::Client) -> Result<Client, BoxError> {
 
 async fn make(oracle: &OracleClient, plan: Plan) -> Ending {
     let parcel = match plan.function {
-        Function::Once => match oracle.once(plan.parcel()).await {
+        Function::Once => match oracle.once(&plan.parcel()).await {
             Err(OracleOnceError::Garbled(garbled)) => return wrong(&garbled),
             Err(OracleOnceError::Rpc(error)) => return failed(&error),
             Ok(parcel) => parcel,
         },
-        Function::Again => match oracle.again(plan.parcel()).await {
+        Function::Again => match oracle.again(&plan.parcel()).await {
             Err(OracleAgainError::Garbled(garbled)) => return wrong(&garbled),
             Err(OracleAgainError::Rpc(error)) => return failed(&error),
             Ok(parcel) => parcel,
@@ -121,7 +121,7 @@ async fn make(oracle: &OracleClient, plan: Plan) -> Ending {
             Ok(parcel) => parcel,
         },
         Function::Tell => {
-            return match oracle.tell(plan.parcel()).await {
+            return match oracle.tell(&plan.parcel()).await {
                 Err(error) => failed(&error),
                 Ok(()) => Ending::Answered,
             };

@@ -25,7 +25,7 @@ async fn a_client_whose_connection_is_cut_fails_what_may_have_been_run_and_goes_
 async fn an_idempotent_call_outlives_the_cut() {
     let it = Setup::new().await;
     let work = Work { num1: 1, num2: 1, op: Operation::MULTIPLY, comment: None };
-    let call = it.calculator.calculate(1, work).timeout(NEVER).idempotent();
+    let call = it.calculator.calculate(1, &work).timeout(NEVER).idempotent();
     let call = tokio::spawn(call);
     it.handler.until_runs(1).await;
     it.near.cut();
@@ -38,7 +38,7 @@ async fn an_idempotent_call_outlives_the_cut() {
 async fn a_call_that_may_have_been_run_is_never_said_not_to_have_been() {
     let it = Setup::new().await;
     let work = Work { num1: 1, num2: 1, op: Operation::MULTIPLY, comment: None };
-    let call = it.calculator.calculate(1, work).timeout(NEVER).idempotent();
+    let call = it.calculator.calculate(1, &work).timeout(NEVER).idempotent();
     let call = tokio::spawn(call);
     it.handler.until_runs(1).await;
     // It moves, since it may; and where it goes there is nobody to run it.

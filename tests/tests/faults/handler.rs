@@ -159,7 +159,7 @@ pub(crate) async fn nats(url: &str) -> async_nats::Client {
 
 pub(crate) fn calculate(calculator: &CalculatorClient, id: i32, op: Operation) -> JoinHandle<Calculated> {
     let work = Work { num1: id, num2: id, op, comment: None };
-    tokio::spawn(calculator.calculate(id, work).timeout(NEVER))
+    tokio::spawn(calculator.calculate(id, &work).timeout(NEVER))
 }
 
 /// What a call comes to, within the bound of the tests.

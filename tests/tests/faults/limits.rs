@@ -103,7 +103,7 @@ async fn messages_longer_than_nats_takes_are_cut_to_what_it_takes() {
         assert_eq!(found.value.len(), len as usize);
         let long = "x".repeat(len as usize);
         let work = Work { comment: Some(long), ..Default::default() };
-        assert_eq!(it.calculator.calculate(1, work).await, Ok(0));
+        assert_eq!(it.calculator.calculate(1, &work).await, Ok(0));
     }
     assert_eq!((it.near.accepted(), it.far.accepted()), (1, 1), "no connection was closed for it");
 }
@@ -151,7 +151,7 @@ async fn what_cannot_be_sent_fills_the_queue_to_its_limit_and_no_further() {
         .map(|_| {
             let comment = Some("x".repeat(1 << 20));
             let work = Work { num1: 1, num2: 1, op: Operation::ADD, comment };
-            tokio::spawn(calculator.calculate(1, work).timeout(NEVER))
+            tokio::spawn(calculator.calculate(1, &work).timeout(NEVER))
         })
         .collect();
     eventually("one is refused", || calls.iter().any(JoinHandle::is_finished)).await;

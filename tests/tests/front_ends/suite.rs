@@ -98,10 +98,10 @@ fn work(num1: i32, num2: i32, op: Operation) -> Work {
 async fn every_kind_of_call(client: &CalculatorClient, handler: &Handler) {
     client.ping().await.unwrap();
     assert_eq!(client.add(-7, 9).await.unwrap(), 2);
-    assert_eq!(client.calculate(1, work(15, 10, Operation::SUBTRACT)).await.unwrap(), 5);
+    assert_eq!(client.calculate(1, &work(15, 10, Operation::SUBTRACT)).await.unwrap(), 5);
     let invalid = InvalidOperation { what_op: 4, why: "in 2".into() };
     assert_eq!(
-        client.calculate(2, work(1, 0, Operation::DIVIDE)).await,
+        client.calculate(2, &work(1, 0, Operation::DIVIDE)).await,
         Err(CalculatorCalculateError::InvalidOperation(invalid))
     );
     let shared = SharedStruct { key: 3, value: "vvv".into() };
@@ -167,7 +167,7 @@ async fn a_call_ends_at_its_deadline_and_so_does_its_handler() {
     let calculator = CalculatorClient::new(client.clone());
     let slow = Work { comment: Some("wait".into()), ..work(15, 10, Operation::SUBTRACT) };
     let timeout = Duration::from_millis(100);
-    let result = calculator.calculate(1, slow).timeout(timeout).await;
+    let result = calculator.calculate(1, &slow).timeout(timeout).await;
     assert_eq!(
         result,
         Err(CalculatorCalculateError::Rpc(Error::DeadlineExceeded {
@@ -190,7 +190,7 @@ async fn a_call_of_five_megabytes_goes_through_chunks_of_one() {
     const LEN: usize = 5 * 1024 * 1024;
     let pair = pair(Handler::default()).await;
     let long = Work { comment: Some("c".repeat(LEN)), ..work(0, 0, Operation(99)) };
-    assert_eq!(pair.client.calculate(1, long).await.unwrap(), LEN as i32);
+    assert_eq!(pair.client.calculate(1, &long).await.unwrap(), LEN as i32);
     assert_eq!(pair.client.get_struct(LEN as i32).await.unwrap().value.len(), LEN);
 }
 
@@ -198,7 +198,7 @@ async fn a_call_of_five_megabytes_goes_through_chunks_of_one() {
 async fn a_panic_of_a_handler_is_an_internal_error_and_nothing_else() {
     let pair = pair(Handler::default()).await;
     let panic = Work { comment: Some("panic".into()), ..Work::default() };
-    match pair.client.calculate(1, panic).await {
+    match pair.client.calculate(1, &panic).await {
         Err(CalculatorCalculateError::Rpc(Error::Application(exception))) => {
             assert_eq!(exception.kind, ApplicationExceptionKind::INTERNAL_ERROR);
         }

@@ -79,9 +79,6 @@ pub mod shared {
     /// A service that others extend.
     pub trait SharedService: ::core::marker::Send + ::core::marker::Sync + 'static {
         /// Gives what is kept under a key.
-        ///
-        /// # Errors
-        /// Everything that is not in the IDL.
         fn get_struct(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -90,13 +87,23 @@ pub mod shared {
             + ::core::marker::Send;
     }
 
-    /// Serves `SharedService` with a handler.
+    impl<H: SharedService> SharedService for ::std::sync::Arc<H> {
+        async fn get_struct(
+            &self,
+            cx: &::thrift_nats_runtime::Context,
+            key: i32,
+        ) -> ::thrift_nats_runtime::Result<SharedStruct> {
+            H::get_struct(self, cx, key).await
+        }
+    }
+
+    /// Serves `SharedService` with a handler: pass it to `Server::serve`.
     pub struct SharedServiceServer<H> {
         handler: ::std::sync::Arc<H>,
     }
 
     impl<H: SharedService> SharedServiceServer<H> {
-        /// The service, run by `handler`.
+        /// A service whose calls run on `handler`. To share the handler, pass an `Arc` of it.
         #[must_use]
         pub fn new(handler: H) -> Self {
             Self { handler: ::std::sync::Arc::new(handler) }
@@ -105,33 +112,35 @@ pub mod shared {
         #[doc(hidden)]
         pub async fn dispatch(
             handler: &H,
-            request: &::thrift_nats_runtime::server::Request,
-        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::server::Reply> {
+            request: &::thrift_nats_runtime::__private::Request,
+        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::__private::Reply> {
             match request.method() {
                 "getStruct" => {
-                    let arguments = request.arguments(((1, "key"),))?;
-                    request.reply(
-                        SharedService::get_struct(handler, request.context(), arguments.0).await,
-                    )
+                    let (key,) = request.arguments(((1, "key"),))?;
+                    request.reply(SharedService::get_struct(handler, request.context(), key).await)
                 }
                 _ => Err(request.unknown_method()),
             }
         }
     }
 
-    ::thrift_nats_runtime::service!(SharedServiceServer, SharedService, "SharedService");
+    ::thrift_nats_runtime::__private::service_server!(
+        SharedServiceServer,
+        SharedService,
+        "SharedService",
+    );
 
-    /// Calls `SharedService`. Cheap to clone; all clones share the session.
+    /// A client of `SharedService`. Cheap to clone; clones share the sessions.
     #[derive(Clone, Debug)]
     pub struct SharedServiceClient {
         client: ::thrift_nats_runtime::Client,
     }
 
     impl SharedServiceClient {
-        /// Opens a session with the service that listens on `subject`, with all options at their defaults.
+        /// Opens a session with a server on `subject`, with all options at their defaults.
         ///
         /// # Errors
-        /// If nobody listens there, or no session can be opened.
+        /// If no server listens on `subject`, or no session can be opened.
         pub async fn connect(
             nats: &::thrift_nats_runtime::async_nats::Client,
             subject: impl ::core::convert::Into<::std::string::String>,
@@ -139,21 +148,21 @@ pub mod shared {
             ::thrift_nats_runtime::Client::connect(nats, subject).await.map(Self::new)
         }
 
-        /// A client with options of its own: see `Client::builder` of the runtime.
+        /// A client that uses the sessions and options of `client`: see `Client::builder`.
         #[must_use]
         pub const fn new(client: ::thrift_nats_runtime::Client) -> Self {
             Self { client }
         }
 
-        /// A client of `handler` in this process: the same encoding and dispatch, without NATS.
+        /// Calls `handler` in this process: the same encoding and dispatch, without NATS.
         pub fn in_process(handler: impl SharedService) -> Self {
             Self::new(::thrift_nats_runtime::Client::in_process(SharedServiceServer::new(handler)))
         }
 
-        /// Closes the session of all clones; calls in flight fail.
+        /// Closes the sessions of all clones; calls in flight fail.
         ///
         /// # Errors
-        /// If the connection to NATS is gone.
+        /// If the connection to NATS is closed.
         pub async fn close(
             &self,
         ) -> ::thrift_nats_runtime::Result<(), ::thrift_nats_runtime::ShutdownError> {
@@ -162,7 +171,7 @@ pub mod shared {
 
         /// Gives what is kept under a key.
         pub fn get_struct(&self, key: i32) -> ::thrift_nats_runtime::Call<SharedStruct> {
-            self.client.call("getStruct", &((1, key),))
+            self.client.call("getStruct", &((1, &key),))
         }
     }
 }
@@ -217,7 +226,7 @@ pub mod tutorial {
             (::std::string::String::from("goodnight"), ::std::string::String::from("moon")),
         ]));
     /// What to do with two numbers.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Operation(pub i32);
 
     impl Operation {
@@ -229,7 +238,7 @@ pub mod tutorial {
         pub const MULTIPLY: Self = Self(3);
         /// `num1 / num2`, without remainder
         pub const DIVIDE: Self = Self(4);
-        /// The values that the IDL has.
+        /// All values of the IDL, without aliases.
         pub const VALUES: &'static [Self] = &[
             Self::ADD,
             Self::SUBTRACT,
@@ -237,7 +246,7 @@ pub mod tutorial {
             Self::DIVIDE,
         ];
 
-        /// The name of the value in the IDL; `None` for a number that has none.
+        /// The name of the value in the IDL; `None` for a number without a name.
         #[must_use]
         pub const fn name(self) -> ::core::option::Option<&'static str> {
             match self {
@@ -250,7 +259,7 @@ pub mod tutorial {
         }
     }
 
-    ::thrift_nats_runtime::open_enum!(Operation, "Operation");
+    ::thrift_nats_runtime::__private::open_enum!(Operation, "Operation");
 
     /// A task for the calculator.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -345,9 +354,6 @@ pub mod tutorial {
     /// Calculates, and keeps a log of it.
     pub trait Calculator: super::shared::SharedService {
         /// Does nothing, and says when it is done.
-        ///
-        /// # Errors
-        /// Everything that is not in the IDL.
         fn ping(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -355,9 +361,6 @@ pub mod tutorial {
             + ::core::marker::Send;
 
         /// Adds two numbers.
-        ///
-        /// # Errors
-        /// Everything that is not in the IDL.
         fn add(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -367,9 +370,6 @@ pub mod tutorial {
             + ::core::marker::Send;
 
         /// Does a piece of work, and keeps the result in the log under `logid`.
-        ///
-        /// # Errors
-        /// See [`CalculatorCalculateError`].
         fn calculate(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -379,9 +379,6 @@ pub mod tutorial {
             + ::core::marker::Send;
 
         /// Does something that nobody waits for.
-        ///
-        /// # Errors
-        /// Everything that is not in the IDL.
         fn zip(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -389,13 +386,44 @@ pub mod tutorial {
             + ::core::marker::Send;
     }
 
-    /// Serves `Calculator` with a handler.
+    impl<H: Calculator> Calculator for ::std::sync::Arc<H> {
+        async fn ping(
+            &self,
+            cx: &::thrift_nats_runtime::Context,
+        ) -> ::thrift_nats_runtime::Result<()> {
+            H::ping(self, cx).await
+        }
+        async fn add(
+            &self,
+            cx: &::thrift_nats_runtime::Context,
+            num1: i32,
+            num2: i32,
+        ) -> ::thrift_nats_runtime::Result<i32> {
+            H::add(self, cx, num1, num2).await
+        }
+        async fn calculate(
+            &self,
+            cx: &::thrift_nats_runtime::Context,
+            logid: i32,
+            w: Work,
+        ) -> ::thrift_nats_runtime::Result<i32, CalculatorCalculateError> {
+            H::calculate(self, cx, logid, w).await
+        }
+        async fn zip(
+            &self,
+            cx: &::thrift_nats_runtime::Context,
+        ) -> ::thrift_nats_runtime::Result<()> {
+            H::zip(self, cx).await
+        }
+    }
+
+    /// Serves `Calculator` with a handler: pass it to `Server::serve`.
     pub struct CalculatorServer<H> {
         handler: ::std::sync::Arc<H>,
     }
 
     impl<H: Calculator> CalculatorServer<H> {
-        /// The service, run by `handler`.
+        /// A service whose calls run on `handler`. To share the handler, pass an `Arc` of it.
         #[must_use]
         pub fn new(handler: H) -> Self {
             Self { handler: ::std::sync::Arc::new(handler) }
@@ -404,28 +432,21 @@ pub mod tutorial {
         #[doc(hidden)]
         pub async fn dispatch(
             handler: &H,
-            request: &::thrift_nats_runtime::server::Request,
-        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::server::Reply> {
+            request: &::thrift_nats_runtime::__private::Request,
+        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::__private::Reply> {
             match request.method() {
                 "ping" => {
                     let () = request.arguments(())?;
                     request.reply(Calculator::ping(handler, request.context()).await)
                 }
                 "add" => {
-                    let arguments = request.arguments(((1, "num1"), (2, "num2")))?;
-                    request.reply(
-                        Calculator::add(handler, request.context(), arguments.0, arguments.1).await,
-                    )
+                    let (num1, num2) = request.arguments(((1, "num1"), (2, "num2")))?;
+                    request.reply(Calculator::add(handler, request.context(), num1, num2).await)
                 }
                 "calculate" => {
-                    let arguments = request.arguments(((1, "logid"), (2, "w")))?;
+                    let (logid, w) = request.arguments(((1, "logid"), (2, "w")))?;
                     request.reply(
-                        Calculator::calculate(
-                            handler,
-                            request.context(),
-                            arguments.0,
-                            arguments.1,
-                        ).await,
+                        Calculator::calculate(handler, request.context(), logid, w).await,
                     )
                 }
                 "zip" => {
@@ -437,19 +458,19 @@ pub mod tutorial {
         }
     }
 
-    ::thrift_nats_runtime::service!(CalculatorServer, Calculator, "Calculator");
+    ::thrift_nats_runtime::__private::service_server!(CalculatorServer, Calculator, "Calculator");
 
-    /// Calls `Calculator`. Cheap to clone; all clones share the session.
+    /// A client of `Calculator`. Cheap to clone; clones share the sessions.
     #[derive(Clone, Debug)]
     pub struct CalculatorClient {
         client: ::thrift_nats_runtime::Client,
     }
 
     impl CalculatorClient {
-        /// Opens a session with the service that listens on `subject`, with all options at their defaults.
+        /// Opens a session with a server on `subject`, with all options at their defaults.
         ///
         /// # Errors
-        /// If nobody listens there, or no session can be opened.
+        /// If no server listens on `subject`, or no session can be opened.
         pub async fn connect(
             nats: &::thrift_nats_runtime::async_nats::Client,
             subject: impl ::core::convert::Into<::std::string::String>,
@@ -457,21 +478,21 @@ pub mod tutorial {
             ::thrift_nats_runtime::Client::connect(nats, subject).await.map(Self::new)
         }
 
-        /// A client with options of its own: see `Client::builder` of the runtime.
+        /// A client that uses the sessions and options of `client`: see `Client::builder`.
         #[must_use]
         pub const fn new(client: ::thrift_nats_runtime::Client) -> Self {
             Self { client }
         }
 
-        /// A client of `handler` in this process: the same encoding and dispatch, without NATS.
+        /// Calls `handler` in this process: the same encoding and dispatch, without NATS.
         pub fn in_process(handler: impl Calculator) -> Self {
             Self::new(::thrift_nats_runtime::Client::in_process(CalculatorServer::new(handler)))
         }
 
-        /// Closes the session of all clones; calls in flight fail.
+        /// Closes the sessions of all clones; calls in flight fail.
         ///
         /// # Errors
-        /// If the connection to NATS is gone.
+        /// If the connection to NATS is closed.
         pub async fn close(
             &self,
         ) -> ::thrift_nats_runtime::Result<(), ::thrift_nats_runtime::ShutdownError> {
@@ -485,16 +506,16 @@ pub mod tutorial {
 
         /// Adds two numbers.
         pub fn add(&self, num1: i32, num2: i32) -> ::thrift_nats_runtime::Call<i32> {
-            self.client.call("add", &((1, num1), (2, num2)))
+            self.client.call("add", &((1, &num1), (2, &num2)))
         }
 
         /// Does a piece of work, and keeps the result in the log under `logid`.
         pub fn calculate(
             &self,
             logid: i32,
-            w: Work,
+            w: &Work,
         ) -> ::thrift_nats_runtime::Call<i32, CalculatorCalculateError> {
-            self.client.call("calculate", &((1, logid), (2, w)))
+            self.client.call("calculate", &((1, &logid), (2, w)))
         }
 
         /// Does something that nobody waits for.
@@ -507,20 +528,19 @@ pub mod tutorial {
             &self,
             key: i32,
         ) -> ::thrift_nats_runtime::Call<super::shared::SharedStruct> {
-            self.client.call("getStruct", &((1, key),))
+            self.client.call("getStruct", &((1, &key),))
         }
     }
 
-    /// What `calculate` can fail with.
+    /// The exceptions of `calculate`, and `Rpc` for every other error.
     #[derive(Clone, Debug, PartialEq)]
     pub enum CalculatorCalculateError {
-        /// The exception `ouch`.
         InvalidOperation(InvalidOperation),
-        /// Everything that is not in the IDL.
+        /// An error that the IDL does not declare.
         Rpc(::thrift_nats_runtime::Error),
     }
 
-    ::thrift_nats_runtime::method_error!(
+    ::thrift_nats_runtime::__private::method_error!(
         CalculatorCalculateError { 1 => InvalidOperation("ouch") } from InvalidOperation(
             InvalidOperation,
         ),

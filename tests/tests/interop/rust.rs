@@ -166,7 +166,7 @@ async fn run(client: &Client, events: &mut SessionEvents, command: Command) -> A
             last
         }
         Command::Calculate { logid, num1, num2, op, comment } => {
-            calculator.calculate(logid, Work { num1, num2, op: Operation(op), comment }).await.into()
+            calculator.calculate(logid, &Work { num1, num2, op: Operation(op), comment }).await.into()
         }
         Command::GetStruct { key } => calculator
             .get_struct(key)

@@ -26,12 +26,12 @@ impl Emitter<'_> {
         if !self.options.serde {
             return Vec::new();
         }
-        vec![quote! { #rt::serde::Serialize }, quote! { #rt::serde::Deserialize }]
+        vec![quote! { #rt::__private::serde::Serialize }, quote! { #rt::__private::serde::Deserialize }]
     }
 
     /// Where serde itself is found: the user's crate need not depend on it.
     fn serde_crate(&self) -> String {
-        format!("{}::serde", self.options.runtime)
+        format!("{}::__private::serde", self.options.runtime)
     }
 
     pub(super) fn serde_struct(&self) -> Option<TokenStream> {

@@ -1,12 +1,12 @@
 //! The client of a service.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
 use super::Emitter;
 use super::constant::integer;
-use super::function::has_struct;
-use super::types::Position;
+use super::function::MOST_IN_A_TUPLE;
+use super::types::Parameter;
 use crate::ir::{Function, Item, ItemId, ItemKind};
 use crate::naming::{FunctionNames, ident};
 
@@ -39,13 +39,13 @@ impl Emitter<'_> {
         let in_process = self.options.server.then(|| {
             let server = ident(&service.server);
             quote! {
-                #[doc = " A client of `handler` in this process: the same encoding and dispatch, without NATS."]
+                #[doc = " Calls `handler` in this process: the same encoding and dispatch, without NATS."]
                 pub fn in_process(handler: impl #name) -> Self {
                     Self::new(#rt::Client::in_process(#server::new(handler)))
                 }
             }
         });
-        let doc = format!(" Calls `{}`. Cheap to clone; all clones share the session.", item.name.text);
+        let doc = format!(" A client of `{}`. Cheap to clone; clones share the sessions.", item.name.text);
         let declaration = quote! {
             #[doc = #doc]
             #[derive(Clone, Debug)]
@@ -55,10 +55,10 @@ impl Emitter<'_> {
         };
         let methods = quote! {
             impl #client {
-                #[doc = " Opens a session with the service that listens on `subject`, with all options at their defaults."]
+                #[doc = " Opens a session with a server on `subject`, with all options at their defaults."]
                 #[doc = ""]
                 #[doc = " # Errors"]
-                #[doc = " If nobody listens there, or no session can be opened."]
+                #[doc = " If no server listens on `subject`, or no session can be opened."]
                 pub async fn connect(
                     nats: &#rt::async_nats::Client,
                     subject: impl ::core::convert::Into<::std::string::String>,
@@ -66,7 +66,7 @@ impl Emitter<'_> {
                     #rt::Client::connect(nats, subject).await.map(Self::new)
                 }
 
-                #[doc = " A client with options of its own: see `Client::builder` of the runtime."]
+                #[doc = " A client that uses the sessions and options of `client`: see `Client::builder`."]
                 #[must_use]
                 pub const fn new(client: #rt::Client) -> Self {
                     Self { client }
@@ -74,10 +74,10 @@ impl Emitter<'_> {
 
                 #in_process
 
-                #[doc = " Closes the session of all clones; calls in flight fail."]
+                #[doc = " Closes the sessions of all clones; calls in flight fail."]
                 #[doc = ""]
                 #[doc = " # Errors"]
-                #[doc = " If the connection to NATS is gone."]
+                #[doc = " If the connection to NATS is closed."]
                 pub async fn close(&self) -> #rt::Result<(), #rt::ShutdownError> {
                     self.client.close().await
                 }
@@ -93,26 +93,17 @@ impl Emitter<'_> {
     fn method(&self, service: ItemId, function: &Function, names: &FunctionNames, at: ItemId) -> TokenStream {
         let rt = &self.rt;
         let (text, method) = (&function.name.text, ident(&names.client_method));
-        let doc = self.doc(function.doc.as_ref(), &format!("Calls `{text}`."));
+        let doc = self.doc(function.doc.as_ref());
         let deprecated = self.deprecated(&function.annotations);
-        let parameters: Vec<_> = names.fields.iter().map(|name| ident(name)).collect();
-        let declared = function.arguments.iter().zip(&parameters).map(|(argument, name)| {
-            let ty = self.ty(&argument.ty, at, Position::Plain);
-            quote! { #name: #ty }
-        });
+        let parameters: Vec<_> = function
+            .arguments
+            .iter()
+            .zip(&names.fields)
+            .map(|(argument, name)| (argument.id, ident(name), self.parameter(&argument.ty, at)))
+            .collect();
+        let declared = parameters.iter().map(|(_, name, Parameter { ty, .. })| quote! { #name: #ty });
         let result = self.result_type(service, function, names, at);
-        let arguments = if function.arguments.is_empty() {
-            quote! { () }
-        } else if has_struct(function) {
-            let arguments = self.path(service, &names.arguments, at);
-            quote! { #rt::Many(#arguments { #(#parameters),* }) }
-        } else {
-            let pairs = function.arguments.iter().zip(&parameters).map(|(argument, name)| {
-                let id = integer(argument.id.into());
-                quote! { (#id, #name), }
-            });
-            quote! { (#(#pairs)*) }
-        };
+        let arguments = self.written(&parameters);
         let kind = if function.oneway {
             quote! { oneway }
         } else {
@@ -129,5 +120,20 @@ impl Emitter<'_> {
                 self.client.#kind(#text, &#arguments) #idempotent
             }
         }
+    }
+
+    /// The arguments as they are written: a tuple of ids and references, or several where there are too many for one.
+    fn written(&self, parameters: &[(i16, Ident, Parameter)]) -> TokenStream {
+        let rt = &self.rt;
+        let tuples = parameters.chunks(MOST_IN_A_TUPLE).map(|parameters| {
+            let pairs = parameters.iter().map(|(id, name, Parameter { borrowed, .. })| {
+                let id = integer((*id).into());
+                let reference = (!borrowed).then(|| quote! { & });
+                quote! { (#id, #reference #name), }
+            });
+            quote! { (#(#pairs)*) }
+        });
+        let chained = tuples.rev().reduce(|rest, tuple| quote! { #rt::__private::Chain(#tuple, #rest) });
+        chained.unwrap_or_else(|| quote! { () })
     }
 }

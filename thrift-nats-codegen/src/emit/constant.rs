@@ -40,7 +40,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn constant_item(&self, id: ItemId, item: &Item, ty: &Ty, value: &Constant) -> TokenStream {
-        let doc = self.doc(item.doc.as_ref(), &format!("Constant `{}`.", item.name.text));
+        let doc = self.doc(item.doc.as_ref());
         let name = ident(&self.names.item(id).name);
         let typed = self.ty(ty, id, Position::Plain);
         let form = self.form(ty);

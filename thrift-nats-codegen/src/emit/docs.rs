@@ -8,12 +8,10 @@ use quote::quote;
 use super::Emitter;
 
 impl Emitter<'_> {
-    /// The documentation of an item: the IDL's, or what can be said without it.
-    pub(super) fn doc(&self, written: Option<&String>, otherwise: &str) -> TokenStream {
-        match written.filter(|text| self.options.comments && !text.is_empty()) {
-            Some(text) => attributes(&markdown(text)),
-            None => attributes(otherwise),
-        }
+    /// The comment of the IDL as documentation, if there is one.
+    pub(super) fn doc(&self, written: Option<&String>) -> TokenStream {
+        let written = written.filter(|_| self.options.comments);
+        written.map(|text| attributes(&markdown(text))).unwrap_or_default()
     }
 }
 

@@ -13,14 +13,14 @@ use crate::naming::ident;
 impl Emitter<'_> {
     pub(super) fn enumeration(&self, id: ItemId, item: &Item, values: &[EnumValue]) -> Vec<TokenStream> {
         let rt = &self.rt;
-        let doc = self.doc(item.doc.as_ref(), &format!("Enum `{}`.", item.name.text));
+        let doc = self.doc(item.doc.as_ref());
         let deprecated = self.deprecated(&item.annotations);
         let names = self.names.item(id);
         let name = ident(&names.name);
         let written = &item.name.text;
         let members: Vec<_> = names.members.iter().map(|member| ident(member)).collect();
         let constants = values.iter().zip(&members).map(|(value, member)| {
-            let doc = self.doc(value.doc.as_ref(), &format!("`{}`, {}.", value.name.text, value.number));
+            let doc = self.doc(value.doc.as_ref());
             let deprecated = self.deprecated(&value.annotations);
             let number = integer(value.number.into());
             quote! { #doc #deprecated pub const #member: Self = Self(#number); }
@@ -34,7 +34,7 @@ impl Emitter<'_> {
             let text = &value.name.text;
             quote! { Self::#member => Some(#text) }
         });
-        let name_doc = " The name of the value in the IDL; `None` for a number that has none.";
+        let name_doc = " The name of the value in the IDL; `None` for a number without a name.";
         let name_fn = if distinct.is_empty() {
             quote! {
                 #[must_use]
@@ -57,10 +57,12 @@ impl Emitter<'_> {
             quote! { , #text => #member }
         });
         let mut derives: Vec<TokenStream> =
-            ["Clone", "Copy", "Debug", "Default", "PartialEq", "Eq", "PartialOrd", "Ord", "Hash"]
+            ["Clone", "Copy", "Default", "PartialEq", "Eq", "PartialOrd", "Ord", "Hash"]
                 .map(|name| name.parse().expect("a name is a token"))
                 .into();
-        derives.extend(self.derives(&item.annotations, &derives));
+        // The runtime's macro implements `Debug`.
+        let present = [derives.as_slice(), &[quote! { Debug }]].concat();
+        derives.extend(self.derives(&item.annotations, &present));
         derives.extend(self.serde_derives());
         let (attributes, serde) = (self.type_attributes(id), self.serde_enum());
         let declaration = quote! {
@@ -74,13 +76,13 @@ impl Emitter<'_> {
         let values = quote! {
             impl #name {
                 #(#constants)*
-                #[doc = " The values that the IDL has."]
+                #[doc = " All values of the IDL, without aliases."]
                 pub const VALUES: &'static [Self] = &[#(Self::#listed),*];
 
                 #[doc = #name_doc]
                 #name_fn
             }
         };
-        vec![declaration, values, quote! { #rt::open_enum!(#name, #written #(#aliases)*); }]
+        vec![declaration, values, quote! { #rt::__private::open_enum!(#name, #written #(#aliases)*); }]
     }
 }

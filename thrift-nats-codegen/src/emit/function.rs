@@ -11,10 +11,10 @@ use crate::ir::{Field, Function, ItemId, TyKind};
 use crate::naming::{FunctionNames, ident};
 use crate::shape::FieldShape;
 
-/// How many arguments a tuple can have.
-const MOST_IN_A_TUPLE: usize = 12;
+/// How many arguments a tuple of the runtime can have.
+pub(super) const MOST_IN_A_TUPLE: usize = 12;
 
-/// Whether the arguments of a function have a struct of their own; a tuple is enough for most.
+/// Whether a server reads the arguments of a function into a struct, because there are too many for a tuple.
 pub(super) fn has_struct(function: &Function) -> bool {
     function.arguments.len() > MOST_IN_A_TUPLE
 }
@@ -31,7 +31,8 @@ impl Emitter<'_> {
         let functions = functions.iter().zip(self.function_names(service));
         functions
             .flat_map(|(function, names)| {
-                let arguments = has_struct(function).then(|| self.arguments(service, function, names));
+                let has_struct = self.options.server && has_struct(function);
+                let arguments = has_struct.then(|| self.arguments(service, function, names));
                 let error = (!function.throws.is_empty()).then(|| self.error(service, function, names));
                 [error, arguments].into_iter().flatten()
             })
@@ -72,13 +73,13 @@ impl Emitter<'_> {
     fn error(&self, service: ItemId, function: &Function, names: &FunctionNames) -> Vec<TokenStream> {
         let rt = &self.rt;
         let name = ident(&names.error);
-        let doc = format!(" What `{}` can fail with.", function.name.text);
+        let doc = format!(" The exceptions of `{}`, and `Rpc` for every other error.", function.name.text);
         let variants: Vec<_> = names.variants.iter().map(|variant| ident(variant)).collect();
         let types: Vec<_> =
             function.throws.iter().map(|thrown| self.ty(&thrown.ty, service, Position::Plain)).collect();
         let declared =
             function.throws.iter().zip(variants.iter().zip(&types)).map(|(thrown, (variant, ty))| {
-                let doc = self.doc(thrown.doc.as_ref(), &format!("The exception `{}`.", thrown.name.text));
+                let doc = self.doc(thrown.doc.as_ref());
                 quote! { #doc #variant(#ty) }
             });
         // An exception that is declared twice does not say which variant is meant.
@@ -101,11 +102,11 @@ impl Emitter<'_> {
             #[derive(Clone, Debug, PartialEq)]
             pub enum #name {
                 #(#declared,)*
-                #[doc = " Everything that is not in the IDL."]
+                #[doc = " An error that the IDL does not declare."]
                 Rpc(#rt::Error),
             }
         };
-        vec![declaration, quote! { #rt::method_error!(#name { #(#entries),* } #(#from)*); }]
+        vec![declaration, quote! { #rt::__private::method_error!(#name { #(#entries),* } #(#from)*); }]
     }
 
     /// What a function returns, and behind a comma the error, if it is one of its own: the arguments of `Result` and `Call` in
@@ -126,15 +127,5 @@ impl Emitter<'_> {
         }
         let error = self.path(service, &names.error, at);
         quote! { #success, #error }
-    }
-
-    /// What rustdoc says of errors.
-    pub(super) fn errors_doc(&self, function: &Function, names: &FunctionNames) -> TokenStream {
-        let text = if function.throws.is_empty() {
-            "\n# Errors\nEverything that is not in the IDL.".to_owned()
-        } else {
-            format!("\n# Errors\nSee [`{}`].", names.error)
-        };
-        super::docs::attributes(&text)
     }
 }

@@ -47,7 +47,7 @@ impl Emitter<'_> {
             position: self.position_in(id),
             keeps_unknown: self.options.keep_unknown_fields,
         };
-        let doc = self.doc(item.doc.as_ref(), &format!("Struct `{}`.", item.name.text));
+        let doc = self.doc(item.doc.as_ref());
         let deprecated = self.deprecated(&item.annotations);
         let mut derives = vec![quote! { Clone }, quote! { Debug }];
         derives.extend(record.has_zero_default().then(|| quote! { Default }));
@@ -60,7 +60,7 @@ impl Emitter<'_> {
             let field = member.field;
             let attributes = self.field_attributes(id, &field.name.text);
             let serde = self.serde_field(member);
-            let doc = self.doc(field.doc.as_ref(), &format!("Field {}, `{}`.", field.id, field.name.text));
+            let doc = self.doc(field.doc.as_ref());
             let deprecated = self.deprecated(&field.annotations);
             let (name, ty) = (&member.name, self.field_type(&field.ty, member.shape, id, record.position));
             quote! { #doc #deprecated #serde #attributes pub #name: #ty }
@@ -69,7 +69,7 @@ impl Emitter<'_> {
             let rt = &self.rt;
             let serde = self.options.serde.then(|| quote! { #[serde(skip)] });
             quote! {
-                #[doc = " Fields that the IDL does not have, to be written back."]
+                #[doc = " Fields that the IDL does not have. They are written back."]
                 #serde
                 pub unknown_fields: #rt::protocol::UnknownFields,
             }

@@ -1,7 +1,7 @@
 //! The trait of a service, and what serves it.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 
 use super::Emitter;
 use super::constant::integer;
@@ -19,13 +19,11 @@ impl Emitter<'_> {
         functions: &[Function],
     ) -> Vec<TokenStream> {
         let rt = &self.rt;
-        let id_of_service = id;
         let names = self.names.item(id);
         let service = names.service.as_ref().expect("every service has been named");
         let (name, written, server) = (ident(&names.name), &item.name.text, ident(&service.server));
-        // The type parameter must not hide the trait.
-        let handler = if names.name == "H" { format_ident!("Handler") } else { format_ident!("H") };
-        let doc = self.doc(item.doc.as_ref(), &format!("Service `{written}`: what a server implements."));
+        let handler = ident(&service.handler);
+        let doc = self.doc(item.doc.as_ref());
         let deprecated = self.deprecated(&item.annotations);
         let above = match extends {
             Some(parent) => self.path(parent, &self.names.item(parent).name, id),
@@ -34,8 +32,7 @@ impl Emitter<'_> {
         let methods = functions.iter().zip(names.members.iter().zip(&service.functions)).map(
             |(function, (method, names))| {
                 let method = ident(method);
-                let doc = self.doc(function.doc.as_ref(), &format!("Function `{}`.", function.name.text));
-                let errors = self.errors_doc(function, names);
+                let doc = self.doc(function.doc.as_ref());
                 let deprecated = self.deprecated(&function.annotations);
                 let parameters = function.arguments.iter().zip(&names.parameters).map(|(argument, name)| {
                     let (name, ty) = (ident(name), self.ty(&argument.ty, id, Position::Plain));
@@ -44,7 +41,6 @@ impl Emitter<'_> {
                 let result = self.result_type(id, function, names, id);
                 quote! {
                     #doc
-                    #errors
                     #deprecated
                     fn #method(
                         &self,
@@ -59,29 +55,30 @@ impl Emitter<'_> {
         let arms = functions.iter().zip(names.members.iter().zip(&service.functions)).map(
             |(function, (method, names))| {
                 let (text, method) = (&function.name.text, ident(method));
-                let fields: Vec<_> = names.fields.iter().map(|field| ident(field)).collect();
-                let (read, given): (_, Vec<_>) = if function.arguments.is_empty() {
-                    (quote! { let () = request.arguments(())?; }, Vec::new())
+                let bindings: Vec<_> = names.bindings.iter().map(|name| ident(name)).collect();
+                let (pattern, read) = if bindings.is_empty() {
+                    (quote! { () }, quote! { () })
                 } else if has_struct(function) {
                     let arguments = ident(&names.arguments);
-                    (
-                        quote! { let arguments: #arguments = request.arguments(#rt::ManyParameters)?; },
-                        fields.iter().map(|field| quote! { , arguments.#field }).collect(),
-                    )
+                    let fields = names.fields.iter().zip(&bindings).map(|(field, binding)| {
+                        let field = ident(field);
+                        if field == *binding {
+                            quote! { #field }
+                        } else {
+                            quote! { #field: #binding }
+                        }
+                    });
+                    (quote! { #arguments { #(#fields),* } }, quote! { #rt::__private::StructOfArguments })
                 } else {
                     let parameters = function.arguments.iter().map(|argument| {
-                        let (id, text) = (integer(argument.id.into()), &argument.name.text);
+                        let (number, text) = (integer(argument.id.into()), &argument.name.text);
                         let default = argument.default.as_ref().map(|default| {
-                            let default = self.value(default, &argument.ty, id_of_service, Position::Plain);
+                            let default = self.value(default, &argument.ty, id, Position::Plain);
                             quote! { , #default }
                         });
-                        quote! { (#id, #text #default), }
+                        quote! { (#number, #text #default), }
                     });
-                    let positions = (0..fields.len()).map(|index| {
-                        let index = proc_macro2::Literal::usize_unsuffixed(index);
-                        quote! { , arguments.#index }
-                    });
-                    (quote! { let arguments = request.arguments((#(#parameters)*))?; }, positions.collect())
+                    (quote! { (#(#bindings,)*) }, quote! { (#(#parameters)*) })
                 };
                 let reply = if function.oneway {
                     quote! { no_reply }
@@ -90,8 +87,8 @@ impl Emitter<'_> {
                 };
                 quote! {
                     #text => {
-                        #read
-                        request.#reply(#name::#method(handler, request.context() #(#given)*).await)
+                        let #pattern = request.arguments(#read)?;
+                        request.#reply(#name::#method(handler, request.context() #(, #bindings)*).await)
                     }
                 }
             },
@@ -118,14 +115,33 @@ impl Emitter<'_> {
         // Without a function of its own and a parent there is nothing to wait for, or to call.
         let unused = (functions.is_empty() && extends.is_none()).then(|| quote! { let _ = handler; });
         let unused_async = unused.is_some().then(|| {
-            quote! { #[allow(clippy::unused_async, reason = "as every service has it")] }
+            quote! { #[allow(clippy::unused_async, reason = "the dispatch of every service is async")] }
         });
-        let server_doc = format!(" Serves `{written}` with a handler.");
+        let server_doc = format!(" Serves `{written}` with a handler: pass it to `Server::serve`.");
         let declaration = quote! {
             #doc
             #deprecated
             pub trait #name: #above {
                 #(#methods)*
+            }
+        };
+        let forwarded = functions.iter().zip(names.members.iter().zip(&service.functions)).map(
+            |(function, (method, names))| {
+                let method = ident(method);
+                let arguments: Vec<_> = names.parameters.iter().map(|name| ident(name)).collect();
+                let types =
+                    function.arguments.iter().map(|argument| self.ty(&argument.ty, id, Position::Plain));
+                let result = self.result_type(id, function, names, id);
+                quote! {
+                    async fn #method(&self, cx: &#rt::Context #(, #arguments: #types)*) -> #rt::Result<#result> {
+                        #handler::#method(self, cx #(, #arguments)*).await
+                    }
+                }
+            },
+        );
+        let shared = quote! {
+            impl<#handler: #name> #name for ::std::sync::Arc<#handler> {
+                #(#forwarded)*
             }
         };
         let server_declaration = quote! {
@@ -136,7 +152,7 @@ impl Emitter<'_> {
         };
         let dispatch = quote! {
             impl<#handler: #name> #server<#handler> {
-                #[doc = " The service, run by `handler`."]
+                #[doc = " A service whose calls run on `handler`. To share the handler, pass an `Arc` of it."]
                 #[must_use]
                 pub fn new(handler: #handler) -> Self {
                     Self { handler: ::std::sync::Arc::new(handler) }
@@ -146,13 +162,19 @@ impl Emitter<'_> {
                 #[doc(hidden)]
                 pub async fn dispatch(
                     handler: &#handler,
-                    request: &#rt::server::Request,
-                ) -> #rt::Result<#rt::server::Reply> {
+                    request: &#rt::__private::Request,
+                ) -> #rt::Result<#rt::__private::Reply> {
                     #unused
                     #body
                 }
             }
         };
-        vec![declaration, server_declaration, dispatch, quote! { #rt::service!(#server, #name, #written); }]
+        vec![
+            declaration,
+            shared,
+            server_declaration,
+            dispatch,
+            quote! { #rt::__private::service_server!(#server, #name, #written); },
+        ]
     }
 }

@@ -5,7 +5,7 @@ use quote::quote;
 use thrift_parser::syntax::BaseType;
 
 use super::Emitter;
-use crate::ir::{Item, ItemId, Ty, TyKind};
+use crate::ir::{Item, ItemId, ItemKind, Ty, TyKind};
 use crate::naming::ident;
 use crate::shape::{FieldShape, custom, differs_in_key, is_hash, is_shared};
 
@@ -17,9 +17,15 @@ pub(super) enum Position {
     Key,
 }
 
+/// How a method of a client takes an argument.
+pub(super) struct Parameter {
+    pub(super) ty: TokenStream,
+    pub(super) borrowed: bool,
+}
+
 impl Emitter<'_> {
     pub(super) fn typedef(&self, id: ItemId, item: &Item, ty: &Ty) -> TokenStream {
-        let doc = self.doc(item.doc.as_ref(), &format!("Typedef `{}`.", item.name.text));
+        let doc = self.doc(item.doc.as_ref());
         let deprecated = self.deprecated(&item.annotations);
         let name = ident(&self.names.item(id).name);
         let ty = self.ty(ty, id, Position::Plain);
@@ -68,6 +74,30 @@ impl Emitter<'_> {
             }
             TyKind::Item(item) => self.path(*item, &self.names.item(*item).name, at),
             TyKind::Unknown => unreachable!("a program with an unknown type is not generated"),
+        }
+    }
+
+    /// The type of a parameter of a client's method: borrowed, unless it is a number, an enum or another small value.
+    pub(super) fn parameter(&self, ty: &Ty, at: ItemId) -> Parameter {
+        let behind = self.program.behind(ty);
+        let owned = self.ty(ty, at, Position::Plain);
+        if custom(ty).is_some() || custom(behind).is_some() {
+            return Parameter { ty: quote! { &#owned }, borrowed: true };
+        }
+        match &behind.kind {
+            TyKind::Base(BaseType::String) => Parameter { ty: quote! { &str }, borrowed: true },
+            TyKind::Base(BaseType::Binary) => Parameter { ty: quote! { &#owned }, borrowed: true },
+            TyKind::Base(_) | TyKind::Uuid => Parameter { ty: owned, borrowed: false },
+            TyKind::List(element) => {
+                let element = self.ty(element, at, Position::Plain);
+                Parameter { ty: quote! { &[#element] }, borrowed: true }
+            }
+            TyKind::Item(id) if matches!(self.program.item(*id).kind, ItemKind::Enum(_)) => {
+                Parameter { ty: owned, borrowed: false }
+            }
+            TyKind::Item(_) | TyKind::Set(_) | TyKind::Map(..) | TyKind::Unknown => {
+                Parameter { ty: quote! { &#owned }, borrowed: true }
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::naming::ident;
 impl Emitter<'_> {
     pub(super) fn union(&self, id: ItemId, item: &Item, fields: &[Field]) -> Vec<TokenStream> {
         let rt = &self.rt;
-        let doc = self.doc(item.doc.as_ref(), &format!("Union `{}`.", item.name.text));
+        let doc = self.doc(item.doc.as_ref());
         let deprecated = self.deprecated(&item.annotations);
         let names = self.names.item(id);
         let (name, written) = (ident(&names.name), &item.name.text);
@@ -24,7 +24,7 @@ impl Emitter<'_> {
         let members: Vec<_> = fields.iter().zip(names.members.iter().map(|member| ident(member))).collect();
         let boxed = |index: usize| self.shapes.field(id, index).boxed;
         let variants = members.iter().enumerate().map(|(index, (field, member))| {
-            let doc = self.doc(field.doc.as_ref(), &format!("Field {}, `{}`.", field.id, field.name.text));
+            let doc = self.doc(field.doc.as_ref());
             let deprecated = self.deprecated(&field.annotations);
             let ty = self.ty(&field.ty, id, position);
             let ty = if boxed(index) {
@@ -123,13 +123,13 @@ impl Emitter<'_> {
         let unknown = if keeps {
             let serde = self.options.serde.then(|| quote! { #[serde(skip)] });
             quote! {
-                #[doc = " A field that the IDL does not have, to be written back; empty if no field is set."]
+                #[doc = " A field that the IDL does not have; it is written back. Empty if no field is set."]
                 #serde
                 Unknown(#rt::protocol::UnknownFields),
             }
         } else {
             quote! {
-                #[doc = " A field that the IDL does not have, by its id; 0 if no field is set. Its value is not kept."]
+                #[doc = " The id of a field that the IDL does not have; its value is not kept. 0 if no field is set."]
                 Unknown(i16),
             }
         };

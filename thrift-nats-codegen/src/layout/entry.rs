@@ -4,16 +4,15 @@ use proc_macro2::Delimiter;
 
 use super::tree::{List, Tree};
 
-/// Whether an entry stands apart: it has a body, is an `impl` or a macro, or a function with documentation.
+/// Whether an entry has blank lines around it: a function, an `impl`, a macro, or another entry with a body.
 pub(super) fn is_tall(entry: &[Tree<'_>]) -> bool {
-    let documented = matches!(entry.first(), Some(Tree::Doc(_)));
     let first = entry.iter().find(|tree| matches!(tree, Tree::Token { .. }));
     if matches!(first, Some(Tree::Token { text: "impl" | "::", .. })) {
         return true;
     }
     entry.iter().any(|tree| match tree {
         Tree::Group(group) => group.broken,
-        Tree::Token { text, .. } => documented && *text == "fn",
+        Tree::Token { text, .. } => *text == "fn",
         Tree::Doc(_) | Tree::Attribute(_) => false,
     })
 }

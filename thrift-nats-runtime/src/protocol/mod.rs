@@ -51,4 +51,5 @@ pub use self::shared_text::SharedText;
 pub use self::traits::{Field, InputProtocol, OutputProtocol, Value};
 pub use self::ttype::TType;
 pub use self::unknown::UnknownFields;
+pub(crate) use self::value::write_list;
 pub use self::wire_headers::{FieldHeader, ListHeader, MapHeader};

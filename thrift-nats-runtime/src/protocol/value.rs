@@ -148,17 +148,26 @@ fn check_type(expected: TType, found: TType, len: usize) -> Result<(), DecodeErr
     Ok(())
 }
 
+/// Writes the elements of a list, which a client may have borrowed.
+#[inline]
+pub(crate) fn write_list<T: Value, O: OutputProtocol>(
+    elements: &[T],
+    output: &mut O,
+) -> Result<(), EncodeError> {
+    output.list_begin(T::TTYPE, elements.len())?;
+    for (index, element) in elements.iter().enumerate() {
+        element.write(output).map_err(|error| error.in_element(index))?;
+    }
+    output.list_end();
+    Ok(())
+}
+
 impl<T: Value> Value for Vec<T> {
     const TTYPE: TType = TType::List;
 
     #[inline]
     fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
-        output.list_begin(T::TTYPE, self.len())?;
-        for (index, element) in self.iter().enumerate() {
-            element.write(output).map_err(|error| error.in_element(index))?;
-        }
-        output.list_end();
-        Ok(())
+        write_list(self, output)
     }
 
     #[inline]
