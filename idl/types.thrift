@@ -233,8 +233,20 @@ service Type extends shared.SharedService {
   Keys keys(1: Keys keys),
   /** More arguments than a tuple of the runtime can have. */
   list<string> many(
-    1: string a, 2: string b, 3: binary c, 4: i32 d, 5: H h, 6: list<string> f, 7: string g, 8: string request,
-    9: string handler, 10: string j, 11: string k, 12: string l = "twelve", 13: string m, 14: Shape n,
+    1: string a,
+    2: string b,
+    3: binary c,
+    4: i32 d,
+    5: H h,
+    6: list<string> f,
+    7: string g,
+    8: string request,
+    9: string handler,
+    10: string j,
+    11: string k,
+    12: string l = "twelve",
+    13: string m,
+    14: Shape n,
   ),
   Tree tree(1: Tree tree),
 }

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use thrift_nats_runtime::protocol::{
     BinaryReader, BinaryWriter, DecodeError, DecodeErrorKind, EncodeErrorKind, Limits, Value,
 };
-use thrift_nats_runtime::{ApplicationException, Context, Error, OrderedFloat, Uuid};
+use thrift_nats_runtime::{
+    ApplicationException, ApplicationExceptionKind, Context, Error, OrderedFloat, Uuid,
+};
 
 /// Everything is public, as a crate that publishes its API has it.
 #[deny(warnings, missing_docs, clippy::pedantic)]
@@ -96,7 +98,7 @@ fn enums_are_open_and_have_names() {
     assert_eq!("ALSO_GREEN".parse(), Ok(Colour::GREEN));
     assert_eq!(format!("{:?} {:?}", Colour::ALSO_GREEN, Colour(7)), "Colour::GREEN Colour(7)");
     let unknown = "Pink".parse::<Colour>().unwrap_err();
-    assert_eq!(unknown.to_string(), "`Pink` is no value of enum `Colour`");
+    assert_eq!(unknown.to_string(), "`Pink` is neither a value of enum `Colour` nor a number");
     assert_eq!((Colour::from(5), i32::from(Colour::GREEN)), (Colour::GREEN, 5));
     assert_eq!(Colour::default(), Colour::RED);
     survives(&Colour(-7));
@@ -322,9 +324,9 @@ async fn a_handler_in_an_arc_serves_a_service_and_the_one_that_it_extends() {
 #[tokio::test]
 async fn a_handler_may_return_an_application_exception_with_a_question_mark() {
     fn fails() -> Result<(), TypeRpcError> {
-        Err(ApplicationException::internal_error("no disk"))?
+        Err(ApplicationException::new(ApplicationExceptionKind::INTERNAL_ERROR, "no disk"))?
     }
-    let exception = ApplicationException::internal_error("no disk");
+    let exception = ApplicationException::new(ApplicationExceptionKind::INTERNAL_ERROR, "no disk");
     assert_eq!(fails(), Err(TypeRpcError::Rpc(exception.into())));
 }
 
@@ -334,7 +336,7 @@ async fn a_function_that_the_service_does_not_have_is_unknown() {
     let call = TypeClient::new(client).shape(&Shape::Circle(1.0));
     match call.await {
         Err(TypeShapeError::Rpc(Error::Application(exception))) => {
-            assert_eq!(exception.kind, thrift_nats_runtime::ApplicationExceptionKind::UNKNOWN_METHOD);
+            assert_eq!(exception.kind, ApplicationExceptionKind::UNKNOWN_METHOD);
         }
         other => panic!("{other:?}"),
     }

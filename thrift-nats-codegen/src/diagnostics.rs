@@ -17,6 +17,35 @@ pub enum Severity {
     Warning,
 }
 
+/// How the options are set, for the hints of diagnostics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum FrontEnd {
+    /// In Rust: in a build script or in the attribute macro, which have the same names.
+    #[default]
+    Rust,
+    /// On the command line of `thrift-nats-gen`.
+    Command,
+}
+
+impl FrontEnd {
+    /// How a folder to search for included files is set.
+    pub(crate) const fn include_option(self) -> &'static str {
+        match self {
+            Self::Rust => "include(\"DIR\")",
+            Self::Command => "-I DIR",
+        }
+    }
+
+    /// How a file is said to have its code in another crate.
+    pub(crate) const fn extern_option(self) -> &'static str {
+        match self {
+            Self::Rust => "extern_file",
+            Self::Command => "--extern",
+        }
+    }
+}
+
 /// One thing that is wrong with one of the files.
 #[derive(Clone, Debug)]
 pub(crate) struct Diagnostic {
@@ -328,6 +357,12 @@ impl<'a> Excerpt<'a> {
         }
         (origin, snippet)
     }
+}
+
+/// A noun with `a` or `an`.
+pub(crate) fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {noun}")
 }
 
 /// A list as a person says it: `a`, `a and b`, `a, b and c`.

@@ -8,39 +8,56 @@ use crate::sources::Sources;
 
 /// Why nothing was generated: everything that is wrong with the files, with the places. `Debug` prints the same text as
 /// `Display`, so that `unwrap()` in a build script reads well.
-pub struct Error(Box<Report>, Vec<PathBuf>);
+pub struct Error {
+    report: Box<Report>,
+    sources: Vec<PathBuf>,
+    /// Empty modules, as Rust, with the names that the code would have.
+    modules: String,
+}
 
 impl Error {
     /// Each thing that is wrong, and the warnings.
     pub fn report(&self) -> &Report {
-        &self.0
+        &self.report
     }
 
     /// Every file that was read.
     pub fn sources(&self) -> &[PathBuf] {
-        &self.1
+        &self.sources
     }
 
     /// What is wrong, and the files that were read.
     pub(crate) fn new(report: Report, sources: Vec<PathBuf>) -> Self {
-        Self(Box::new(report), sources)
+        Self { report: Box::new(report), sources, modules: String::new() }
+    }
+
+    /// The error with the modules that there would be without it.
+    pub(crate) fn with_modules(self, modules: String) -> Self {
+        Self { modules, ..self }
+    }
+
+    /// Empty modules with the names that the code would have, as far as the files could be read. For the attribute macro:
+    /// rustc then reports no missing modules.
+    #[doc(hidden)]
+    pub fn modules(&self) -> &str {
+        &self.modules
     }
 
     pub(crate) fn message(text: impl Into<String>) -> Self {
-        Self(Box::new(Report::new(Sources::default(), vec![Diagnostic::without_place(text)])), Vec::new())
+        Self::new(Report::new(Sources::default(), vec![Diagnostic::without_place(text)]), Vec::new())
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        fmt::Display::fmt(&self.report, f)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Behind `Error: ` and on lines of its own.
-        write!(f, "the Thrift IDL has errors\n\n{}", self.0)
+        write!(f, "the Thrift IDL has errors\n\n{}", self.report)
     }
 }
 

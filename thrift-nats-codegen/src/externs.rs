@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, FrontEnd};
 use crate::ir::Program;
-use crate::options::ExternFile;
+use crate::options::{ExternFile, Options};
 
 /// By file: where its code is, and whether code is generated for it here.
 #[derive(Debug)]
@@ -20,16 +20,16 @@ enum Place {
 }
 
 impl Externs {
-    pub(crate) fn new(program: &Program, externs: &[ExternFile], diagnostics: &mut Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(program: &Program, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let mut places = vec![Place::Unused; program.files.len()];
-        for file in externs {
+        for file in &options.externs {
             let mut found = false;
             for (number, (place, known)) in places.iter_mut().zip(&program.files).enumerate() {
                 if known.path.ends_with(&file.file) {
                     *place = Place::Elsewhere(file.path.clone());
                     found = true;
                     if number < program.roots {
-                        diagnostics.push(generated_here(&known.path, file));
+                        diagnostics.push(generated_here(&known.path, file, options.front_end));
                     }
                 }
             }
@@ -67,12 +67,12 @@ impl Externs {
     }
 }
 
-/// Code is asked for and said to be elsewhere: there would be none.
-fn generated_here(path: &Path, file: &ExternFile) -> Diagnostic {
+/// The error for a file that code is generated from, and whose code is said to be in another crate: there would be no code.
+fn generated_here(path: &Path, file: &ExternFile, front_end: FrontEnd) -> Diagnostic {
     let text =
-        format!("code is to be generated from `{}`, and is to be in `{}` already", path.display(), file.path);
+        format!("code is to be generated from `{}`, but it is already in `{}`", path.display(), file.path);
     let written = file.file.display();
-    Diagnostic::without_place(text).help(format!(
-        "generate from the files that include it, or leave `extern_file` (`--extern`) of `{written}` away"
-    ))
+    let option = front_end.extern_option();
+    Diagnostic::without_place(text)
+        .help(format!("generate from the files that include it, or remove `{option}` of `{written}`"))
 }

@@ -35,10 +35,13 @@ mod reading;
 mod resolve;
 mod shape;
 mod sources;
+mod unread;
 
 use std::path::Path;
 
 pub use self::audit::{Version, audit};
+#[doc(hidden)]
+pub use self::diagnostics::FrontEnd;
 pub use self::diagnostics::{Finding, Location, Report, Severity};
 pub use self::error::Error;
 pub use self::generate::Generated;

@@ -1,11 +1,10 @@
 //! The one set of options, for build scripts, the macro and the command.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::attributes::{Rule, Rules};
-use crate::diagnostics::Report;
+use crate::diagnostics::FrontEnd;
 use crate::error::Error;
-use crate::generate::Generated;
 
 /// How code is generated. Build scripts, the attribute macro and the command share these options.
 ///
@@ -48,6 +47,7 @@ pub struct Options {
     pub(crate) comments: bool,
     pub(crate) deny_warnings: bool,
     pub(crate) threads: bool,
+    pub(crate) front_end: FrontEnd,
     /// A path, as was checked.
     pub(crate) runtime: String,
 }
@@ -99,6 +99,7 @@ impl Default for Options {
             comments: true,
             deny_warnings: false,
             threads: true,
+            front_end: FrontEnd::Rust,
             runtime: "::thrift_nats_runtime".to_owned(),
         }
     }
@@ -221,6 +222,13 @@ impl Options {
         self
     }
 
+    /// How the options are set, for the hints of diagnostics.
+    #[doc(hidden)]
+    pub const fn front_end(mut self, front_end: FrontEnd) -> Self {
+        self.front_end = front_end;
+        self
+    }
+
     /// The path of the runtime crate, where it is not `::thrift_nats_runtime`: re-exported by another crate, say.
     ///
     /// # Errors
@@ -230,30 +238,5 @@ impl Options {
             .map_err(|error| Error::message(format!("`{path}` is no path to the runtime: {error}")))?;
         path.clone_into(&mut self.runtime);
         Ok(self)
-    }
-
-    /// For build scripts: generates from `files` and all they include, and writes one file to the output folder, if it
-    /// has changed. Tells cargo which files it read, and prints warnings as cargo shows them.
-    ///
-    /// # Errors
-    /// See [`Error`]. Nothing is written then.
-    pub fn compile(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<(), Error> {
-        crate::generate::compile(self, files)
-    }
-
-    /// Generates from `files` and all they include, and writes nothing.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn generate(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Generated, Error> {
-        crate::generate::generate(self, files)
-    }
-
-    /// Checks `files` and all they include, and generates nothing.
-    ///
-    /// # Errors
-    /// If no file is given. What is wrong with the files is in the report.
-    pub fn check(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Report, Error> {
-        crate::generate::check(self, files)
     }
 }

@@ -7,8 +7,8 @@ use thrift_parser::syntax::{Comment, Document, Span};
 use thrift_parser::{Gap, SyntaxError};
 
 use crate::diagnostics::Diagnostic;
-use crate::resolve::Unread;
 use crate::sources::{Place, SourceId};
+use crate::unread::Unread;
 
 /// A file's text, and what it was parsed to.
 #[derive(Debug)]

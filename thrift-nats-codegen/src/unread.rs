@@ -53,32 +53,32 @@ impl Unread {
     }
 
     /// Whether all of the file could be read.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.mistakes.is_empty()
     }
 
     /// Whether `name` may be defined in what could not be read.
-    pub(super) fn may_define(&self, name: &str) -> bool {
+    pub(crate) fn may_define(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
     /// Whether something is missing in the definition that stands here.
-    pub(super) fn is_missing_in(&self, span: Span) -> bool {
+    pub(crate) fn is_missing_in(&self, span: Span) -> bool {
         touches(&self.gaps, span)
     }
 
     /// Whether the definition that stands here may lack a member that is called `name`.
-    pub(super) fn may_name_member(&self, span: Span, name: &str) -> bool {
+    pub(crate) fn may_name_member(&self, span: Span, name: &str) -> bool {
         touches(&self.nameless_members, span) || self.members.contains(name) && self.is_missing_in(span)
     }
 
     /// Whether one of the definitions with these keywords lacks its name: any that is like no other may be its.
-    pub(super) fn lacks_name_of(&self, keywords: &[&str]) -> bool {
+    pub(crate) fn lacks_name_of(&self, keywords: &[&str]) -> bool {
         self.nameless.iter().any(|keyword| keywords.contains(keyword))
     }
 
     /// Whether what stands here has a mistake, so that its value is not known.
-    pub(super) fn is_mistaken(&self, span: Span) -> bool {
+    pub(crate) fn is_mistaken(&self, span: Span) -> bool {
         touches(&self.mistakes, span)
     }
 }

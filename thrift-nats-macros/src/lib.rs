@@ -170,7 +170,12 @@ fn expand(arguments: TokenStream, module: TokenStream) -> syn::Result<TokenStrea
             let warnings = warnings.iter().map(|warning| show_warning(&warning.to_string()));
             (quote! { #code #(#warnings)* }, sources)
         }
-        Err(error) => (failure(&error, span), error.sources().to_vec()),
+        Err(error) => {
+            let (failure, modules) = (failure(&error, span), error.modules().parse::<TokenStream>());
+            // Without the modules, rustc would report each path into them, too.
+            let modules = modules.map_err(|error| syn::Error::new(span, error))?;
+            (quote! { #failure #modules }, error.sources().to_vec())
+        }
     };
     // The compiler looks at these again before it takes the crate for unchanged.
     let tracked = read.iter().filter_map(|path| path.canonicalize().ok()).map(|path| {

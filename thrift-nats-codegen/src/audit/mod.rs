@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use self::matching::Matches;
 use self::types::Change;
 use self::version::Side;
-use crate::diagnostics::{Diagnostic, Report, Severity};
+use crate::diagnostics::{Diagnostic, FrontEnd, Report, Severity};
 use crate::error::Error;
 use crate::ir::{Item, ItemId};
 use crate::resolve::{Resolved, missing_folders, resolve};
@@ -30,12 +30,21 @@ use crate::sources::{Place, SourceId, Sources};
 pub struct Version {
     files: Vec<PathBuf>,
     include_paths: Vec<PathBuf>,
+    front_end: FrontEnd,
 }
 
 impl Version {
     /// The version that these files are, with all that they include.
     pub fn new(files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
-        Self { files: files.into_iter().map(Into::into).collect(), include_paths: Vec::new() }
+        let files = files.into_iter().map(Into::into).collect();
+        Self { files, include_paths: Vec::new(), front_end: FrontEnd::Rust }
+    }
+
+    /// How the options are set, for the hints of diagnostics.
+    #[doc(hidden)]
+    pub const fn front_end(mut self, front_end: FrontEnd) -> Self {
+        self.front_end = front_end;
+        self
     }
 
     /// A folder to search for included files, after the including file's own; may be given several times.
@@ -61,8 +70,8 @@ pub fn audit(old: &Version, new: &Version) -> Result<Report, Error> {
     if old.files.is_empty() || new.files.is_empty() {
         return Err(Error::message("no file is given"));
     }
-    let old_resolved = resolve(&old.files, &old.include_paths);
-    let new_resolved = resolve(&new.files, &new.include_paths);
+    let old_resolved = resolve(&old.files, &old.include_paths, old.front_end);
+    let new_resolved = resolve(&new.files, &new.include_paths, new.front_end);
     // The new version's files keep their numbers; the old one's come behind them.
     let mut sources = new_resolved.sources.clone();
     let old_ids: Vec<SourceId> =

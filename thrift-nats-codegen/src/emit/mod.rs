@@ -79,6 +79,27 @@ impl<'a> Emitter<'a> {
 impl Emitter<'_> {
     /// The modules of the program, as text.
     pub(crate) fn program(&self) -> String {
+        let mut file = File::new();
+        for (name, module) in &self.modules() {
+            self.module(name, module, true, &mut file);
+        }
+        file.text()
+    }
+
+    /// The modules of the program without their items. The program may have errors.
+    pub(crate) fn empty_modules(&self) -> String {
+        fn empty(modules: &BTreeMap<String, Module>) -> TokenStream {
+            let modules = modules.iter().map(|(name, module)| {
+                let (name, inner) = (ident(name), empty(&module.modules));
+                quote! { pub mod #name { #inner } }
+            });
+            modules.collect()
+        }
+        empty(&self.modules()).to_string()
+    }
+
+    /// The modules that are generated here, by name.
+    fn modules(&self) -> BTreeMap<String, Module> {
         let mut root = Module::default();
         for (index, file) in self.program.files.iter().enumerate() {
             if !self.externs.is_here(index) {
@@ -91,22 +112,14 @@ impl Emitter<'_> {
             module.items.extend(&file.items);
             module.files.push(file.stem.clone());
         }
-        let mut file = File::new();
-        for (name, module) in &root.modules {
-            self.module(name, module, true, &mut file);
-        }
-        file.text()
+        root.modules
     }
 
     fn module(&self, name: &str, module: &Module, outermost: bool, file: &mut File) {
-        let doc = match module.files.as_slice() {
-            [] => format!("Namespace `{name}`."),
-            files => {
-                let files: Vec<String> = files.iter().map(|file| format!("`{file}.thrift`")).collect();
-                format!("Generated from {}.", crate::diagnostics::enumerate(&files))
-            }
-        };
-        let doc = docs::attributes(&doc);
+        let doc = (!module.files.is_empty()).then(|| {
+            let files: Vec<String> = module.files.iter().map(|file| format!("`{file}.thrift`")).collect();
+            docs::attributes(&format!("Generated from {}.", crate::diagnostics::enumerate(&files)))
+        });
         let lints = outermost.then(|| {
             quote! {
                 #[allow(

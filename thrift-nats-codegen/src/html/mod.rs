@@ -66,7 +66,7 @@ impl Options {
         &self,
         files: impl IntoIterator<Item = impl AsRef<Path>>,
     ) -> Result<Documentation, Error> {
-        let resolved = resolve(&roots(files)?, &self.include_paths);
+        let resolved = resolve(&roots(files)?, &self.include_paths, self.front_end);
         let sources: Vec<PathBuf> = resolved.sources.paths().map(Path::to_owned).collect();
         let denied = self.deny_warnings && !resolved.diagnostics.is_empty();
         match resolved.program() {

@@ -4,14 +4,12 @@ use std::fmt::Write;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-use super::tree::{Reader, Tree};
-
 /// Tokens as text, one behind the other: the tokens themselves, each with memory of its own, are gone by then.
 pub(super) struct Flat {
     pub(super) text: String,
-    tokens: Vec<FlatToken>,
+    pub(super) tokens: Vec<FlatToken>,
     /// How many tokens and brackets are in no other.
-    top: usize,
+    pub(super) top: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -87,9 +85,5 @@ impl Flat {
         } else {
             self.tokens.push(FlatToken::Text(self.text.len()));
         }
-    }
-
-    pub(super) fn trees(&self) -> Vec<Tree<'_>> {
-        Reader { text: &self.text, at: 0, tokens: self.tokens.iter() }.trees(self.top)
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use proc_macro2::Delimiter;
 
-use super::flat::FlatToken;
+use super::flat::{Flat, FlatToken};
 
 /// A token, or what stands between two brackets.
 #[derive(Debug)]
@@ -75,16 +75,21 @@ fn is_word(text: &str) -> bool {
         || text.starts_with("b\"")
 }
 
-/// What is left to read of the tokens.
-pub(super) struct Reader<'s> {
-    pub(super) text: &'s str,
-    pub(super) at: usize,
-    pub(super) tokens: std::slice::Iter<'s, FlatToken>,
+/// The trees of flat tokens.
+pub(super) fn trees(flat: &Flat) -> Vec<Tree<'_>> {
+    Reader { text: &flat.text, at: 0, tokens: flat.tokens.iter() }.trees(flat.top)
+}
+
+/// The tokens that are left to read.
+struct Reader<'s> {
+    text: &'s str,
+    at: usize,
+    tokens: std::slice::Iter<'s, FlatToken>,
 }
 
 impl<'s> Reader<'s> {
     /// The trees up to the bracket that closes them, or to the end: about so many.
-    pub(super) fn trees(&mut self, count: usize) -> Vec<Tree<'s>> {
+    fn trees(&mut self, count: usize) -> Vec<Tree<'s>> {
         let mut builder = Builder { trees: Vec::with_capacity(count), ..Builder::default() };
         while let Some(token) = self.tokens.next() {
             match *token {

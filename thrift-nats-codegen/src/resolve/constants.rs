@@ -8,9 +8,8 @@ use uuid::Uuid;
 use self::named::Named;
 use super::Checker;
 use super::circles::{Edge, circles};
-use super::definitions::with_article;
 use super::hints;
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, with_article};
 use crate::ir::{Constant, Field, ItemId, ItemKind, Program, Requiredness, Ty, TyKind};
 use crate::sources::{Place, SourceId};
 

@@ -7,7 +7,7 @@ use thrift_parser::syntax::{self, Definition, Header, Span, StructKind, TypeKind
 use super::Checker;
 use super::load::{File, Files};
 use super::scope::{Kind, kind_of, word};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, with_article};
 use crate::ir::{self, Constant, EnumValue, Field, Item, ItemId, ItemKind, Name, Requiredness, Ty, TyKind};
 use crate::sources::{Place, SourceId};
 
@@ -461,9 +461,4 @@ pub(super) fn dotted(file: SourceId, name: &syntax::Name, what: &str) -> Option<
             .label("a dot stands between a file's prefix and a name")
             .help(format!("write `{}`", name.text.replace('.', "_")))
     })
-}
-
-pub(super) fn with_article(noun: &str) -> String {
-    let article = if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
-    format!("{article} {noun}")
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use thrift_parser::syntax::{Document, Header, Include};
 
-use super::unread::Unread;
-use crate::diagnostics::{Diagnostic, enumerate};
+use crate::diagnostics::{Diagnostic, FrontEnd, enumerate};
 use crate::graph::Graph;
 use crate::reading::{Reading, reason};
 use crate::sources::{Place, Source, SourceId, Sources};
+use crate::unread::Unread;
 
 /// A file, parsed.
 #[derive(Debug)]
@@ -40,10 +40,12 @@ pub(super) struct Files {
 pub(super) fn load(
     roots: &[PathBuf],
     include_paths: &[PathBuf],
+    front_end: FrontEnd,
     sources: &mut Sources,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Files {
-    let mut loader = Loader { include_paths, sources, diagnostics, known: HashMap::new(), files: Vec::new() };
+    let (known, files) = (HashMap::new(), Vec::new());
+    let mut loader = Loader { include_paths, front_end, sources, diagnostics, known, files };
     for root in roots {
         loader.root(root);
     }
@@ -77,6 +79,7 @@ struct Loaded {
 
 struct Loader<'a> {
     include_paths: &'a [PathBuf],
+    front_end: FrontEnd,
     sources: &'a mut Sources,
     diagnostics: &'a mut Vec<Diagnostic>,
     /// By canonical path; `None` for a file that could not be read, which has been reported.
@@ -183,7 +186,7 @@ impl Loader<'_> {
         let error = error.label(format!("not found in {}", enumerate(&searched)));
         let help = match near_file(folder, written, &self.sources.get(place.source).path) {
             Some(near) => format!("there is a file `{near}`"),
-            None => "folders to search are set with `-I DIR`, or `Options::include`".to_owned(),
+            None => format!("add the folder of the file with `{}`", self.front_end.include_option()),
         };
         self.diagnostics.push(error.help(help));
         None

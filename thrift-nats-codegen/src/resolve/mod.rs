@@ -12,13 +12,12 @@ mod keys;
 mod load;
 mod scope;
 mod services;
-mod unread;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
 use self::scope::Scopes;
-use crate::diagnostics::{Diagnostic, Severity};
+use crate::diagnostics::{Diagnostic, FrontEnd, Severity};
 use crate::ir::{Item, ItemId, Program};
 use crate::sources::{SourceId, Sources};
 
@@ -45,13 +44,12 @@ impl Resolved {
 }
 
 pub(crate) use load::missing_folders;
-pub(crate) use unread::Unread;
 
 /// Reads `roots` and all they include, and checks them.
-pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf]) -> Resolved {
+pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf], front_end: FrontEnd) -> Resolved {
     let mut sources = Sources::default();
     let mut diagnostics = load::missing_folders(include_paths);
-    let files = load::load(roots, include_paths, &mut sources, &mut diagnostics);
+    let files = load::load(roots, include_paths, front_end, &mut sources, &mut diagnostics);
     let ids: Vec<SourceId> = sources.ids().collect();
     let scopes = Scopes::new(&files.files, &sources, &ids);
     let program = Program { roots: files.roots, ..Program::default() };

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use thrift_parser::syntax::{Definition, Span, StructKind};
 
-use super::definitions::with_article;
 use super::hints;
 use super::load::File;
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, with_article};
 use crate::ir::ItemId;
 use crate::sources::{Place, SourceId, Sources};
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use thrift_nats_codegen::{Error, Severity, Version};
+use thrift_nats_codegen::{Error, FrontEnd, Severity, Version};
 
 use crate::check::{Format, as_json};
 use crate::show;
@@ -37,7 +37,7 @@ pub(crate) struct Audit {
 pub(crate) fn run(arguments: &Audit) -> Result<ExitCode, Error> {
     let version = |path: &Path, own: &[PathBuf]| {
         let folders = own.iter().chain(&arguments.include);
-        folders.fold(Version::new(files(path)), Version::include)
+        folders.fold(Version::new(files(path)).front_end(FrontEnd::Command), Version::include)
     };
     for path in [&arguments.old, &arguments.new] {
         if files(path).is_empty() {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use thrift_nats_codegen::{Error, Finding, Options, Severity};
+use thrift_nats_codegen::{Error, Finding, FrontEnd, Options, Severity};
 
 use crate::show;
 
@@ -32,7 +32,8 @@ pub(crate) enum Format {
 }
 
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode, Error> {
-    let options = arguments.include.iter().fold(Options::new(), Options::include);
+    let options =
+        arguments.include.iter().fold(Options::new().front_end(FrontEnd::Command), Options::include);
     let report = options.check(&arguments.files)?;
     match arguments.format {
         Format::Text => show::report(&report),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use thrift_nats_codegen::{Error, Options};
+use thrift_nats_codegen::{Error, FrontEnd, Options};
 
 use crate::show;
 
@@ -22,7 +22,8 @@ pub(crate) struct Docs {
 }
 
 pub(crate) fn run(arguments: &Docs) -> Result<ExitCode, Error> {
-    let options = arguments.include.iter().fold(Options::new(), Options::include);
+    let options =
+        arguments.include.iter().fold(Options::new().front_end(FrontEnd::Command), Options::include);
     let documentation = options.document(&arguments.files)?;
     show::report(&documentation.warnings);
     documentation.write(&arguments.out)?;

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use thrift_nats_codegen::{Containers, Error, Generated, Options, Strings};
+use thrift_nats_codegen::{Containers, Error, FrontEnd, Generated, Options, Strings};
 
 use crate::show;
 
@@ -96,6 +96,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl Generate {
     fn options(&self) -> Result<Options, Error> {
         let mut options = Options::new()
+            .front_end(FrontEnd::Command)
             .client(!self.no_client)
             .server(!self.no_server)
             .keep_unknown_fields(self.keep_unknown_fields)

@@ -3,10 +3,9 @@
 use thrift_parser::syntax::{Definition, Value, ValueKind};
 
 use super::{Fitter, MOST_HOPS, Path, Position};
-use crate::diagnostics::{Diagnostic, Severity};
+use crate::diagnostics::{Diagnostic, Severity, with_article};
 use crate::ir::{Constant, ItemId, ItemKind, Program, Ty, TyKind};
 use crate::resolve::Checker;
-use crate::resolve::definitions::with_article;
 use crate::resolve::hints;
 use crate::resolve::scope::Kind;
 use crate::sources::{Place, SourceId};
