@@ -10,11 +10,11 @@ use std::time::Duration;
 use async_nats::{Client as Nats, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use thrift_nats_runtime::protocol::{DecodeErrorKind, EncodeErrorKind, Limits};
-use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
 use thrift_nats_runtime::{
-    ApplicationExceptionKind, Call, Client, CloseReason, ConnectError, Error, Outcome, PeerReason,
-    RunningServer, Server, SessionEvent,
+    ApplicationExceptionKind, Call, Client, CloseReason, ConnectError, Error, Outcome, PeerReason, Server,
+    SessionEvent,
 };
+use thrift_nats_runtime::{ReplyFuture, Request, Service};
 use thrift_nats_tests::NatsServer;
 use tokio::sync::{Notify, mpsc};
 
@@ -62,8 +62,8 @@ impl Texts {
         self.runs.load(Ordering::SeqCst)
     }
 
-    async fn serve(&self, nats: &Nats) -> RunningServer {
-        Server::new(nats.clone(), "texts").serve(self.clone()).await.unwrap()
+    async fn serve(&self, nats: &Nats) -> Server {
+        Server::builder(nats, "texts").serve(self.clone()).await.unwrap()
     }
 }
 
@@ -133,7 +133,7 @@ async fn a_request_that_the_server_cannot_read_is_sent_once() {
     let connection = nats.client().await.unwrap();
     let texts = Texts::default();
     let server =
-        Server::new(nats.client().await.unwrap(), "texts").limits(Limits::DEFAULT.with_message(1000));
+        Server::builder(&nats.client().await.unwrap(), "texts").limits(Limits::DEFAULT.with_message(1000));
     let _server = server.serve(texts.clone()).await.unwrap();
     let mut handshakes = Handshakes::of(&connection).await;
     let client = Client::connect(&connection, "texts").await.unwrap();
@@ -176,7 +176,7 @@ async fn an_answer_above_the_servers_limit_is_an_exception_and_the_session_goes_
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
     let server =
-        Server::new(nats.client().await.unwrap(), "texts").limits(Limits::DEFAULT.with_message(1000));
+        Server::builder(&nats.client().await.unwrap(), "texts").limits(Limits::DEFAULT.with_message(1000));
     let _server = server.serve(Texts::default()).await.unwrap();
     let mut handshakes = Handshakes::of(&connection).await;
     let client = Client::connect(&connection, "texts").await.unwrap();
@@ -273,7 +273,7 @@ async fn a_call_that_may_have_been_run_is_not_said_not_to_have_been_by_a_server_
     let client = Client::connect(&nats.client().await.unwrap(), "texts").await.unwrap();
     let call = tokio::spawn(wait(&client).idempotent().timeout(BOUND));
     dying.waiting.notified().await;
-    let full = Server::new(nats.client().await.unwrap(), "texts").max_calls(0);
+    let full = Server::builder(&nats.client().await.unwrap(), "texts").max_calls(0);
     let _second = full.serve(Texts::default()).await.unwrap();
     first.stop().await.unwrap();
     match soon(call).await.unwrap() {
@@ -326,8 +326,8 @@ impl Slow {
         Self { nats, handshakes }
     }
 
-    async fn serve(&self, texts: &Texts) -> RunningServer {
-        Server::new(self.nats.clone(), "behind").serve(texts.clone()).await.unwrap()
+    async fn serve(&self, texts: &Texts) -> Server {
+        Server::builder(&self.nats, "behind").serve(texts.clone()).await.unwrap()
     }
 
     async fn pass_on(&self, Message { reply, headers, .. }: Message) {
@@ -336,7 +336,7 @@ impl Slow {
     }
 
     /// A client, and the server that it has a session with.
-    async fn client(&mut self, nats: &Nats, texts: &Texts) -> (Client, RunningServer) {
+    async fn client(&mut self, nats: &Nats, texts: &Texts) -> (Client, Server) {
         let server = self.serve(texts).await;
         let builder = Client::builder(nats, "texts").handshake_timeout(BOUND);
         let connect = tokio::spawn(builder.connect());

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use thrift_nats_runtime::server::{ReplyFuture, Request, Service, Services};
 use thrift_nats_runtime::{
-    ApplicationException, ApplicationExceptionKind, Call, Client, Error, Headers, Protocol, Response,
-    RunningServer, Server, Transport,
+    ApplicationException, ApplicationExceptionKind, Call, Client, Error, Headers, Protocol, Response, Server,
+    Transport,
 };
+use thrift_nats_runtime::{ReplyFuture, Request, Service, Services};
 use thrift_nats_tests::NatsServer;
 
 /// `header` gives the value of a header, and sets headers of the answer; `remaining` says how many milliseconds the call
@@ -60,8 +60,8 @@ fn remaining(client: &Client) -> Call<i64> {
     client.call("remaining", &())
 }
 
-async fn serve(nats: &async_nats::Client, service: impl Service) -> RunningServer {
-    Server::new(nats.clone(), "metadata").serve(service).await.unwrap()
+async fn serve(nats: &async_nats::Client, service: impl Service) -> Server {
+    Server::builder(nats, "metadata").serve(service).await.unwrap()
 }
 
 const PLAIN: Metadata = Metadata { name: "Metadata", next: None };

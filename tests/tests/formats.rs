@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use thrift_nats_runtime::{
-    ApplicationExceptionKind, Client, CloseReason, ConnectError, Context, Error, Protocol, RunningServer,
-    Server, Transport,
+    ApplicationExceptionKind, Client, CloseReason, ConnectError, Context, Error, Protocol, Server, Transport,
 };
 use thrift_nats_tests::NatsServer;
 use thrift_nats_tests::shared::{SharedService, SharedStruct};
@@ -53,8 +52,8 @@ fn formats() -> impl Iterator<Item = (Protocol, Transport)> {
     all.filter(|format| *format != (Protocol::Json, Transport::Header))
 }
 
-async fn serve(nats: &async_nats::Client, protocols: &[Protocol]) -> RunningServer {
-    Server::new(nats.clone(), "calculator")
+async fn serve(nats: &async_nats::Client, protocols: &[Protocol]) -> Server {
+    Server::builder(nats, "calculator")
         .protocols(protocols)
         .chunk_limit(100)
         .serve(CalculatorServer::new(Handler))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_nats::Client as Nats;
 use thrift_nats_runtime::{
     ApplicationExceptionKind, Call, Client, CloseReason, ConnectError, Context, Error, Outcome, PeerReason,
-    RunningServer, Server, SessionEvent, ShutdownError,
+    Server, ServerBuilder, SessionEvent, ShutdownError,
 };
 use thrift_nats_tests::shared::{SharedService, SharedStruct};
 use thrift_nats_tests::tutorial::{
@@ -45,8 +45,8 @@ impl Handler {
         self.running.load(Ordering::SeqCst)
     }
 
-    async fn serve(&self, nats: &NatsServer, options: impl FnOnce(Server) -> Server) -> RunningServer {
-        let server = options(Server::new(nats.client().await.unwrap(), "calculator"));
+    async fn serve(&self, nats: &NatsServer, options: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Server {
+        let server = options(Server::builder(&nats.client().await.unwrap(), "calculator"));
         server.serve(CalculatorServer::new(self.clone())).await.unwrap()
     }
 }
@@ -182,7 +182,7 @@ async fn requests_of_a_legacy_client_above_the_queue_limit_end_its_session() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
     // Without heartbeats: nothing else ends the session.
-    let options = |server: Server| server.queue_limit(1_000_000).heartbeat(Duration::ZERO);
+    let options = |server: ServerBuilder| server.queue_limit(1_000_000).heartbeat(None);
     let server = Handler::default().serve(&nats, options).await;
     let own = connection.new_inbox();
     let mut inbox = connection.subscribe(own.clone()).await.unwrap();
@@ -294,7 +294,7 @@ async fn a_call_above_the_clients_limit_fails_at_once() {
     let connection = nats.client().await.unwrap();
     let handler = Handler::default();
     let _server = handler.serve(&nats, |server| server).await;
-    let client = Client::builder(&connection, "calculator").max_calls(2).connect().await.unwrap();
+    let client = Client::builder(&connection, "calculator").max_calls_per_session(2).connect().await.unwrap();
     let calculator = CalculatorClient::new(client);
     let calls: Vec<_> = (0..2).map(|_| make(calculator.ping())).collect();
     eventually("both run", || handler.running() == 2).await;
@@ -313,7 +313,7 @@ async fn a_client_with_several_sessions_uses_all_of_them_and_replaces_those_that
     let (one, other) = (Handler::default(), Handler::default());
     let servers = [one.serve(&nats, |server| server).await, other.serve(&nats, |server| server).await];
     let client = Client::builder(&connection, "calculator").sessions(8).connect().await.unwrap();
-    assert_eq!(servers.each_ref().map(RunningServer::sessions).iter().sum::<usize>(), 8);
+    assert_eq!(servers.each_ref().map(Server::sessions).iter().sum::<usize>(), 8);
     let calculator = CalculatorClient::new(client.clone());
     let calls: Vec<_> = (0..32).map(|_| make(calculator.ping())).collect();
     eventually("all run", || one.running() + other.running() == 32).await;
@@ -341,7 +341,7 @@ struct Drain {
     slow: Handler,
     taken_up: JoinHandle<Result<(), Error>>,
     drained: JoinHandle<Result<(), ShutdownError>>,
-    other: RunningServer,
+    other: Server,
 }
 
 async fn during_a_drain(nats: &NatsServer) -> Drain {

@@ -11,8 +11,8 @@ use async_nats::{Client as Nats, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 
 use thrift_nats_runtime::protocol::Limits;
-use thrift_nats_runtime::server::{ReplyFuture, Request, Service};
-use thrift_nats_runtime::{Context, Error, RunningServer, ServeError, Server, ShutdownError};
+use thrift_nats_runtime::{Context, Error, ServeError, Server, ServerBuilder, ShutdownError};
+use thrift_nats_runtime::{ReplyFuture, Request, Service};
 use thrift_nats_tests::shared::{SharedService, SharedStruct};
 use thrift_nats_tests::tutorial::{
     Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
@@ -52,19 +52,19 @@ impl Calculator for Handler {
 }
 
 /// Has this service serve on `calculator`.
-async fn serve_by(nats: &NatsServer, service: impl Service) -> RunningServer {
-    Server::new(nats.client().await.unwrap(), "calculator").serve(service).await.unwrap()
+async fn serve_by(nats: &NatsServer, service: impl Service) -> Server {
+    Server::builder(&nats.client().await.unwrap(), "calculator").serve(service).await.unwrap()
 }
 
 /// Serves with these options on `calculator`.
-async fn serve(nats: &NatsServer, options: impl FnOnce(Server) -> Server) -> RunningServer {
-    let server = options(Server::new(nats.client().await.unwrap(), "calculator"));
+async fn serve(nats: &NatsServer, options: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Server {
+    let server = options(Server::builder(&nats.client().await.unwrap(), "calculator"));
     server.serve(CalculatorServer::new(Handler)).await.unwrap()
 }
 
 /// The options of a server that wants no heartbeats.
-fn no_heartbeats(server: Server) -> Server {
-    server.heartbeat(Duration::ZERO)
+fn no_heartbeats(server: ServerBuilder) -> ServerBuilder {
+    server.heartbeat(None)
 }
 
 async fn next(inbox: &mut Subscriber) -> Message {
@@ -80,19 +80,30 @@ async fn accept(nats: &Nats) -> Message {
 }
 
 #[tokio::test]
+async fn an_option_out_of_range_is_refused_and_named() {
+    let nats = NatsServer::start().unwrap();
+    let server = Server::builder(&nats.client().await.unwrap(), "calculator").heartbeat(Duration::ZERO);
+    let error = server.serve(CalculatorServer::new(Handler)).await.unwrap_err();
+    assert_eq!(error.kind(), "invalid_option");
+    let text = "option `heartbeat` is 0ns; it must be a whole number of milliseconds from 1 ms to 292 years, or None";
+    assert_eq!(error.to_string(), text);
+}
+
+#[tokio::test]
 async fn the_heartbeat_of_the_options_is_what_the_accept_asks_for() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
     let seconds = Duration::from_secs;
     for (deadline, expected) in [
         (None, "10000"),
-        (Some(seconds(5)), "5000"),
-        (Some(Duration::from_micros(10)), "1"),
-        (Some(Duration::ZERO), "0"),
-        (Some(Duration::MAX), "9223372036854"),
+        (Some(Some(seconds(5))), "5000"),
+        (Some(Some(Duration::from_millis(1))), "1"),
+        (Some(None), "0"),
+        (Some(Some(Duration::from_millis(9_223_372_036_854))), "9223372036854"),
     ] {
-        let server =
-            serve(&nats, |server| deadline.into_iter().fold(server, |server, it| server.heartbeat(it))).await;
+        let option =
+            |server: ServerBuilder| deadline.into_iter().fold(server, |server, it| server.heartbeat(it));
+        let server = serve(&nats, option).await;
         let accept = accept(&connection).await;
         let body = str::from_utf8(&accept.payload).unwrap();
         assert_eq!(body.split_once(' ').unwrap().1, expected);
@@ -251,7 +262,7 @@ async fn a_subject_that_nats_does_not_take_is_refused_at_once() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
     for subject in ["", "a b", "a..b", "a\r\nPUB b 0"] {
-        let serving = Server::new(connection.clone(), subject).serve(CalculatorServer::new(Handler));
+        let serving = Server::builder(&connection, subject).serve(CalculatorServer::new(Handler));
         match tokio::time::timeout(BOUND, serving).await.expect("at once") {
             Err(ServeError::InvalidSubject { subject: named, .. }) => assert_eq!(named, subject),
             other => panic!("{subject:?}: {other:?}"),
@@ -572,7 +583,7 @@ async fn a_server_says_when_it_cannot_serve_any_more() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
     let server =
-        Server::new(connection.clone(), "calculator").serve(CalculatorServer::new(Handler)).await.unwrap();
+        Server::builder(&connection, "calculator").serve(CalculatorServer::new(Handler)).await.unwrap();
     assert_eq!(server.failed().now_or_never(), None);
     connection.drain().await.unwrap();
     let error = tokio::time::timeout(BOUND, server.failed()).await.unwrap();

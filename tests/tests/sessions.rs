@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, Subscriber};
 use futures_util::StreamExt;
-use thrift_nats_runtime::{Client, CloseReason, Context, Error, Outcome, PeerReason, RunningServer, Server};
+use thrift_nats_runtime::{Client, CloseReason, Context, Error, Outcome, PeerReason, Server};
 use thrift_nats_tests::shared::{SharedService, SharedStruct};
 use thrift_nats_tests::tutorial::{
     Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, Work,
@@ -47,8 +47,8 @@ impl Calculator for Handler {
     }
 }
 
-async fn serve(nats: &NatsServer, handler: &Handler, heartbeat: Duration) -> RunningServer {
-    Server::new(nats.client().await.unwrap(), "calculator")
+async fn serve(nats: &NatsServer, handler: &Handler, heartbeat: impl Into<Option<Duration>>) -> Server {
+    Server::builder(&nats.client().await.unwrap(), "calculator")
         .heartbeat(heartbeat)
         .serve(CalculatorServer::new(handler.clone()))
         .await
@@ -152,7 +152,7 @@ async fn a_client_that_beats_is_kept_and_one_that_is_stalled_learns_that_it_is_n
 async fn closing_a_client_ends_the_session_on_the_server_at_once() {
     let nats = NatsServer::start().unwrap();
     // No heartbeats: nothing but the disconnect can tell.
-    let server = serve(&nats, &Handler::default(), Duration::ZERO).await;
+    let server = serve(&nats, &Handler::default(), None).await;
     let client = CalculatorClient::connect(&nats.client().await.unwrap(), "calculator").await.unwrap();
     assert_eq!(server.sessions(), 1);
     client.close().await.unwrap();
@@ -166,7 +166,7 @@ async fn closing_a_client_ends_the_session_on_the_server_at_once() {
 #[tokio::test]
 async fn dropping_the_last_clone_of_a_client_ends_the_session_too() {
     let nats = NatsServer::start().unwrap();
-    let server = serve(&nats, &Handler::default(), Duration::ZERO).await;
+    let server = serve(&nats, &Handler::default(), None).await;
     let client = CalculatorClient::connect(&nats.client().await.unwrap(), "calculator").await.unwrap();
     let clone = client.clone();
     drop(client);
@@ -179,7 +179,7 @@ async fn dropping_the_last_clone_of_a_client_ends_the_session_too() {
 async fn stopping_a_server_fails_the_calls_in_flight_at_once() {
     let nats = NatsServer::start().unwrap();
     let handler = Handler::default();
-    let server = serve(&nats, &handler, Duration::ZERO).await;
+    let server = serve(&nats, &handler, None).await;
     let client = CalculatorClient::connect(&nats.client().await.unwrap(), "calculator").await.unwrap();
     let waits = tokio::spawn({
         let client = client.clone();
@@ -203,7 +203,7 @@ async fn stopping_a_server_fails_the_calls_in_flight_at_once() {
 #[tokio::test]
 async fn bytes_that_are_no_message_close_that_session_and_no_other() {
     let nats = NatsServer::start().unwrap();
-    let server = serve(&nats, &Handler::default(), Duration::ZERO).await;
+    let server = serve(&nats, &Handler::default(), None).await;
     let connection = nats.client().await.unwrap();
     let client = CalculatorClient::connect(&connection, "calculator").await.unwrap();
     for garbage in
@@ -222,7 +222,7 @@ async fn bytes_that_are_no_message_close_that_session_and_no_other() {
 #[tokio::test]
 async fn an_answer_that_is_no_message_fails_the_calls_of_that_session_and_no_other() {
     let nats = NatsServer::start().unwrap();
-    let _server = serve(&nats, &Handler::default(), Duration::ZERO).await;
+    let _server = serve(&nats, &Handler::default(), None).await;
     let connection = nats.client().await.unwrap();
     // A server by hand, which answers whatever comes with garbage.
     let mut handshakes = connection.subscribe("garbage").await.unwrap();
@@ -250,7 +250,7 @@ async fn an_answer_that_is_no_message_fails_the_calls_of_that_session_and_no_oth
 #[tokio::test]
 async fn an_legacy_peer_is_answered_in_order() {
     let nats = NatsServer::start().unwrap();
-    let _server = serve(&nats, &Handler::default(), Duration::ZERO).await;
+    let _server = serve(&nats, &Handler::default(), None).await;
     let mut peer = Peer::open(&nats.client().await.unwrap()).await;
     // Two calls of `ping` in one chunk, cut where it hurts.
     let call =
@@ -272,7 +272,7 @@ async fn an_legacy_peer_is_answered_in_order() {
 async fn a_dropped_call_gives_its_place_back() {
     let nats = NatsServer::start().unwrap();
     let handler = Handler::default();
-    let _server = serve(&nats, &handler, Duration::ZERO).await;
+    let _server = serve(&nats, &handler, None).await;
     let client = Client::connect(&nats.client().await.unwrap(), "calculator").await.unwrap();
     let calculator = CalculatorClient::new(client.clone());
     let call = tokio::spawn(calculator.calculate(1, &Work::default()));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use thrift_nats_runtime::server::Services;
+use thrift_nats_runtime::Services;
 use thrift_nats_runtime::{
     ApplicationException, ApplicationExceptionKind, Client, Context, Error, Protocol, Server, Transport, Uuid,
 };
@@ -347,7 +347,7 @@ async fn call_all(client: &ThriftTestClient, wake: &Notify, oneway: &mut mpsc::U
 async fn every_function_does_in_every_protocol_and_transport_what_apache_asserts() {
     let server = NatsServer::start().unwrap();
     let (handler, wake, mut oneway) = handler();
-    let running = Server::new(server.client().await.unwrap(), "thrift-test")
+    let running = Server::builder(&server.client().await.unwrap(), "thrift-test")
         .serve(ThriftTestServer::new(handler))
         .await
         .unwrap();
@@ -373,7 +373,8 @@ async fn multiplexed_services_do_in_every_protocol_and_transport_what_apache_ass
         .with(ThriftTestServer::new(handler.clone()))
         .with(SecondServiceServer::new(handler.clone()))
         .with_default(ThriftTestServer::new(handler));
-    let running = Server::new(server.client().await.unwrap(), "thrift-test").serve(services).await.unwrap();
+    let running =
+        Server::builder(&server.client().await.unwrap(), "thrift-test").serve(services).await.unwrap();
     let nats = server.client().await.unwrap();
     for (protocol, transport) in formats() {
         println!("{protocol} over {transport}");

@@ -60,7 +60,7 @@ impl Context {
         &self.call.name[self.function..]
     }
 
-    /// The service that is called, where a server has several: see [`Services`](crate::server::Services).
+    /// The service that is called, where a server has several: see [`Services`](crate::Services).
     pub fn service(&self) -> Option<&str> {
         self.function.checked_sub(1).map(|end| &self.call.name[..end])
     }

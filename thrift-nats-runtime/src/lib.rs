@@ -4,7 +4,7 @@
 //! `thrift-nats-codegen` and [`include_thrift!`], by the attribute macro [`thrift`](macro@thrift), or by the command
 //! `thrift-nats-gen`. This crate carries their calls.
 //!
-//! - [`Server`] listens on a subject, accepts sessions and runs calls; [`RunningServer`] is one that does.
+//! - [`Server`] listens on a subject, accepts sessions and runs calls; [`Server`] is one that does.
 //! - [`Client`] is what every generated client is made of: it opens sessions and makes calls. A [`Call`] takes options
 //!   before it is awaited.
 //! - [`Context`] is what a handler knows of a call besides its arguments.
@@ -32,7 +32,7 @@
 //! }
 //!
 //! let nats = async_nats::connect("nats://localhost:4222").await?;
-//! let server = Server::new(nats.clone(), "greeter").serve(GreeterServer::new(Handler)).await?;
+//! let server = Server::builder(&nats, "greeter").serve(GreeterServer::new(Handler)).await?;
 //!
 //! let greeter = GreeterClient::connect(&nats, "greeter").await?;
 //! println!("{}", greeter.greet("world").timeout(Duration::from_secs(1)).await?);
@@ -63,6 +63,7 @@ mod method;
 mod nats_error;
 mod proto;
 pub mod protocol;
+#[doc(hidden)]
 pub mod server;
 mod service;
 mod shared_error;
@@ -87,7 +88,8 @@ pub use self::error::{
 };
 pub use self::format::{Protocol, Transport, UnknownFormat};
 pub use self::method::{MethodError, Success};
-pub use self::server::{RunningServer, Server};
+pub use self::server::{LameDuck, Server, ServerBuilder};
+pub use self::service::{Reply, ReplyFuture, Request, Service, Services};
 pub use self::transport::Headers;
 
 /// What only generated code names. Other code must not: it changes without notice.

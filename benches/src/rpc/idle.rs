@@ -143,7 +143,7 @@ pub(crate) fn child(command: &str, url: &str) -> Result<(), BoxError> {
     if command == "idle-server" {
         return runtime.block_on(async {
             let server =
-                Server::new(connect(url).await?, SUBJECT).serve(CalculatorServer::new(Adder)).await?;
+                Server::builder(&connect(url).await?, SUBJECT).serve(CalculatorServer::new(Adder)).await?;
             println!("done");
             tokio::task::spawn_blocking(|| io::stdin().lines().for_each(drop)).await?;
             drop(server);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use thrift_nats_benches::paired::Samples;
 use thrift_nats_benches::report::{Report, Table};
-use thrift_nats_runtime::{RunningServer, Server};
+use thrift_nats_runtime::Server;
 use thrift_nats_tests::GoPeer;
 use tokio::runtime::Runtime;
 
@@ -28,7 +28,7 @@ pub(crate) fn measure(
     options: Options,
 ) -> Result<(), BoxError> {
     let (server, nats) = runtime.block_on(async {
-        let server = Server::new(broker.connect().await?, SUBJECT).serve(CalculatorServer::new(Adder));
+        let server = Server::builder(&broker.connect().await?, SUBJECT).serve(CalculatorServer::new(Adder));
         Ok::<_, BoxError>((server.await?, broker.connect().await?))
     })?;
     let mut go = peer.map(|peer| Go::start(broker, peer, THREADS)).transpose()?;
@@ -65,7 +65,7 @@ pub(crate) fn measure(
 /// Opens sessions for `time`; how many, and the processor time at the end. They are closed when it is over.
 async fn open(
     nats: &async_nats::Client,
-    server: &RunningServer,
+    server: &Server,
     time: Duration,
 ) -> Result<(Load, Option<Duration>), BoxError> {
     let nats = nats.clone();

@@ -32,7 +32,8 @@ pub(crate) fn measure(
     let (servers, clients, responder) = runtime.block_on(async {
         let (mut servers, mut clients) = (Vec::new(), Vec::new());
         for (subject, limit) in [("echo", None), ("echo-whole", Some(WHOLE))] {
-            let (mut server, nats) = (Server::new(broker.connect().await?, subject), broker.connect().await?);
+            let (mut server, nats) =
+                (Server::builder(&broker.connect().await?, subject), broker.connect().await?);
             let mut client = Client::builder(&nats, subject);
             if let Some(limit) = limit {
                 (server, client) = (server.chunk_limit(limit), client.chunk_limit(limit));

@@ -36,7 +36,7 @@ struct Look {
 pub(crate) fn soak(runtime: &Runtime, broker: &Broker, time: Duration) -> Result<(), BoxError> {
     runtime.block_on(async {
         let server = broker.connect().await?;
-        let server = Server::new(server, SUBJECT).serve(CalculatorServer::new(Adder)).await?;
+        let server = Server::builder(&server, SUBJECT).serve(CalculatorServer::new(Adder)).await?;
         let nats = broker.connect().await?;
         run(broker, &nats, WARM_UP).await?;
         let before = settled(broker, None).await?;
@@ -91,8 +91,7 @@ async fn guests(nats: async_nats::Client, time: Duration) -> Result<u64, BoxErro
     let mut sessions = 0;
     while begun.elapsed() < time {
         let client = CalculatorClient::connect(&nats, SUBJECT).await?;
-        let calls: Vec<_> =
-            (0..GUESTS as i32).map(|number| tokio::spawn(client.add(number, 1))).collect();
+        let calls: Vec<_> = (0..GUESTS as i32).map(|number| tokio::spawn(client.add(number, 1))).collect();
         calls.iter().take(GUESTS / 2).for_each(|call| call.abort());
         for call in calls {
             // One that was given up has no answer.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use thrift_nats_runtime::{Context, Error, RunningServer, ServeError, Server};
+use thrift_nats_runtime::{Context, Error, ServeError, Server};
 
 use crate::Common;
 use crate::shared::{SharedService, SharedStruct};
@@ -12,9 +12,9 @@ use crate::tutorial::{
 };
 
 /// Serves the calculator. The server is listening when this returns.
-pub(crate) async fn start(nats: &async_nats::Client, common: &Common) -> Result<RunningServer, ServeError> {
-    Server::new(nats.clone(), &common.subject)
-        .heartbeat(common.heartbeat)
+pub(crate) async fn start(nats: &async_nats::Client, common: &Common) -> Result<Server, ServeError> {
+    Server::builder(nats, &common.subject)
+        .heartbeat((!common.heartbeat.is_zero()).then_some(common.heartbeat))
         .serve(CalculatorServer::new(Handler::default()))
         .await
 }

@@ -32,7 +32,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), BoxError> {
     let notes = Arc::new(Notes::open(&options.notes)?);
     let nats = super::peer::connect(options.urls).await?;
     // A client that was killed is to be gone within seconds.
-    let server = Server::new(nats, SUBJECT).heartbeat(Duration::from_secs(1));
+    let server = Server::builder(&nats, SUBJECT).heartbeat(Duration::from_secs(1));
     let running = server.serve(OracleServer::new(Handler { notes })).await?;
     println!("ready");
     let mut line = String::new();

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use thrift_nats_runtime::server::LameDuck;
-use thrift_nats_runtime::{ConnectError, Outcome, RunningServer, Server};
+use thrift_nats_runtime::LameDuck;
+use thrift_nats_runtime::{ConnectError, Outcome, Server};
 use thrift_nats_tests::tutorial::{CalculatorClient, CalculatorServer, Operation};
 use thrift_nats_tests::{Cluster, NatsServer};
 
@@ -14,7 +14,7 @@ use crate::handler::{BOUND, Handler, calculate, ended, soon};
 struct Setup {
     calculator: CalculatorClient,
     handler: Handler,
-    server: RunningServer,
+    server: Server,
     cluster: Cluster,
 }
 
@@ -26,8 +26,8 @@ impl Setup {
             .config("lame_duck_duration: \"30s\"");
         let cluster = Cluster::start_with(&settings).unwrap();
         let handler = Handler::default();
-        let server = Server::new(at(&cluster, 1).await, "calculator")
-            .heartbeat(Duration::ZERO)
+        let server = Server::builder(&at(&cluster, 1).await, "calculator")
+            .heartbeat(None)
             .serve(CalculatorServer::new(handler.clone()))
             .await
             .unwrap();
@@ -169,12 +169,11 @@ async fn a_server_that_is_told_of_lame_duck_mode_moves_away_without_a_failed_cal
         .await
         .unwrap();
     let calculator = || CalculatorServer::new(Handler::default());
-    let moves = Server::new(connection.clone(), "calculator").lame_duck(&lame_duck);
+    let moves = Server::builder(&connection, "calculator").lame_duck(&lame_duck);
     let moves = moves.serve(calculator()).await.unwrap();
     // One that has nothing to wait for, on the same connection.
-    let idle =
-        Server::new(connection.clone(), "idle").lame_duck(&lame_duck).serve(calculator()).await.unwrap();
-    let stays = Server::new(at(&cluster, 2).await, "calculator").serve(calculator()).await.unwrap();
+    let idle = Server::builder(&connection, "idle").lame_duck(&lame_duck).serve(calculator()).await.unwrap();
+    let stays = Server::builder(&at(&cluster, 2).await, "calculator").serve(calculator()).await.unwrap();
     let nats = at(&cluster, 0).await;
     let mut clients = Vec::new();
     // Node 0 hears of the servers a moment later; and each is to have some.

@@ -222,7 +222,7 @@ async fn answers_of_many_chunks_are_out_when_a_drain_returns() {
     let server = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let server = crate::handler::serve(&url, &Handler::default(), Duration::ZERO).await;
+            let server = crate::handler::serve(&url, &Handler::default(), None).await;
             ready.send(()).unwrap();
             may_drain.await.unwrap();
             server.drain(BOUND).await.unwrap();
@@ -256,7 +256,7 @@ async fn answers_of_many_chunks_are_out_when_a_drain_returns() {
 #[tokio::test]
 async fn a_slow_consumer_loses_its_session_and_no_other_client_notices() {
     let settings = NatsServer::builder().config("write_deadline: \"200ms\"").config("max_pending: 2000000");
-    let it = Setup::with(settings, Duration::ZERO).await;
+    let it = Setup::with(settings, None).await;
     let other = crate::handler::connect(&it.nats.url()).await;
     let slow = it.slow(1);
     it.handler.until_runs(1).await;

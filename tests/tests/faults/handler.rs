@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use thrift_nats_runtime::{CloseReason, Context, Error, Outcome, RunningServer, Server};
+use thrift_nats_runtime::{CloseReason, Context, Error, Outcome, Server};
 use thrift_nats_tests::proxy::{Direction, Message, Proxy, Rule};
 use thrift_nats_tests::shared::{SharedService, SharedStruct};
 use thrift_nats_tests::tutorial::{
@@ -88,7 +88,7 @@ impl Calculator for Handler {
 pub(crate) struct Setup {
     pub(crate) calculator: CalculatorClient,
     pub(crate) handler: Handler,
-    pub(crate) server: RunningServer,
+    pub(crate) server: Server,
     /// Before the client.
     pub(crate) near: Proxy,
     /// Before the server.
@@ -99,10 +99,10 @@ pub(crate) struct Setup {
 impl Setup {
     /// Without heartbeats: nothing but what the test is about notices anything.
     pub(crate) async fn new() -> Self {
-        Self::with(NatsServer::builder(), Duration::ZERO).await
+        Self::with(NatsServer::builder(), None).await
     }
 
-    pub(crate) async fn with(settings: Builder, heartbeat: Duration) -> Self {
+    pub(crate) async fn with(settings: Builder, heartbeat: impl Into<Option<Duration>>) -> Self {
         let nats = settings.start().unwrap();
         let (near, far) =
             (Proxy::start(&nats.url()).await.unwrap(), Proxy::start(&nats.url()).await.unwrap());
@@ -128,16 +128,16 @@ impl Setup {
     }
 }
 
-pub(crate) async fn serve(url: &str, handler: &Handler, heartbeat: Duration) -> RunningServer {
+pub(crate) async fn serve(url: &str, handler: &Handler, heartbeat: impl Into<Option<Duration>>) -> Server {
     serve_on(nats(url).await, handler, heartbeat).await
 }
 
 pub(crate) async fn serve_on(
     nats: async_nats::Client,
     handler: &Handler,
-    heartbeat: Duration,
-) -> RunningServer {
-    Server::new(nats, "calculator")
+    heartbeat: impl Into<Option<Duration>>,
+) -> Server {
+    Server::builder(&nats, "calculator")
         .heartbeat(heartbeat)
         .serve(CalculatorServer::new(handler.clone()))
         .await

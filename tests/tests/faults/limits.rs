@@ -44,7 +44,7 @@ async fn a_client_that_may_not_do_what_a_session_takes_gets_an_error_and_does_no
     ] {
         let nats = users(denied).start().unwrap();
         let handler = Handler::default();
-        let _server = serve_on(as_user(&nats, "all").await, &handler, Duration::ZERO).await;
+        let _server = serve_on(as_user(&nats, "all").await, &handler, None).await;
         assert!(opening_as(&nats, "all").await.is_ok());
         let error = opening_as(&nats, "some").await.unwrap_err();
         assert!(
@@ -62,7 +62,7 @@ async fn a_client_that_may_not_do_what_a_session_takes_gets_an_error_and_does_no
 async fn calls_that_do_not_arrive_end_by_their_deadline() {
     let nats = users("publish: { deny: [\"_INBOX.>\"] }").start().unwrap();
     let handler = Handler::default();
-    let _server = serve_on(as_user(&nats, "all").await, &handler, Duration::ZERO).await;
+    let _server = serve_on(as_user(&nats, "all").await, &handler, None).await;
     // The handshake goes out and the accept comes in; the request is denied.
     let client = opening_as(&nats, "some").await.unwrap();
     let call = CalculatorClient::new(client).add(1, 1);
@@ -76,7 +76,7 @@ async fn permissions_that_are_taken_away_give_errors_and_come_back() {
     let allowed = || users("publish: { allow: [\">\"] }");
     let mut nats = allowed().start().unwrap();
     let handler = Handler::default();
-    let _server = serve_on(as_user(&nats, "all").await, &handler, Duration::ZERO).await;
+    let _server = serve_on(as_user(&nats, "all").await, &handler, None).await;
     let client = opening_as(&nats, "some").await.unwrap();
     let calculator = CalculatorClient::new(client);
     let add = || {
@@ -97,7 +97,7 @@ async fn permissions_that_are_taken_away_give_errors_and_come_back() {
 /// Each side's chunks are as long as NATS allowed when it connected.
 #[tokio::test]
 async fn messages_longer_than_nats_takes_are_cut_to_what_it_takes() {
-    let it = Setup::with(NatsServer::builder().max_payload(2000), Duration::ZERO).await;
+    let it = Setup::with(NatsServer::builder().max_payload(2000), None).await;
     for len in [1, 1990, 2000, 2010, 100_000] {
         let found = it.calculator.get_struct(len).await.unwrap();
         assert_eq!(found.value.len(), len as usize);
@@ -183,7 +183,7 @@ async fn what_cannot_be_sent_fills_the_queue_to_its_limit_and_no_further() {
 async fn answers_that_cannot_be_sent_end_their_session_at_its_limit() {
     let it = Setup::new().await;
     let nats = crate::handler::nats(&it.far.url()).await;
-    let server = thrift_nats_runtime::Server::new(nats, "limited").queue_limit(1 << 20);
+    let server = thrift_nats_runtime::Server::builder(&nats, "limited").queue_limit(1 << 20);
     let service = thrift_nats_tests::tutorial::CalculatorServer::new(it.handler.clone());
     let server = server.serve(service).await.unwrap();
     let nats = crate::handler::nats(&it.nats.url()).await;

@@ -156,7 +156,7 @@ async fn a_lost_disconnect_leaves_a_session_that_ends_with_the_next_message() {
     server.stop().await.unwrap();
     lost.until_applied(1).await;
     // The client believes in its session; NATS knows that nobody listens to it any more.
-    let next = crate::handler::serve(&far.url(), &handler, Duration::ZERO).await;
+    let next = crate::handler::serve(&far.url(), &handler, None).await;
     assert_eq!(soon(calculate(&calculator, 1, thrift_nats_tests::tutorial::Operation::ADD)).await, Ok(2));
     assert_eq!(handler.runs(1), 1);
     assert_eq!(next.sessions(), 1);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use shared::{SharedService, SharedStruct};
-use thrift_nats_runtime::{ConnectError, ApplicationExceptionKind, Client, Context, Error, Outcome, RunningServer, Server};
+use thrift_nats_runtime::{ConnectError, ApplicationExceptionKind, Client, Context, Error, Outcome, Server};
 use thrift_nats_tests::NatsServer;
 use tokio::sync::Notify;
 use tutorial::{
@@ -75,7 +75,7 @@ impl Calculator for Handler {
 
 /// A server and a client, each with a connection of its own.
 struct Pair {
-    server: RunningServer,
+    server: Server,
     client: CalculatorClient,
     /// Ends last.
     nats: NatsServer,
@@ -83,7 +83,7 @@ struct Pair {
 
 async fn pair(handler: Handler) -> Pair {
     let nats = NatsServer::start().unwrap();
-    let server = Server::new(nats.client().await.unwrap(), "calculator")
+    let server = Server::builder(&nats.client().await.unwrap(), "calculator")
         .serve(CalculatorServer::new(handler))
         .await
         .unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thrift_nats_runtime::RunningServer;
+use thrift_nats_runtime::Server;
 use thrift_nats_tests::{GoPeer, NatsServer, eventually};
 
 use crate::caller::Language;
@@ -12,7 +12,7 @@ use crate::wire::Wire;
 
 pub(crate) enum Host {
     Go(GoProcess),
-    Rust { handler: Handler, server: RunningServer },
+    Rust { handler: Handler, server: Server },
 }
 
 impl Host {

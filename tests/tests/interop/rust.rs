@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use thrift_nats_runtime::{
-    ApplicationException, ApplicationExceptionKind, Client, Context, Error, RunningServer, Server,
-    SessionEvent, SessionEvents,
+    ApplicationException, ApplicationExceptionKind, Client, Context, Error, Server, SessionEvent,
+    SessionEvents,
 };
 use thrift_nats_tests::NatsServer;
 use thrift_nats_tests::shared::{SharedService, SharedStruct};
@@ -88,9 +88,9 @@ impl Calculator for Handler {
     }
 }
 
-pub(crate) async fn serve(nats: &NatsServer, handler: &Handler, heartbeat: Duration) -> RunningServer {
-    Server::new(nats.client().await.unwrap(), "calculator")
-        .heartbeat(heartbeat)
+pub(crate) async fn serve(nats: &NatsServer, handler: &Handler, heartbeat: Duration) -> Server {
+    Server::builder(&nats.client().await.unwrap(), "calculator")
+        .heartbeat((!heartbeat.is_zero()).then_some(heartbeat))
         .serve(CalculatorServer::new(handler.clone()))
         .await
         .unwrap()

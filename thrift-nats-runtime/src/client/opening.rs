@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_nats::Subject;
 use tokio::sync::oneshot;
 
-use super::Options;
+use super::ClientOptions;
 use super::client_endpoint::ClientEndpoint;
 use super::events::OneSession;
 use super::session_handle::SessionHandle;
@@ -22,7 +22,7 @@ pub(super) async fn open_session(
     endpoint: &Arc<ClientEndpoint>,
     subject: &str,
     service: Option<&Arc<str>>,
-    options: &Options,
+    options: &ClientOptions,
     events: OneSession,
 ) -> Result<Arc<SessionHandle>, ConnectError> {
     let token = random_token()?;

@@ -9,7 +9,7 @@ use super::outgoing_request::OutgoingRequest;
 use super::retries::{AttemptError, Retries};
 use super::session_handle::Failure;
 use super::session_pool::SessionPool;
-use super::{Client, Kind, Options};
+use super::{Client, ClientOptions, Kind};
 use crate::endpoint::now;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error, Outcome};
 use crate::format::{Transport, WireFormat};
@@ -103,7 +103,7 @@ impl PreparedCall {
         deadline: Option<Instant>,
         first: bool,
     ) -> Result<Option<Message>, AttemptError> {
-        let Options { format, limits, timeout: announced, .. } = *pool.options();
+        let ClientOptions { format, limits, timeout: announced, .. } = *pool.options();
         let (session, at_once) = match pool.current().map_err(AttemptError::Final)? {
             Some(session) => (session, first),
             None => {
@@ -166,7 +166,7 @@ impl PreparedCall {
         name: &str,
         body: &Body,
     ) -> Result<Option<Message>, Error> {
-        let Options { limits, format, .. } = self.client.options();
+        let ClientOptions { limits, format, .. } = self.client.options();
         let (kind, headers) = (self.kind, &self.headers);
         // A frame says how long it is: the receiver does not have to look for the end of the message.
         let plain = WireFormat { transport: Transport::Framed, ..format };

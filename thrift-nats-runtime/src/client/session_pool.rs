@@ -14,7 +14,7 @@ use super::client_endpoint::ClientEndpoint;
 use super::events::{EventSender, SessionEvent, SessionEvents};
 use super::opening::open_session;
 use super::session_handle::SessionHandle;
-use super::{Options, far};
+use super::{ClientOptions, far};
 use crate::endpoint::{EndpointSession, now};
 use crate::error::{ConnectError, Error, NatsError, Outcome, ShutdownError};
 use crate::proto::CloseReason;
@@ -35,7 +35,7 @@ struct Opener {
     subject: String,
     /// The service that handshakes name.
     service: Option<Arc<str>>,
-    options: Options,
+    options: ClientOptions,
     events: EventSender,
 }
 
@@ -88,13 +88,13 @@ impl SessionPool {
         nats: Nats,
         subject: String,
         service: Option<Arc<str>>,
-        options: Options,
+        options: ClientOptions,
     ) -> Result<Arc<Self>, ConnectError> {
         let slot = || Slot { current: Mutex::default(), opening: Mutex::default() };
         let events = EventSender::default();
         let remote = Arc::new(Self {
             opener: Arc::new(Opener { nats, subject, service, options, events }),
-            slots: (0..options.sessions.max(1)).map(|_| slot()).collect(),
+            slots: (0..options.sessions).map(|_| slot()).collect(),
             turn: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         });
@@ -106,7 +106,7 @@ impl SessionPool {
         &self.opener.subject
     }
 
-    pub(super) fn options(&self) -> &Options {
+    pub(super) fn options(&self) -> &ClientOptions {
         &self.opener.options
     }
 

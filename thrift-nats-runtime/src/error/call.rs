@@ -53,9 +53,9 @@ pub enum Error {
         limit: usize,
     },
     /// As many calls are in flight on the session as are allowed. The call was not sent.
-    #[error("{limit} calls are in flight on the session; wait for a reply, or raise `max_calls`")]
+    #[error("{limit} calls are in flight on the session; wait for a reply, or raise `max_calls_per_session`")]
     TooManyCalls {
-        /// The option [`max_calls`](crate::ClientBuilder::max_calls).
+        /// The option [`max_calls_per_session`](crate::ClientBuilder::max_calls_per_session).
         limit: usize,
     },
     /// There was no reply before the call's deadline.

@@ -1,5 +1,7 @@
 //! The errors of connecting a client.
 
+use std::fmt;
+
 use super::{CloseReason, NatsError};
 use crate::format::{Protocol, Transport};
 
@@ -93,6 +95,26 @@ impl ConnectError {
             | Self::InvalidOption(_)
             | Self::Nats(_) => false,
         }
+    }
+}
+
+impl InvalidOption {
+    /// Checks an option. `range` says in words what `is_valid` accepts.
+    pub(crate) fn check<T: fmt::Debug>(
+        option: &'static str,
+        value: T,
+        range: &'static str,
+        is_valid: impl FnOnce(&T) -> bool,
+    ) -> Result<(), Self> {
+        if is_valid(&value) {
+            return Ok(());
+        }
+        Err(Self { option, value: format!("{value:?}"), range })
+    }
+
+    /// Checks an option that is a number of bytes.
+    pub(crate) fn check_bytes(option: &'static str, bytes: usize) -> Result<(), Self> {
+        Self::check(option, bytes, "1 byte or more", |bytes| *bytes > 0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{InvalidOption, NatsError};
 
-/// A server could not start to listen, or cannot serve any more: see [`RunningServer::failed`](crate::RunningServer::failed).
+/// A server could not start to listen, or cannot serve any more: see [`Server::failed`](crate::Server::failed).
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {

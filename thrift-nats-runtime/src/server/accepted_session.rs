@@ -13,7 +13,7 @@ use async_nats::{PublishError, Subject};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
-use super::Options;
+use super::ServerOptions;
 use crate::endpoint::{
     Endpoint, EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
     now,
@@ -72,7 +72,7 @@ impl AcceptedSession {
     /// Accepts a handshake from the client at `peer`. The accept is sent when the publisher polls the session.
     pub(super) fn accept(
         endpoint: &Endpoint<Self>,
-        options: &Options,
+        options: &ServerOptions,
         token: String,
         peer: Subject,
         announced: &Announced,

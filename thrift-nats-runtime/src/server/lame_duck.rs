@@ -10,19 +10,19 @@ use tokio::sync::watch;
 /// it takes no new connections, and closes those that it has, one by one, after a while. Only the event callback of a
 /// connection is told so, and that belongs to whoever makes the connection.
 ///
-/// A [`Server`](crate::Server) that is given it, with [`lame_duck`](crate::Server::lame_duck), moves away before its
+/// A [`Server`](crate::Server) that is given it, with [`lame_duck`](crate::ServerBuilder::lame_duck), moves away before its
 /// connection is closed: it answers what it has taken up, ends its sessions, so that their clients go to other servers
 /// without a failed call, has the connection made anew with another NATS server of the cluster, and goes on serving there.
 /// Several servers on one connection are given one `LameDuck`: the connection is made anew once all of them are ready.
 ///
 /// ```no_run
-/// # async fn example(service: impl thrift_nats_runtime::server::Service) -> Result<(), Box<dyn std::error::Error>> {
-/// use thrift_nats_runtime::server::LameDuck;
+/// # async fn example(service: impl thrift_nats_runtime::Service) -> Result<(), Box<dyn std::error::Error>> {
+/// use thrift_nats_runtime::LameDuck;
 ///
 /// let lame_duck = LameDuck::new();
 /// let options = async_nats::ConnectOptions::new().event_callback(lame_duck.callback());
 /// let nats = options.connect("nats://localhost:4222").await?;
-/// let server = thrift_nats_runtime::Server::new(nats, "calc").lame_duck(&lame_duck).serve(service).await?;
+/// let server = thrift_nats_runtime::Server::builder(&nats, "calc").lame_duck(&lame_duck).serve(service).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
 use super::receive_loop::receive_loop;
 use super::server_endpoint::ServerEndpoint;
-use super::{LameDuck, Server};
+use super::{LameDuck, ServerBuilder};
 use crate::endpoint::{CONNECTION_CHECK, EndpointHandle};
 use crate::error::{NatsError, ServeError, ShutdownError};
 use crate::service::Service;
@@ -24,7 +24,7 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A server that is listening. Dropping it stops it as [`stop`](Self::stop) does, without waiting for anything.
-pub struct RunningServer {
+pub struct Server {
     endpoint: Arc<ServerEndpoint>,
     subject: String,
     /// Whether new sessions are accepted.
@@ -34,15 +34,15 @@ pub struct RunningServer {
     tasks: TaskTracker,
 }
 
-impl fmt::Debug for RunningServer {
+impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunningServer").field("subject", &self.subject).finish_non_exhaustive()
+        f.debug_struct("Server").field("subject", &self.subject).finish_non_exhaustive()
     }
 }
 
-impl RunningServer {
-    pub(super) async fn start(server: Server, service: Arc<dyn Service>) -> Result<Self, ServeError> {
-        let Server { nats, subject, options, lame_duck } = server;
+impl Server {
+    pub(super) async fn start(server: ServerBuilder, service: Arc<dyn Service>) -> Result<Self, ServeError> {
+        let ServerBuilder { nats, subject, options, lame_duck } = server;
         let endpoint = ServerEndpoint::start(&nats, service, options)?;
         let cannot_subscribe = |error| NatsError::new("cannot subscribe", error);
         // Before the first handshake, so that NATS knows of the subscription when a client sends to it.
@@ -95,7 +95,7 @@ impl RunningServer {
     ///
     /// ```no_run
     /// # async fn told_to_end() {}
-    /// # async fn example(server: thrift_nats_runtime::RunningServer) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn example(server: thrift_nats_runtime::Server) -> Result<(), Box<dyn std::error::Error>> {
     /// tokio::select! {
     ///     error = server.failed() => return Err(error.into()),
     ///     () = told_to_end() => {}
@@ -180,7 +180,7 @@ impl RunningServer {
     }
 }
 
-impl Drop for RunningServer {
+impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }

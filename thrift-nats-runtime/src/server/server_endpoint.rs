@@ -7,7 +7,7 @@ use async_nats::{Client as Nats, Message, StatusCode};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Options;
+use super::ServerOptions;
 use super::accepted_session::AcceptedSession;
 use super::executor::Executor;
 use crate::endpoint::{Endpoint, EndpointHandle, SessionTable, random_token};
@@ -22,7 +22,7 @@ use crate::service::Service;
 /// What all sessions of a server share.
 pub(super) struct ServerEndpoint {
     endpoint: Endpoint<AcceptedSession>,
-    options: Options,
+    options: ServerOptions,
     executor: Arc<Executor>,
     /// Cancelled when the server has stopped: ends its own tasks.
     stopped: CancellationToken,
@@ -34,7 +34,7 @@ impl ServerEndpoint {
     pub(super) fn start(
         nats: &Nats,
         service: Arc<dyn Service>,
-        options: Options,
+        options: ServerOptions,
     ) -> Result<Arc<Self>, NatsError> {
         Ok(Arc::new(Self {
             endpoint: Endpoint::start(nats)?,

@@ -11,16 +11,16 @@ use crate::error::{ApplicationException, ApplicationExceptionKind};
 /// TMultiplexedProtocol writes it. A client names the one that it calls: [`ClientBuilder::service`](crate::ClientBuilder::service).
 ///
 /// ```no_run
-/// use thrift_nats_runtime::server::{Service, Services};
-/// use thrift_nats_runtime::{RunningServer, ServeError, Server};
+/// use thrift_nats_runtime::{Service, Services};
+/// use thrift_nats_runtime::{ServeError, Server};
 ///
 /// async fn serve(
 ///     nats: async_nats::Client,
 ///     calculator: impl Service, // CalculatorServer::new(…)
 ///     weather: impl Service,
-/// ) -> Result<RunningServer, ServeError> {
+/// ) -> Result<Server, ServeError> {
 ///     let services = Services::new().with(calculator).with_named("Weather2", weather);
-///     Server::new(nats, "my-services").serve(services).await
+///     Server::builder(&nats, "my-services").serve(services).await
 /// }
 /// ```
 #[derive(Clone, Default)]

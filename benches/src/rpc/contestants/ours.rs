@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thrift_nats_runtime::{RunningServer, Server};
+use thrift_nats_runtime::Server;
 use tokio::runtime::Runtime;
 
 use super::Contestant;
@@ -15,12 +15,13 @@ use crate::tutorial::{CalculatorClient, CalculatorServer};
 
 pub(crate) struct Ours {
     client: CalculatorClient,
-    _server: RunningServer,
+    _server: Server,
 }
 
 impl Ours {
     pub(crate) async fn start(broker: &Broker) -> Result<Self, BoxError> {
-        let server = Server::new(broker.connect().await?, "ours").serve(CalculatorServer::new(Adder)).await?;
+        let server =
+            Server::builder(&broker.connect().await?, "ours").serve(CalculatorServer::new(Adder)).await?;
         let client = CalculatorClient::connect(&broker.connect().await?, "ours").await?;
         Ok(Self { client, _server: server })
     }

@@ -1,0 +1,267 @@
+//! The options of a client. They are checked here, all of them before anything is sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client as Nats;
+
+use super::session_pool::SessionPool;
+use super::{Client, Kind};
+use crate::error::{ConnectError, InvalidOption};
+use crate::format::{Protocol, Transport, WireFormat};
+use crate::proto::check_service_subject;
+use crate::protocol::Limits;
+
+/// The options of a client. Where [`ServerBuilder`](crate::ServerBuilder) has an option of the same name, it limits the same.
+///
+/// | option | default | range | what it limits |
+/// | --- | --- | --- | --- |
+/// | [`timeout`](Self::timeout) | 10 s | any | the duration of a call |
+/// | [`handshake_timeout`](Self::handshake_timeout) | 2 s | more than 0 | the duration of opening a session |
+/// | [`wait_for_server`](Self::wait_for_server) | 100 ms | any | how long a call waits if no server listens |
+/// | [`sessions`](Self::sessions) | 1 | 1 or more | open sessions |
+/// | [`max_calls_per_session`](Self::max_calls_per_session) | 65,536 | 1 or more | calls in flight of a session |
+/// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
+/// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
+/// | [`limits`](Self::limits) | see [`Limits`] | | what is read and written |
+/// | [`protocol`](Self::protocol) | binary | | |
+/// | [`transport`](Self::transport) | buffered | | |
+/// | [`zlib`](Self::zlib) | no | | |
+/// | [`service`](Self::service) | none | | |
+///
+/// A server detects the protocol and the transport, and replies in the same. A legacy server has to be configured for them,
+/// and never supports the header transport.
+///
+/// These options depend on each other:
+///
+/// | options | how |
+/// | --- | --- |
+/// | `limits` and `queue_limit` | a request has to be within both: raise both for longer requests |
+/// | `chunk_limit` and `max_payload` of NATS | the smaller one is the limit |
+/// | `timeout` and `wait_for_server` | a call stops waiting at whichever comes first |
+/// | `protocol` and `transport` | the header transport cannot carry JSON |
+/// | `zlib` and `transport` | only messages in the header transport are compressed |
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use thrift_nats_runtime::{Client, ConnectError, Protocol};
+///
+/// async fn connect(nats: &async_nats::Client) -> Result<Client, ConnectError> {
+///     Client::builder(nats, "calculator")
+///         .timeout(Duration::from_secs(1))
+///         .sessions(4)
+///         .protocol(Protocol::Compact)
+///         .connect()
+///         .await
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing until `connect` is awaited"]
+pub struct ClientBuilder {
+    nats: Nats,
+    subject: String,
+    service: Option<Arc<str>>,
+    options: ClientOptions,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientOptions {
+    pub(super) timeout: Duration,
+    pub(super) handshake_timeout: Duration,
+    pub(super) chunk_limit: usize,
+    pub(super) queue_limit: usize,
+    pub(super) max_calls: usize,
+    pub(super) sessions: usize,
+    pub(super) wait_for_server: Duration,
+    pub(super) limits: Limits,
+    pub(super) format: WireFormat,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(2),
+            chunk_limit: 64 * 1024,
+            queue_limit: 64 << 20,
+            max_calls: 1 << 16,
+            sessions: 1,
+            wait_for_server: Duration::from_millis(100),
+            limits: Limits::DEFAULT,
+            format: WireFormat::default(),
+        }
+    }
+}
+
+impl ClientOptions {
+    fn check(&self) -> Result<(), ConnectError> {
+        let WireFormat { protocol, transport, .. } = self.format;
+        self.format.check().map_err(|reason| ConnectError::InvalidFormat { protocol, transport, reason })?;
+        InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
+        InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
+        InvalidOption::check("sessions", self.sessions, "1 or more", |it| *it > 0)?;
+        InvalidOption::check("max_calls_per_session", self.max_calls, "1 or more", |it| *it > 0)?;
+        let range = "longer than 0";
+        InvalidOption::check("handshake_timeout", self.handshake_timeout, range, |it| !it.is_zero())?;
+        Ok(())
+    }
+}
+
+impl ClientBuilder {
+    /// The time that a call may take, including opening a session and retries, unless the call
+    /// [says otherwise](crate::Call::timeout).
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self
+    }
+
+    /// The time within which a server has to accept a session.
+    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.options.handshake_timeout = timeout;
+        self
+    }
+
+    /// The largest NATS message to publish, in bytes. The `max_payload` of the NATS server is a limit, too.
+    pub const fn chunk_limit(mut self, bytes: usize) -> Self {
+        self.options.chunk_limit = bytes;
+        self
+    }
+
+    /// The number of bytes that a session may hold: requests that NATS has not taken yet. A call above the limit fails at once
+    /// with [`Error::QueueFull`](crate::Error::QueueFull).
+    pub const fn queue_limit(mut self, bytes: usize) -> Self {
+        self.options.queue_limit = bytes;
+        self
+    }
+
+    /// The number of calls of a session that may be in flight. One more fails at once with
+    /// [`Error::TooManyCalls`](crate::Error::TooManyCalls).
+    pub const fn max_calls_per_session(mut self, calls: usize) -> Self {
+        self.options.max_calls = calls;
+        self
+    }
+
+    /// The number of sessions to open. NATS gives each to one of the servers at random. A call takes two open sessions in turn,
+    /// and uses the one with fewer calls in flight. A session that ends is replaced while calls use the others. But
+    /// [`connect`](Self::connect) fails if one of the sessions cannot be opened.
+    pub const fn sessions(mut self, sessions: usize) -> Self {
+        self.options.sessions = sessions;
+        self
+    }
+
+    /// The time that a call waits for a server if its session has ended and no server listens on the subject. Then it fails
+    /// with [`ConnectError::NoServer`]. Until then the client tries again to open a session, with pauses that grow from 10 ms
+    /// to 1 s, or to this time if it is shorter. [`connect`](Self::connect) does not wait.
+    pub const fn wait_for_server(mut self, time: Duration) -> Self {
+        self.options.wait_for_server = time;
+        self
+    }
+
+    /// The limits on what is read and written.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.options.limits = limits;
+        self
+    }
+
+    /// The protocol of messages.
+    pub const fn protocol(mut self, protocol: Protocol) -> Self {
+        self.options.format.protocol = protocol;
+        self
+    }
+
+    /// The transport of messages.
+    pub const fn transport(mut self, transport: Transport) -> Self {
+        self.options.format.transport = transport;
+        self
+    }
+
+    /// Compresses every message in the header transport; the server compresses its replies to them, too. Other transports
+    /// cannot mark a message as compressed, so that theirs never are.
+    pub const fn zlib(mut self, zlib: bool) -> Self {
+        self.options.format.zlib = zlib;
+        self
+    }
+
+    /// Calls the functions of this service, of a server that has [several](crate::Services).
+    pub fn service(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.service = Some(name.into());
+        self
+    }
+
+    /// Opens the [sessions](Self::sessions), in one round trip. It does not retry. If one session cannot be opened, the others
+    /// are closed.
+    ///
+    /// # Errors
+    /// - [`ConnectError::InvalidFormat`], [`ConnectError::InvalidOption`] and [`ConnectError::InvalidSubject`], before anything
+    ///   is sent
+    /// - [`ConnectError::NoServer`] at once if no server listens on the subject
+    /// - [`ConnectError::Handshake`] if no server accepts in time, the server refuses (for one because it has
+    ///   [all its sessions](crate::ServerBuilder::max_sessions)), or its reply is malformed
+    /// - [`ConnectError::Nats`] if NATS cannot be subscribed to
+    ///
+    /// # Cancellation
+    /// If the future is dropped, sessions that are being opened are closed.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let Self { nats, subject, service, options } = self;
+        options.check()?;
+        if let Err(reason) = check_subject(&subject) {
+            return Err(ConnectError::InvalidSubject { subject, reason });
+        }
+        let pool = SessionPool::connect(nats, subject, service.clone(), options).await?;
+        Ok(Client { kind: Kind::Pool(pool), service })
+    }
+}
+
+/// Checks the subject of a service that is to be called.
+fn check_subject(subject: &str) -> Result<(), &'static str> {
+    check_service_subject(subject)?;
+    if subject.split('.').any(|token| token == "*" || token == ">") {
+        return Err("it has a wildcard, and a session is opened with one service");
+    }
+    Ok(())
+}
+
+impl Client {
+    /// Opens a session with the service that listens on `subject`, with the default options.
+    ///
+    /// # Errors
+    /// See [`ClientBuilder::connect`].
+    ///
+    /// # Cancellation
+    /// If the future is dropped, a session that is being opened is closed.
+    pub async fn connect(nats: &Nats, subject: impl Into<String>) -> Result<Self, ConnectError> {
+        Self::builder(nats, subject).connect().await
+    }
+
+    /// The options of a client of the service that listens on `subject`.
+    pub fn builder(nats: &Nats, subject: impl Into<String>) -> ClientBuilder {
+        let options = ClientOptions::default();
+        ClientBuilder { nats: nats.clone(), subject: subject.into(), service: None, options }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_out_of_range_is_an_error_that_names_it() {
+        let changes: [(&str, fn(&mut ClientOptions)); 5] = [
+            ("sessions", |options| options.sessions = 0),
+            ("max_calls_per_session", |options| options.max_calls = 0),
+            ("chunk_limit", |options| options.chunk_limit = 0),
+            ("queue_limit", |options| options.queue_limit = 0),
+            ("handshake_timeout", |options| options.handshake_timeout = Duration::ZERO),
+        ];
+        assert_eq!(ClientOptions::default().check(), Ok(()));
+        for (option, change) in changes {
+            let mut options = ClientOptions::default();
+            change(&mut options);
+            match options.check() {
+                Err(ConnectError::InvalidOption(error)) => assert_eq!(error.option, option),
+                other => panic!("{option}: {other:?}"),
+            }
+        }
+    }
+}
