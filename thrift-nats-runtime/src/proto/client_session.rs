@@ -4,218 +4,28 @@
 //! whether it may have been run. Its states, and the order in which it has to be called, are in the
 //! [parent module](super).
 
+mod event;
+mod phase;
+mod transmit;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::{StatusCode, Subject};
-use bytes::Bytes;
 
+pub(crate) use self::event::{ClientEvent, Incoming, Refused};
+use self::phase::{ClientPhase, Closing, OpenSession, Opening, ServerKind};
 use super::close_reason::{CloseReason, DISCONNECT, PeerReason, refusal_or_disconnect};
-use super::handshake::{Accept, Announced};
-use super::in_flight::{CallTable, Outcome, RequestProgress, Sent};
-use super::inbound::Inbound;
+use super::handshake::Accept;
+use super::in_flight::{CallTable, Outcome, RequestProgress};
 use super::outbound::Outbound;
 use super::queue::Queue;
-use super::subject::{chunk_reply, drain_acknowledged, is_probe};
-use super::{SessionConfig, Transmit, disconnect, likely_messages};
+use super::subject::{drain_acknowledged, is_probe};
+use super::{SessionConfig, likely_messages};
 use crate::format::Transport;
 use crate::shared_error::SharedError;
-use crate::transport::{Frame, Parts, Receiver};
-
-/// What happened in a client's session. `W` is what its owner keeps for the caller of a call; each call hands it out once.
-#[derive(Debug, PartialEq)]
-pub(crate) enum ClientEvent<W> {
-    /// The server has accepted the session. Calls can be made.
-    Opened,
-    /// A call is complete: this is its reply.
-    Replied { waiter: W, reply: Frame },
-    /// A oneway call is complete: the last byte of its request was given to [`ClientSession::poll_transmit`].
-    Sent { waiter: W },
-    /// The deadline of a call has passed.
-    Expired { waiter: W, outcome: Outcome },
-    /// The server drains the session. No more calls can be made. These were not acknowledged and are known not to have been
-    /// run; the others are still replied to.
-    Draining { reason: CloseReason, not_run: Vec<W> },
-    /// The session has ended. These calls have no reply.
-    Ended { reason: CloseReason, calls: Vec<(W, Outcome)> },
-}
-
-/// Why a call was not made. The session goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// The queue of requests would exceed its limit.
-    QueueFull {
-        /// The length of the request, in bytes.
-        len: usize,
-        /// How many bytes are queued.
-        queued: usize,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// As many calls are in flight as the limit allows.
-    TooManyCalls {
-        /// The limit.
-        limit: usize,
-    },
-}
-
-/// A message that arrived on a subject of the session.
-#[derive(Debug, Default)]
-pub(crate) struct Incoming {
-    pub(crate) reply: Option<Subject>,
-    pub(crate) status: Option<StatusCode>,
-    /// Whether it has the version header, which a legacy peer never sends.
-    pub(crate) versioned: bool,
-    pub(crate) payload: Bytes,
-}
-
-/// The states of a client's session. The diagram is in the [parent module](super).
-#[derive(Debug)]
-enum ClientPhase {
-    Opening(Opening),
-    Open(OpenSession),
-    /// The server accepts no request that came after this chunk.
-    Draining {
-        session: OpenSession,
-        acknowledged: u64,
-    },
-    /// The session has ended, and the server still has to be told.
-    Closing(Closing),
-    /// The session ended before the server accepted it. If the accept still arrives, the server has to be told.
-    Abandoned,
-    /// The session has ended, and nothing is left to be sent.
-    Closed,
-}
-
-/// A handshake without an answer.
-#[derive(Debug)]
-struct Opening {
-    service: Subject,
-    /// Whether the handshake was given to `poll_transmit`.
-    sent: bool,
-    timeout: Duration,
-    /// `None`: the handshake never times out.
-    deadline: Option<Instant>,
-}
-
-/// A session that the server has accepted.
-#[derive(Debug)]
-struct OpenSession {
-    /// Where the server receives data.
-    listen: Subject,
-    inbound: Inbound,
-    /// `None`: the server wants no heartbeats.
-    heartbeat: Option<HeartbeatTimer>,
-    server: ServerKind,
-}
-
-/// The kind of server, and the state that only this kind needs.
-#[derive(Debug)]
-enum ServerKind {
-    /// A server of this crate runs requests concurrently. The numbers of calls that were cancelled after they were sent are
-    /// still to be sent.
-    Current { cancelled: Vec<i32> },
-    /// A legacy server gets one request at a time. The other requests are held until it has replied.
-    Legacy { held: Queue },
-}
-
-/// When heartbeats are due.
-#[derive(Debug)]
-struct HeartbeatTimer {
-    subject: Subject,
-    interval: Duration,
-    next: Instant,
-    /// Whether a heartbeat is to be sent now.
-    due: bool,
-}
-
-/// The disconnect message that is left to be sent after the end, after any queued data.
-#[derive(Debug)]
-struct Closing {
-    listen: Subject,
-    body: Bytes,
-}
-
-impl OpenSession {
-    fn new(now: Instant, accept: Accept, versioned: bool, receiver: Receiver) -> Self {
-        let heartbeat = accept.deadline.map(|deadline| {
-            // As the legacy package computes it, in whole milliseconds.
-            let millis = deadline.as_millis() as u64;
-            let interval = Duration::from_millis(millis - millis / 4);
-            HeartbeatTimer { subject: accept.heartbeat, interval, next: now + interval, due: false }
-        });
-        let server = if versioned {
-            ServerKind::Current { cancelled: Vec::new() }
-        } else {
-            ServerKind::Legacy { held: Queue::default() }
-        };
-        let inbound = Inbound::new(versioned, receiver);
-        Self { listen: accept.listen, inbound, heartbeat, server }
-    }
-
-    const fn is_legacy(&self) -> bool {
-        matches!(self.server, ServerKind::Legacy { .. })
-    }
-
-    const fn held(&self) -> Option<&Queue> {
-        match &self.server {
-            ServerKind::Current { .. } => None,
-            ServerKind::Legacy { held } => Some(held),
-        }
-    }
-
-    /// The accept in this message, if it is one. A server of this crate sends the version header in an accept only, and data
-    /// only from below the subject where it listens. The data of a legacy server has no reply subject.
-    fn another_accept(&self, message: &Incoming) -> Option<Accept> {
-        let is_data = || message.reply.as_deref()?.strip_prefix(&*self.listen)?.strip_prefix('.');
-        if !self.is_legacy() && !message.versioned && is_data().is_some() {
-            return None;
-        }
-        let accept = Accept::parse(message.reply.as_ref(), &message.payload).ok()?;
-        (accept.listen.as_str() != DISCONNECT).then_some(accept)
-    }
-
-    /// The disconnect message with this reason.
-    fn closing(self, reason: PeerReason) -> Closing {
-        let acknowledged = self.inbound.acknowledged();
-        Closing::new(self.listen, self.server.is_versioned().then_some(acknowledged), reason)
-    }
-}
-
-impl ServerKind {
-    const fn is_versioned(&self) -> bool {
-        match self {
-            Self::Current { .. } => true,
-            Self::Legacy { .. } => false,
-        }
-    }
-}
-
-impl Closing {
-    /// `acknowledged` is `None` for a legacy server, which gets an empty disconnect message.
-    fn new(listen: Subject, acknowledged: Option<u64>, reason: PeerReason) -> Self {
-        let body = acknowledged.map_or_else(Bytes::new, |acknowledged| reason.body(Some(acknowledged)));
-        Self { listen, body }
-    }
-}
-
-impl ClientPhase {
-    /// The session with the server, until it ends.
-    const fn session(&self) -> Option<&OpenSession> {
-        match self {
-            Self::Open(session) | Self::Draining { session, .. } => Some(session),
-            Self::Opening(_) | Self::Closing(_) | Self::Abandoned | Self::Closed => None,
-        }
-    }
-
-    const fn session_mut(&mut self) -> Option<&mut OpenSession> {
-        match self {
-            Self::Open(session) | Self::Draining { session, .. } => Some(session),
-            Self::Opening(_) | Self::Closing(_) | Self::Abandoned | Self::Closed => None,
-        }
-    }
-}
+use crate::transport::{Parts, Receiver};
 
 /// The client's side of a session.
 #[derive(Debug)]
@@ -619,115 +429,9 @@ impl<W> ClientSession<W> {
             ClientPhase::Closing(_) | ClientPhase::Abandoned | ClientPhase::Closed => None,
         }
     }
-
-    /// Whether [`poll_transmit`](Self::poll_transmit) has a message, once the session was opened.
-    pub(crate) fn has_transmit(&self) -> bool {
-        if !self.unwanted.is_empty() {
-            return true;
-        }
-        match &self.phase {
-            ClientPhase::Opening(_) => false,
-            ClientPhase::Open(session) | ClientPhase::Draining { session, .. } => {
-                let heartbeat = session.heartbeat.as_ref().is_some_and(|timer| timer.due);
-                let cancelled = match &session.server {
-                    ServerKind::Current { cancelled } => !cancelled.is_empty(),
-                    ServerKind::Legacy { .. } => false,
-                };
-                heartbeat || cancelled || self.out.bytes() > 0
-            }
-            ClientPhase::Closing(_) => true,
-            ClientPhase::Abandoned | ClientPhase::Closed => false,
-        }
-    }
-
-    /// What to publish next. The messages have to be published in this order.
-    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
-        if let Some(listen) = self.unwanted.pop() {
-            return Some(disconnect(listen, PeerReason::UnknownSession.body(None)));
-        }
-        let message = |subject, reply, payload| Transmit { subject, reply, headers: None, payload };
-        match &mut self.phase {
-            ClientPhase::Opening(opening) => {
-                if std::mem::replace(&mut opening.sent, true) {
-                    return None;
-                }
-                let service = self.service.as_deref();
-                let headers = Announced::headers(self.config.format, self.call_timeout, service);
-                Some(Transmit {
-                    subject: opening.service.clone(),
-                    reply: Some(self.inbox.clone()),
-                    headers: Some(headers),
-                    payload: Bytes::new(),
-                })
-            }
-            ClientPhase::Open(session) | ClientPhase::Draining { session, .. } => {
-                // Before data: only heartbeats keep the session alive, and a long message would delay them.
-                if let Some(timer) = session.heartbeat.as_mut().filter(|timer| timer.due) {
-                    timer.due = false;
-                    // Not the number of a chunk: no responders for a heartbeat does not mean that a chunk was lost.
-                    let reply = Subject::from(format!("{}.h{}", self.inbox, self.out.number()));
-                    return Some(message(timer.subject.clone(), Some(reply), Bytes::new()));
-                }
-                if let ServerKind::Current { cancelled } = &mut session.server
-                    && !cancelled.is_empty()
-                {
-                    let subject = Subject::from(format!("{}.c", session.listen));
-                    return Some(message(subject, None, cancellation(cancelled, self.config.chunk_limit)));
-                }
-                let listen = session.listen.clone();
-                let (number, payload) = self.next_chunk()?;
-                Some(message(listen, Some(chunk_reply(&self.inbox, number)), payload))
-            }
-            ClientPhase::Closing(Closing { listen, body }) => {
-                let (listen, body) = (listen.clone(), body.clone());
-                if let Some((number, payload)) = self.next_chunk() {
-                    return Some(message(listen, Some(chunk_reply(&self.inbox, number)), payload));
-                }
-                self.phase = ClientPhase::Closed;
-                Some(disconnect(listen, body))
-            }
-            ClientPhase::Abandoned | ClientPhase::Closed => None,
-        }
-    }
-
-    /// The next chunk: its number and its bytes.
-    fn next_chunk(&mut self) -> Option<(u64, Bytes)> {
-        let number = self.out.number() + 1;
-        let (calls, events) = (&mut self.calls, &mut self.events);
-        let mut server = self.phase.session_mut().map(|session| &mut session.server);
-        let chunk = self.out.next(self.config.chunk_limit, |seqid| match calls.mark_sent(seqid, number) {
-            Sent::AwaitsReply | Sent::Oneway(None) => {}
-            Sent::Oneway(Some(waiter)) => events.push_back(ClientEvent::Sent { waiter }),
-            Sent::Cancelled => {
-                if let Some(ServerKind::Current { cancelled }) = &mut server {
-                    cancelled.push(seqid);
-                }
-            }
-        })?;
-        // A oneway request is complete now, and the next held request may follow.
-        self.release_held();
-        Some((chunk.number, chunk.payload))
-    }
 }
 
 /// Why calls that a draining server has not acknowledged end.
 const fn drained(acknowledged: u64) -> CloseReason {
     CloseReason::Disconnected { reason: Some(PeerReason::Stopping), acknowledged: Some(acknowledged) }
-}
-
-/// The message that names cancelled calls: as many as fit into `limit` bytes, at least one. Takes them out of `seqids`.
-fn cancellation(seqids: &mut Vec<i32>, limit: usize) -> Bytes {
-    let mut text = String::new();
-    while let Some(seqid) = seqids.last() {
-        let seqid = seqid.to_string();
-        if !text.is_empty() {
-            if text.len() + 1 + seqid.len() > limit {
-                break;
-            }
-            text.push(' ');
-        }
-        text.push_str(&seqid);
-        seqids.pop();
-    }
-    text.into()
 }
