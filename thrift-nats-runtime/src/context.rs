@@ -8,6 +8,7 @@ use memchr::memchr;
 use smol_str::SmolStr;
 
 use crate::sync::lock;
+use crate::time::FAR_FUTURE;
 use crate::transport::Headers;
 
 /// The header that says how long the caller waits for the answer, in milliseconds: as fbthrift calls it.
@@ -16,9 +17,6 @@ pub(crate) const CLIENT_TIMEOUT: &str = "client_timeout";
 pub(crate) const TRACEPARENT: &str = "traceparent";
 /// The header that goes with it.
 pub(crate) const TRACESTATE: &str = "tracestate";
-
-/// Who waits longer than a century waits for ever.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// What a handler knows of the call that it serves, besides its arguments. Cheap to clone; all clones are of the same call.
 #[derive(Clone, Debug)]
@@ -50,7 +48,8 @@ impl Context {
     ) -> Self {
         let millis = headers.get(CLIENT_TIMEOUT).and_then(|millis| millis.parse().ok());
         let timeout = millis.map(Duration::from_millis).or(timeout);
-        let deadline = timeout.filter(|it| *it < FOREVER).and_then(|timeout| received.checked_add(timeout));
+        let deadline =
+            timeout.filter(|it| *it < FAR_FUTURE).and_then(|timeout| received.checked_add(timeout));
         let answer = Mutex::default();
         Self { call: Arc::new(Call { name, session, received, deadline, headers, answer }), function: 0 }
     }

@@ -68,6 +68,7 @@ pub mod server;
 mod service;
 mod shared_error;
 mod sync;
+mod time;
 mod transport;
 
 pub use async_nats;

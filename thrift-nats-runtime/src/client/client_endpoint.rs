@@ -10,10 +10,11 @@ use tokio::task::AbortHandle;
 
 use super::server_process::ServerProcesses;
 use super::session_handle::{EndpointParts, SessionHandle};
-use crate::endpoint::{CONNECTION_CHECK, Endpoint, EndpointHandle, SessionTable, connection_key, now};
+use crate::endpoint::{CONNECTION_CHECK, Endpoint, EndpointHandle, SessionTable, connection_key};
 use crate::nats_error::NatsError;
 use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message};
 use crate::sync::lock;
+use crate::time::now;
 
 /// How long the endpoint keeps answering late accepts after the last cancelled handshake: without an answer, a server that
 /// wants no heartbeats would keep the session forever.

@@ -12,10 +12,10 @@ mod retries;
 mod server_process;
 mod session_handle;
 mod session_pool;
+mod slot;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use self::builder::ClientBuilder;
 use self::builder::ClientOptions;
@@ -139,9 +139,4 @@ impl Client {
             Kind::InProcess(_) => Ok(()),
         }
     }
-}
-
-/// As long as any time may be that is waited for: far enough, and far from an overflow.
-const fn far() -> Duration {
-    Duration::from_secs(100 * 365 * 24 * 3600)
 }

@@ -9,10 +9,11 @@ use super::ClientOptions;
 use super::client_endpoint::ClientEndpoint;
 use super::events::OneSession;
 use super::session_handle::SessionHandle;
-use crate::endpoint::{EndpointSession, now, random_token};
+use crate::endpoint::{EndpointSession, random_token};
 use crate::error::ConnectError;
 use crate::format::ProtocolSet;
 use crate::proto::{ClientSession, CloseReason, SessionConfig, session_subject};
+use crate::time::now;
 
 /// Opens a session with one of the servers that listen on `subject`.
 ///

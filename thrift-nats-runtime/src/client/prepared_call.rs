@@ -10,13 +10,13 @@ use super::retries::{AttemptError, Retries};
 use super::session_handle::Failure;
 use super::session_pool::SessionPool;
 use super::{Client, ClientOptions, Kind};
-use crate::endpoint::now;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error, Outcome};
 use crate::format::{Transport, WireFormat};
 use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
 use crate::proto::Refused;
 use crate::protocol::{DecodeErrorKind, EncodeError, MessageType};
 use crate::service::{Contained, Origin, Request, Service};
+use crate::time::now;
 use crate::transport::{Headers, Parts, Receiver};
 
 /// A call that is ready to be sent.

@@ -13,9 +13,10 @@ use async_nats::Subject;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use crate::endpoint::{EndpointHandle, Timed, TimerKey, now};
+use crate::endpoint::{EndpointHandle, Timed, TimerKey};
 use crate::proto::{Transmit, probe_reply, probe_subject};
 use crate::sync::lock;
+use crate::time::now;
 
 /// How long nothing may come from a process that has calls in flight before it is probed.
 const SILENCE: Duration = Duration::from_millis(25);

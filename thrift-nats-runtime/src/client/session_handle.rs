@@ -15,13 +15,14 @@ use super::events::OneSession;
 use super::outgoing_request::OutgoingRequest;
 use super::server_process::{ProbeObserver, ServerProcess, ServerProcesses};
 use crate::endpoint::{
-    EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource, now,
+    EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
 };
 use crate::error::{Outcome, SharedError};
 use crate::method::Envelope;
 use crate::proto::{ClientEvent, ClientSession, CloseReason, Incoming, Refused, Transmit, likely_messages};
 use crate::protocol::{EncodeError, MessageType};
 use crate::sync::lock;
+use crate::time::now;
 use crate::transport::Frame;
 
 /// Why a call has no reply.

@@ -1,31 +1,35 @@
-//! The way to a service over NATS: the sessions of a client, and how the next ones are opened.
+//! The sessions of a client with a service.
+//!
+//! The pool owns a fixed number of slots with one session each. It chooses the session of a call, and opens sessions again
+//! that have ended. It never makes a call itself and never retries one: see [`retries`](super::retries).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use async_nats::Client as Nats;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
+use super::ClientOptions;
 use super::backoff::Backoff;
 use super::client_endpoint::ClientEndpoint;
 use super::events::{EventSender, SessionEvent, SessionEvents};
 use super::opening::open_session;
 use super::session_handle::SessionHandle;
-use super::{ClientOptions, far};
-use crate::endpoint::{EndpointSession, now};
+use super::slot::{Attempt, Reopening, Slot};
+use crate::endpoint::EndpointSession;
 use crate::error::{ConnectError, Error, NatsError, Outcome, ShutdownError};
 use crate::proto::CloseReason;
 use crate::sync::lock;
+use crate::time::{FAR_FUTURE, now};
 
 /// The sessions of a client with a service. All clones of the client share it.
 pub(super) struct SessionPool {
     opener: Arc<Opener>,
     slots: Box<[Slot]>,
-    /// Which slot is the next call's first choice.
-    turn: AtomicUsize,
+    /// Counts calls, so that they start at different slots.
+    next_slot: AtomicUsize,
     closed: AtomicBool,
 }
 
@@ -39,67 +43,23 @@ struct Opener {
     events: EventSender,
 }
 
-/// The place of one session.
-struct Slot {
-    current: Mutex<Option<(Arc<ClientEndpoint>, Arc<SessionHandle>)>>,
-    opening: Mutex<Opening>,
-}
-
-/// How the next session of a slot comes to be.
-#[derive(Default)]
-struct Opening {
-    attempt: Option<Attempt>,
-    /// Of the attempts that failed since a session was open.
-    backoff: Option<Box<Backoff>>,
-    /// In a box: most slots never have any.
-    before: Option<Box<Before>>,
-}
-
-/// The sessions that others have taken the place of: where their servers are drained, calls may wait for answers there.
-#[derive(Default)]
-struct Before(Vec<Weak<SessionHandle>>);
-
-/// What has come of an attempt to open a session; `None` as long as it is under way.
-type Opened = Option<Result<Arc<SessionHandle>, ConnectError>>;
-
-/// An attempt to open a session, in a task of its own: the calls that wait for it come and go, and one that goes takes
-/// nothing from those that come. It ends with its slot.
-struct Attempt {
-    opened: watch::Receiver<Opened>,
-    task: AbortHandle,
-}
-
-impl Attempt {
-    /// Not if its runtime has gone.
-    fn is_under_way(&self) -> bool {
-        !self.task.is_finished()
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl SessionPool {
-    /// Opens all sessions.
+    /// Opens a session in each slot.
     pub(super) async fn connect(
         nats: Nats,
         subject: String,
         service: Option<Arc<str>>,
         options: ClientOptions,
     ) -> Result<Arc<Self>, ConnectError> {
-        let slot = || Slot { current: Mutex::default(), opening: Mutex::default() };
         let events = EventSender::default();
-        let remote = Arc::new(Self {
+        let pool = Arc::new(Self {
             opener: Arc::new(Opener { nats, subject, service, options, events }),
-            slots: (0..options.sessions).map(|_| slot()).collect(),
-            turn: AtomicUsize::new(0),
+            slots: (0..options.sessions).map(|_| Slot::default()).collect(),
+            next_slot: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         });
-        try_join_all((0..remote.slots.len()).map(|index| remote.open(index))).await?;
-        Ok(remote)
+        try_join_all((0..pool.slots.len()).map(|index| pool.open(index))).await?;
+        Ok(pool)
     }
 
     pub(super) fn subject(&self) -> &str {
@@ -114,143 +74,48 @@ impl SessionPool {
         self.opener.events.subscribe()
     }
 
-    /// The current sessions, and those before them that have not ended yet.
+    /// All sessions, and the earlier ones in their slots that have not ended.
     pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<SessionHandle>> {
-        self.slots.iter().flat_map(|slot| slot.before().into_iter().chain(slot.session()))
+        self.slots.iter().flat_map(Slot::sessions)
     }
 
-    /// The session to make a call on, if one is open: of two, the one with fewer calls in flight. A session that has ended is
-    /// replaced meanwhile, where there are others.
+    /// The session to make a call on, if any is open: of the first two that are, starting at another slot each time, the one
+    /// with fewer calls in flight. Sessions on the way that have ended are opened again in the background.
     pub(super) fn current(self: &Arc<Self>) -> Result<Option<Arc<SessionHandle>>, Error> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(closed());
         }
-        let [slot] = &*self.slots else { return Ok(self.best()) };
-        Ok(slot.open())
+        let [slot] = &*self.slots else { return Ok(self.less_loaded()) };
+        Ok(slot.open_session())
     }
 
-    fn best(self: &Arc<Self>) -> Option<Arc<SessionHandle>> {
-        let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut best: Option<Arc<SessionHandle>> = None;
-        for index in 0..self.slots.len() {
-            let index = (first + index) % self.slots.len();
-            let Some(session) = self.slots[index].open() else {
-                self.replace(index);
+    fn less_loaded(self: &Arc<Self>) -> Option<Arc<SessionHandle>> {
+        let start = self.next_slot.fetch_add(1, Ordering::Relaxed);
+        let mut first: Option<Arc<SessionHandle>> = None;
+        for offset in 0..self.slots.len() {
+            let index = (start + offset) % self.slots.len();
+            let Some(session) = self.slots[index].open_session() else {
+                self.reopen(index);
                 continue;
             };
-            match best {
-                None => best = Some(session),
-                Some(other) if session.in_flight() < other.in_flight() => return Some(session),
-                Some(other) => return Some(other),
+            match first {
+                None => first = Some(session),
+                Some(first) if session.in_flight() < first.in_flight() => return Some(session),
+                Some(first) => return Some(first),
             }
         }
-        best
+        first
     }
 
-    /// Opens a session where one has ended, unless it is too soon after one that could not be opened.
-    fn replace(self: &Arc<Self>, index: usize) {
-        let mut opening = lock(&self.slots[index].opening);
-        if self.slots[index].open().is_none() {
-            let _ = self.attempt(index, &mut opening);
-        }
-    }
-
-    /// The attempt that is under way to open a session for this slot, which is begun where there is none; or why there is
-    /// none before some time has passed.
-    fn attempt<'a>(
-        self: &Arc<Self>,
-        index: usize,
-        Opening { attempt, backoff, .. }: &'a mut Opening,
-    ) -> Result<&'a Attempt, &'a ConnectError> {
-        let under_way = match (attempt.take().filter(Attempt::is_under_way), backoff) {
-            (Some(under_way), _) => under_way,
-            (None, Some(backoff)) if now() < backoff.not_before() => return Err(backoff.error()),
-            (None, _) => self.begin(index),
-        };
-        Ok(attempt.insert(under_way))
-    }
-
-    fn begin(self: &Arc<Self>, index: usize) -> Attempt {
-        let (sender, opened) = watch::channel(None);
-        let (opener, remote) = (Arc::clone(&self.opener), Arc::downgrade(self));
-        let task = tokio::spawn(async move {
-            let result = opener.open().await;
-            match (remote.upgrade(), result) {
-                (Some(remote), result) => drop(sender.send(Some(remote.opened(index, result)))),
-                // The client has gone at this moment.
-                (None, Ok((_, session))) => session.close(CloseReason::Closed),
-                (None, Err(_)) => {}
-            }
-        });
-        Attempt { opened, task: task.abort_handle() }
-    }
-
-    /// Takes what has come of an attempt to open a session for this slot.
-    fn opened(
-        &self,
-        index: usize,
-        result: Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError>,
-    ) -> Result<Arc<SessionHandle>, ConnectError> {
-        let slot = &self.slots[index];
-        let mut opening = lock(&slot.opening);
-        let result = result.map(|(endpoint, session)| {
-            let before = lock(&slot.current).replace((endpoint, Arc::clone(&session)));
-            if let Some((_, before)) = before.filter(|(_, before)| !before.has_ended()) {
-                opening.keep(&before);
-            }
-            session
-        });
-        opening.attempt = None;
-        opening.backoff = match &result {
-            Ok(_) => None,
-            Err(error) => {
-                let (before, wait) = (opening.backoff.as_deref(), self.options().wait_for_server);
-                Some(Box::new(Backoff::after(before, error.clone(), now(), wait)))
-            }
-        };
-        drop(opening);
-        // Whoever closes the client looks at the slots after it has said so.
-        if self.closed.load(Ordering::SeqCst) {
-            if let Ok(session) = result {
-                session.close(CloseReason::Closed);
-            }
-            return Err(self.closed_while_opening());
-        }
-        result
-    }
-
-    /// What comes of one attempt to open a session for this slot: the one that is under way, or else one that is begun, or,
-    /// where it is too soon for that, the last one.
-    async fn open(self: &Arc<Self>, index: usize) -> Result<Arc<SessionHandle>, ConnectError> {
-        let slot = &self.slots[index];
-        loop {
-            let mut opened = {
-                let mut opening = lock(&slot.opening);
-                if let Some(session) = slot.open() {
-                    return Ok(session);
-                }
-                self.attempt(index, &mut opening).map_err(Clone::clone)?.opened.clone()
-            };
-            // An error means that the attempt was ended, by the client's or its runtime's end.
-            let result = opened.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone());
-            if let Some(result) = result {
-                return result;
-            }
-            if self.closed.load(Ordering::SeqCst) {
-                return Err(self.closed_while_opening());
-            }
-        }
-    }
-
-    /// The session to make a call on; opens one if none is open. Tries again where that may help, with pauses that grow:
-    /// until `deadline`, but where nobody listens only for a moment, and as long as the server before is still drained:
-    /// whoever comes after it need not be there yet.
+    /// The session to make a call on, opened if none is open. Failed attempts are repeated with growing pauses if the error is
+    /// transient: until `deadline`, but only for [`wait_for_server`](super::ClientBuilder::wait_for_server) while no server
+    /// listens. That time starts anew as long as the server before still drains, because its successor need not be there yet.
     pub(super) async fn session(
         self: &Arc<Self>,
         deadline: Option<Instant>,
     ) -> Result<Arc<SessionHandle>, Error> {
-        let index = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
-        let wait_for_server = self.options().wait_for_server.min(far());
+        let index = self.next_slot.fetch_add(1, Ordering::Relaxed) % self.slots.len();
+        let wait_for_server = self.options().wait_for_server.min(FAR_FUTURE);
         let mut no_server_until = now() + wait_for_server;
         loop {
             if let Some(session) = self.current()? {
@@ -261,37 +126,29 @@ impl SessionPool {
                 Err(_) if self.closed.load(Ordering::SeqCst) => return Err(closed()),
                 Err(error) => error,
             };
-            if self.slots[index].is_drained() {
+            if self.slots[index].is_draining() {
                 no_server_until = now() + wait_for_server;
             }
-            let until = match &error {
-                ConnectError::NoServer { .. } => Some(no_server_until),
-                _ => None,
-            };
-            // None if a session has been opened since.
-            let next = lock(&self.slots[index].opening).backoff.as_ref().map(|backoff| backoff.not_before());
-            let next = next.unwrap_or_else(now);
+            let until = matches!(error, ConnectError::NoServer { .. }).then_some(no_server_until);
+            // No backoff means that a session has been opened since.
+            let next =
+                self.reopening(index).backoff.as_ref().map_or_else(now, |backoff| backoff.not_before());
             let in_time = [deadline, until].into_iter().flatten().all(|end| next < end);
             if !error.is_transient() || !in_time {
                 return Err(error.into());
             }
-            tracing::debug!(%error, "a session could not be opened, which is tried again");
+            tracing::debug!(%error, "cannot open a session; trying again");
             tokio::time::sleep_until(next.into()).await;
         }
     }
 
-    /// The error of an opening during which the client was closed. The calls that wait for it fail with [`closed`].
-    fn closed_while_opening(&self) -> ConnectError {
-        ConnectError::Handshake { subject: self.subject().to_owned(), reason: CloseReason::Closed }
-    }
-
-    /// Closes all sessions, and every later one.
+    /// Closes all sessions, and those that are about to open.
     pub(super) async fn close(&self) -> Result<(), ShutdownError> {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
-        for slot in &self.slots {
-            let attempt = lock(&slot.opening).attempt.take();
+        for index in 0..self.slots.len() {
+            let attempt = self.reopening(index).attempt.take();
             drop(attempt);
         }
         let sessions: Vec<_> = self.sessions().collect();
@@ -303,77 +160,115 @@ impl SessionPool {
                 session.flushed().await;
             }
             for slot in &self.slots {
-                let current = lock(&slot.current).take();
-                if let Some((endpoint, _)) = current {
+                if let Some(endpoint) = slot.take_endpoint() {
                     endpoint.flush().await?;
                 }
             }
             Ok(())
         };
-        tokio::time::timeout(self.options().timeout.min(far()), flushed).await.unwrap_or_else(|elapsed| {
+        tokio::time::timeout(self.options().timeout.min(FAR_FUTURE), flushed).await.unwrap_or_else(|elapsed| {
             Err(NatsError::new("NATS did not take the disconnect messages in time", elapsed).into())
         })
     }
-}
 
-impl Opener {
-    /// Opens a session, within the time that a handshake may take: nothing else bounds what NATS takes to subscribe, and
-    /// what is waited for does not come if the tasks of the endpoint end with another runtime.
-    async fn open(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
-        let Self { nats, subject, service, options, events } = self;
-        let timeout = options.handshake_timeout;
-        let opened = async {
-            let endpoint = ClientEndpoint::of(nats).await?;
-            let events = events.of_session();
-            let session = open_session(&endpoint, subject, service.as_ref(), options, events).await?;
-            Ok((endpoint, session))
+    fn reopening(&self, index: usize) -> MutexGuard<'_, Reopening> {
+        lock(&self.slots[index].reopening)
+    }
+
+    /// Begins to open a session in this slot, unless one is open, or the backoff forbids it.
+    fn reopen(self: &Arc<Self>, index: usize) {
+        let mut reopening = self.reopening(index);
+        if self.slots[index].open_session().is_none() {
+            let _ = self.attempt(index, &mut reopening);
+        }
+    }
+
+    /// The result of one attempt to open a session in this slot: of the one that runs, or else of a new one, or else, if the
+    /// backoff forbids one, of the last.
+    async fn open(self: &Arc<Self>, index: usize) -> Result<Arc<SessionHandle>, ConnectError> {
+        loop {
+            let mut opened = {
+                let mut reopening = self.reopening(index);
+                if let Some(session) = self.slots[index].open_session() {
+                    return Ok(session);
+                }
+                self.attempt(index, &mut reopening).map_err(Clone::clone)?.opened.clone()
+            };
+            // An error means that the task of the attempt was ended, by the client's or its runtime's end.
+            let result = opened.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone());
+            if let Some(result) = result {
+                return result;
+            }
+            if self.closed.load(Ordering::SeqCst) {
+                return Err(self.closed_while_opening());
+            }
+        }
+    }
+
+    /// The attempt that runs to open a session in this slot; begins one if there is none. Fails with the last error if the
+    /// backoff forbids it.
+    fn attempt<'a>(
+        self: &Arc<Self>,
+        index: usize,
+        Reopening { attempt, backoff, .. }: &'a mut Reopening,
+    ) -> Result<&'a Attempt, &'a ConnectError> {
+        let running = match (attempt.take().filter(Attempt::is_running), backoff) {
+            (Some(running), _) => running,
+            (None, Some(backoff)) if now() < backoff.not_before() => return Err(backoff.error()),
+            (None, _) => self.begin(index),
         };
-        let result = tokio::time::timeout(timeout.min(far()), opened).await.unwrap_or_else(|_| {
-            let reason = CloseReason::HandshakeTimeout { timeout };
-            Err(ConnectError::Handshake { subject: subject.clone(), reason })
+        Ok(attempt.insert(running))
+    }
+
+    fn begin(self: &Arc<Self>, index: usize) -> Attempt {
+        let (sender, opened) = watch::channel(None);
+        let (opener, pool) = (Arc::clone(&self.opener), Arc::downgrade(self));
+        let task = tokio::spawn(async move {
+            let result = opener.open().await;
+            match (pool.upgrade(), result) {
+                (Some(pool), result) => drop(sender.send(Some(pool.opened(index, result)))),
+                // The client was dropped at this moment.
+                (None, Ok((_, session))) => session.close(CloseReason::Closed),
+                (None, Err(_)) => {}
+            }
         });
-        if let Err(error) = &result {
-            events.send(|| SessionEvent::OpenFailed { error: error.clone() });
+        Attempt { opened, task: task.abort_handle() }
+    }
+
+    /// Takes the result of an attempt.
+    fn opened(
+        &self,
+        index: usize,
+        result: Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError>,
+    ) -> Result<Arc<SessionHandle>, ConnectError> {
+        let mut reopening = self.reopening(index);
+        reopening.attempt = None;
+        let result = match result {
+            Ok((endpoint, session)) => {
+                self.slots[index].replace(&mut reopening, endpoint, Arc::clone(&session));
+                reopening.backoff = None;
+                Ok(session)
+            }
+            Err(error) => {
+                let (before, wait) = (reopening.backoff.as_deref(), self.options().wait_for_server);
+                reopening.backoff = Some(Box::new(Backoff::after(before, error.clone(), now(), wait)));
+                Err(error)
+            }
+        };
+        drop(reopening);
+        // Read after the slot is filled: `close` sets the flag before it looks at the slots.
+        if self.closed.load(Ordering::SeqCst) {
+            if let Ok(session) = result {
+                session.close(CloseReason::Closed);
+            }
+            return Err(self.closed_while_opening());
         }
         result
     }
-}
 
-impl Opening {
-    /// Keeps a session in mind that another has taken the place of.
-    fn keep(&mut self, session: &Arc<SessionHandle>) {
-        let Before(sessions) = &mut **self.before.get_or_insert_default();
-        sessions.retain(|session| session.strong_count() > 0);
-        sessions.push(Arc::downgrade(session));
-    }
-}
-
-impl Slot {
-    /// The sessions before the current one that have not ended yet.
-    fn before(&self) -> Vec<Arc<SessionHandle>> {
-        let opening = lock(&self.opening);
-        opening.before.iter().flat_map(|before| &before.0).filter_map(Weak::upgrade).collect()
-    }
-
-    /// Its session, whatever has become of it.
-    fn session(&self) -> Option<Arc<SessionHandle>> {
-        lock(&self.current).as_ref().map(|(_, session)| Arc::clone(session))
-    }
-
-    /// Whether the server of its session is drained, and has not ended it.
-    fn is_drained(&self) -> bool {
-        self.session().is_some_and(|session| !session.is_open() && !session.has_ended())
-    }
-
-    /// Its session, if it is open.
-    fn open(&self) -> Option<Arc<SessionHandle>> {
-        let current = lock(&self.current);
-        let (endpoint, session) = current.as_ref()?;
-        if !endpoint.is_running() {
-            // Nobody carries its messages any more: the runtime that it was opened in is gone.
-            session.close(CloseReason::NatsClosed);
-        }
-        session.is_open().then(|| Arc::clone(session))
+    /// The error of an attempt during which the client was closed. The calls that wait for it fail with [`closed`].
+    fn closed_while_opening(&self) -> ConnectError {
+        ConnectError::Handshake { subject: self.subject().to_owned(), reason: CloseReason::Closed }
     }
 }
 
@@ -385,6 +280,30 @@ impl Drop for SessionPool {
     }
 }
 
+impl Opener {
+    /// Opens a session within the handshake timeout. The timeout of the handshake itself does not cover the subscription of a
+    /// new endpoint, nor an endpoint whose tasks have ended with their runtime.
+    async fn open(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
+        let Self { nats, subject, service, options, events } = self;
+        let timeout = options.handshake_timeout;
+        let opened = async {
+            let endpoint = ClientEndpoint::of(nats).await?;
+            let events = events.of_session();
+            let session = open_session(&endpoint, subject, service.as_ref(), options, events).await?;
+            Ok((endpoint, session))
+        };
+        let result = tokio::time::timeout(timeout.min(FAR_FUTURE), opened).await.unwrap_or_else(|_| {
+            let reason = CloseReason::HandshakeTimeout { timeout };
+            Err(ConnectError::Handshake { subject: subject.clone(), reason })
+        });
+        if let Err(error) = &result {
+            events.send(|| SessionEvent::OpenFailed { error: error.clone() });
+        }
+        result
+    }
+}
+
+/// The error of a call on a client that was closed.
 fn closed() -> Error {
     Error::SessionEnded { reason: CloseReason::Closed, outcome: Outcome::NotRun }
 }

@@ -11,7 +11,6 @@
 //! 3. The owner calls [`Endpoint::check_connection`] before it handles a message, and regularly.
 //! 4. A session that has ended, and has sent what it had to send, removes itself from the [`SessionTable`].
 
-mod clock;
 mod publish_lock;
 mod publisher;
 mod session_table;
@@ -23,7 +22,6 @@ use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, Statistics};
 
-pub(crate) use self::clock::now;
 pub(crate) use self::publish_lock::PublishLock;
 pub(crate) use self::publisher::{Publisher, TransmitSource};
 pub(crate) use self::session_table::SessionTable;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::clock::now;
 use crate::sync::lock;
+use crate::time::now;
 
 /// Something that is woken at a time that it has set.
 pub(crate) trait Timed: Send + Sync + 'static {

@@ -91,6 +91,7 @@ use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 
 use crate::format::{ProtocolSet, WireFormat};
+use crate::time::FAR_FUTURE;
 
 /// The limits and formats of a session.
 #[derive(Clone, Copy, Debug)]
@@ -194,8 +195,7 @@ fn refusal(peer: Subject, payload: Bytes) -> Transmit {
 
 /// This long after `now`; a hundred years if the clock does not reach that far.
 fn far_future(now: Instant, time: Duration) -> Instant {
-    const HUNDRED_YEARS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    now.checked_add(time).unwrap_or_else(|| now + HUNDRED_YEARS)
+    now.checked_add(time).unwrap_or_else(|| now + FAR_FUTURE)
 }
 
 /// A disconnect message to a peer that listens on `subject`.

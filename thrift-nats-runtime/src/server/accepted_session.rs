@@ -16,7 +16,6 @@ use tokio::task::AbortHandle;
 use super::ServerOptions;
 use crate::endpoint::{
     Endpoint, EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
-    now,
 };
 use crate::error::SharedError;
 use crate::format::WireFormat;
@@ -26,6 +25,7 @@ use crate::proto::{
 };
 use crate::service::Origin;
 use crate::sync::lock;
+use crate::time::now;
 use crate::transport::Parts;
 
 /// A request that has finished.

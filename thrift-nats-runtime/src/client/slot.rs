@@ -1,0 +1,107 @@
+//! The place of one session in a pool.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::backoff::Backoff;
+use super::client_endpoint::ClientEndpoint;
+use super::session_handle::SessionHandle;
+use crate::endpoint::EndpointSession;
+use crate::error::ConnectError;
+use crate::proto::CloseReason;
+use crate::sync::lock;
+
+/// The place of one session in a pool.
+#[derive(Default)]
+pub(super) struct Slot {
+    current: Mutex<Option<(Arc<ClientEndpoint>, Arc<SessionHandle>)>>,
+    pub(super) reopening: Mutex<Reopening>,
+}
+
+/// How the slot gets its next session.
+#[derive(Default)]
+pub(super) struct Reopening {
+    pub(super) attempt: Option<Attempt>,
+    /// Set by the attempts that failed since a session was last open.
+    pub(super) backoff: Option<Box<Backoff>>,
+    /// Earlier sessions of the slot. If their servers drain, calls may still wait for replies there. Boxed, because most
+    /// slots never have any.
+    earlier: Option<Box<EarlierSessions>>,
+}
+
+#[derive(Default)]
+struct EarlierSessions(Vec<Weak<SessionHandle>>);
+
+/// The result of an attempt to open a session; `None` while the attempt runs.
+pub(super) type Opened = Option<Result<Arc<SessionHandle>, ConnectError>>;
+
+/// An attempt to open a session. It runs in a task of its own, so that a call that waits for it can be cancelled without
+/// ending it for the others. Dropping it ends the task.
+pub(super) struct Attempt {
+    pub(super) opened: watch::Receiver<Opened>,
+    pub(super) task: AbortHandle,
+}
+
+impl Attempt {
+    /// Whether the task still runs. It also ends with its runtime.
+    pub(super) fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Slot {
+    /// Puts a session in, and remembers the one before if it has not ended.
+    pub(super) fn replace(
+        &self,
+        reopening: &mut Reopening,
+        endpoint: Arc<ClientEndpoint>,
+        session: Arc<SessionHandle>,
+    ) {
+        let before = lock(&self.current).replace((endpoint, session));
+        if let Some((_, before)) = before.filter(|(_, before)| !before.has_ended()) {
+            let EarlierSessions(earlier) = &mut **reopening.earlier.get_or_insert_default();
+            earlier.retain(|session| session.strong_count() > 0);
+            earlier.push(Arc::downgrade(&before));
+        }
+    }
+
+    /// Takes the endpoint of the session out, and the session with it.
+    pub(super) fn take_endpoint(&self) -> Option<Arc<ClientEndpoint>> {
+        lock(&self.current).take().map(|(endpoint, _)| endpoint)
+    }
+
+    /// The session, if it is open.
+    pub(super) fn open_session(&self) -> Option<Arc<SessionHandle>> {
+        let current = lock(&self.current);
+        let (endpoint, session) = current.as_ref()?;
+        if !endpoint.is_running() {
+            // The runtime that it was opened in has ended, and with it the tasks that carry its messages.
+            session.close(CloseReason::NatsClosed);
+        }
+        session.is_open().then(|| Arc::clone(session))
+    }
+
+    /// Whether the server of the session drains it: it is not open, and has not ended.
+    pub(super) fn is_draining(&self) -> bool {
+        self.session().is_some_and(|session| !session.is_open() && !session.has_ended())
+    }
+
+    /// The session and the earlier ones that still exist.
+    pub(super) fn sessions(&self) -> Vec<Arc<SessionHandle>> {
+        let reopening = lock(&self.reopening);
+        let earlier = reopening.earlier.iter().flat_map(|earlier| &earlier.0).filter_map(Weak::upgrade);
+        earlier.chain(self.session()).collect()
+    }
+
+    fn session(&self) -> Option<Arc<SessionHandle>> {
+        lock(&self.current).as_ref().map(|(_, session)| Arc::clone(session))
+    }
+}

@@ -1,0 +1,11 @@
+//! The clock, and the longest time that anything waits.
+
+use std::time::{Duration, Instant};
+
+/// Longer than anything waits, and short enough that adding it to a point in time does not overflow: 100 years.
+pub(crate) const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// The current time on tokio's clock, which tests can pause.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
