@@ -1,4 +1,4 @@
-//! What a handler knows of the call that it serves.
+//! The context of a call that a handler serves.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,34 +11,52 @@ use crate::sync::lock;
 use crate::time::FAR_FUTURE;
 use crate::transport::Headers;
 
-/// The header that says how long the caller waits for the answer, in milliseconds: as fbthrift calls it.
+/// The header with the caller's timeout in milliseconds. The name is that of fbthrift.
 pub(crate) const CLIENT_TIMEOUT: &str = "client_timeout";
-/// The header of W3C Trace Context that says which trace a call belongs to.
+/// The header of W3C Trace Context that names the trace of a call.
 pub(crate) const TRACEPARENT: &str = "traceparent";
-/// The header that goes with it.
+/// The header of W3C Trace Context with the data of tracing systems.
 pub(crate) const TRACESTATE: &str = "tracestate";
 
-/// What a handler knows of the call that it serves, besides its arguments. Cheap to clone; all clones are of the same call.
+/// The call that a handler serves, besides its arguments: its deadline, its headers, and the headers of its reply.
+///
+/// Cheap to clone; all clones belong to the same call.
+///
+/// ```no_run
+/// use thrift_nats_runtime::{Context, Error};
+///
+/// # struct Handler;
+/// # impl Handler {
+/// async fn greet(&self, cx: &Context, name: String) -> Result<String, Error> {
+///     let language = cx.header("accept-language").unwrap_or("en");
+///     cx.set_header("content-language", language);
+///     if let Some(remaining) = cx.remaining() {
+///         println!("{} has {remaining:?} left", cx.method());
+///     }
+///     Ok(format!("Hello, {name}!"))
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Context {
-    call: Arc<Call>,
-    /// Where the function starts in the name: behind the service, if there are several.
+    shared: Arc<Shared>,
+    /// Where the function starts in the name: after the service, if the server has several.
     function: usize,
 }
 
 #[derive(Debug)]
-struct Call {
+struct Shared {
     /// The name in the message: a function, or `service:function`.
     name: SmolStr,
     session: Option<Subject>,
     received: Instant,
     deadline: Option<Instant>,
     headers: Headers,
-    answer: Mutex<Headers>,
+    reply_headers: Mutex<Headers>,
 }
 
 impl Context {
-    /// The context of a call of `name`. `timeout` is how long the client waits, unless the call's headers say.
+    /// The context of a call of `name`. `timeout` applies if the call's headers have none.
     pub(crate) fn new(
         name: SmolStr,
         session: Option<Subject>,
@@ -50,78 +68,79 @@ impl Context {
         let timeout = millis.map(Duration::from_millis).or(timeout);
         let deadline =
             timeout.filter(|it| *it < FAR_FUTURE).and_then(|timeout| received.checked_add(timeout));
-        let answer = Mutex::default();
-        Self { call: Arc::new(Call { name, session, received, deadline, headers, answer }), function: 0 }
+        let reply_headers = Mutex::default();
+        let shared = Shared { name, session, received, deadline, headers, reply_headers };
+        Self { shared: Arc::new(shared), function: 0 }
     }
 
-    /// The function that is called, as it is spelt in the IDL.
+    /// The function that is called, as spelt in the IDL.
     pub fn method(&self) -> &str {
-        &self.call.name[self.function..]
+        &self.shared.name[self.function..]
     }
 
-    /// The service that is called, where a server has several: see [`Services`](crate::Services).
+    /// The service that is called, if the server has several: see [`Services`](crate::Services).
     pub fn service(&self) -> Option<&str> {
-        self.function.checked_sub(1).map(|end| &self.call.name[..end])
+        self.function.checked_sub(1).map(|end| &self.shared.name[..end])
     }
 
-    /// The function, whether a service was split off before it or not: no name of a function has a colon.
+    /// The function without a service. Names of functions have no colon.
     pub(crate) fn function(&self) -> &str {
-        let name = self.call.name.as_str();
+        let name = self.shared.name.as_str();
         memchr(b':', name.as_bytes()).map_or(name, |colon| &name[colon + 1..])
     }
 
-    /// Takes the part of the name before its colon for a service; false where there is none.
+    /// Takes the part of the name before the colon as the service. Returns false if the name has no colon.
     pub(crate) fn split_service(&mut self) -> bool {
-        let colon = self.call.name.find(':');
+        let colon = self.shared.name.find(':');
         self.function = colon.map_or(0, |colon| colon + 1);
         colon.is_some()
     }
 
-    /// The subject of the session that the call came on, as a name for logs; `None` for a call within the process.
+    /// The subject of the call's session, for logs. `None` for a call within the process.
     pub fn session(&self) -> Option<&str> {
-        self.call.session.as_deref()
+        self.shared.session.as_deref()
     }
 
-    /// When the call was taken up.
+    /// When the server received the call.
     pub fn received(&self) -> Instant {
-        self.call.received
+        self.shared.received
     }
 
-    /// When the caller gives the call up, as far as this side knows it: the time that the caller gave it, from when it was taken
-    /// up. `None` if the caller did not say, as a legacy peer. The handler's future is dropped then.
+    /// The deadline of the call: the time at which it was received, plus the caller's timeout. The handler's future is dropped
+    /// then. `None` if the caller announced no timeout, as legacy clients do not.
     pub fn deadline(&self) -> Option<Instant> {
-        self.call.deadline
+        self.shared.deadline
     }
 
-    /// How much time is left until [`deadline`](Self::deadline); zero if it has passed.
+    /// The time until the [`deadline`](Self::deadline), or zero if it has passed.
     pub fn remaining(&self) -> Option<Duration> {
-        self.call.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.shared.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// What the call has under this name beside its arguments: see [`Call::header`](crate::Call::header).
+    /// A header of the call: see [`Call::header`](crate::Call::header).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.call.headers.get(name)
+        self.shared.headers.get(name)
     }
 
-    /// All that the call has beside its arguments.
+    /// All headers of the call.
     pub fn headers(&self) -> &Headers {
-        &self.call.headers
+        &self.shared.headers
     }
 
-    /// Sets a header of the answer, whatever the answer will be; [`Call::with_headers`](crate::Call::with_headers) has it
-    /// at the client. Dropped where the answer cannot carry any: to a legacy peer, and in the JSON protocol.
+    /// Sets a header of the reply, which the client gets from [`Call::with_headers`](crate::Call::with_headers), also if the
+    /// call fails. It is dropped if the client is a legacy peer, or the protocol is JSON: their replies have no headers.
     pub fn set_header(&self, name: impl Into<String>, value: impl Into<String>) {
-        lock(&self.call.answer).insert(name, value);
+        lock(&self.shared.reply_headers).insert(name, value);
     }
 
-    /// The trace that the call belongs to, as W3C Trace Context writes it: the header `traceparent`.
+    /// The trace of the call, as W3C Trace Context writes it: the header `traceparent`.
     pub fn traceparent(&self) -> Option<&str> {
         self.header(TRACEPARENT)
     }
 
-    /// Takes the headers that were set for the answer.
-    pub(crate) fn take_answer_headers(&self) -> Headers {
-        std::mem::take(&mut *lock(&self.call.answer))
+    /// Takes the headers that were set for the reply.
+    pub(crate) fn take_reply_headers(&self) -> Headers {
+        std::mem::take(&mut *lock(&self.shared.reply_headers))
     }
 }
 
@@ -134,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_call_says_of_its_deadline_outranks_the_session() {
+    fn the_timeout_of_a_call_overrides_that_of_the_session() {
         let minute = Some(Duration::from_secs(60));
         let plain = context("f", Headers::new(), minute);
         assert_eq!(plain.deadline(), Some(plain.received() + Duration::from_secs(60)));
@@ -147,12 +166,12 @@ mod tests {
         let unclear = context("f", headers.clone(), minute);
         assert_eq!(unclear.deadline(), Some(unclear.received() + Duration::from_secs(60)));
         headers.insert(CLIENT_TIMEOUT, u64::MAX.to_string());
-        assert_eq!(context("f", headers, None).deadline(), None, "it is beyond all time");
+        assert_eq!(context("f", headers, None).deadline(), None, "in the far future");
         assert_eq!(context("f", Headers::new(), None).remaining(), None);
     }
 
     #[test]
-    fn the_service_is_a_part_of_the_name_where_there_are_several() {
+    fn the_service_is_the_part_of_the_name_before_the_colon() {
         let mut one = context("Calculator:add", Headers::new(), None);
         assert_eq!((one.service(), one.method()), (None, "Calculator:add"));
         assert!(one.split_service());

@@ -1,36 +1,67 @@
-//! The runtime of thrift-nats: [Apache Thrift](https://thrift.apache.org) services over [NATS](https://nats.io) sessions.
+//! [Apache Thrift](https://thrift.apache.org) services over [NATS](https://nats.io): the runtime of thrift-nats.
 //!
 //! Types, clients and service traits are generated from `.thrift` files: by a build script with the crate
 //! `thrift-nats-codegen` and [`include_thrift!`], by the attribute macro [`thrift`](macro@thrift), or by the command
-//! `thrift-nats-gen`. This crate carries their calls.
+//! `thrift-nats-gen`. This crate carries their calls, in sessions between a client and a server.
 //!
-//! - [`Server`] listens on a subject, accepts sessions and runs calls; [`Server`] is one that does.
-//! - [`Client`] is what every generated client is made of: it opens sessions and makes calls. A [`Call`] takes options
-//!   before it is awaited.
-//! - [`Context`] is what a handler knows of a call besides its arguments.
-//! - [`Error`] is everything that is not in the IDL.
+//! - [`Server`] serves a service on a subject: [`Server::builder`].
+//! - [`Client`] is what every generated client wraps: [`Client::builder`]. A [`Call`] takes options before it is awaited.
+//! - [`Context`] tells a handler of the call that it serves, besides its arguments.
+//! - [`Error`] is that of a call; [`ConnectError`], [`ServeError`] and [`ShutdownError`] are those of the other operations.
 //! - [`protocol`] reads and writes values; generated types implement [`protocol::Value`].
 //!
 //! # Example
 //!
-//! With the service `Greeter { string greet(1: string name) }` in `idl/greeter.thrift`, which a build script compiles:
+//! For the service `Greeter { string greet(1: string name) }`:
 //!
-//! ```ignore (needs the generated code)
+//! ```no_run
 //! use std::time::Duration;
 //!
-//! use greeter::{Greeter, GreeterClient, GreeterServer};
-//! use thrift_nats_runtime::{Context, Result, Server, async_nats};
-//!
-//! thrift_nats_runtime::include_thrift!(); // module `greeter`
+//! use thrift_nats_runtime::{Context, Error, Server, async_nats};
+//! # // A build script generates the module from `greeter.thrift`: `thrift_nats_runtime::include_thrift!();`
+//! # mod greeter {
+//! #     use std::sync::Arc;
+//! #     use thrift_nats_runtime::{
+//! #         Call, Client, ConnectError, Context, Error, ReplyFuture, Request, Service, ShutdownError, async_nats,
+//! #     };
+//! #     pub trait Greeter: Send + Sync + 'static {
+//! #         fn greet(&self, cx: &Context, name: String) -> impl Future<Output = Result<String, Error>> + Send;
+//! #     }
+//! #     pub struct GreeterServer<H>(Arc<H>);
+//! #     impl<H> GreeterServer<H> {
+//! #         pub fn new(handler: H) -> Self { Self(Arc::new(handler)) }
+//! #     }
+//! #     impl<H: Greeter> Service for GreeterServer<H> {
+//! #         fn name(&self) -> &'static str { "Greeter" }
+//! #         fn call(&self, request: Request) -> ReplyFuture {
+//! #             let handler = Arc::clone(&self.0);
+//! #             Box::pin(async move {
+//! #                 let result = handler.greet(request.context(), String::new()).await;
+//! #                 request.reply(result)
+//! #             })
+//! #         }
+//! #     }
+//! #     pub struct GreeterClient(Client);
+//! #     impl GreeterClient {
+//! #         pub async fn connect(nats: &async_nats::Client, subject: &str) -> Result<Self, ConnectError> {
+//! #             Client::connect(nats, subject).await.map(Self)
+//! #         }
+//! #         pub fn greet(&self, _name: &str) -> Call<String> { self.0.call("greet", &()) }
+//! #         pub async fn close(&self) -> Result<(), ShutdownError> { self.0.close().await }
+//! #     }
+//! # }
+//! use greeter::{Greeter, GreeterClient, GreeterServer}; // generated
 //!
 //! struct Handler;
 //!
 //! impl Greeter for Handler {
-//!     async fn greet(&self, _cx: &Context, name: String) -> Result<String> {
+//!     async fn greet(&self, _cx: &Context, name: String) -> Result<String, Error> {
 //!         Ok(format!("Hello, {name}!"))
 //!     }
 //! }
 //!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let nats = async_nats::connect("nats://localhost:4222").await?;
 //! let server = Server::builder(&nats, "greeter").serve(GreeterServer::new(Handler)).await?;
 //!
@@ -39,14 +70,48 @@
 //!
 //! greeter.close().await?;
 //! server.drain(Duration::from_secs(10)).await?;
+//! # Ok(()) }
 //! ```
+//!
+//! # Errors and retries
+//!
+//! A function that declares exceptions has an error enum of its own, with a variant for each exception and `Rpc` for
+//! [`Error`]. Other functions return [`Error`].
+//!
+//! [`Error::outcome`] says whether the call may have run. A call that did not run is retried on another session, at most eight
+//! times, for as long as its deadline allows. A call that may have run is retried only if it is idempotent: because the IDL
+//! says `(idempotent = "true")`, or because the caller says [`Call::idempotent`]. A session that ended because one side could
+//! not read what the other sent is not retried: the call may be the reason.
+//!
+//! A handler returns [`Error`], too, so that `?` passes on the errors of calls that it makes.
+//! [`ApplicationException::internal`] turns any other error into one, and hides its text from the caller.
+//!
+//! # Deadlines
+//!
+//! Every call has a timeout: that of [`Call::timeout`], or else of [`ClientBuilder::timeout`] (10 s). It starts when the call
+//! is first polled, and includes opening a session and retries. The server learns of it: [`Context::deadline`]. It drops the
+//! handler's future at the deadline. [`Call::on_behalf_of`] gives a call the deadline and the trace of the one that a handler
+//! serves.
+//!
+//! # Cancellation
+//!
+//! Dropping the future of a call cancels it. The server is told, and drops the handler's future. A handler that must not be
+//! interrupted spawns its work as a task.
+//!
+//! # Shutdown
+//!
+//! - [`Server::drain`] accepts no more sessions, and replies to all requests that it has received. Clients retry later ones on
+//!   another server. A rolling restart fails no call; only oneway calls in transit can be lost.
+//! - [`Server::stop`] stops at once. Calls in flight fail with an unknown outcome.
+//! - [`Server::failed`] waits until the server cannot serve any more.
+//! - [`Client::close`] ends the sessions of a client. Dropping the last clone does, too, but does not wait for NATS.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
-//! | `macros` | yes | the attribute macro |
-//! | `faststr` | no | `FastStr`, which strings are that are generated as shared ones |
+//! | `macros` | yes | the attribute macro [`thrift`](macro@thrift) |
+//! | `faststr` | no | the type `FastStr`, for code that is generated with shared strings |
 //! | `serde` | no | what code needs that is generated with the option `serde` |
 
 mod arguments;
@@ -63,8 +128,7 @@ mod method;
 mod nats_error;
 mod proto;
 pub mod protocol;
-#[doc(hidden)]
-pub mod server;
+mod server;
 mod service;
 mod shared_error;
 mod sync;
@@ -100,18 +164,18 @@ pub mod __private {
     pub use serde;
 
     pub use crate::arguments::{Argument, Arguments, Chain, Parameter, Parameters, StructOfArguments};
-    pub use crate::server::{Reply, Request};
+    pub use crate::service::{Reply, Request};
     pub use crate::{method_error, open_enum, service_server};
 }
 
-/// A `double` that can be ordered: in sets, and as the key of a map.
+/// A `double` with a total order, for sets and for the keys of maps.
 pub type OrderedF64 = OrderedFloat<f64>;
 
-/// Includes what a build script has generated with `thrift_nats_codegen::compile`: a module for each namespace.
+/// Includes the code that a build script generated with `thrift_nats_codegen::compile`: a module for each namespace.
 ///
-/// With a name it includes the file that was named so by `Options::file_name`.
+/// With the name of a file, it includes the one that was given that name by `Options::file_name`.
 ///
-/// ```ignore
+/// ```ignore (a build script has to generate the code)
 /// thrift_nats_runtime::include_thrift!();
 /// use tutorial::CalculatorClient;
 /// ```

@@ -179,12 +179,12 @@ macro_rules! service_server {
             }
         }
 
-        impl<__H: $service> $crate::server::Service for $server<__H> {
+        impl<__H: $service> $crate::Service for $server<__H> {
             fn name(&self) -> &'static str {
                 $written
             }
 
-            fn call(&self, request: $crate::server::Request) -> $crate::server::ReplyFuture {
+            fn call(&self, request: $crate::Request) -> $crate::ReplyFuture {
                 let handler = ::std::sync::Arc::clone(&self.handler);
                 ::std::boxed::Box::pin(async move { Self::dispatch(&handler, &request).await })
             }

@@ -27,5 +27,5 @@ impl std::fmt::Display for NatsError {
     }
 }
 
-/// The text contains that of the cause, so that there is no `source()`: see [`cause`](Self::cause).
+/// `source()` returns nothing, because the text contains that of the [`cause`](Self::cause).
 impl std::error::Error for NatsError {}

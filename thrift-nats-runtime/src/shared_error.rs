@@ -1,4 +1,4 @@
-//! An error of another library that several calls are told of.
+//! An error of another library, shared by all calls that it fails.
 
 use std::fmt;
 use std::sync::Arc;

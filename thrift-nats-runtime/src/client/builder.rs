@@ -23,7 +23,7 @@ use crate::protocol::Limits;
 /// | [`max_calls_per_session`](Self::max_calls_per_session) | 65,536 | 1 or more | calls in flight of a session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
-/// | [`limits`](Self::limits) | see [`Limits`] | | what is read and written |
+/// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |
 /// | [`protocol`](Self::protocol) | binary | | |
 /// | [`transport`](Self::transport) | buffered | | |
 /// | [`zlib`](Self::zlib) | no | | |
@@ -158,7 +158,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The limits on what is read and written.
+    /// The limits on messages that are read and written.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self

@@ -27,7 +27,7 @@ pin_project! {
     /// # struct CalculatorClient(Client);
     /// # impl CalculatorClient {
     /// #     fn add(&self, num1: i32, num2: i32) -> thrift_nats_runtime::Call<i32> {
-    /// #         self.0.call("add", &((1, num1), (2, num2)))
+    /// #         self.0.call("add", &((1, &num1), (2, &num2)))
     /// #     }
     /// # }
     /// async fn sum(calculator: &CalculatorClient, cx: &Context) -> Result<i32, Error> {
@@ -35,13 +35,13 @@ pin_project! {
     ///     let three = calculator.add(1, 2).await?;
     ///     // In a task, with options of the call:
     ///     let seven = tokio::spawn(calculator.add(3, 4).timeout(Duration::from_millis(50)));
-    ///     // For a handler, within what is left of its own deadline:
+    ///     // For a handler, within the time left to it:
     ///     let eleven = calculator.add(5, 6).on_behalf_of(cx).idempotent().await?;
     ///     Ok(three + seven.await.expect("the task does not panic")? + eleven)
     /// }
     /// ```
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0507
     /// # use thrift_nats_runtime::Call;
     /// # async fn example(call: Call<i32>) {
     /// let mut call = std::pin::pin!(call);
@@ -220,7 +220,7 @@ impl<T, E> fmt::Debug for CallWithHeaders<T, E> {
 pub struct Response<T, E = Error> {
     /// The result of the call.
     pub result: Result<T, E>,
-    /// The headers that the handler set with [`Context::set_header`]. Empty if there is no reply.
+    /// The headers that the handler set with [`Context::set_header`]. Empty without a reply.
     pub headers: Headers,
 }
 

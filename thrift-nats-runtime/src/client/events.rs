@@ -27,7 +27,7 @@ struct Events {
 impl EventSender {
     pub(super) fn send(&self, event: impl FnOnce() -> SessionEvent) {
         if let Some(sender) = self.0.sender.get() {
-            // An error means that there is no receiver any more.
+            // It fails if all receivers are gone.
             let _ = sender.send(event());
         }
     }

@@ -1,4 +1,4 @@
-//! Calling a service: opening sessions, calls in flight, and what becomes of them when a session ends.
+//! Calling a service: opening sessions, calls in flight, and retries when a session ends.
 
 mod backoff;
 mod builder;
@@ -30,11 +30,27 @@ use crate::protocol::MessageType;
 use crate::service::Service;
 use crate::transport::Headers;
 
-/// What every generated client is made of: the way to a service. Cheap to clone; all clones share the session.
+/// A client of a service, which every generated client wraps. Cheap to clone; all clones share the sessions.
+///
+/// It opens sessions when it needs them: after a session has ended, the next call opens another.
+///
+/// ```no_run
+/// # async fn example(nats: &thrift_nats_runtime::async_nats::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// use thrift_nats_runtime::{Call, Client};
+///
+/// let client = Client::connect(nats, "calculator").await?;
+/// // Generated code: `calculator.ping().timeout(…)`.
+/// let ping: Call<()> = client.call("ping", &());
+/// ping.timeout(Duration::from_secs(1)).await?;
+/// client.close().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     kind: Kind,
-    /// The service that is called, where the server has several.
+    /// The service that is called, if the server has several.
     service: Option<Arc<str>>,
 }
 
@@ -47,8 +63,8 @@ enum Kind {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Pool(remote) => {
-                f.debug_struct("Client").field("subject", &remote.subject()).finish_non_exhaustive()
+            Kind::Pool(pool) => {
+                f.debug_struct("Client").field("subject", &pool.subject()).finish_non_exhaustive()
             }
             Kind::InProcess(service) => f.debug_tuple("Client").field(&service.name()).finish(),
         }
@@ -61,19 +77,19 @@ impl Client {
         Self { kind: Kind::InProcess(Arc::new(service)), service: None }
     }
 
-    /// A client of another service of the same server, which has [several](crate::Services): it shares the sessions.
+    /// A client of another service of the same server, if it has [several](crate::Services). It shares the sessions.
     #[must_use]
     pub fn for_service(&self, name: impl Into<Arc<str>>) -> Self {
         Self { kind: self.kind.clone(), service: Some(name.into()) }
     }
 
-    /// A call of `method` that is answered. For generated code.
+    /// A two-way call of `method`. For generated code.
     pub fn call<T, E>(&self, method: &'static str, arguments: &impl Arguments) -> Call<T, E> {
         Call::new(self.prepare(MessageType::Call, method, arguments))
     }
 
-    /// A call of `method` that is never answered: done once it is handed to NATS, and lost if the session ends before the
-    /// server has taken it up. For generated code.
+    /// A oneway call of `method`, which has no reply. It completes once it is handed to NATS, and is lost if the session ends
+    /// before the server has received it. If delivery matters, use a two-way call. For generated code.
     pub fn oneway<T, E>(&self, method: &'static str, arguments: &impl Arguments) -> Call<T, E> {
         Call::new(self.prepare(MessageType::Oneway, method, arguments))
     }
@@ -95,47 +111,50 @@ impl Client {
 
     fn options(&self) -> ClientOptions {
         match &self.kind {
-            Kind::Pool(remote) => *remote.options(),
+            Kind::Pool(pool) => *pool.options(),
             Kind::InProcess(_) => ClientOptions::default(),
         }
     }
 
-    /// How many calls wait for their answer, of all clones.
+    /// How many calls of all clones are in flight.
     pub fn calls_in_flight(&self) -> usize {
         self.sessions().map(|session| session.in_flight()).sum()
     }
 
-    /// How many answers came on the sessions that there are when nobody waited for them any more: after a deadline, or a
-    /// dropped future.
+    /// How many replies arrived late on the current sessions: after the call's deadline, or after its future was dropped.
     pub fn late_replies(&self) -> u64 {
         self.sessions().map(|session| session.late_replies()).sum()
     }
 
     fn sessions(&self) -> impl Iterator<Item = Arc<session_handle::SessionHandle>> {
-        let remote = match &self.kind {
-            Kind::Pool(remote) => Some(remote),
+        let pool = match &self.kind {
+            Kind::Pool(pool) => Some(pool),
             Kind::InProcess(_) => None,
         };
-        remote.into_iter().flat_map(|remote| remote.sessions())
+        pool.into_iter().flat_map(|pool| pool.sessions())
     }
 
-    /// What becomes of the client's sessions from now on, of all clones. There is nothing that has to be done about it: a
-    /// client opens its sessions itself. A client within the process has none.
+    /// The events of the sessions of all clones, from now on. They are for observation: the client opens and replaces its
+    /// sessions itself. A client within the process has no sessions.
     pub fn events(&self) -> SessionEvents {
         match &self.kind {
-            Kind::Pool(remote) => remote.events(),
+            Kind::Pool(pool) => pool.events(),
             Kind::InProcess(_) => events::EventSender::default().subscribe(),
         }
     }
 
-    /// Closes the sessions: the server learns of it at once. Calls in flight fail with [`Error::SessionEnded`](crate::Error::SessionEnded), and so
-    /// does every later call, of any clone. Oneway calls that were made before are sent first.
+    /// Closes the sessions of all clones, and tells the servers. Calls in flight fail with
+    /// [`Error::SessionEnded`](crate::Error::SessionEnded), as does every later call. Oneway calls made before are sent first.
     ///
     /// # Errors
-    /// [`ShutdownError::Nats`] if the connection to NATS is gone, or takes nothing for as long as a call may take.
+    /// [`ShutdownError::Nats`] if the connection to NATS is gone, or does not take the disconnect messages within the
+    /// [timeout](ClientBuilder::timeout) of a call.
+    ///
+    /// # Cancellation
+    /// The client is closed at the first poll. If the future is dropped later, only the wait for NATS ends.
     pub async fn close(&self) -> Result<(), ShutdownError> {
         match &self.kind {
-            Kind::Pool(remote) => remote.close().await,
+            Kind::Pool(pool) => pool.close().await,
             Kind::InProcess(_) => Ok(()),
         }
     }

@@ -187,7 +187,7 @@ impl PreparedCall {
         if self.kind == MessageType::Oneway {
             return Ok(None);
         }
-        let reply = header.answer(result);
+        let reply = header.reply_message(result);
         if reply.is_empty() {
             // A oneway function that was called as a two-way one: as over NATS, no reply ever comes.
             return std::future::pending().await;

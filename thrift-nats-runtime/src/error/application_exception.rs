@@ -29,9 +29,9 @@ use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, T
 /// Two exceptions are equal if their kinds and messages are.
 #[derive(Clone, Debug)]
 pub struct ApplicationException {
-    /// What went wrong, for a person.
+    /// A description for people.
     pub message: String,
-    /// What went wrong, for a program.
+    /// The kind of the error, for programs.
     pub kind: ApplicationExceptionKind,
     provenance: Provenance,
 }

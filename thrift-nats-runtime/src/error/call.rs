@@ -58,7 +58,7 @@ pub enum Error {
         /// The option [`max_calls_per_session`](crate::ClientBuilder::max_calls_per_session).
         limit: usize,
     },
-    /// There was no reply before the call's deadline.
+    /// The reply did not arrive before the call's deadline.
     #[error("`{method}` got no reply within {timeout:?}; {}", outcome_text(*outcome))]
     DeadlineExceeded {
         /// The function that was called.

@@ -14,7 +14,7 @@ pub enum ConnectError {
     InvalidSubject {
         /// The subject.
         subject: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         reason: &'static str,
     },
     /// The transport cannot carry the protocol.

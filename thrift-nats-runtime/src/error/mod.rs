@@ -1,8 +1,8 @@
 //! The errors of the public API: one enum for each operation.
 //!
 //! [`ConnectError`] is that of connecting a client, [`Error`] that of a call, [`ServeError`] that of serving, and
-//! [`ShutdownError`] that of closing a client and of draining or stopping a server. The modules that find out what went
-//! wrong build them; nothing here decides.
+//! [`ShutdownError`] that of closing a client and of draining or stopping a server. The modules that detect a failure
+//! build them; nothing here decides.
 //!
 //! The text of an error is complete: it contains the text of its cause. `source()` therefore returns nothing, so that a
 //! reporter that walks the chain prints no text twice. The one exception is [`ApplicationException::internal`], whose

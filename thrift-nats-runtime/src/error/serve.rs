@@ -11,7 +11,7 @@ pub enum ServeError {
     InvalidSubject {
         /// The subject.
         subject: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         reason: &'static str,
     },
     /// An option is out of its range.

@@ -25,7 +25,7 @@ const MAX_HEARTBEAT: Duration = Duration::from_millis(i64::MAX as u64 / 1_000_00
 /// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 0 or more | running and waiting calls of a session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
-/// | [`limits`](Self::limits) | see [`Limits`] | | what is read and written |
+/// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |
 /// | [`protocols`](Self::protocols) | all | at least one | the protocols of clients |
 /// | [`lame_duck`](Self::lame_duck) | none | | |
 ///
@@ -157,7 +157,7 @@ impl ServerBuilder {
         self
     }
 
-    /// The limits on what is read and written.
+    /// The limits on messages that are read and written.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self

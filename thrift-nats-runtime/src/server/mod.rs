@@ -13,4 +13,3 @@ pub use self::builder::ServerBuilder;
 use self::builder::ServerOptions;
 pub use self::lame_duck::LameDuck;
 pub use self::running::Server;
-pub use crate::service::{Reply, ReplyFuture, Request, Service, Services};

@@ -8,7 +8,7 @@ use std::task::{self, Poll};
 use super::{Reply, ReplyFuture, Request, Service};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 
-/// A call that runs; a panic of the handler ends it with an INTERNAL_ERROR, and nothing else.
+/// A running call. If the handler panics, the call fails with INTERNAL_ERROR, and nothing else is affected.
 pub(crate) struct Contained(Option<ReplyFuture>);
 
 impl Contained {
@@ -20,7 +20,7 @@ impl Contained {
 
 impl Drop for Contained {
     fn drop(&mut self) {
-        // What the handler holds may panic when it is dropped, too.
+        // A value that the handler's future holds may panic when it is dropped, too.
         let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(self.0.take())));
         if let Err(panic) = dropped {
             let _ = panicked(&*panic);
@@ -28,10 +28,10 @@ impl Drop for Contained {
     }
 }
 
-/// What a call comes to whose handler panicked.
+/// The error of a call whose handler panicked.
 fn panicked(panic: &(dyn Any + Send)) -> Error {
     tracing::error!(panic = panic_text(panic), "handler panicked");
-    // The text stays here: it may say what the client is not to know.
+    // The text is not sent to the client: it may contain secrets.
     ApplicationException::new(ApplicationExceptionKind::INTERNAL_ERROR, "the handler panicked").into()
 }
 

@@ -1,4 +1,4 @@
-//! A request as generated dispatch code sees it, and what becomes of it.
+//! A request as generated dispatch code sees it, and its reply.
 
 use std::time::{Duration, Instant};
 
@@ -24,20 +24,20 @@ pub struct Request {
     limits: Limits,
 }
 
-/// Where a request comes from.
+/// How a request arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
-    /// The subject of the session; `None` within the process.
+    /// The subject of the session. `None` within the process.
     pub(crate) session: Option<Subject>,
-    /// Whether the client is a legacy peer, which may not be able to read headers.
+    /// Whether the client is a legacy peer, which may not support the header transport.
     pub(crate) legacy: bool,
-    /// When it was taken up.
+    /// When it was received.
     pub(crate) received: Instant,
-    /// How long the call may take where its headers do not say.
+    /// The timeout of the call, if its headers have none.
     pub(crate) timeout: Option<Duration>,
 }
 
-/// What an answer takes from its request.
+/// What a reply takes from its request.
 pub(crate) struct RequestHeader {
     context: Context,
     format: WireFormat,
@@ -48,7 +48,7 @@ pub(crate) struct RequestHeader {
 }
 
 impl Request {
-    /// The request in this message, and what its answer will take from it.
+    /// The request in this message, and what its reply takes from it.
     pub(crate) fn new(message: Message, origin: Origin, limits: Limits) -> (Self, RequestHeader) {
         let Message { format, headers, name, kind, seqid, body } = message;
         let Origin { session, legacy, received, timeout } = origin;
@@ -57,7 +57,7 @@ impl Request {
         (Self { context, format, body, limits }, header)
     }
 
-    /// Takes the part of the name before its colon for a service.
+    /// Takes the part of the name before the colon as the service.
     pub(super) fn split_service(&mut self) {
         self.context.split_service();
     }
@@ -67,24 +67,24 @@ impl Request {
         self.context.method()
     }
 
-    /// What the handler is to know of the call.
+    /// The context that the handler gets.
     pub const fn context(&self) -> &Context {
         &self.context
     }
 
-    /// The arguments: a tuple of their values.
+    /// Decodes the arguments: a tuple of their values.
     ///
     /// # Errors
-    /// [`Error::Decode`] where they are not what the function takes.
+    /// [`Error::Decode`] if they are not those of the function.
     pub fn arguments<T>(&self, parameters: impl Parameters<T>) -> Result<T, Error> {
         decode_arguments(self.format.protocol, &self.body, parameters, self.limits)
             .map_err(|error| Error::Decode(error.in_root("arguments")))
     }
 
-    /// The reply with this result.
+    /// Encodes the reply with this result.
     ///
     /// # Errors
-    /// [`Error::Encode`] where the result cannot be written.
+    /// [`Error::Encode`] if the result cannot be written.
     pub fn reply<T: Success, E: MethodError>(&self, result: Result<T, E>) -> Result<Reply, Error> {
         if let Some(error) = result.as_ref().err().and_then(MethodError::undeclared) {
             error.log_hidden(self.method());
@@ -93,7 +93,7 @@ impl Request {
         Ok(Reply { kind, body: body.into() })
     }
 
-    /// The end of a oneway function: nobody is told of an error but the log.
+    /// Ends a oneway function, which has no reply. An error is logged.
     ///
     /// # Errors
     /// None.
@@ -102,8 +102,8 @@ impl Request {
             tracing::warn!(method = self.method(), %error, "oneway function failed");
             error.log_hidden(self.method());
         }
-        // Nor of its end, whatever the message says: Apache's Go client sends a call here (since 0.11), reads no answer, and
-        // would take this one for that of its next call.
+        // Not even if the message is a two-way call: Apache's Go client sends one for a oneway function (since 0.11), and would
+        // read a reply to it as that of its next call.
         Ok(Reply { kind: MessageType::Oneway, body: Vec::new().into() })
     }
 
@@ -114,20 +114,20 @@ impl Request {
     }
 }
 
-/// An answer, encoded but for its header.
+/// A reply, encoded except for its header.
 #[derive(Debug)]
 pub struct Reply {
-    /// `Oneway`: there is no answer.
+    /// `Oneway` if the function has no reply.
     kind: MessageType,
     body: Body,
 }
 
 impl Reply {
-    /// The answer to a call that ended in an error the IDL does not declare.
+    /// The reply to a call that failed with an error that the IDL does not declare.
     fn exception(error: &Error, protocol: Protocol) -> Self {
         let exception = ApplicationException::from(error);
         let body = encode_body(protocol, &exception, Limits::DEFAULT).unwrap_or_else(|_| {
-            // Its text is longer than any message may be.
+            // The text exceeds the size limit of a message.
             let short = ApplicationException::new(exception.kind, "");
             encode_body(protocol, &short, Limits::DEFAULT).unwrap_or_default()
         });
@@ -140,10 +140,10 @@ impl RequestHeader {
         matches!(self.kind, MessageType::Oneway)
     }
 
-    /// The whole message of an answer, in what the request was written in; nothing where there is none.
-    pub(crate) fn answer(&self, result: Result<Reply, Error>) -> Parts {
+    /// The message of a reply, in the protocol and transport of the request. Empty for a oneway call.
+    pub(crate) fn reply_message(&self, result: Result<Reply, Error>) -> Parts {
         if self.is_oneway() {
-            // A handler's error is in the log by now.
+            // A handler's error has been logged.
             return Parts::default();
         }
         let reply = result.unwrap_or_else(|error| {
@@ -154,7 +154,7 @@ impl RequestHeader {
             return Parts::default();
         }
         self.seal(&reply, &self.headers()).unwrap_or_else(|error| {
-            // The name came in a message within the limits: it is the headers that are too long.
+            // The name came in a message within the limits, so that the headers are too long.
             let reply = Reply::exception(&error.into(), self.format.protocol);
             self.seal(&reply, &Headers::new()).unwrap_or_default()
         })
@@ -165,21 +165,24 @@ impl RequestHeader {
         if !headers.is_empty() {
             format.transport = Transport::Header;
         }
-        // Apache's servers answer with the name of the function alone, and their clients expect it.
+        // Apache's servers reply with the name of the function alone, and their clients expect it.
         let name = self.context.function();
         let (kind, seqid) = (reply.kind, self.seqid);
         Envelope { format, headers, name, kind, seqid }.seal(&reply.body, self.limits)
     }
 
-    /// The headers of the answer, where it can carry any.
+    /// The headers of the reply, if it can carry any.
     fn headers(&self) -> Headers {
-        let headers = self.context.take_answer_headers();
+        let headers = self.context.take_reply_headers();
         let header_transport = WireFormat { transport: Transport::Header, ..self.format };
         let readable = !self.legacy || self.format.transport == Transport::Header;
         if headers.is_empty() || (readable && header_transport.check().is_ok()) {
             return headers;
         }
-        tracing::debug!(method = self.context.method(), "the headers of an answer are dropped");
+        tracing::debug!(
+            method = self.context.method(),
+            "reply headers dropped: the client or the protocol does not support them"
+        );
         Headers::new()
     }
 }

@@ -7,20 +7,19 @@ use std::sync::Arc;
 use super::{ReplyFuture, Request, Service};
 use crate::error::{ApplicationException, ApplicationExceptionKind};
 
-/// Several services on one subject, told apart by the name in the message: `service:function`, as Apache's
-/// TMultiplexedProtocol writes it. A client names the one that it calls: [`ClientBuilder::service`](crate::ClientBuilder::service).
+/// Several services on one subject. Messages name the service: `service:function`, as Apache's TMultiplexedProtocol writes it.
+/// A client names the one that it calls with [`ClientBuilder::service`](crate::ClientBuilder::service).
 ///
 /// ```no_run
-/// use thrift_nats_runtime::{Service, Services};
-/// use thrift_nats_runtime::{ServeError, Server};
+/// use thrift_nats_runtime::{ServeError, Server, Service, Services};
 ///
 /// async fn serve(
-///     nats: async_nats::Client,
+///     nats: &async_nats::Client,
 ///     calculator: impl Service, // CalculatorServer::new(…)
 ///     weather: impl Service,
 /// ) -> Result<Server, ServeError> {
 ///     let services = Services::new().with(calculator).with_named("Weather2", weather);
-///     Server::builder(&nats, "my-services").serve(services).await
+///     Server::builder(nats, "my-services").serve(services).await
 /// }
 /// ```
 #[derive(Clone, Default)]
@@ -41,21 +40,21 @@ impl Services {
         Self::default()
     }
 
-    /// With this service, under its name in the IDL. One of the same name that was there before is replaced.
+    /// Adds this service, under its name in the IDL. It replaces one of the same name.
     #[must_use]
     pub fn with(self, service: impl Service) -> Self {
         let name = service.name();
         self.with_named(name, service)
     }
 
-    /// With this service, under another name.
+    /// Adds this service, under another name. It replaces one of the same name.
     #[must_use]
     pub fn with_named(mut self, name: impl Into<String>, service: impl Service) -> Self {
         self.services.insert(name.into(), Arc::new(service));
         self
     }
 
-    /// With this service for calls that name none, as those of a client that knows nothing of several.
+    /// Uses this service for calls that name none.
     #[must_use]
     pub fn with_default(mut self, service: impl Service) -> Self {
         self.default = Some(Arc::new(service));
@@ -68,9 +67,9 @@ impl Services {
         let function = request.method();
         let text = match request.context().service() {
             Some(service) => {
-                format!("unknown service `{service}` of function `{function}`: there are {names}")
+                format!("unknown service `{service}` in the call of `{function}`; the server has {names}")
             }
-            None => format!("function `{function}` names no service: there are {names}"),
+            None => format!("the call of `{function}` names no service; the server has {names}"),
         };
         ApplicationException::new(ApplicationExceptionKind::UNKNOWN_METHOD, text)
     }

@@ -54,7 +54,7 @@ impl Dispatch {
             if header.is_oneway() {
                 tracing::warn!(%error, "oneway request not run");
             }
-            Err(header.answer(Err(error.into())))
+            Err(header.reply_message(Err(error.into())))
         };
         if !admitted || overloaded {
             return refuse(ApplicationExceptionKind::LOADSHEDDING, "the server runs as many calls as it may");

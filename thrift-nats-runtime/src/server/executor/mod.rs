@@ -133,7 +133,9 @@ impl Executor {
             match self.dispatch.start(&session, request, self.is_full(), now) {
                 Err(reply) => finished.push(Finished { key, reply }),
                 Ok(mut call) => match futures_util::poll!(&mut call.result) {
-                    Poll::Ready(result) => finished.push(Finished { key, reply: call.header.answer(result) }),
+                    Poll::Ready(result) => {
+                        finished.push(Finished { key, reply: call.header.reply_message(result) })
+                    }
                     Poll::Pending => self.spawn_pending(&session, call, key),
                 },
             }
@@ -170,7 +172,7 @@ impl Executor {
                     })
                 }
             };
-            pending.reply = header.answer(result);
+            pending.reply = header.reply_message(result);
         });
         session.set_task(key, task);
     }
