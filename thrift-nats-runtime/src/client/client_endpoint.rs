@@ -144,7 +144,7 @@ impl ClientEndpoint {
     }
 }
 
-/// Routes what comes to the sessions. Never waits for a session.
+/// Routes messages to the sessions. Never waits for a session.
 async fn receive_loop(endpoint: Weak<ClientEndpoint>, mut subscriber: Subscriber) {
     while let Some(message) = subscriber.next().await {
         let Some(endpoint) = endpoint.upgrade() else { return };

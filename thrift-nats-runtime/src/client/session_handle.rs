@@ -63,7 +63,7 @@ pub(super) struct SessionHandle {
     table: Weak<SessionTable<Self>>,
     servers: Arc<ServerProcesses>,
     token: Arc<str>,
-    state: Mutex<State>,
+    state: Mutex<HandleState>,
     snapshot: Snapshot,
     publish_lock: PublishLock,
     last_seqid: AtomicI32,
@@ -83,7 +83,7 @@ struct Snapshot {
     in_flight: AtomicU32,
 }
 
-struct State {
+struct HandleState {
     machine: ClientSession<Waiter>,
     lifecycle: Lifecycle,
     timer: Option<TimerKey>,
@@ -104,14 +104,14 @@ enum Lifecycle {
     },
 }
 
-/// What is left to do for the events of an input, once the lock is released.
-struct Changes {
+/// The rest of the work for the events of an input, to be done after the lock is released.
+struct Completions {
     results: Vec<(Waiter, CallResult)>,
     opened: bool,
     ended: bool,
 }
 
-impl Changes {
+impl Completions {
     /// Wakes the calls.
     fn deliver(self) {
         for (waiter, result) in self.results {
@@ -137,7 +137,14 @@ impl SessionHandle {
             table: Arc::downgrade(endpoint.table),
             servers: Arc::clone(endpoint.servers),
             token: token.into(),
-            state: Mutex::new(State { machine, lifecycle, timer: None, server: None, busy: false, events }),
+            state: Mutex::new(HandleState {
+                machine,
+                lifecycle,
+                timer: None,
+                server: None,
+                busy: false,
+                events,
+            }),
             snapshot: Snapshot::default(),
             publish_lock: PublishLock::default(),
             last_seqid: AtomicI32::new(0),
@@ -236,13 +243,13 @@ impl SessionHandle {
         }
         let replies = likely_messages(&message.payload).min(state.machine.in_flight());
         state.machine.handle_message(now, message);
-        let changes = self.apply_events(&mut state, replies);
-        if changes.opened {
+        let completions = self.apply_events(&mut state, replies);
+        if completions.opened {
             self.opened(&mut state);
         }
-        let wake = changes.ended || state.machine.has_transmit();
+        let wake = completions.ended || state.machine.has_transmit();
         drop(state);
-        changes.deliver();
+        completions.deliver();
         if wake {
             self.wake();
         }
@@ -252,12 +259,12 @@ impl SessionHandle {
     pub(super) fn undelivered(self: &Arc<Self>, chunk: Option<u64>) {
         let mut state = self.state();
         state.machine.handle_undelivered(chunk);
-        let changes = self.apply_events(&mut state, 0);
+        let completions = self.apply_events(&mut state, 0);
         drop(state);
-        if changes.ended {
+        if completions.ended {
             self.wake();
         }
-        changes.deliver();
+        completions.deliver();
     }
 
     /// Waits until the session has ended, and everything that was queued before has been handed to the connection.
@@ -270,7 +277,7 @@ impl SessionHandle {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HandleState> {
         lock(&self.state)
     }
 
@@ -279,13 +286,13 @@ impl SessionHandle {
     }
 
     /// Sets the timer to the time that the state machine wants.
-    fn set_timer(self: &Arc<Self>, state: &mut State) {
+    fn set_timer(self: &Arc<Self>, state: &mut HandleState) {
         let at = state.machine.poll_timeout();
         self.endpoint.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
     }
 
     /// Sets the timer to `at`, unless it fires earlier: a timer that fires too early finds nothing to do.
-    fn set_timer_by(self: &Arc<Self>, state: &mut State, at: Instant) {
+    fn set_timer_by(self: &Arc<Self>, state: &mut HandleState, at: Instant) {
         if state.timer.is_none_or(|(timer, _)| at < timer) {
             let timed = || Arc::downgrade(self) as Weak<dyn Timed>;
             self.endpoint.timers().set(&mut state.timer, Some(at), timed);
@@ -293,7 +300,7 @@ impl SessionHandle {
     }
 
     /// The server has accepted.
-    fn opened(self: &Arc<Self>, state: &mut State) {
+    fn opened(self: &Arc<Self>, state: &mut HandleState) {
         self.snapshot.legacy.store(state.machine.is_legacy(), Ordering::SeqCst);
         self.snapshot.open.store(true, Ordering::SeqCst);
         state.server = state.machine.server().map(|listen| {
@@ -307,12 +314,13 @@ impl SessionHandle {
     }
 
     /// Applies the events of the last input. `expected` is how many calls are likely to have a result.
-    fn apply_events(&self, state: &mut State, expected: usize) -> Changes {
-        let mut changes = Changes { results: Vec::with_capacity(expected), opened: false, ended: false };
-        let results = &mut changes.results;
+    fn apply_events(&self, state: &mut HandleState, expected: usize) -> Completions {
+        let mut completions =
+            Completions { results: Vec::with_capacity(expected), opened: false, ended: false };
+        let results = &mut completions.results;
         while let Some(event) = state.machine.poll_event() {
             match event {
-                ClientEvent::Opened => changes.opened = true,
+                ClientEvent::Opened => completions.opened = true,
                 ClientEvent::Replied { waiter, reply } => results.push((waiter, Ok(Some(reply)))),
                 ClientEvent::Sent { waiter } => results.push((waiter, Ok(None))),
                 ClientEvent::Expired { waiter, outcome } => {
@@ -324,7 +332,7 @@ impl SessionHandle {
                     results.extend(not_run.into_iter().map(|waiter| (waiter, failure())));
                 }
                 ClientEvent::Ended { reason, calls } => {
-                    changes.ended = true;
+                    completions.ended = true;
                     let failure = |outcome| Err(Failure::Ended(reason.clone(), outcome));
                     results.extend(calls.into_iter().map(|(waiter, outcome)| (waiter, failure(outcome))));
                     self.ended(state, reason);
@@ -332,11 +340,11 @@ impl SessionHandle {
             }
         }
         self.note_calls(state);
-        changes
+        completions
     }
 
     /// Notes the end.
-    fn ended(&self, state: &mut State, reason: CloseReason) {
+    fn ended(&self, state: &mut HandleState, reason: CloseReason) {
         self.snapshot.open.store(false, Ordering::SeqCst);
         self.endpoint.timers().remove(&mut state.timer);
         let ended = Lifecycle::Ended { reason: reason.clone(), flushed: false };
@@ -347,7 +355,7 @@ impl SessionHandle {
     }
 
     /// Notes how many calls are in flight, and tells the server process when the session becomes busy or idle.
-    fn note_calls(&self, state: &mut State) {
+    fn note_calls(&self, state: &mut HandleState) {
         let in_flight = state.machine.in_flight();
         // There are at most 2^32 sequence numbers.
         self.snapshot.in_flight.store(in_flight as u32, Ordering::Relaxed);
@@ -363,7 +371,7 @@ impl SessionHandle {
     }
 }
 
-impl State {
+impl HandleState {
     const fn has_ended(&self) -> bool {
         matches!(self.lifecycle, Lifecycle::Ended { .. })
     }
@@ -386,9 +394,9 @@ impl EndpointSession for SessionHandle {
     fn close(self: &Arc<Self>, reason: CloseReason) {
         let mut state = self.state();
         state.machine.close(reason);
-        let changes = self.apply_events(&mut state, 0);
+        let completions = self.apply_events(&mut state, 0);
         drop(state);
-        changes.deliver();
+        completions.deliver();
         self.wake();
     }
 }
@@ -405,7 +413,7 @@ impl TransmitSource for SessionHandle {
         // The limit of the NATS server may have changed, or the connection may be to another server.
         state.machine.set_chunk_limit(self.endpoint.chunk_limit(self.chunk_limit));
         let transmit = state.machine.poll_transmit();
-        let changes = self.apply_events(&mut state, 0);
+        let completions = self.apply_events(&mut state, 0);
         let mut over = false;
         if let (None, Lifecycle::Ended { flushed, .. }) = (&transmit, &mut state.lifecycle) {
             *flushed = true;
@@ -413,7 +421,7 @@ impl TransmitSource for SessionHandle {
         }
         let server = if over { state.server.take() } else { None };
         drop(state);
-        changes.deliver();
+        completions.deliver();
         if let Some(server) = server {
             self.servers.leave(&server, &self.token);
         }
@@ -436,9 +444,9 @@ impl TransmitSource for SessionHandle {
         tracing::debug!(session = &*self.token, %error, "cannot publish");
         let mut state = self.state();
         state.machine.handle_publish_failed(chunk, SharedError::new(error));
-        let changes = self.apply_events(&mut state, 0);
+        let completions = self.apply_events(&mut state, 0);
         drop(state);
-        changes.deliver();
+        completions.deliver();
     }
 }
 
@@ -447,10 +455,10 @@ impl Timed for SessionHandle {
         let mut state = self.state();
         state.timer.take_if(|current| *current == timer);
         state.machine.handle_timeout(now);
-        let changes = self.apply_events(&mut state, 0);
+        let completions = self.apply_events(&mut state, 0);
         self.set_timer(&mut state);
         drop(state);
-        changes.deliver();
+        completions.deliver();
         self.wake();
     }
 }

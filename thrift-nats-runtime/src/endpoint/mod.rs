@@ -1,8 +1,8 @@
 //! One process's end of its sessions over a connection to NATS, on either side.
 //!
 //! An endpoint owns the connection, the base subject that its one subscription covers, the publisher, the timers, the table
-//! of sessions, and the check that ends sessions when the connection was lost. It never looks into a message: what comes
-//! in is routed by `client` and `server`, and handled by the state machines in [`proto`](crate::proto).
+//! of sessions, and the check that ends sessions when the connection was lost. It never looks into a message: messages
+//! are routed by `client` and `server`, and handled by the state machines in [`proto`](crate::proto).
 //!
 //! 1. [`Endpoint::start`] starts the publisher. Its owner subscribes to [`subscription`](Endpoint::subscription), and spawns
 //!    one task that receives and one that runs the [`Timers`].

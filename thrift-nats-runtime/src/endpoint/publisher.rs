@@ -23,7 +23,7 @@ use super::publish_lock::PublishLock;
 use crate::proto::Transmit;
 use crate::sync::lock;
 
-/// How long the connection may take to write what is left after the last publisher is dropped.
+/// How long the connection may take to write the rest after the last publisher is dropped.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
 /// How many NATS messages of one session the task publishes before it goes on to the next session.
 const MESSAGES_IN_A_ROW: usize = 16;
@@ -50,7 +50,7 @@ pub(crate) trait TransmitSource: Send + Sync + 'static {
     fn handle_publish_failed(&self, chunk: Option<u64>, error: PublishError);
 }
 
-/// What the task is to do.
+/// A job for the task.
 enum Job {
     /// Publish for a session, whose publish lock the task owns from now on; first of all a message that was polled already.
     Session { source: Arc<dyn TransmitSource>, polled: Option<Transmit> },
@@ -101,7 +101,7 @@ impl Publisher {
         let _ = reached.await;
     }
 
-    /// Has the task publish for `source`, together with what is queued until it gets there.
+    /// Has the task publish for `source`, together with everything that is queued until then.
     pub(crate) fn wake(&self, source: &Arc<impl TransmitSource>) {
         if source.publish_lock().acquire() {
             self.submit(Job::Session { source: Arc::clone(source) as _, polled: None });
@@ -109,7 +109,7 @@ impl Publisher {
     }
 
     /// Publishes for `source` in the calling task: saves the switch to the publishing task, which an idle call would pay
-    /// without any gain. Never waits: what is long, or what the connection has no room for, is left to the task.
+    /// without any gain. Never waits: long messages, and messages without room in the connection, are left to the task.
     pub(crate) fn publish_now(&self, source: &Arc<impl TransmitSource>) {
         let publish_lock = source.publish_lock();
         if !publish_lock.acquire() {

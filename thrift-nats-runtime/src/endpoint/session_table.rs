@@ -49,7 +49,7 @@ impl<S> SessionTable<S> {
         lock(&self.by_token).values().cloned().collect()
     }
 
-    /// Waits until there is no session.
+    /// Waits until the table is empty.
     pub(crate) async fn empty(&self) {
         loop {
             let emptied = self.emptied.notified();

@@ -12,7 +12,7 @@ use crate::time::now;
 
 /// Something that is woken at a time that it has set.
 pub(crate) trait Timed: Send + Sync + 'static {
-    /// Does what is due at `now`, and sets its timer anew. `timer` is the key that fired, which is no longer set.
+    /// Does the work that is due at `now`, and sets its timer anew. `timer` is the key that fired, which is no longer set.
     fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey);
 }
 
@@ -29,7 +29,8 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Sets `timer` to `at`, or removes it if `at` is `None`. `timed` gives what to wake if the timer was not set before.
+    /// Sets `timer` to `at`, or removes it if `at` is `None`. `timed` returns the object to wake, and is called only if the timer
+    /// was not set before.
     /// A timer whose owner is gone when it fires is skipped.
     pub(crate) fn set(
         &self,

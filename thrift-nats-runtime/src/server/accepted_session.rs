@@ -46,7 +46,7 @@ pub(super) struct AcceptedSession {
     call_timeout: Option<Duration>,
     /// The option, in bytes.
     chunk_limit: usize,
-    state: Mutex<State>,
+    state: Mutex<AcceptedState>,
     /// Lock-free copy of whether any request is cancelled, which every request reads before it starts. Updated under the
     /// mutex.
     any_cancelled: AtomicBool,
@@ -55,12 +55,12 @@ pub(super) struct AcceptedSession {
     connection: u64,
 }
 
-struct State {
+struct AcceptedState {
     machine: ServerSession<AbortHandle>,
     timer: Option<TimerKey>,
 }
 
-/// What is left to do for the events of an input.
+/// The rest of the work for the events of an input.
 struct Changes {
     /// The requests that are to run now.
     requests: VecDeque<ReceivedRequest>,
@@ -97,7 +97,7 @@ impl AcceptedSession {
             legacy: machine.is_legacy(),
             call_timeout: machine.call_timeout(),
             chunk_limit: options.chunk_limit,
-            state: Mutex::new(State { machine, timer: None }),
+            state: Mutex::new(AcceptedState { machine, timer: None }),
             any_cancelled: AtomicBool::new(false),
             publish_lock: PublishLock::default(),
             connection,
@@ -189,7 +189,7 @@ impl AcceptedSession {
         self.input(ServerSession::drain);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AcceptedState> {
         lock(&self.state)
     }
 
@@ -198,7 +198,7 @@ impl AcceptedSession {
     }
 
     /// Sets the timer to the time that the state machine wants.
-    fn set_timer(self: &Arc<Self>, state: &mut State) {
+    fn set_timer(self: &Arc<Self>, state: &mut AcceptedState) {
         let at = state.machine.poll_timeout();
         self.endpoint.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
     }
@@ -216,7 +216,7 @@ impl AcceptedSession {
     }
 
     /// Applies the events of the last input, and releases the lock.
-    fn apply_events(&self, mut state: MutexGuard<'_, State>) -> Changes {
+    fn apply_events(&self, mut state: MutexGuard<'_, AcceptedState>) -> Changes {
         let (mut requests, mut aborted, mut ended) = (VecDeque::new(), Vec::new(), false);
         while let Some(event) = state.machine.poll_event() {
             match event {

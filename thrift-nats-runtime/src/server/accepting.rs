@@ -87,7 +87,7 @@ async fn move_away(
         endpoint.flushed().await;
         round_trip(handle.nats(), format!("{}.left", handle.base())).await
     };
-    // What is left after the timeout ends with the connection.
+    // Sessions that are left after the timeout end with the connection.
     let before = handle.connection();
     let _ = tokio::time::timeout(LAME_DUCK_TIMEOUT, drained).await;
     // Another server on the connection may not become ready in time: NATS is about to close the connection anyway.

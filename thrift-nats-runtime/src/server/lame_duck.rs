@@ -1,4 +1,11 @@
-//! Word that the NATS server of a connection is about to leave.
+//! Lame duck mode: leaving a NATS server that is about to shut down.
+//!
+//! ```text
+//!                 LameDuckMode           all members ready
+//!   normal ──────────────────────▶ lame ──────────────────▶ normal   one member has the connection established anew
+//!                                    │       Connected
+//!                                    └────────────────────▶ normal   the connection was lost and established anew
+//! ```
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -6,14 +13,15 @@ use std::sync::Arc;
 use async_nats::Event;
 use tokio::sync::watch;
 
-/// Word that the NATS server of a connection goes into [lame duck mode](https://docs.nats.io/running-a-nats-service/nats_admin/lame_duck_mode):
-/// it takes no new connections, and closes those that it has, one by one, after a while. Only the event callback of a
-/// connection is told so, and that belongs to whoever makes the connection.
+/// Tells servers that the NATS server of their connection has entered
+/// [lame duck mode](https://docs.nats.io/running-a-nats-service/nats_admin/lame_duck_mode): it accepts no new connections, and
+/// closes those that it has, one by one, after a while. Only the event callback of a connection learns of it, and only the
+/// code that makes the connection can set that callback.
 ///
-/// A [`Server`](crate::Server) that is given it, with [`lame_duck`](crate::ServerBuilder::lame_duck), moves away before its
-/// connection is closed: it answers what it has taken up, ends its sessions, so that their clients go to other servers
-/// without a failed call, has the connection made anew with another NATS server of the cluster, and goes on serving there.
-/// Several servers on one connection are given one `LameDuck`: the connection is made anew once all of them are ready.
+/// A server that is given a `LameDuck`, with [`ServerBuilder::lame_duck`](crate::ServerBuilder::lame_duck), leaves the NATS
+/// server before its connection is closed. It drains its sessions, so that no call fails, has the connection established
+/// with another NATS server of the cluster, and serves there. Servers that share a connection share one `LameDuck`: the
+/// connection is established anew once all of them have drained their sessions.
 ///
 /// ```no_run
 /// # async fn example(service: impl thrift_nats_runtime::Service) -> Result<(), Box<dyn std::error::Error>> {
@@ -26,39 +34,44 @@ use tokio::sync::watch;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct LameDuck(Arc<watch::Sender<State>>);
+pub struct LameDuck(Arc<watch::Sender<SharedConnection>>);
 
-/// What the servers of a connection know of its NATS server and of each other.
+/// The connection that some servers share.
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
-    /// Whether the NATS server is about to leave.
+struct SharedConnection {
+    /// Whether its NATS server is in lame duck mode.
     lame: bool,
-    /// How many servers are to move away when it does.
-    servers: usize,
-    /// How many of them have nothing on the connection any more.
+    /// How many servers share it.
+    members: usize,
+    /// How many of them have drained their sessions.
     ready: usize,
-    /// How often the connection was given up, or made anew.
-    moves: u64,
+    /// How often it has been abandoned or established anew: earlier counts are void.
+    generation: u64,
 }
 
-impl State {
-    /// The connection that the NATS server is about to leave is not there any more.
+impl SharedConnection {
+    /// The connection to the lame NATS server does not exist any more, or is about to be replaced.
     const fn moved(&mut self) {
         self.lame = false;
         self.ready = 0;
-        self.moves += 1;
+        self.generation += 1;
+    }
+
+    /// Whether all members are ready to leave the NATS server.
+    const fn can_move(&self) -> bool {
+        self.lame && self.ready >= self.members
     }
 }
 
 impl LameDuck {
-    /// For a connection that is to be made.
+    /// For a connection that is about to be made.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::default())
     }
 
-    /// The callback for [`async_nats::ConnectOptions::event_callback`]. Whoever has a callback already calls
-    /// [`on_event`](Self::on_event) in it.
+    /// The callback for [`async_nats::ConnectOptions::event_callback`]. If you already have a callback, call
+    /// [`on_event`](Self::on_event) in it instead.
     pub fn callback(&self) -> impl Fn(Event) -> Ready<()> + Send + Sync + 'static {
         let lame_duck = self.clone();
         move |event| {
@@ -67,18 +80,18 @@ impl LameDuck {
         }
     }
 
-    /// Takes note of an event of the connection. All but two say nothing here.
+    /// Handles an event of the connection. Events other than `LameDuckMode` and `Connected` have no effect.
     pub fn on_event(&self, event: &Event) {
         match event {
-            Event::LameDuckMode => self.0.send_modify(|state| state.lame = true),
-            Event::Connected => self.0.send_modify(State::moved),
+            Event::LameDuckMode => self.0.send_modify(|connection| connection.lame = true),
+            Event::Connected => self.0.send_modify(SharedConnection::moved),
             _ => {}
         }
     }
 
-    /// Counts a server that is to move away, until what is returned is dropped.
+    /// Adds a server, until the returned value is dropped.
     pub(super) fn join(&self) -> Member {
-        self.0.send_modify(|state| state.servers += 1);
+        self.0.send_modify(|connection| connection.members += 1);
         Member(self.clone())
     }
 }
@@ -89,67 +102,69 @@ impl Default for LameDuck {
     }
 }
 
-/// A server that is to move away.
+/// A server that leaves a lame NATS server.
 #[derive(Debug)]
 pub(super) struct Member(LameDuck);
 
 impl Member {
-    /// Waits until the NATS server is about to leave.
+    /// Waits until the NATS server is in lame duck mode.
     pub(super) async fn begun(&self) {
-        // It cannot be closed: this is who sends.
-        let _ = self.0.0.subscribe().wait_for(|state| state.lame).await;
+        // The channel cannot close, because `self` owns its sender.
+        let _ = self.0.0.subscribe().wait_for(|connection| connection.lame).await;
     }
 
-    /// Says that this server has nothing on the connection any more, and waits until that is so of all. True for one of them:
-    /// it is to have the connection made anew. If it has been made anew meanwhile, it is true for none. Whoever drops the future
-    /// is not counted any more.
+    /// Marks this server as ready and waits for the other servers on the connection. Returns true for exactly one of them,
+    /// which has to have the connection established anew; for none if it was established anew in the meantime.
+    ///
+    /// # Cancellation
+    /// The server is not ready any more if the future is dropped.
     pub(super) async fn ready(&self) -> bool {
         let sender = &self.0.0;
-        let mut moves = 0;
-        let mut last = false;
-        let is_last = |state: &mut State| {
-            let last = state.lame && state.ready >= state.servers;
-            if last {
-                state.moved();
+        let mut generation = 0;
+        let mut is_last = false;
+        let take_move = |connection: &mut SharedConnection| {
+            let can_move = connection.can_move();
+            if can_move {
+                connection.moved();
             }
-            last
+            can_move
         };
-        sender.send_modify(|state| {
-            moves = state.moves;
-            state.ready += 1;
-            last = is_last(state);
+        sender.send_modify(|connection| {
+            generation = connection.generation;
+            connection.ready += 1;
+            is_last = take_move(connection);
         });
-        let _counted = Counted { sender, moves };
+        let _ready = ReadyMember { sender, generation };
         let mut changes = sender.subscribe();
-        while !last {
-            // One of those that were waited for may have ended.
-            let all = changes
-                .wait_for(|state| state.moves != moves || !state.lame || state.ready >= state.servers)
-                .await;
-            match all.map(|state| state.moves == moves && state.lame) {
+        while !is_last {
+            // Another member may also have left.
+            let changed = changes.wait_for(|connection| {
+                connection.generation != generation || !connection.lame || connection.can_move()
+            });
+            match changed.await.map(|connection| connection.generation == generation && connection.lame) {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return false,
             }
-            sender.send_if_modified(|state| {
-                last = state.moves == moves && is_last(state);
-                last
+            sender.send_if_modified(|connection| {
+                is_last = connection.generation == generation && take_move(connection);
+                is_last
             });
         }
         true
     }
 }
 
-/// Counts a server that is ready, as long as the connection is the same.
-struct Counted<'a> {
-    sender: &'a watch::Sender<State>,
-    moves: u64,
+/// Counts a member as ready, as long as the connection is the same.
+struct ReadyMember<'a> {
+    sender: &'a watch::Sender<SharedConnection>,
+    generation: u64,
 }
 
-impl Drop for Counted<'_> {
+impl Drop for ReadyMember<'_> {
     fn drop(&mut self) {
-        self.sender.send_modify(|state| {
-            if state.moves == self.moves {
-                state.ready -= 1;
+        self.sender.send_modify(|connection| {
+            if connection.generation == self.generation {
+                connection.ready -= 1;
             }
         });
     }
@@ -157,7 +172,7 @@ impl Drop for Counted<'_> {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.0.0.send_modify(|state| state.servers -= 1);
+        self.0.0.send_modify(|connection| connection.members -= 1);
     }
 }
 
@@ -168,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_connection_is_made_anew_once_by_the_last_who_is_ready() {
+    fn the_last_member_that_is_ready_moves_the_connection() {
         let lame_duck = LameDuck::new();
         let (one, other, third) = (lame_duck.join(), lame_duck.join(), lame_duck.join());
         assert_eq!(one.begun().now_or_never(), None);
@@ -178,31 +193,31 @@ mod tests {
         assert_eq!((&mut first).now_or_never(), None);
         let mut second = Box::pin(other.ready());
         assert_eq!((&mut second).now_or_never(), None);
-        // A server that ends is not waited for.
+        // The others do not wait for a member that has left.
         drop(third);
         assert_eq!((&mut second).now_or_never(), Some(true));
-        assert_eq!((&mut first).now_or_never(), Some(false), "somebody else does");
-        assert_eq!(one.begun().now_or_never(), None, "until the next NATS server is about to leave");
+        assert_eq!((&mut first).now_or_never(), Some(false), "another member does");
+        assert_eq!(one.begun().now_or_never(), None, "until the next NATS server is lame");
         lame_duck.on_event(&Event::Connected);
         lame_duck.on_event(&Event::LameDuckMode);
-        assert_eq!(other.ready().now_or_never(), None, "one has to say so again");
+        assert_eq!(other.ready().now_or_never(), None, "ready is for one generation");
     }
 
     #[test]
-    fn a_server_that_ends_while_it_waits_does_not_count_for_another() {
+    fn a_member_that_leaves_while_it_waits_is_not_counted_as_ready() {
         let lame_duck = LameDuck::new();
         let (one, other, third) = (lame_duck.join(), lame_duck.join(), lame_duck.join());
         lame_duck.on_event(&Event::LameDuckMode);
         assert_eq!(one.ready().now_or_never(), None, "it waits, and is dropped");
         drop(one);
         let mut ready = Box::pin(other.ready());
-        assert_eq!((&mut ready).now_or_never(), None, "the third has calls on the connection");
+        assert_eq!((&mut ready).now_or_never(), None, "the third still has sessions");
         assert_eq!(third.ready().now_or_never(), Some(true));
         assert_eq!(ready.now_or_never(), Some(false));
     }
 
     #[test]
-    fn a_connection_that_was_lost_meanwhile_is_not_made_anew_again() {
+    fn a_connection_that_was_lost_in_the_meantime_is_not_moved_again() {
         let lame_duck = LameDuck::new();
         let (one, _other) = (lame_duck.join(), lame_duck.join());
         lame_duck.on_event(&Event::LameDuckMode);

@@ -1,16 +1,19 @@
-//! The task that receives what comes to the sessions of a server.
+//! The task that receives the messages to the sessions of a server.
 
 use std::sync::Weak;
+use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::running::DISCONNECT_TIMEOUT;
 use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::nats_error::NatsError;
 
-/// Routes what comes to the sessions, and gives the requests in it to the executor. Neither waits for a session nor runs a
+/// How long the end of a server waits until NATS has taken the disconnect messages.
+pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Routes messages to the sessions, and gives the requests in it to the executor. Neither waits for a session nor runs a
 /// handler. Ends when the connection is closed or drained. After `stopped` is cancelled it ends when every session has sent
 /// its disconnect message: until then a client that probes this process must not learn from NATS that it is gone.
 pub(super) async fn receive_loop(

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
-use super::receive_loop::receive_loop;
+use super::receive_loop::{DISCONNECT_TIMEOUT, receive_loop};
 use super::server_endpoint::ServerEndpoint;
 use super::{LameDuck, ServerBuilder};
 use crate::endpoint::{CONNECTION_CHECK, EndpointHandle};
@@ -20,8 +20,6 @@ use crate::service::Service;
 
 /// How long NATS may take to confirm the subscriptions.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the end of a server waits until NATS has taken the disconnect messages.
-pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A server that is listening. Dropping it stops it as [`stop`](Self::stop) does, without waiting for anything.
 pub struct Server {

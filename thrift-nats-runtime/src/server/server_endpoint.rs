@@ -82,7 +82,7 @@ impl ServerEndpoint {
         }
     }
 
-    /// Waits until there is no session, and what the sessions had to send has been handed to the connection.
+    /// Waits until all sessions have ended, and everything that they had to send has been handed to the connection.
     pub(super) async fn flushed(&self) {
         self.sessions().empty().await;
         self.handle().publisher().flush_queue().await;
@@ -194,12 +194,12 @@ fn check_handshake(message: &Message, base: &str) -> Result<(), &'static str> {
         return Err("it has a body");
     }
     let Some(reply) = message.reply.as_deref() else { return Err("it has no reply subject") };
-    // Also what is too long: an accept that NATS does not take would end the connection.
+    // This also refuses a subject that is too long: NATS closes a connection that publishes to one.
     check_service_subject(reply)?;
     if reply == DISCONNECT {
         return Err("it is a disconnect");
     }
-    // Such a session would be one of the server with itself.
+    // The server would open a session with itself.
     if reply == message.subject.as_str() || reply.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'))
     {
         return Err("its reply subject is the server's own");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_handshake_is_dropped() {
+    fn a_malformed_handshake_is_dropped() {
         let long = format!("client.{}", "a".repeat(4000));
         for reply in
             [None, Some(""), Some("DISCONNECT"), Some("service"), Some("server.s0"), Some(long.as_str())]

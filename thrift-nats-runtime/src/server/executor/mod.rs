@@ -183,7 +183,7 @@ struct PendingCall {
     session: Arc<AcceptedSession>,
     executor: Arc<Executor>,
     key: RequestKey,
-    /// Empty if there is no reply, or if the task was aborted.
+    /// Empty without a reply, or if the task was aborted.
     reply: Parts,
 }
 
