@@ -6,13 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::handshake::AcceptError;
-use super::in_flight::{Outcome, RequestProgress};
+use super::outcome::{Outcome, RequestProgress};
 use crate::format::{ProtocolSet, Transport};
 use crate::protocol::DecodeError;
 use crate::shared_error::SharedError;
 
 /// The reply subject of a disconnect message.
 pub(crate) const DISCONNECT: &str = "DISCONNECT";
+
+/// How many heartbeats in a row a client may miss: as in the code of the legacy package, whose README says "more than three".
+pub(super) const MISSED_HEARTBEATS: u32 = 3;
 
 /// Why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +101,7 @@ impl fmt::Display for CloseReason {
                 write!(
                     f,
                     "no heartbeat from the client for {:?}",
-                    *deadline * super::server_session::MISSED_HEARTBEATS
+                    *deadline * MISSED_HEARTBEATS
                 )
             }
             Self::ChunkLost { expected, found } => {

@@ -9,26 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::close_reason::CloseReason;
 use super::deadlines::Deadlines;
-
-/// Whether the request of a call without a reply may have been run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The request is known not to have been run. It is safe to send it again.
-    NotRun,
-    /// The request may have been run.
-    Unknown,
-}
-
-/// How far the request of a call has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestProgress {
-    /// The request waits at this place for the reply to the request before it.
-    Held(u64),
-    /// The request is queued at this place. A part of it may have been sent.
-    Queued(u64),
-    /// The last byte of the request was sent in this chunk.
-    Sent(u64),
-}
+use super::outcome::{Outcome, RequestProgress};
 
 /// A call without a reply. `W` is what the session's owner keeps for the caller.
 #[derive(Debug)]

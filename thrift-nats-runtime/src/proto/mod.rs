@@ -65,6 +65,7 @@ mod handshake;
 mod in_flight;
 mod inbound;
 mod outbound;
+mod outcome;
 mod queue;
 mod request_table;
 mod server_session;
@@ -77,7 +78,7 @@ pub(crate) use self::close_reason::DISCONNECT;
 pub use self::close_reason::{CloseReason, PeerReason};
 pub use self::handshake::AcceptError;
 pub(crate) use self::handshake::{Announced, VERSION_HEADER, millis};
-pub use self::in_flight::Outcome;
+pub use self::outcome::Outcome;
 pub(crate) use self::request_table::RequestKey;
 pub(crate) use self::server_session::{ReceivedRequest, ServerEvent, ServerSession};
 pub(crate) use self::subject::{

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::close_reason::{CloseReason, DISCONNECT, PeerReason};
+use super::close_reason::{CloseReason, DISCONNECT, MISSED_HEARTBEATS, PeerReason};
 use super::handshake::{Accept, Announced, version_headers};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
@@ -18,9 +18,6 @@ use super::subject::{chunk_reply, drain_notice, probe};
 use super::{SessionConfig, Transmit, disconnect, far_future, likely_messages};
 use crate::error::SharedError;
 use crate::transport::{Frame, Parts, Receiver};
-
-/// How many heartbeats in a row a client may miss: as in the code of the legacy package, whose README says "more than three".
-pub(crate) const MISSED_HEARTBEATS: u32 = 3;
 
 /// A timer that is late by more than this part of a heartbeat deadline means that this process was stalled.
 const LATE: u32 = 8;

@@ -4,7 +4,7 @@ use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 
 use crate::proto::close_reason::CloseReason;
-use crate::proto::in_flight::Outcome;
+use crate::proto::outcome::Outcome;
 use crate::transport::Frame;
 
 /// What happened in a client's session. `W` is what its owner keeps for the caller of a call; each call hands it out once.
