@@ -181,10 +181,10 @@ async fn one_server_has_several_services() {
         assert_eq!(exception.kind, ApplicationExceptionKind::UNKNOWN_METHOD);
         assert_eq!(
             exception.message,
-            "unknown service `Third` of function `header`: there are First, Second"
+            "unknown service `Third` in the call of `header`; the server has First, Second"
         );
     }
     let error = header(&Client::in_process(services), "any").await.unwrap_err();
     let Error::Application(exception) = error else { panic!("{error}") };
-    assert_eq!(exception.message, "function `header` names no service: there are First, Second");
+    assert_eq!(exception.message, "the call of `header` names no service; the server has First, Second");
 }

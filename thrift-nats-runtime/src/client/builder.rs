@@ -247,7 +247,8 @@ mod tests {
 
     #[test]
     fn an_option_out_of_range_is_an_error_that_names_it() {
-        let changes: [(&str, fn(&mut ClientOptions)); 5] = [
+        type Change = fn(&mut ClientOptions);
+        let changes: [(&str, Change); 5] = [
             ("sessions", |options| options.sessions = 0),
             ("max_calls_per_session", |options| options.max_calls = 0),
             ("chunk_limit", |options| options.chunk_limit = 0),

@@ -226,8 +226,7 @@ mod tests {
             (Duration::from_micros(1500), "1.5ms"),
             (MAX_HEARTBEAT + Duration::from_millis(1), "9223372036.855s"),
         ] {
-            let mut options = ServerOptions::default();
-            options.heartbeat = Some(heartbeat);
+            let options = ServerOptions { heartbeat: Some(heartbeat), ..ServerOptions::default() };
             let error = options.check().unwrap_err();
             assert_eq!((error.option, error.value.as_str()), ("heartbeat", value));
         }
