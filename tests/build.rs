@@ -5,5 +5,5 @@ fn main() {}
 
 #[cfg(feature = "service")]
 fn main() -> Result<(), thrift_nats_codegen::Error> {
-    thrift_nats_codegen::compile(["../idl/tutorial.thrift"])
+    thrift_nats_codegen::compile(["../idl/probe.thrift", "../idl/tutorial.thrift"])
 }

@@ -16,10 +16,10 @@
 thrift_nats_runtime::include_thrift!();
 
 mod apache_python;
+#[cfg(feature = "client")]
+mod bounded;
 mod cluster;
 mod command;
-#[cfg(feature = "client")]
-mod eventually;
 mod folders;
 mod go_peer;
 mod nats_server;
@@ -27,12 +27,16 @@ mod nats_server;
 pub mod oracle;
 #[cfg(feature = "client")]
 pub mod proxy;
+#[cfg(feature = "client")]
+pub mod raw;
+#[cfg(feature = "service")]
+mod service;
 
 pub use apache_python::{ApachePython, NoApachePython};
+#[cfg(feature = "client")]
+pub use bounded::{BOUND, NEVER, eventually, next, soon};
 pub use cluster::Cluster;
 pub use command::RunError;
-#[cfg(feature = "client")]
-pub use eventually::eventually;
 pub use folders::{target_dir, workspace_dir};
 pub use go_peer::{GoPeer, GoPeerError};
 #[cfg(unix)]
@@ -40,3 +44,5 @@ pub use nats_server::ReloadError;
 pub use nats_server::install::{INSTALLERS, Installer};
 pub use nats_server::program::{Attempt, AttemptError, FindError, NatsProgram, Origin, ProbeError, Search};
 pub use nats_server::{Builder, NatsServer, StartError};
+#[cfg(feature = "service")]
+pub use service::{SUBJECT, TestService};

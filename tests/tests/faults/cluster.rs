@@ -1,19 +1,19 @@
-//! A cluster of three of which one is killed, or goes lame.
+//! A cluster of three NATS servers, of which one is killed or enters lame duck mode.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use thrift_nats_runtime::LameDuck;
 use thrift_nats_runtime::{ConnectError, Outcome, Server};
-use thrift_nats_tests::tutorial::{CalculatorClient, CalculatorServer, Operation};
-use thrift_nats_tests::{Cluster, NatsServer};
+use thrift_nats_tests::probe::ProbeClient;
+use thrift_nats_tests::{BOUND, Cluster, NatsServer, SUBJECT, TestService, eventually};
 
-use crate::handler::{BOUND, Handler, calculate, ended, soon};
+use crate::setup::{ended, quick, result_of, serve, slow};
 
-/// A client at node 0 and a server at node 1, which both may go to any other.
+/// A client at node 0 and a server at node 1. Both may reconnect to any node.
 struct Setup {
-    calculator: CalculatorClient,
-    handler: Handler,
+    probe: ProbeClient,
+    service: TestService,
     server: Server,
     cluster: Cluster,
 }
@@ -21,37 +21,33 @@ struct Setup {
 impl Setup {
     async fn new() -> Self {
         let settings = NatsServer::builder()
-            // As short as it may be: 30 s is the least for all, and a node with one or two clients ends them at once.
+            // The shortest times: NATS requires 30 s in total, and ends one or two clients at once.
             .config("lame_duck_grace_period: \"10ms\"")
             .config("lame_duck_duration: \"30s\"");
         let cluster = Cluster::start_with(&settings).unwrap();
-        let handler = Handler::default();
-        let server = Server::builder(&at(&cluster, 1).await, "calculator")
-            .heartbeat(None)
-            .serve(CalculatorServer::new(handler.clone()))
-            .await
-            .unwrap();
+        let service = TestService::default();
+        let server = serve(at(&cluster, 1).await, &service, None).await;
         let nats = at(&cluster, 0).await;
-        // Node 0 hears of the server at node 1 a moment later.
+        // Node 0 learns of the subscription at node 1 a moment later.
         let end = Instant::now() + BOUND;
-        let calculator = loop {
-            match CalculatorClient::connect(&nats, "calculator").await {
-                Ok(calculator) => break calculator,
+        let probe = loop {
+            match ProbeClient::connect(&nats, SUBJECT).await {
+                Ok(probe) => break probe,
                 Err(ConnectError::NoServer { .. }) if Instant::now() < end => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 Err(error) => panic!("{error}"),
             }
         };
-        Self { calculator, handler, server, cluster }
+        Self { probe, service, server, cluster }
     }
 
-    /// Makes calls until one is answered. None hangs, and none is run twice.
+    /// Makes calls until one succeeds. None hangs, and none runs twice.
     async fn until_served(&self, mut id: i32) {
         let end = Instant::now() + BOUND;
         loop {
-            let result = soon(calculate(&self.calculator, id, Operation::ADD)).await;
-            assert!(self.handler.runs(id) <= 1);
+            let result = result_of(quick(&self.probe, id)).await;
+            assert!(self.service.runs(id) <= 1);
             if result == Ok(2 * id) {
                 return;
             }
@@ -62,7 +58,7 @@ impl Setup {
     }
 }
 
-/// A connection to this node, which goes to another if that one is gone.
+/// A connection to this node, which reconnects to another one if the node is gone.
 async fn at(cluster: &Cluster, node: usize) -> async_nats::Client {
     let mut urls = cluster.urls();
     urls.rotate_left(node);
@@ -75,62 +71,62 @@ async fn at(cluster: &Cluster, node: usize) -> async_nats::Client {
 }
 
 #[tokio::test]
-async fn a_node_that_serves_neither_side_is_killed_and_no_call_notices() {
+async fn killing_a_node_of_neither_side_fails_no_call() {
     let mut it = Setup::new().await;
-    let slow = calculate(&it.calculator, 1, Operation::MULTIPLY);
-    it.handler.until_runs(1).await;
+    let slow = slow(&it.probe, 1);
+    it.service.until_runs(1).await;
     it.cluster.node_mut(2).stop();
     for id in 2..200 {
-        assert_eq!(soon(calculate(&it.calculator, id, Operation::ADD)).await, Ok(2 * id));
+        assert_eq!(result_of(quick(&it.probe, id)).await, Ok(2 * id));
     }
-    it.handler.go_on();
-    assert_eq!(soon(slow).await, Ok(2));
+    it.service.release(1000);
+    assert_eq!(result_of(slow).await, Ok(2));
     assert_eq!(it.server.sessions(), 1);
 }
 
 #[tokio::test]
-async fn a_client_goes_to_another_node_when_its_own_is_killed() {
+async fn client_reconnects_to_another_node_when_its_node_is_killed() {
     let mut it = Setup::new().await;
-    let slow = calculate(&it.calculator, 1, Operation::MULTIPLY);
-    it.handler.until_runs(1).await;
+    let slow = slow(&it.probe, 1);
+    it.service.until_runs(1).await;
     it.cluster.node_mut(0).stop();
-    let (reason, outcome) = ended(soon(slow).await);
+    let (reason, outcome) = ended(result_of(slow).await);
     assert_eq!(reason, thrift_nats_runtime::CloseReason::Reconnected);
     assert_eq!(outcome, Outcome::Unknown);
     it.until_served(2).await;
 }
 
 #[tokio::test]
-async fn a_server_goes_to_another_node_when_its_own_is_killed() {
+async fn server_reconnects_to_another_node_when_its_node_is_killed() {
     let mut it = Setup::new().await;
-    let slow = calculate(&it.calculator, 1, Operation::MULTIPLY);
-    it.handler.until_runs(1).await;
+    let slow = slow(&it.probe, 1);
+    it.service.until_runs(1).await;
     it.cluster.node_mut(1).stop();
-    // The server tells it once it is back; or NATS does, with whatever is sent before.
-    let (_, outcome) = ended(soon(slow).await);
+    // The server says so when it has reconnected, or NATS does in reply to the next message.
+    let (_, outcome) = ended(result_of(slow).await);
     assert_eq!(outcome, Outcome::Unknown);
     it.until_served(2).await;
-    assert_eq!(it.handler.runs(1), 1);
+    assert_eq!(it.service.runs(1), 1);
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_node_that_goes_lame_ends_its_connections_and_calls_go_on_elsewhere() {
+async fn calls_continue_at_other_nodes_when_a_node_enters_lame_duck_mode() {
     for lame in [0, 1] {
         let it = Setup::new().await;
         it.cluster.node(lame).lame_duck().unwrap();
-        // It ends those that it has, one by one.
+        // The node closes its connections one by one.
         let logged = || it.cluster.node(lame).log().contains("Closing existing clients");
-        thrift_nats_tests::eventually("the lame node closes its clients", logged).await;
-        let mut answered = 0;
+        eventually("the node closes its connections", logged).await;
+        let mut succeeded = 0;
         let end = Instant::now() + Duration::from_secs(5);
         for id in 1.. {
-            let result = soon(calculate(&it.calculator, id, Operation::ADD)).await;
-            assert!(it.handler.runs(id) <= 1);
-            answered += usize::from(result == Ok(2 * id));
+            let result = result_of(quick(&it.probe, id)).await;
+            assert!(it.service.runs(id) <= 1);
+            succeeded += usize::from(result == Ok(2 * id));
             let moved = it.cluster.node(lame).log().contains("Initiating Shutdown");
             if moved || Instant::now() > end {
-                println!("node {lame}: {answered} of {id} were answered");
+                println!("node {lame}: {succeeded} of {id} calls succeeded");
                 break;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -139,22 +135,22 @@ async fn a_node_that_goes_lame_ends_its_connections_and_calls_go_on_elsewhere() 
     }
 }
 
-/// Makes calls until it is told to stop, and counts those that are answered.
-async fn calls_until(calculator: &CalculatorClient, answered: &AtomicUsize, stop: &tokio::sync::Notify) {
+/// Makes calls until `stop` is notified, and counts those that succeeded.
+async fn calls_until(probe: &ProbeClient, succeeded: &AtomicUsize, stop: &tokio::sync::Notify) {
     let stopped = stop.notified();
     tokio::pin!(stopped);
     for id in 0.. {
         tokio::select! {
-            result = calculator.add(id, 1) => assert_eq!(result, Ok(id + 1)),
+            result = probe.add(id, 1) => assert_eq!(result, Ok(id + 1)),
             () = &mut stopped => break,
         }
-        answered.fetch_add(1, Ordering::SeqCst);
+        succeeded.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_server_that_is_told_of_lame_duck_mode_moves_away_without_a_failed_call() {
+async fn server_that_is_notified_of_lame_duck_mode_reconnects_without_a_failed_call() {
     let settings =
         NatsServer::builder().config("lame_duck_grace_period: \"5s\"").config("lame_duck_duration: \"30s\"");
     let cluster = Cluster::start_with(&settings).unwrap();
@@ -168,43 +164,47 @@ async fn a_server_that_is_told_of_lame_duck_mode_moves_away_without_a_failed_cal
         .connect(urls)
         .await
         .unwrap();
-    let calculator = || CalculatorServer::new(Handler::default());
-    let moves = Server::builder(&connection, "calculator").lame_duck(&lame_duck);
-    let moves = moves.serve(calculator()).await.unwrap();
-    // One that has nothing to wait for, on the same connection.
-    let idle = Server::builder(&connection, "idle").lame_duck(&lame_duck).serve(calculator()).await.unwrap();
-    let stays = Server::builder(&at(&cluster, 2).await, "calculator").serve(calculator()).await.unwrap();
+    let service = TestService::default();
+    let moves = Server::builder(&connection, SUBJECT).lame_duck(&lame_duck);
+    let moves = moves.serve(service.server()).await.unwrap();
+    // A server without calls, on the same connection.
+    let idle =
+        Server::builder(&connection, "idle").lame_duck(&lame_duck).serve(service.server()).await.unwrap();
+    let stays = Server::builder(&at(&cluster, 2).await, SUBJECT).serve(service.server()).await.unwrap();
     let nats = at(&cluster, 0).await;
     let mut clients = Vec::new();
-    // Node 0 hears of the servers a moment later; and each is to have some.
+    // Node 0 learns of the subscriptions a moment later. Each server is to have sessions.
     while moves.sessions() == 0 || stays.sessions() == 0 || clients.len() < 8 {
-        match CalculatorClient::connect(&nats, "calculator").await {
+        match ProbeClient::connect(&nats, SUBJECT).await {
             Ok(client) => clients.push(client),
             Err(ConnectError::NoServer { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
             Err(error) => panic!("{error}"),
         }
     }
-    let (answered, stop) = (AtomicUsize::new(0), tokio::sync::Notify::new());
-    let load = clients.iter().map(|client| calls_until(client, &answered, &stop));
+    let (succeeded, stop) = (AtomicUsize::new(0), tokio::sync::Notify::new());
+    let load = clients.iter().map(|client| calls_until(client, &succeeded, &stop));
     let load = futures_util::future::join_all(load);
     let story = async {
         cluster.node(1).lame_duck().unwrap();
         let moved = || connection.statistics().connects.load(Ordering::SeqCst) == 2;
-        thrift_nats_tests::eventually("the server is at another node", moved).await;
-        assert!(!cluster.node(1).log().contains("Closing existing clients"), "it was not thrown out");
-        // It serves there.
+        eventually("the server is connected to another node", moved).await;
+        assert!(
+            !cluster.node(1).log().contains("Closing existing clients"),
+            "the node did not close the connection"
+        );
+        // It serves at the other node.
         while moves.sessions() == 0 {
-            let client = CalculatorClient::connect(&nats, "calculator").await.unwrap();
+            let client = ProbeClient::connect(&nats, SUBJECT).await.unwrap();
             client.close().await.unwrap();
         }
-        let since = answered.load(Ordering::SeqCst);
-        let enough = || answered.load(Ordering::SeqCst) > since + 100;
-        thrift_nats_tests::eventually("calls go on", enough).await;
+        let since = succeeded.load(Ordering::SeqCst);
+        let enough = || succeeded.load(Ordering::SeqCst) > since + 100;
+        eventually("calls continue", enough).await;
         stop.notify_waiters();
     };
     tokio::time::timeout(BOUND, async { tokio::join!(load, story) }).await.unwrap();
     stays.stop().await.unwrap();
     moves.drain(BOUND).await.unwrap();
-    CalculatorClient::connect(&nats, "idle").await.unwrap().ping().await.unwrap();
+    ProbeClient::connect(&nats, "idle").await.unwrap().ping().await.unwrap();
     idle.stop().await.unwrap();
 }

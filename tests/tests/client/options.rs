@@ -1,0 +1,102 @@
+//! Options of clients, and calls that are dropped. Each test of an option fails if the option is ignored.
+
+use std::time::Duration;
+
+use thrift_nats_runtime::{Client, Error, Outcome, Server};
+use thrift_nats_tests::probe::ProbeClient;
+use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService, eventually, soon};
+
+use crate::wait;
+
+#[tokio::test]
+async fn call_above_the_clients_limit_fails_at_once() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server).await;
+    let builder = Client::builder(&nats.client().await.unwrap(), SUBJECT).max_calls_per_session(2);
+    let client = builder.connect().await.unwrap();
+    let calls: Vec<_> = (0..2).map(|_| tokio::spawn(wait(&client))).collect();
+    eventually("both calls wait", || service.waiting() == 2).await;
+    assert_eq!(soon(wait(&client)).await, Err(Error::TooManyCalls { limit: 2 }));
+    service.release(3);
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap(), Ok(2));
+    }
+    assert_eq!(soon(wait(&client)).await, Ok(2));
+}
+
+#[tokio::test]
+async fn client_spreads_calls_over_its_sessions_and_replaces_those_that_end() {
+    let nats = NatsServer::start().unwrap();
+    let services = [TestService::default(), TestService::default()];
+    let servers =
+        [services[0].serve(&nats, |server| server).await, services[1].serve(&nats, |server| server).await];
+    let builder = Client::builder(&nats.client().await.unwrap(), SUBJECT).sessions(8);
+    let client = builder.connect().await.unwrap();
+    assert_eq!(servers.each_ref().map(Server::sessions).iter().sum::<usize>(), 8);
+    let calls: Vec<_> = (0..32).map(|_| tokio::spawn(wait(&client))).collect();
+    eventually("all calls wait", || services.iter().map(TestService::waiting).sum::<usize>() == 32).await;
+    // The calls of a server are in proportion to its sessions, up to chance.
+    for (service, server) in services.iter().zip(&servers) {
+        assert!(service.waiting() >= 2 * server.sessions(), "{} on {}", service.waiting(), server.sessions());
+        service.release(32);
+    }
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap(), Ok(2));
+    }
+    let [first, second] = servers;
+    first.drain(BOUND).await.unwrap();
+    let probe = ProbeClient::new(client);
+    while second.sessions() < 8 {
+        assert_eq!(soon(probe.add(1, 1)).await, Ok(2), "the sessions that are left serve");
+    }
+}
+
+#[tokio::test]
+async fn timeout_of_the_client_ends_the_handler() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server).await;
+    let timeout = Duration::from_millis(300);
+    let builder = Client::builder(&nats.client().await.unwrap(), SUBJECT).timeout(timeout);
+    let probe = ProbeClient::new(builder.connect().await.unwrap());
+    let remaining = probe.remaining().await.unwrap();
+    assert!((200..=300).contains(&remaining), "{remaining}");
+    match soon(probe.wait(1)).await {
+        Err(error @ Error::DeadlineExceeded { .. }) => assert_eq!(error.outcome(), Outcome::Unknown),
+        other => panic!("{other:?}"),
+    }
+    eventually("the handler has ended", || service.waiting() == 0).await;
+    assert_eq!(service.runs(1), 1);
+}
+
+#[tokio::test]
+async fn dropping_a_call_drops_its_handler_and_no_other() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server).await;
+    let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let (dropped, kept) = (tokio::spawn(wait(&client)), tokio::spawn(wait(&client)));
+    eventually("both calls wait", || service.waiting() == 2).await;
+    dropped.abort();
+    eventually("one handler is dropped", || service.waiting() == 1).await;
+    service.release(1);
+    assert_eq!(soon(kept).await.unwrap(), Ok(2));
+    assert_eq!((client.late_replies(), client.calls_in_flight()), (0, 0));
+}
+
+/// `calls_in_flight` counts a call until its future is dropped, without waiting for the server.
+#[tokio::test]
+async fn dropped_call_is_no_longer_in_flight() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server).await;
+    let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let call = tokio::spawn(wait(&client));
+    service.until_started("wait", 1).await;
+    assert_eq!(client.calls_in_flight(), 1);
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    assert_eq!(client.calls_in_flight(), 0);
+    assert_eq!(ProbeClient::new(client).add(1, 1).await, Ok(2));
+}

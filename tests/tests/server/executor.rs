@@ -1,0 +1,139 @@
+//! Running requests: handlers that block, are slow, panic or are cancelled delay and end nothing else.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use thrift_nats_runtime::Server;
+use thrift_nats_runtime::{ReplyFuture, Request, Service};
+use thrift_nats_tests::raw::{RawClient, is_disconnect};
+use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn handlers_that_block_their_threads_delay_no_other_message() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let server = service.serve(&nats, |server| server).await;
+    let connection = nats.client().await.unwrap();
+    let mut one = RawClient::numbered(&connection, SUBJECT).await;
+    let mut other = RawClient::numbered(&connection, SUBJECT).await;
+
+    // Three handlers block three threads. The receive loop still takes what the same client and another one send.
+    for chunk in 1..=3 {
+        one.call(chunk, &["block", "ping"]).await;
+    }
+    service.until_started("block", 3).await;
+    for chunk in 4..=6 {
+        one.call(chunk, &["ping"]).await;
+        assert_eq!(one.replies(1).await, [0]);
+        other.call(chunk - 3, &["ping"]).await;
+        assert_eq!(other.replies(1).await, [0]);
+    }
+    service.unblock(3);
+    assert_eq!(one.replies(6).await, [0, 0, 0, 1, 1, 1]);
+
+    // The end of the server does not wait for a handler that blocks, either.
+    one.call(7, &["block"]).await;
+    service.until_started("block", 4).await;
+    server.stop().await.unwrap();
+    assert!(is_disconnect(&other.next().await));
+    service.unblock(1);
+}
+
+#[tokio::test]
+async fn replies_do_not_wait_for_slow_handlers_after_them_in_the_same_message() {
+    let nats = NatsServer::start().unwrap();
+    let _server = TestService::default().serve(&nats, |server| server).await;
+    let mut client = RawClient::numbered(&nats.client().await.unwrap(), SUBJECT).await;
+    client.call(1, &["busy"; 20]).await;
+    // Each takes longer than the time slice of a chunk task.
+    let first = client.next().await.payload.len() / 17;
+    assert!(first < 20, "the replies came together");
+    assert_eq!(client.replies(20 - first).await.len(), 20 - first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn call_that_is_cancelled_before_it_starts_does_not_run() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let server = service.serve(&nats, |server| server).await;
+    let mut client = RawClient::numbered(&nats.client().await.unwrap(), SUBJECT).await;
+    // The numbers of calls that are over, as most are when they are cancelled. They are not kept although a call still runs.
+    client.call(1, &["wait"]).await;
+    service.until_started("wait", 1).await;
+    let over: Vec<_> = (1000..1100).map(|seqid| seqid.to_string()).collect();
+    client.cancel(&over.join(" ")).await;
+    // The second call is cancelled while the first blocks their thread. The third chunk arrives after the cancel message.
+    client.call(2, &["block", "run", "ping"]).await;
+    client.cancel("1").await;
+    client.call(3, &["ping"]).await;
+    assert_eq!(client.replies(1).await, [0]);
+    service.unblock(1);
+    assert_eq!(client.replies(2).await, [0, 2]);
+    client.cancel("0").await;
+    server.drain(BOUND).await.unwrap();
+    assert_eq!(service.started("run"), 0);
+}
+
+/// A service whose futures panic when they are dropped.
+struct PanicsOnDrop<S>(S);
+
+impl<S: Service> Service for PanicsOnDrop<S> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn call(&self, request: Request) -> ReplyFuture {
+        Box::pin(Bomb(self.0.call(request)))
+    }
+}
+
+struct Bomb(ReplyFuture);
+
+impl Future for Bomb {
+    type Output = <ReplyFuture as Future>::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+#[tokio::test]
+async fn handler_that_panics_when_it_is_dropped_ends_nothing_else() {
+    let nats = NatsServer::start().unwrap();
+    let service = PanicsOnDrop(TestService::default().server());
+    let server = Server::builder(&nats.client().await.unwrap(), SUBJECT).serve(service).await.unwrap();
+    let mut client = RawClient::numbered(&nats.client().await.unwrap(), SUBJECT).await;
+    for chunk in 1..=3 {
+        client.call(chunk, &["ping"]).await;
+        assert_eq!(client.replies(1).await, [0]);
+    }
+    assert_eq!(server.failed().now_or_never(), None);
+}
+
+/// A legacy client sends its next request without waiting for the reply to the last one. They run one after the other.
+#[tokio::test]
+async fn legacy_client_that_does_not_wait_for_replies_gets_each_at_once() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let server = service.serve(&nats, |server| server).await;
+    let connection = nats.client().await.unwrap();
+    let mut client = RawClient::legacy(&connection, SUBJECT).await;
+    let calls = 2000;
+    client.call(1, &vec!["busy"; calls]).await;
+    // The first reply does not wait for the last request.
+    assert_eq!(client.next().await.payload.len(), 17);
+    assert!(service.started("busy") < calls);
+    // Other sessions get their share of the thread.
+    let mut other = RawClient::numbered(&connection, SUBJECT).await;
+    other.call(1, &["ping"]).await;
+    assert_eq!(other.replies(1).await, [0]);
+    server.stop().await.unwrap();
+    assert!(service.started("busy") < calls);
+}
