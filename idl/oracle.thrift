@@ -1,33 +1,33 @@
-/** A service of the tests: it shows what becomes of calls when things break. */
+/** The service of the oracle, which checks calls under faults. */
 namespace rs oracle
 
-/** What a call brings, and what it gives back: all of it has to come whole. */
+/** The argument and the result of a call. It must arrive unchanged. */
 struct Parcel {
-  /** The number of the call. No two calls have the same. */
+  /** The number of the call, unique among all calls. */
   1: i64 id,
-  /** Bytes that the number and the length decide. */
+  /** Bytes that follow from the number and the length. */
   2: binary payload,
   /** The checksum of both. */
   3: i64 sum,
 }
 
-/** A request that did not come as it was sent. */
+/** A request that did not arrive as it was sent. */
 exception Garbled {
-  /** The number that came. */
+  /** The number that arrived. */
   1: i64 id,
 }
 
-/** Counts how often each call is run. */
+/** Records each run of a call. */
 service Oracle {
-  /** Gives the parcel back. Must not be run twice. */
+  /** Returns the parcel. Must not run twice. */
   Parcel once(1: Parcel parcel) throws (1: Garbled garbled),
 
-  /** Gives the parcel back. May be run again. */
+  /** Returns the parcel. May run again. */
   Parcel again(1: Parcel parcel) throws (1: Garbled garbled) (idempotent = "true"),
 
-  /** Gives a parcel with a payload of so many bytes. Must not be run twice. */
+  /** Returns a parcel with a payload of `len` bytes. Must not run twice. */
   Parcel make(1: i64 id, 2: i32 len),
 
-  /** Is told something. Must not be run twice. */
+  /** Receives a parcel without a reply. Must not run twice. */
   oneway void tell(1: Parcel parcel),
 }

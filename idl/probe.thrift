@@ -62,7 +62,10 @@ service Probe {
   void block(),
 
   /** Fails. */
-  void fail(1: Failure how, 2: i32 code, 3: string reason) throws (1: Refused refused),
+  void fail(1: Failure how, 2: i32 code, 3: string reason) throws (
+    /** For `Failure.DECLARED`. */
+    1: Refused refused,
+  ),
 
   /** Returns the value of a request header, or an empty string. */
   string header(1: string name),

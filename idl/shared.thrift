@@ -1,16 +1,16 @@
-/** What several services of the tutorial have in common. */
+/** Definitions that several services of the tutorial share. */
 namespace rs shared
 
-/** A value, and the key it is kept under. */
+/** A logged value and its key. */
 struct SharedStruct {
-  /** What to ask for. */
+  /** The key. */
   1: i32 key,
-  /** What is kept there. */
+  /** The value. */
   2: string value,
 }
 
 /** A service that others extend. */
 service SharedService {
-  /** Gives what is kept under a key. */
+  /** Returns the value of a key. */
   SharedStruct getStruct(1: i32 key),
 }

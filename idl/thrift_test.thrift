@@ -1,6 +1,6 @@
 /**
- * The interface that Apache's implementations are tested against each other with, in words of our own: the same functions,
- * types, ids and exceptions, so that a peer generated from the original file understands every call.
+ * The interface of the cross tests of Apache's implementations, written anew: the same functions, types, ids and exceptions,
+ * so that a peer generated from Apache's file understands every call.
  */
 
 namespace * thrift_test
@@ -79,20 +79,20 @@ service ThriftTest {
     6: UserId arg5,
   ),
 
-  /** Throws an `Xception` of 1001 for "Xception", what is not declared for "TException", and nothing for the rest. */
+  /** Throws an `Xception` of 1001 for "Xception" and an undeclared exception for "TException". Otherwise it returns. */
   void testException(1: string arg) throws (1: Xception err1),
 
-  /** Throws an `Xception` of 1001 for "Xception", an `Xception2` of 2002 for "Xception2", and gives the rest back. */
+  /** Throws an `Xception` of 1001 for "Xception" and an `Xception2` of 2002 for "Xception2". Otherwise it returns `arg1`. */
   Xtruct testMultiException(1: string arg0, 2: string arg1) throws (
     1: Xception err1,
     2: Xception2 err2,
   ),
 
-  /** Takes so many seconds, which its caller does not wait for. */
+  /** Takes `secondsToSleep` seconds. The caller does not wait. */
   oneway void testOneway(1: i32 secondsToSleep),
 }
 
-/** What stands beside the other service where services are multiplexed. */
+/** A second service on the same subject, for multiplexing. */
 service SecondService {
   /** `testString("` + thing + `")`. */
   string secondtestString(1: string thing),

@@ -2,16 +2,16 @@ include "shared.thrift"
 
 namespace rs tutorial
 
-/** Another name for a type; on the wire it is the type itself. */
+/** An alias. On the wire it is the type itself. */
 typedef i32 MyInteger
 
 /** A number that clients and servers share. */
 const i32 INT32CONSTANT = 9853
 
-/** What to say, and to whom. */
+/** A constant map. */
 const map<string, string> MAPCONSTANT = {'hello': 'world', 'goodnight': 'moon'}
 
-/** What to do with two numbers. */
+/** An operation on two numbers. */
 enum Operation {
   /** `num1 + num2` */
   ADD = 1,
@@ -23,37 +23,40 @@ enum Operation {
   DIVIDE = 4,
 }
 
-/** A task for the calculator. */
+/** An operation and its operands. */
 struct Work {
-  /** The first number. */
+  /** The first operand. */
   1: i32 num1 = 0,
-  /** The second number. */
+  /** The second operand. */
   2: i32 num2,
-  /** What to do with them. */
+  /** The operation. */
   3: Operation op,
-  /** What the client thinks of it. */
+  /** A note by the client. */
   4: optional string comment,
 }
 
-/** What cannot be calculated, and why. */
+/** The operation cannot be performed. */
 exception InvalidOperation {
   /** The number of the operation. */
   1: i32 whatOp,
-  /** For a person to read. */
+  /** The reason, for people. */
   2: string why,
 }
 
-/** Calculates, and keeps a log of it. */
+/** Calculates, and logs the results. */
 service Calculator extends shared.SharedService {
-  /** Does nothing, and says when it is done. */
+  /** Does nothing. Returns when the server has received it. */
   void ping(),
 
   /** Adds two numbers. */
   i32 add(1: i32 num1, 2: i32 num2),
 
-  /** Does a piece of work, and keeps the result in the log under `logid`. */
-  i32 calculate(1: i32 logid, 2: Work w) throws (1: InvalidOperation ouch),
+  /** Performs an operation, and logs the result under `logid`. */
+  i32 calculate(1: i32 logid, 2: Work w) throws (
+    /** The operation cannot be performed. */
+    1: InvalidOperation ouch,
+  ),
 
-  /** Does something that nobody waits for. */
+  /** Returns without waiting for the server. */
   oneway void zip(),
 }

@@ -1,4 +1,4 @@
-/** Every kind of definition, and every kind of value: what the tests of generated code are made of. */
+/** Every kind of definition and every kind of value, for the tests of generated code. */
 include "shared.thrift"
 
 namespace rs types.all
@@ -70,7 +70,7 @@ union Shape {
   4: string name,
 }
 
-/** A field that must be there, after one with an implicit id. */
+/** A required field after one with an implicit id. */
 struct Strict {
   i32 implicit,
   1: required string must,
@@ -132,7 +132,7 @@ struct Empty {}
 union Void {}
 enum Nothing {}
 
-/** Names that Rust has other plans for. */
+/** Names that are keywords or types of Rust. */
 struct Self {
   1: i32 type,
   2: i32 self,
@@ -210,7 +210,7 @@ exception Error {
   1: string Debug,
 }
 
-/** Its variant in an error must not be the one for all other errors. */
+/** Its variant in an error must not collide with the variant for all other errors. */
 exception Rpc {
   1: string why,
 }

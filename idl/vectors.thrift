@@ -1,6 +1,6 @@
 /**
- * Every type, container and shape of a message: what golden bytes are held against, and what is exchanged with other
- * implementations. `tests/vectors/spec.py` says the same for Python.
+ * Every type, container and kind of message: the golden bytes encode these, and other implementations exchange them.
+ * `tests/vectors/spec.py` defines the same for Python.
  */
 
 namespace * vectors
@@ -13,7 +13,7 @@ enum Colour {
 
 struct Empty {}
 
-/** It is a key too. */
+/** It is also a map key. */
 struct Point {
   1: i32 x,
   2: string label,
@@ -31,13 +31,13 @@ exception Oops {
   2: i32 code,
 }
 
-/** As every implementation has it. */
+/** Every implementation supports it. */
 struct ApplicationException {
   1: optional string message,
   2: optional i32 type,
 }
 
-/** One of everything; a vector is one of these with a few fields. */
+/** A field of every type. A vector sets a few of them. */
 struct Everything {
   1: optional bool flag,
   2: optional i8 tiny,
@@ -82,7 +82,7 @@ struct Everything {
   56: optional map<Point, i32> by_point,
   57: optional map<i8, map<string, set<i32>>> by_tiny,
   58: optional map<Colour, bool> by_colour,
-  /** 14 ids further, then 15, 16, and far away: where the compact protocol changes its form. */
+  /** Steps of 14, 15, 16 and more between ids: the compact protocol changes its field header between them. */
   72: optional i32 gap_14,
   87: optional i32 gap_15,
   103: optional i32 gap_16,

@@ -47,7 +47,7 @@ impl RawClient {
             .expect("the connection is open");
         let mut client =
             Self { nats: nats.clone(), own, inbox, listen: Subject::from_static("-"), accept: String::new() };
-        let accept = client.next().await;
+        let accept = client.receive().await;
         client.listen = accept.reply.expect("an accept has a reply subject");
         client.accept = String::from_utf8_lossy(&accept.payload).into_owned();
         client
@@ -81,12 +81,12 @@ impl RawClient {
 
     /// The next message from the server.
     #[track_caller]
-    pub fn next(&mut self) -> impl Future<Output = Message> {
+    pub fn receive(&mut self) -> impl Future<Output = Message> {
         next(&mut self.inbox)
     }
 
     /// The next message, if it has arrived.
-    pub fn try_next(&mut self) -> Option<Message> {
+    pub fn try_receive(&mut self) -> Option<Message> {
         self.inbox.next().now_or_never().flatten()
     }
 
@@ -94,7 +94,7 @@ impl RawClient {
     pub async fn replies(&mut self, count: usize) -> Vec<u32> {
         let (mut bytes, mut seqids) = (Vec::new(), Vec::new());
         while seqids.len() < count {
-            bytes.extend(self.next().await.payload);
+            bytes.extend(self.receive().await.payload);
             while let Some((seqid, len)) = void_reply(&bytes) {
                 seqids.push(seqid);
                 bytes.drain(..len);
@@ -223,7 +223,7 @@ impl RawServer {
 impl RawSession {
     /// The next message from the client.
     #[track_caller]
-    pub fn next(&mut self) -> impl Future<Output = Message> {
+    pub fn receive(&mut self) -> impl Future<Output = Message> {
         next(&mut self.inbox)
     }
 

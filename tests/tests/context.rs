@@ -19,7 +19,7 @@ fn remaining(client: &Client) -> Call<i64> {
 }
 
 async fn serve(nats: &async_nats::Client, service: impl Service) -> Server {
-    Server::builder(&nats, SUBJECT).serve(service).await.unwrap()
+    Server::builder(nats, SUBJECT).serve(service).await.unwrap()
 }
 
 fn only(name: &str, value: &str) -> Headers {

@@ -16,7 +16,7 @@ fn formats() -> impl Iterator<Item = (Protocol, Transport)> {
 }
 
 async fn serve(nats: &async_nats::Client, service: &TestService, protocols: &[Protocol]) -> Server {
-    let server = Server::builder(&nats, SUBJECT).protocols(protocols).chunk_limit(100);
+    let server = Server::builder(nats, SUBJECT).protocols(protocols).chunk_limit(100);
     server.serve(service.server()).await.unwrap()
 }
 

@@ -89,6 +89,7 @@ fn defaults_are_those_of_the_idl_also_where_nothing_is_on_the_wire() {
 }
 
 #[test]
+#[expect(deprecated, reason = "an alias of a value may be deprecated")]
 fn enums_are_open_and_have_names() {
     assert_eq!(Colour::VALUES, [Colour::RED, Colour::GREEN, Colour::BLUE]);
     assert_eq!(Colour::BLUE.0, 6);

@@ -203,7 +203,7 @@ async fn late_accept_is_disconnected_after_its_client_is_gone() {
             };
             server.accept_handshake(handshake, |_| listen.to_owned(), "beat 0").await
         };
-        assert!(is_disconnect(&session.next().await));
+        assert!(is_disconnect(&session.receive().await));
     }
 }
 
@@ -212,7 +212,7 @@ async fn malformed_accept_fails_the_connect_and_is_disconnected() {
     let nats = NatsServer::start().unwrap();
     let mut server = RawServer::listen(&nats.client().await.unwrap(), SUBJECT).await;
     let disconnect = tokio::spawn(async move {
-        server.accept_at(|_| "listen.7".to_owned(), "this is no accept").await.next().await
+        server.accept_at(|_| "listen.7".to_owned(), "this is no accept").await.receive().await
     });
     let error = soon(Client::connect(&nats.client().await.unwrap(), SUBJECT)).await.unwrap_err();
     assert!(matches!(error, ConnectError::Handshake { reason: CloseReason::BadAccept(_), .. }), "{error}");
@@ -233,7 +233,7 @@ async fn accept_with_a_reply_subject_too_long_to_publish_to_harms_no_other_sessi
     let disconnect = tokio::spawn(async move {
         // The line of the accept itself is just short enough; that of a chunk is not, because the chunk has a number.
         let listen = |client: &str| "a".repeat(4096 - "  6".len() - client.len());
-        server.accept_at(listen, "beat 0").await.next().await
+        server.accept_at(listen, "beat 0").await.receive().await
     });
     let result = soon(Client::connect(&connection, "long")).await;
     let other = match result {

@@ -12,7 +12,7 @@ fn disconnects_every_session(mut server: RawServer, body: &'static str) -> JoinH
     tokio::spawn(async move {
         loop {
             let mut session = server.accept().await;
-            session.next().await;
+            session.receive().await;
             session.disconnect(body).await;
         }
     })

@@ -24,7 +24,7 @@ async fn chunks(nats: &NatsServer, limit: Option<usize>, bytes: usize) -> Vec<us
         let mut session = server.accept().await;
         let mut chunks = Vec::new();
         while chunks.iter().sum::<usize>() < bytes {
-            chunks.push(session.next().await.payload.len());
+            chunks.push(session.receive().await.payload.len());
         }
         chunks
     });

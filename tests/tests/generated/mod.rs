@@ -39,12 +39,12 @@
 )]
 #[rustfmt::skip]
 pub mod shared {
-    /// A value, and the key it is kept under.
+    /// A logged value and its key.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
     pub struct SharedStruct {
-        /// What to ask for.
+        /// The key.
         pub key: i32,
-        /// What is kept there.
+        /// The value.
         pub value: ::std::string::String,
     }
 
@@ -78,7 +78,7 @@ pub mod shared {
 
     /// A service that others extend.
     pub trait SharedService: ::core::marker::Send + ::core::marker::Sync + 'static {
-        /// Gives what is kept under a key.
+        /// Returns the value of a key.
         fn get_struct(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -169,7 +169,7 @@ pub mod shared {
             self.client.close().await
         }
 
-        /// Gives what is kept under a key.
+        /// Returns the value of a key.
         pub fn get_struct(&self, key: i32) -> ::thrift_nats_runtime::Call<SharedStruct> {
             self.client.call("getStruct", &((1, &key),))
         }
@@ -215,17 +215,17 @@ pub mod shared {
 )]
 #[rustfmt::skip]
 pub mod tutorial {
-    /// Another name for a type; on the wire it is the type itself.
+    /// An alias. On the wire it is the type itself.
     pub type MyInteger = i32;
     /// A number that clients and servers share.
     pub const INT32CONSTANT: i32 = 9853;
-    /// What to say, and to whom.
+    /// A constant map.
     pub static MAPCONSTANT: ::std::sync::LazyLock<::std::collections::BTreeMap<::std::string::String, ::std::string::String>> =
         ::std::sync::LazyLock::new(|| ::std::collections::BTreeMap::from([
             (::std::string::String::from("hello"), ::std::string::String::from("world")),
             (::std::string::String::from("goodnight"), ::std::string::String::from("moon")),
         ]));
-    /// What to do with two numbers.
+    /// An operation on two numbers.
     #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Operation(pub i32);
 
@@ -261,16 +261,16 @@ pub mod tutorial {
 
     ::thrift_nats_runtime::__private::open_enum!(Operation, "Operation");
 
-    /// A task for the calculator.
+    /// An operation and its operands.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Work {
-        /// The first number.
+        /// The first operand.
         pub num1: i32,
-        /// The second number.
+        /// The second operand.
         pub num2: i32,
-        /// What to do with them.
+        /// The operation.
         pub op: Operation,
-        /// What the client thinks of it.
+        /// A note by the client.
         pub comment: ::core::option::Option<::std::string::String>,
     }
 
@@ -306,12 +306,12 @@ pub mod tutorial {
         }
     }
 
-    /// What cannot be calculated, and why.
+    /// The operation cannot be performed.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
     pub struct InvalidOperation {
         /// The number of the operation.
         pub what_op: i32,
-        /// For a person to read.
+        /// The reason, for people.
         pub why: ::std::string::String,
     }
 
@@ -351,9 +351,9 @@ pub mod tutorial {
 
     impl ::core::error::Error for InvalidOperation {}
 
-    /// Calculates, and keeps a log of it.
+    /// Calculates, and logs the results.
     pub trait Calculator: super::shared::SharedService {
-        /// Does nothing, and says when it is done.
+        /// Does nothing. Returns when the server has received it.
         fn ping(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -369,7 +369,7 @@ pub mod tutorial {
         ) -> impl ::core::future::Future<Output = ::thrift_nats_runtime::Result<i32>>
             + ::core::marker::Send;
 
-        /// Does a piece of work, and keeps the result in the log under `logid`.
+        /// Performs an operation, and logs the result under `logid`.
         fn calculate(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -378,7 +378,7 @@ pub mod tutorial {
         ) -> impl ::core::future::Future<Output = ::thrift_nats_runtime::Result<i32, CalculatorCalculateError>>
             + ::core::marker::Send;
 
-        /// Does something that nobody waits for.
+        /// Returns without waiting for the server.
         fn zip(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -499,7 +499,7 @@ pub mod tutorial {
             self.client.close().await
         }
 
-        /// Does nothing, and says when it is done.
+        /// Does nothing. Returns when the server has received it.
         pub fn ping(&self) -> ::thrift_nats_runtime::Call<()> {
             self.client.call("ping", &())
         }
@@ -509,7 +509,7 @@ pub mod tutorial {
             self.client.call("add", &((1, &num1), (2, &num2)))
         }
 
-        /// Does a piece of work, and keeps the result in the log under `logid`.
+        /// Performs an operation, and logs the result under `logid`.
         pub fn calculate(
             &self,
             logid: i32,
@@ -518,12 +518,12 @@ pub mod tutorial {
             self.client.call("calculate", &((1, &logid), (2, w)))
         }
 
-        /// Does something that nobody waits for.
+        /// Returns without waiting for the server.
         pub fn zip(&self) -> ::thrift_nats_runtime::Call<()> {
             self.client.oneway("zip", &())
         }
 
-        /// Gives what is kept under a key.
+        /// Returns the value of a key.
         pub fn get_struct(
             &self,
             key: i32,
@@ -535,6 +535,7 @@ pub mod tutorial {
     /// The exceptions of `calculate`, and `Rpc` for every other error.
     #[derive(Clone, Debug, PartialEq)]
     pub enum CalculatorCalculateError {
+        /// The operation cannot be performed.
         InvalidOperation(InvalidOperation),
         /// An error that the IDL does not declare.
         Rpc(::thrift_nats_runtime::Error),

@@ -36,7 +36,7 @@ async fn handlers_that_block_their_threads_delay_no_other_message() {
     one.call(7, &["block"]).await;
     service.until_started("block", 4).await;
     server.stop().await.unwrap();
-    assert!(is_disconnect(&other.next().await));
+    assert!(is_disconnect(&other.receive().await));
     service.unblock(1);
 }
 
@@ -47,7 +47,7 @@ async fn replies_do_not_wait_for_slow_handlers_after_them_in_the_same_message() 
     let mut client = RawClient::numbered(&nats.client().await.unwrap(), SUBJECT).await;
     client.call(1, &["busy"; 20]).await;
     // Each takes longer than the time slice of a chunk task.
-    let first = client.next().await.payload.len() / 17;
+    let first = client.receive().await.payload.len() / 17;
     assert!(first < 20, "the replies came together");
     assert_eq!(client.replies(20 - first).await.len(), 20 - first);
 }
@@ -128,7 +128,7 @@ async fn legacy_client_that_does_not_wait_for_replies_gets_each_at_once() {
     let calls = 2000;
     client.call(1, &vec!["busy"; calls]).await;
     // The first reply does not wait for the last request.
-    assert_eq!(client.next().await.payload.len(), 17);
+    assert_eq!(client.receive().await.payload.len(), 17);
     assert!(service.started("busy") < calls);
     // Other sessions get their share of the thread.
     let mut other = RawClient::numbered(&connection, SUBJECT).await;

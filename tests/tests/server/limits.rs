@@ -118,7 +118,7 @@ async fn requests_of_a_legacy_client_above_the_queue_limit_end_its_session() {
     for _ in 0..3 {
         client.send(call.clone()).await;
     }
-    assert!(is_disconnect(&client.next().await));
+    assert!(is_disconnect(&client.receive().await));
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn server_ends_calls_at_the_timeout_in_the_handshake() {
     let headers = [("Thrift-Nats-Version", "1"), ("Thrift-Nats-Timeout", "50")];
     let mut client = RawClient::open(&nats.client().await.unwrap(), SUBJECT, &headers).await;
     client.send_chunk(1, request("wait", 7)).await;
-    let reply = client.next().await.payload;
+    let reply = client.receive().await.payload;
     // A TApplicationException of the kind 12, TIMEOUT.
     assert!(reply.starts_with(b"\x80\x01\0\x03\0\0\0\x04wait\0\0\0\x07"), "{reply:?}");
     assert!(reply.ends_with(b"\x08\0\x02\0\0\0\x0c\0"), "{reply:?}");
@@ -162,7 +162,7 @@ async fn chunks_are_no_longer_than_the_chunk_limit() {
     let _server = TestService::default().serve(&nats, |server| server.chunk_limit(10)).await;
     let mut client = RawClient::numbered(&nats.client().await.unwrap(), SUBJECT).await;
     client.call(1, &["ping"]).await;
-    let (head, tail) = (client.next().await, client.next().await);
+    let (head, tail) = (client.receive().await, client.receive().await);
     assert_eq!((head.payload.len(), tail.payload.len()), (10, 7));
 }
 
@@ -175,7 +175,7 @@ async fn message_above_the_limits_ends_the_session() {
     client.call(1, &["ping"]).await;
     assert_eq!(client.replies(1).await, [0]);
     client.call(2, &["pings"]).await;
-    let end = client.next().await;
+    let end = client.receive().await;
     assert!(is_disconnect(&end));
     assert_eq!(end.payload, "1 malformed");
     eventually("the session is gone", || server.sessions() == 0).await;
@@ -190,9 +190,9 @@ async fn malformed_reply_fails_the_calls_of_its_session_and_no_other() {
     let mut raw = RawServer::listen(&connection, "garbage").await;
     let last = tokio::spawn(async move {
         let mut session = raw.accept().await;
-        session.next().await;
+        session.receive().await;
         session.send("this is no Thrift message").await;
-        session.next().await
+        session.receive().await
     });
     let bad = ProbeClient::connect(&connection, "garbage").await.unwrap();
     let good = connect(&connection).await;

@@ -17,7 +17,7 @@ async fn client_that_misses_three_heartbeats_is_disconnected() {
     let mut client = RawClient::legacy(&nats.client().await.unwrap(), SUBJECT).await;
     assert!(client.accept.ends_with(" 50"), "{}", client.accept);
     // It sends no heartbeat.
-    assert!(is_disconnect(&client.next().await));
+    assert!(is_disconnect(&client.receive().await));
     eventually("the session is gone", || server.sessions() == 0).await;
 }
 
@@ -127,7 +127,7 @@ async fn malformed_bytes_end_their_session_and_no_other() {
         let mut client = RawClient::legacy(&connection, SUBJECT).await;
         assert_eq!(server.sessions(), 2);
         client.send(garbage).await;
-        let reply = client.next().await;
+        let reply = client.receive().await;
         assert!(is_disconnect(&reply), "{garbage:?}: {reply:?}");
         eventually("the session is gone", || server.sessions() == 1).await;
         assert_eq!(other.add(1, 1).await, Ok(2));
@@ -147,7 +147,7 @@ async fn legacy_client_gets_its_replies_in_order() {
     let expected = [message(2, "ping", 1, b""), message(2, "ping", 2, b"")].concat();
     let mut replies = Vec::new();
     while replies.len() < expected.len() {
-        replies.extend(client.next().await.payload);
+        replies.extend(client.receive().await.payload);
     }
     assert_eq!(replies, expected);
 }

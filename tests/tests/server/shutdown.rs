@@ -71,7 +71,7 @@ async fn drained_session_stays_known_until_its_last_reply_is_sent() {
     service.release(1);
     let (mut received, mut chunk) = (0, 1);
     let end = loop {
-        let message = client.next().await;
+        let message = client.receive().await;
         if is_disconnect(&message) {
             break message;
         }
@@ -98,8 +98,8 @@ async fn drain_that_exceeds_its_timeout_returns_the_number_of_dropped_calls() {
     let timeout = Duration::from_secs(1);
     assert_eq!(server.drain(timeout).await, Err(ShutdownError::NotDrained { timeout, calls: 2 }));
     // First the server says that it accepts nothing after chunk 1, then it disconnects.
-    assert_eq!(client.next().await.reply, Some(format!("{}.d1", client.listen).into()));
-    assert!(is_disconnect(&client.next().await));
+    assert_eq!(client.receive().await.reply, Some(format!("{}.d1", client.listen).into()));
+    assert!(is_disconnect(&client.receive().await));
 }
 
 #[tokio::test]
