@@ -93,7 +93,7 @@ fn the_readme_works_and_mistakes_in_the_idl_are_shown_where_they_are() {
     let greeter = Newcomer::new("greeter");
     let output = greeter.cargo(&["run", "-q"], &[("NATS_URL", &nats.url())]);
     assert!(output.status.success(), "{}", text(&output));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, world!\ndeclared: nobody is there\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, world!\ndeclared: the name is empty\n");
 
     // A name that is not defined, from the build script.
     let idl = readme_block("idl/greeter.thrift");
