@@ -38,7 +38,10 @@ impl Emitter<'_> {
         let name_fn = if distinct.is_empty() {
             quote! {
                 #[must_use]
-                pub const fn name(self) -> ::core::option::Option<&'static str> { None }
+                pub const fn name(self) -> ::core::option::Option<&'static str> {
+                    let Self(_) = self;
+                    None
+                }
             }
         } else {
             quote! {

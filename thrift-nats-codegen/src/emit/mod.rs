@@ -120,44 +120,40 @@ impl Emitter<'_> {
             let files: Vec<String> = module.files.iter().map(|file| format!("`{file}.thrift`")).collect();
             docs::attributes(&format!("Generated from {}.", crate::diagnostics::enumerate(&files)))
         });
+        // Each of these is needed for the corpus of public IDL files, or for the lints of this workspace.
         let lints = outermost.then(|| {
             quote! {
+                #[allow(missing_docs, reason = "the IDL has no comment there")]
                 #[allow(
-                    clippy::allow_attributes,
-                    clippy::approx_constant,
-                    clippy::disallowed_names,
                     clippy::doc_lazy_continuation,
                     clippy::doc_markdown,
                     clippy::doc_overindented_list_items,
+                    reason = "the comments are the IDL's"
+                )]
+                #[allow(
+                    clippy::disallowed_names,
                     clippy::enum_variant_names,
-                    clippy::large_enum_variant,
-                    clippy::match_same_arms,
-                    clippy::module_inception,
                     clippy::pub_underscore_fields,
-                    clippy::result_large_err,
-                    clippy::should_implement_trait,
                     clippy::similar_names,
-                    clippy::single_match_else,
-                    clippy::struct_excessive_bools,
                     clippy::struct_field_names,
-                    clippy::too_long_first_doc_paragraph,
-                    clippy::too_many_arguments,
-                    clippy::too_many_lines,
-                    clippy::type_complexity,
                     clippy::upper_case_acronyms,
                     clippy::used_underscore_binding,
                     clippy::used_underscore_items,
-                    clippy::wrong_self_convention,
-                    clippy::zero_sized_map_values,
-                    dead_code,
-                    deprecated,
-                    non_camel_case_types,
-                    non_snake_case,
-                    non_upper_case_globals,
-                    unreachable_pub,
-                    unused_qualifications,
-                    reason = "names, sizes, values and comments are the IDL's"
+                    reason = "the names are the IDL's"
                 )]
+                #[allow(
+                    clippy::large_enum_variant,
+                    clippy::struct_excessive_bools,
+                    clippy::too_many_arguments,
+                    clippy::too_many_lines,
+                    clippy::type_complexity,
+                    clippy::zero_sized_map_values,
+                    reason = "the types and their sizes are the IDL's"
+                )]
+                #[allow(clippy::approx_constant, reason = "the values are the IDL's")]
+                #[allow(dead_code, unreachable_pub, reason = "a crate need not use or export all of the IDL")]
+                #[allow(deprecated, reason = "generated code uses items that the IDL deprecates")]
+                #[allow(clippy::allow_attributes, reason = "not every IDL causes all of these lints")]
                 #[rustfmt::skip]
             }
         });
