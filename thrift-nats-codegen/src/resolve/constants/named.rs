@@ -1,8 +1,9 @@
-//! Names in values: what they stand for, and the value that is made of it.
+//! Names in values: constants and enum values, converted to the type of the value.
 
 use thrift_parser::syntax::{Definition, Value, ValueKind};
 
-use super::{Fitter, MOST_HOPS, Path, Position};
+use super::fitter::{Fitter, Position};
+use super::text::Path;
 use crate::diagnostics::{Diagnostic, Severity, with_article};
 use crate::ir::{Constant, ItemId, ItemKind, Program, Ty, TyKind};
 use crate::resolve::Checker;
@@ -10,7 +11,10 @@ use crate::resolve::hints;
 use crate::resolve::scope::Kind;
 use crate::sources::{Place, SourceId};
 
-/// What a name in a value stands for.
+/// How many constants of other types may stand for one another in a row.
+const MOST_HOPS: usize = 100;
+
+/// The meaning of a name in a value.
 pub(super) enum Named {
     Constant(ItemId),
     EnumValue(ItemId, i32),
@@ -20,7 +24,7 @@ pub(super) enum Named {
 }
 
 impl Checker<'_> {
-    /// What a name in a value stands for.
+    /// The meaning of a name in a value.
     pub(super) fn named(&self, file: SourceId, name: &str) -> Option<Named> {
         if let Some(constant) = self.scopes.find(file, Kind::Constant, name) {
             return Some(Named::Constant(constant));
@@ -124,7 +128,7 @@ impl Fitter<'_, '_> {
         values.iter().find(|value| value.name.text == last).map(|value| (id, value.number))
     }
 
-    /// The name of a type as it is written in `file`: its own, or the one of the item behind it.
+    /// The name of a type as it is written in `file`: its own, or that of the item that it names.
     pub(super) fn shown_type(&self, ty: &Ty, behind: ItemId, file: SourceId) -> String {
         match &ty.kind {
             TyKind::Item(named) => self.shown_name(*named, file),
