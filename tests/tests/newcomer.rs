@@ -133,7 +133,9 @@ fn the_readme_works_and_mistakes_in_the_idl_are_shown_where_they_are() {
     macros.write("idl/greeter.thrift", &idl.replace("1: string name", "1: strin name"));
     let wanted =
         ["unknown type `strin`", "greeter.thrift:5:19", "^^^^^ not found in this file or its includes"];
-    assert_shows(&macros.cargo(&["check", "-q"], &[]), &wanted);
+    let output = macros.cargo(&["check", "-q"], &[]);
+    assert_shows(&output, &wanted);
+    assert!(!text(&output).contains("could not find `greeter`"), "the module is there: {}", text(&output));
     fs::remove_file(macros.path("idl/greeter.thrift")).unwrap();
     assert_shows(&macros.cargo(&["check", "-q"], &[]), &["there is no such file", "src/main.rs:1"]);
     assert!(Path::new(&macros.folder).ends_with("newcomer/by-macro"));

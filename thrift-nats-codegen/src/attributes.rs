@@ -19,9 +19,11 @@ impl Rule {
     pub(crate) fn new(pattern: &str, attribute: &str) -> Result<Self, String> {
         let parsed = syn::parse::Parser::parse_str(syn::Attribute::parse_outer, attribute);
         match parsed {
-            Ok(attributes) if attributes.is_empty() => Err(format!("`{attribute}` is no attribute")),
+            Ok(attributes) if attributes.is_empty() => {
+                Err(format!("`{attribute}` is not an attribute; write `#[…]`"))
+            }
             Ok(_) => Ok(Self { pattern: pattern.to_owned(), attribute: attribute.to_owned() }),
-            Err(error) => Err(format!("`{attribute}` is no attribute: {error}")),
+            Err(error) => Err(format!("`{attribute}` is not an attribute: {error}")),
         }
     }
 

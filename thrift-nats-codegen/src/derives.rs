@@ -1,4 +1,4 @@
-//! What `rust.derive` asks for: which traits are there anyway, and which no type of this shape can have.
+//! `rust.derive`: the traits that it asks for, those that a type has already, and those that a type cannot have.
 
 use thrift_parser::syntax::BaseType;
 
@@ -8,14 +8,14 @@ use crate::ir::{Annotation, Field, ItemId, ItemKind, Program, Ty, TyKind};
 use crate::options::Options;
 use crate::shape::{Shapes, custom, is_hash};
 
-/// What has to do with the traits of types.
+/// Knows which traits each type has.
 pub(crate) struct Derives<'a> {
     pub(crate) program: &'a Program,
     pub(crate) shapes: &'a Shapes,
     pub(crate) options: &'a Options,
 }
 
-/// Why a field lacks a trait, and what else there is to do.
+/// Why a field lacks a trait, and how to fix that without removing the trait.
 struct Lack {
     why: String,
     instead: Option<String>,
@@ -27,7 +27,7 @@ impl Lack {
     }
 }
 
-/// What `rust.derive` asks for at a type: each path of a trait, and where it is written.
+/// The traits that `rust.derive` asks for at a type: each path, and the annotation that has it.
 pub(crate) fn asked(annotations: &[Annotation]) -> impl Iterator<Item = (&str, &Annotation)> {
     let lists = annotations.iter().filter(|annotation| annotation.key == "rust.derive");
     let paths = lists.flat_map(|list| list.value.split(',').map(move |path| (path.trim(), list)));
@@ -74,10 +74,10 @@ impl Derives<'_> {
                         None => format!("remove `{name}`"),
                     }));
                 } else if name == "Copy" && self.options.keep_unknown_fields {
-                    let error = error.label("unknown fields are kept in it, and they are no `Copy`");
+                    let error = error.label("it keeps unknown fields, which are not `Copy`");
                     diagnostics.push(error.help(format!("remove `{name}`")));
                 } else if name == "Ord" && !self.has(id, "PartialOrd") {
-                    let error = error.label("what has `Ord` has `PartialOrd`, too");
+                    let error = error.label("`Ord` needs `PartialOrd`");
                     diagnostics.push(error.help("write `rust.derive = \"PartialOrd, Ord\"`"));
                 }
             }

@@ -8,12 +8,12 @@ use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use crate::sources::{Place, Source, SourceId, Sources};
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Nothing is generated.
+    /// No code is generated.
     Error,
-    /// Something is generated, and may not be what was meant.
+    /// Code is generated, but the IDL probably has a mistake.
     Warning,
 }
 
@@ -46,7 +46,7 @@ impl FrontEnd {
     }
 }
 
-/// One thing that is wrong with one of the files.
+/// An error or a warning.
 #[derive(Clone, Debug)]
 pub(crate) struct Diagnostic {
     severity: Severity,
@@ -86,7 +86,7 @@ impl Diagnostic {
         self
     }
 
-    /// Another place that has to do with it.
+    /// Another place that matters for it.
     pub(crate) fn note(mut self, place: Place, text: impl Into<String>) -> Self {
         self.notes.push((place, text.into()));
         self
@@ -180,12 +180,12 @@ pub struct Finding<'a> {
 }
 
 impl<'a> Finding<'a> {
-    /// How bad it is.
+    /// The severity of a finding.
     pub fn severity(&self) -> Severity {
         self.diagnostic.severity
     }
 
-    /// What is wrong, in one line.
+    /// The message, in one line.
     pub fn message(&self) -> &'a str {
         &self.diagnostic.message
     }
@@ -224,7 +224,7 @@ pub struct Location<'a> {
     pub column: usize,
     /// The line it ends on.
     pub end_line: usize,
-    /// The column behind its last character.
+    /// The column after its last character.
     pub end_column: usize,
 }
 
@@ -259,7 +259,7 @@ impl fmt::Display for Finding<'_> {
 
 /// Notes that are further away than this are shown in an excerpt of their own: in lines, and in bytes.
 const SAME_EXCERPT: (usize, usize) = (200, 10_000);
-/// How much of a long line is looked at before and behind what is marked, in bytes. Some files are one line.
+/// How much of a long line is searched before and after the marked text, in bytes. Some files are one line.
 const AROUND: usize = 500;
 
 fn render(sources: &Sources, diagnostic: &Diagnostic, renderer: &Renderer) -> String {
@@ -283,7 +283,7 @@ fn render(sources: &Sources, diagnostic: &Diagnostic, renderer: &Renderer) -> St
     renderer.render(&[group])
 }
 
-/// A few lines of a file, and what is to be said about them.
+/// A few lines of a file, with notes about them.
 struct Excerpt<'a> {
     source: SourceId,
     first_line: usize,

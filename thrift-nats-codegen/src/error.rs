@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::diagnostics::{Diagnostic, Report};
 use crate::sources::Sources;
 
-/// Why nothing was generated: everything that is wrong with the files, with the places. `Debug` prints the same text as
+/// The error of an operation: all diagnostics, with their places. `Debug` prints the same text as
 /// `Display`, so that `unwrap()` in a build script reads well.
 pub struct Error {
     report: Box<Report>,
@@ -16,7 +16,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// Each thing that is wrong, and the warnings.
+    /// All errors and warnings.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -26,7 +26,7 @@ impl Error {
         &self.sources
     }
 
-    /// What is wrong, and the files that were read.
+    /// An error with these diagnostics, and the files that were read.
     pub(crate) fn new(report: Report, sources: Vec<PathBuf>) -> Self {
         Self { report: Box::new(report), sources, modules: String::new() }
     }
@@ -56,7 +56,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Behind `Error: ` and on lines of its own.
+        // The text starts on a line of its own: `main` prints `Error: ` before it.
         write!(f, "the Thrift IDL has errors\n\n{}", self.report)
     }
 }

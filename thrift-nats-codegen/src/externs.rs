@@ -15,7 +15,7 @@ enum Place {
     Here,
     /// In this module.
     Elsewhere(String),
-    /// Wherever the code of those that include it is: nothing that is generated here speaks of it.
+    /// Included only by files whose code is elsewhere. Nothing that is generated here refers to it.
     Unused,
 }
 
@@ -42,7 +42,7 @@ impl Externs {
                 diagnostics.push(Diagnostic::without_place(text));
             }
         }
-        // What is reached without passing through another crate's files.
+        // The files that are reached without passing through a file whose code is elsewhere.
         let mut work: Vec<usize> = (0..program.roots).collect();
         while let Some(file) = work.pop() {
             if matches!(places[file], Place::Unused) {
@@ -67,7 +67,7 @@ impl Externs {
     }
 }
 
-/// The error for a file that code is generated from, and whose code is said to be in another crate: there would be no code.
+/// The error for a file that code is generated from, and whose code is said to be in another crate. No code would be generated.
 fn generated_here(path: &Path, file: &ExternFile, front_end: FrontEnd) -> Diagnostic {
     let text =
         format!("code is to be generated from `{}`, but it is already in `{}`", path.display(), file.path);

@@ -138,7 +138,7 @@ fn shapes(options: &Options, resolved: &mut Resolved) -> Shapes {
     shapes
 }
 
-/// The result of [`emit`]: the result of its closure if there is no error, and all diagnostics.
+/// The result of [`emit`]: the result of its closure, unless there are errors, and all diagnostics.
 pub(crate) struct Emission<T> {
     pub(crate) made: Option<T>,
     /// See [`Error::modules`].
@@ -147,7 +147,7 @@ pub(crate) struct Emission<T> {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Resolves `roots` and calls `make` with an emitter for them, if there is no error.
+/// Resolves `roots`, and calls `make` with an emitter for them unless there are errors.
 pub(crate) fn emit<T>(
     options: &Options,
     roots: &[PathBuf],

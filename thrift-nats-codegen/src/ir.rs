@@ -30,7 +30,7 @@ impl Program {
         &self.items[id.index()]
     }
 
-    /// The type behind all typedefs.
+    /// The type that remains when all typedefs are resolved.
     pub(crate) fn behind<'a>(&'a self, mut ty: &'a Ty) -> &'a Ty {
         // Typedefs do not go round in circles here.
         while let TyKind::Item(id) = ty.kind {
@@ -81,7 +81,7 @@ pub(crate) struct Item {
     pub(crate) kind: ItemKind,
 }
 
-/// What is defined.
+/// The kinds of definitions, with their content.
 #[derive(Debug)]
 pub(crate) enum ItemKind {
     Typedef(Ty),
@@ -148,7 +148,7 @@ pub(crate) struct Function {
     /// `None` for `void`.
     pub(crate) returns: Option<Ty>,
     pub(crate) arguments: Vec<Field>,
-    /// Every type is an exception, behind typedefs perhaps.
+    /// Every type is an exception, or a typedef of one.
     pub(crate) throws: Vec<Field>,
 }
 

@@ -1,7 +1,7 @@
-//! Rust's names for everything in a program: case, keywords, and what to do where two names become one.
+//! Rust's names for everything in a program: case, keywords and clashes.
 //!
-//! A name that is as Rust has it already is kept; others are converted. Of names that become the same one, those that
-//! were exact keep it, and the others get a `_` behind them, in source order; a warning says so and names both places.
+//! A name that has Rust's case already is kept; others are converted. If several names become the same one, the name that is
+//! written in that form keeps it, and the others get a `_` at the end, in source order. A warning shows both places.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -35,7 +35,7 @@ pub(crate) struct ItemNames {
     pub(crate) service: Option<ServiceNames>,
 }
 
-/// What is generated for a service besides its trait.
+/// The names that are generated for a service besides its trait.
 #[derive(Debug)]
 pub(crate) struct ServiceNames {
     pub(crate) client: String,
@@ -45,7 +45,7 @@ pub(crate) struct ServiceNames {
     pub(crate) functions: Vec<FunctionNames>,
 }
 
-/// What is generated for a function besides its method.
+/// The names that are generated for a function besides its method.
 #[derive(Clone, Debug)]
 pub(crate) struct FunctionNames {
     /// The method of the client, where names of the client's own are taken.
@@ -56,9 +56,9 @@ pub(crate) struct FunctionNames {
     pub(crate) bindings: Vec<String>,
     /// The parameters of the client's method, and the fields of the struct of arguments.
     pub(crate) fields: Vec<String>,
-    /// The struct of arguments; of no use where there are none.
+    /// The struct of arguments. Used only if there are too many for a tuple.
     pub(crate) arguments: String,
-    /// The error enum and its variants; of no use where nothing is thrown.
+    /// The error enum and its variants. Not used if the function throws nothing.
     pub(crate) error: String,
     pub(crate) variants: Vec<String>,
 }
@@ -152,7 +152,7 @@ fn service_names(
     let ItemKind::Service { extends, functions } = &program.item(id).kind else {
         unreachable!("only services are asked for");
     };
-    // What was put behind it to tell it from another name would be in the middle.
+    // An underscore that made the name unique would be in the middle.
     let name = items[id.index()].name.trim_end_matches('_');
     let mut room = Room::new(&[]);
     // Of the client, which has all functions and some of its own.
@@ -292,7 +292,7 @@ fn shouty(written: &str) -> String {
     possible(if shouty { written.to_owned() } else { written.to_shouty_snake_case() }, "UNNAMED")
 }
 
-/// What can be made an identifier, if need be as a raw one.
+/// A name that can become an identifier, perhaps a raw one.
 fn possible(name: String, fallback: &str) -> String {
     match name.as_str() {
         "" | "_" => fallback.to_owned(),

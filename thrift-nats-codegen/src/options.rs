@@ -1,4 +1,4 @@
-//! The one set of options, for build scripts, the macro and the command.
+//! The options of build scripts, the macro and the command. The operations are in `generate`.
 
 use std::path::PathBuf;
 
@@ -59,7 +59,7 @@ pub enum Containers {
     /// `BTreeSet` and `BTreeMap`.
     #[default]
     BTree,
-    /// `HashSet` and `HashMap`; within keys they are B-trees all the same, since hash containers have no hash.
+    /// `HashSet` and `HashMap`. Within keys they are B-trees, because a hash container cannot be hashed.
     Hash,
 }
 
@@ -187,10 +187,10 @@ impl Options {
     /// of a path; it is an error when code is generated if nothing is included by it, or if it is what code is generated from.
     ///
     /// # Errors
-    /// If `path` is no path.
+    /// If `path` is not a path.
     pub fn extern_file(mut self, file: impl Into<PathBuf>, path: &str) -> Result<Self, Error> {
         syn::parse_str::<syn::Path>(path)
-            .map_err(|error| Error::message(format!("`{path}` is no path of a module: {error}")))?;
+            .map_err(|error| Error::message(format!("`{path}` is not the path of a module: {error}")))?;
         self.externs.push(ExternFile { file: file.into(), path: path.to_owned() });
         Ok(self)
     }
@@ -232,10 +232,11 @@ impl Options {
     /// The path of the runtime crate, where it is not `::thrift_nats_runtime`: re-exported by another crate, say.
     ///
     /// # Errors
-    /// If the text is no path.
+    /// If `path` is not a path.
     pub fn runtime(mut self, path: &str) -> Result<Self, Error> {
-        syn::parse_str::<syn::Path>(path)
-            .map_err(|error| Error::message(format!("`{path}` is no path to the runtime: {error}")))?;
+        syn::parse_str::<syn::Path>(path).map_err(|error| {
+            Error::message(format!("`{path}` is not the path of a crate or module: {error}"))
+        })?;
         path.clone_into(&mut self.runtime);
         Ok(self)
     }

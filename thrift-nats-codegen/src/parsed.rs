@@ -18,7 +18,7 @@ pub struct ParsedFile {
     pub text: String,
     /// All of it that could be read.
     pub document: Document,
-    /// What is wrong with the text.
+    /// The mistakes in the text.
     pub errors: Report,
 }
 
@@ -26,7 +26,7 @@ impl ParsedFile {
     /// Reads and parses a file.
     ///
     /// # Errors
-    /// If the file cannot be read. What is wrong with its text is in [`errors`](Self::errors).
+    /// If the file cannot be read. Mistakes in its text are in [`errors`](Self::errors).
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let reading = Reading::of(&path)

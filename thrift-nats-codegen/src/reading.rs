@@ -27,7 +27,7 @@ impl Reading {
     /// Reads and parses a file.
     ///
     /// # Errors
-    /// Why it cannot be read. What is wrong with its text is no error here.
+    /// The reason why it cannot be read. Mistakes in its text are not an error here.
     pub(crate) fn of(path: &Path) -> Result<Self, String> {
         let bytes = std::fs::read(path).map_err(|error| reason(&error))?;
         if u32::try_from(bytes.len()).is_err() {
@@ -45,7 +45,7 @@ impl Reading {
         Self { text, document: parsed.document, gaps: parsed.gaps, mistakes: parsed.errors, invalid: None }
     }
 
-    /// What is wrong with the text, if it is this source.
+    /// The mistakes in the text, as diagnostics of `source`.
     pub(crate) fn take_diagnostics(&mut self, source: SourceId) -> Vec<Diagnostic> {
         let place = |span| Place { source, span };
         let mut diagnostics = Vec::new();
@@ -63,7 +63,7 @@ impl Reading {
         diagnostics
     }
 
-    /// What of the text could not be read.
+    /// The parts of the text that could not be read.
     pub(crate) fn take_unread(&mut self) -> Unread {
         let mistakes = self.mistakes.iter().map(|mistake| mistake.span).collect();
         Unread::new(&self.text, std::mem::take(&mut self.gaps), &self.document.definitions, mistakes)

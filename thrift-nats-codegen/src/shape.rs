@@ -1,4 +1,4 @@
-//! How types lie in memory: what is boxed, what is an `Option`, and which traits can be derived.
+//! The shapes of types in memory: which fields are boxed or an `Option`, and which traits can be derived.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::graph::Graph;
 use crate::ir::{Constant, Field, ItemId, ItemKind, Program, Requiredness, Ty, TyKind};
 use crate::options::{Containers, Options, Strings};
 
-/// What was decided for the structs of a program.
+/// The shapes of the structs of a program.
 #[derive(Debug)]
 pub(crate) struct Shapes {
     /// By item, by field.

@@ -43,7 +43,7 @@ impl Source {
         self.lines.partition_point(|start| *start <= offset) - 1
     }
 
-    /// The offset of the first byte of a line; of the end of the text for lines behind the last.
+    /// The offset of the first byte of a line. After the last line, the end of the text.
     pub(crate) fn line_start(&self, line: usize) -> usize {
         self.lines.get(line).map_or(self.text.len(), |start| *start as usize)
     }

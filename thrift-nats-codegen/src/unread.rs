@@ -1,4 +1,5 @@
-//! What of a file could not be read, and so what must not be said of the rest: no error shall follow from another.
+//! The parts of a file that could not be read. They may define any name that is missing elsewhere, so that the checker does not
+//! report errors that only follow from another.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! `ast`: the parts that `docs/ast.md` promises, with their places; and what comes of a file with mistakes.
+//! `ast`: the parts that `docs/ast.md` promises, with their places, also for a file with mistakes.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! Every rule of `audit`, by a pair of files that breaks it: what is said, how bad it is, and both places.
+//! Every rule of `audit`, with a pair of files that breaks it: severity, message and both places.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::fs;
@@ -23,7 +23,7 @@ fn versions(old: Files<'_>, new: Files<'_>) -> TempDir {
     folder
 }
 
-/// What is found, one a line: how bad it is, where, what, and where the other place is.
+/// The findings: severity, place, message and the other place.
 fn findings(old: Files<'_>, new: Files<'_>) -> Vec<String> {
     let folder = versions(old, new);
     let root = |version: &str, files: Files<'_>| folder.path().join(version).join(files[0].0);
@@ -51,7 +51,7 @@ fn findings(old: Files<'_>, new: Files<'_>) -> Vec<String> {
     report.iter().map(line).collect()
 }
 
-/// Holds what is found between two single files against what should be.
+/// Compares the findings between two single files with the expected ones.
 #[track_caller]
 fn finds(old: &str, new: &str, wanted: &[&str]) {
     assert_eq!(findings(&[("a.thrift", old)], &[("a.thrift", new)]), wanted);

@@ -133,7 +133,7 @@ fn included_files_are_searched_in_the_folders_that_are_named() {
 #[test]
 fn a_folder_to_search_that_is_none_is_named() {
     let folder = folder(&[("a.thrift", GOOD)]);
-    let warning = "warning: there is no folder `comon` to search for included files";
+    let warning = "warning: cannot search `comon` for included files: no such folder";
     for arguments in [&["check", "a.thrift"][..], &["a.thrift"], &["audit", "a.thrift", "a.thrift"]] {
         let run = |more: &[&str]| run(folder.path(), &[arguments, more].concat());
         let (code, _, said) = run(&["-I", "comon"]);
@@ -184,7 +184,7 @@ fn fmt_writes_files_anew_and_check_only_names_them() {
         "{formatted}"
     );
     assert_eq!(run(folder.path(), &["fmt", "--check", "a.thrift"]).0, 0);
-    // What has mistakes is left as it is.
+    // A file with mistakes is not changed.
     let (code, _, said) = run(folder.path(), &["fmt", "b.thrift"]);
     assert_eq!(code, 1);
     assert!(said.contains("b.thrift:1:"), "{said}");

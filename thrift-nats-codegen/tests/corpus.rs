@@ -20,7 +20,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "fixtures/thrift/calculator.thrift",
         "unknown type `shared.SHARED_INT`",
-        "a typedef of a constant: it is no type",
+        "a typedef of a constant, which is not a type",
     ),
 ];
 
@@ -136,7 +136,7 @@ fn with_other_names(text: &str) -> String {
     text.chars().map(rename).collect()
 }
 
-/// What is said of the text of a file: line and column of all errors.
+/// Line and column of all errors in the text of a file.
 fn errors_of(file: &Path, text: &str) -> Vec<(usize, usize)> {
     fs::write(file, text).unwrap();
     let report = Options::new().check([file]).unwrap();
@@ -145,7 +145,7 @@ fn errors_of(file: &Path, text: &str) -> Vec<(usize, usize)> {
     places.map(|at| (at.line, at.column)).collect()
 }
 
-/// Texts of other languages: where nothing of Thrift starts behind a mistake, one error says that.
+/// Texts of other languages: if no Thrift definition follows a mistake, there is one error.
 const FOREIGN: &[&str] = &[
     "lex_bad_char_at.thrift",
     "hdr_package.thrift",
@@ -154,7 +154,7 @@ const FOREIGN: &[&str] = &[
     "file_garbage.thrift",
 ];
 
-/// A type without a name: what is missed in the other may be this.
+/// Types without a name. A name that is missing in the other file may be theirs.
 const NAMELESS: &[&str] = &["syn_struct_no_name.thrift", "enum_no_name.thrift"];
 
 /// What one file makes of another: it is in the struct that is not closed, or it may define what the other misses.
@@ -255,7 +255,7 @@ fn a_token_that_is_missing_is_one_mistake() {
     let (mut runs, mut several, mut failures) = (0, 0, Vec::new());
     for row in table(&corpus.join("real/VERDICTS.tsv")) {
         let Ok(text) = fs::read_to_string(corpus.join("real").join(&row[0])) else { continue };
-        // What it includes is not there, and what is of that stays silent.
+        // Its includes cannot be found, and nothing is reported of names from them.
         let file = folder.path().join("main.thrift");
         let count = |text: &str| {
             let text = format!("{text}\nstruct Last {{ 1: i8 number = 300 }}\n");

@@ -1,8 +1,7 @@
-//! What is said of mistakes: pages on which each is made, with the text that comes of it. `BLESS=1` writes the pages anew; the
-//! diff is to be read.
+//! The text of diagnostics: pages with a mistake each, and the expected text. `BLESS=1` writes the pages again; read the diff.
 //!
-//! On a page, a block of `thrift` is the file `orders.thrift`, or the one that it names; the block of `text` behind it is what
-//! the checker says. A file `shared.thrift` is always there.
+//! On a page, a block of `thrift` is the file `orders.thrift`, or the file that it names. The block of `text` after it is the
+//! output of the checker. There is always a file `shared.thrift`.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::fs;
@@ -88,7 +87,7 @@ fn a_service_has_so_many_above_it_and_no_more() {
     assert_eq!(places(20_000).len(), 198);
 }
 
-/// Apache's compiler takes them all, and makes of them what is meant.
+/// Apache's compiler accepts them all, with the same meaning.
 #[test]
 fn empty_brackets_are_any_empty_container() {
     let folder = tempfile::tempdir().unwrap();
@@ -99,7 +98,7 @@ fn empty_brackets_are_any_empty_container() {
     };
     assert_eq!(check("struct S { 1: list<i32> l = {}, 2: set<i32> s = {}, 3: map<i32, i32> m = [] }"), "");
     assert_eq!(check("typedef map<i32, list<i32>> M\nconst list<M> MAPS = [[], {}, {1: {}}]"), "");
-    // What is in them is of the other kind.
+    // Their contents are of the other kind.
     assert!(check("const map<i32, i32> M = [1]").contains("`M` must be a map of i32 to i32, not a list"));
     assert!(check("struct S {}\nconst S EMPTY = []").contains("must be a value of struct S, not a list"));
 }
@@ -138,7 +137,7 @@ fn a_constant_of_another_type_has_its_mistakes_where_it_is_defined() {
     assert_eq!(places(&format!("{map}const map<string, i64> B = A")), [(1, 37, Warning)]);
 }
 
-/// Some files are one line. No time is measured: what is shown whole for each error does not end within a test.
+/// Some files are one line. No time is measured: if each error showed the whole line, the test would not end.
 #[test]
 fn a_long_line_is_shown_in_part() {
     let fields: String = (1..5_000).map(|id| format!(" {id}: Size{id} f{id};")).collect();

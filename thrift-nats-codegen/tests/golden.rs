@@ -1,4 +1,4 @@
-//! What is generated from a few files, as it was read by a person. `BLESS=1` writes it anew; the diff is to be read.
+//! The code that is generated from a few files. `BLESS=1` writes it again; read the diff.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::fs;

@@ -8,7 +8,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::{Ident, ItemMod, LitBool, LitStr, Token, parenthesized};
 use thrift_nats_codegen::{Containers, Error, Generated, Options, Strings};
 
-/// Fills a module with what is generated from `.thrift` files: a module for each namespace.
+/// Fills a module with the code that is generated from `.thrift` files: a module for each namespace.
 ///
 /// ```ignore
 /// #[thrift_nats_runtime::thrift("idl/tutorial.thrift")]

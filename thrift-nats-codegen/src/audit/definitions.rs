@@ -1,4 +1,4 @@
-//! Definitions: what is gone, what has moved, and how typedefs, constants and enums have changed.
+//! Removed and moved definitions, and changes to typedefs, constants and enums.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -45,7 +45,7 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// What is in another file.
+    /// Reports the definitions that are in another file now.
     pub(super) fn moved(&mut self) {
         for (old, new) in self.matches.pairs() {
             let (was, is) = (self.old_item(old), self.new_item(new));
@@ -65,7 +65,7 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// What is gone.
+    /// Reports the definitions that were removed.
     pub(super) fn removed(&mut self) {
         let in_use = in_use(self.old.program);
         for id in self.old.program.ids() {
@@ -75,7 +75,7 @@ impl<'a> Audit<'a> {
             let item = self.old_item(id);
             let used = in_use.contains(&id) && !self.replaced.contains(&id);
             let (severity, label) = match &item.kind {
-                ItemKind::Service { .. } => (Severity::Error, "who calls it finds nothing"),
+                ItemKind::Service { .. } => (Severity::Error, "its clients find no such service"),
                 ItemKind::Enum(_) | ItemKind::Struct { .. } if used => {
                     (Severity::Error, "a service has it on the wire")
                 }
@@ -112,7 +112,7 @@ impl<'a> Audit<'a> {
             (self.new_item(new).file.index() == new_file).then_some(new)
         };
         if let Some(before) = items[..own].iter().rev().find_map(stays) {
-            return Some((self.new.name(before), "missing behind this"));
+            return Some((self.new.name(before), "missing after this"));
         }
         if let Some(after) = items[own..].iter().find_map(stays) {
             return Some((self.new.name(after), "missing before this"));

@@ -11,7 +11,7 @@ use crate::diagnostics::Severity;
 use crate::ir::{Field, Requiredness};
 use crate::sources::Place;
 
-/// What the entries of a list are, for what is said of them.
+/// The kind of a list's entries, for the wording of findings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Field,
@@ -216,10 +216,10 @@ impl<'a> Audit<'a> {
                 if self.same_value(before, now) {
                     return;
                 }
-                ("changes", "what is left out is this now", "was this")
+                ("changes", "the new value of a missing field", "the old value")
             }
-            (Some(_), None) => ("is removed", "what is left out is zero or empty now", "was this"),
-            (None, Some(_)) => ("is new", "what is left out is this now", "had none"),
+            (Some(_), None) => ("is removed", "a missing field is zero or empty now", "the old value"),
+            (None, Some(_)) => ("is new", "the new value of a missing field", "had none"),
         };
         let text = format!("default of {what} {text}");
         let new_place = self.new.default(new.0, new_at).unwrap_or(self.new.place(is.name.place));

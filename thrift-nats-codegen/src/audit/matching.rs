@@ -54,7 +54,7 @@ impl Matches {
         }
     }
 
-    /// What went to another file, where there is no doubt about which it is.
+    /// Matches definitions that went to another file, if only one can be meant.
     fn across_files(&mut self, old: &Side<'_>, new: &Side<'_>) {
         let gone = once(old, |id| !self.items.contains_key(&id));
         let come = once(new, |id| !self.old.contains_key(&id));

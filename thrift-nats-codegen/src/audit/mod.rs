@@ -1,8 +1,8 @@
 //! Breaking changes between two versions of an IDL.
 //!
-//! Both versions are resolved on their own; then what was defined is matched with what is, and each pair is compared. An
-//! error is a change that parts old peers from new ones on the wire; a warning is one that breaks source code or changes
-//! what a value means. `docs/audit.md` has the table of rules. Nothing of the way to Rust is used here.
+//! Each version is resolved by itself. Then the definitions of both are matched, and each pair is compared. An error is a change
+//! after which old and new peers do not understand each other. A warning is a change that breaks source code or the meaning of a
+//! value. `docs/audit.md` has the table of rules. This module knows no Rust: it uses neither names nor shapes.
 
 mod definitions;
 mod fields;
@@ -72,7 +72,7 @@ pub fn audit(old: &Version, new: &Version) -> Result<Report, Error> {
     }
     let old_resolved = resolve(&old.files, &old.include_paths, old.front_end);
     let new_resolved = resolve(&new.files, &new.include_paths, new.front_end);
-    // The new version's files keep their numbers; the old one's come behind them.
+    // The new version's files keep their numbers; the old version's files follow.
     let mut sources = new_resolved.sources.clone();
     let old_ids: Vec<SourceId> =
         old_resolved.sources.ids().map(|id| sources.add(old_resolved.sources.get(id).clone())).collect();
@@ -89,7 +89,7 @@ pub fn audit(old: &Version, new: &Version) -> Result<Report, Error> {
     Ok(Report::new(sources, findings))
 }
 
-/// What is wrong with either version in itself.
+/// The errors within either version.
 fn errors(old: Resolved, old_ids: &[SourceId], new: Resolved, sources: Sources) -> Error {
     let moved = |place: Place| Place { source: old_ids[place.source.index()], span: place.span };
     let old_diagnostics = old.diagnostics.into_iter().map(|diagnostic| diagnostic.moved(moved));
@@ -99,7 +99,7 @@ fn errors(old: Resolved, old_ids: &[SourceId], new: Resolved, sources: Sources) 
     Error::new(Report::new(sources, errors), read)
 }
 
-/// Two versions, what is known to belong together, and what was found.
+/// Two versions, the matches between their definitions, and the findings.
 struct Audit<'a> {
     old: Side<'a>,
     new: Side<'a>,
@@ -144,7 +144,7 @@ impl<'a> Audit<'a> {
         while let Some((old, new)) = self.queue.pop() {
             self.definition(old, new);
         }
-        // What is gone may have found another name in the meantime.
+        // Only now: comparing has matched more definitions, under other names.
         self.removed();
         self.findings
     }

@@ -48,7 +48,7 @@ impl fmt::Display for Wire {
 /// How one type differs from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// They are one, or what has changed is said where it is defined.
+    /// They are the same, or the change is reported at a definition.
     None,
     /// Another type, the same on the wire.
     Type,
@@ -112,7 +112,7 @@ impl Audit<'_> {
         let (TyKind::Item(old_id), TyKind::Item(new_id)) = (&old.kind, &new.kind) else {
             return self.types_behind(old, new);
         };
-        // Typedefs may use each other so often that to look behind each anew would not end.
+        // Typedefs may use each other so often that resolving each one again would take forever.
         if let Some(known) = self.changes.get(&(*old_id, *new_id)) {
             return known.clone();
         }

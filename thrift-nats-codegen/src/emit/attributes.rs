@@ -48,7 +48,7 @@ impl Emitter<'_> {
     pub(super) fn serde_field(&self, member: &Member<'_>) -> Option<TokenStream> {
         let written = &member.field.name.text;
         let renamed = self.serde_name(&member.name.to_string(), written);
-        // What has a default that is something must say that it is nothing.
+        // If there is a default, a missing field means the default. `None` must be written.
         let skipped = (self.options.serde && member.shape.optional && member.field.default.is_none())
             .then(|| quote! { #[serde(skip_serializing_if = "::core::option::Option::is_none")] });
         Some(quote! { #renamed #skipped })

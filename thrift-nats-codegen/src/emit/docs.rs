@@ -32,7 +32,7 @@ fn markdown(text: &str) -> String {
         let trimmed = line.trim();
         let mark = ["```", "~~~"].into_iter().find(|mark| trimmed.starts_with(mark));
         match (fence, mark) {
-            // Code of another language is no test of ours.
+            // Code in a comment is in another language. It must not become a doctest.
             (None, Some(mark)) if mark == "~~~" || !trimmed[3..].contains('`') => {
                 fence = Some(mark);
                 let _ = write!(output, "{mark}text");

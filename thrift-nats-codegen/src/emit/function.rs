@@ -1,4 +1,4 @@
-//! What functions send and answer: the structs of their arguments, and their errors.
+//! The types of functions: structs of arguments, and errors.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -109,8 +109,8 @@ impl Emitter<'_> {
         vec![declaration, quote! { #rt::__private::method_error!(#name { #(#entries),* } #(#from)*); }]
     }
 
-    /// What a function returns, and behind a comma the error, if it is one of its own: the arguments of `Result` and `Call` in
-    /// the module of `at`.
+    /// The type arguments of `Result` and `Call` for a function, in the module of `at`: what it returns, and its error if it
+    /// throws.
     pub(super) fn result_type(
         &self,
         service: ItemId,

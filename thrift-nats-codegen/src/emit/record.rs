@@ -24,7 +24,7 @@ pub(super) struct Record<'a> {
     pub(super) keeps_unknown: bool,
 }
 
-/// A field, with what was decided for it.
+/// A field, with its name and shape in Rust.
 pub(super) struct Member<'a> {
     pub(super) name: Ident,
     pub(super) field: &'a Field,
@@ -102,7 +102,7 @@ impl Emitter<'_> {
         derives
     }
 
-    /// What `rust.derive` adds to what is there anyway.
+    /// The traits of `rust.derive` that are not derived or implemented already.
     pub(super) fn derives(&self, annotations: &[Annotation], present: &[TokenStream]) -> Vec<TokenStream> {
         let mut names: Vec<String> = present.iter().map(ToString::to_string).collect();
         // Where it is not derived, it is implemented.
@@ -161,7 +161,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// What a type has where nothing is said.
+    /// The default of a field without one in the IDL.
     fn zero(&self, ty: &Ty, shape: FieldShape, record: &Record<'_>) -> TokenStream {
         let rt = &self.rt;
         let behind = self.program.behind(ty);

@@ -119,7 +119,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// The type of a field, with what is around it.
+    /// The type of a field, with the `Box` and the `Option` around it.
     pub(super) fn field_type(
         &self,
         ty: &Ty,

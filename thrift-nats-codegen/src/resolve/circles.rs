@@ -86,8 +86,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Typedefs that stand for types of more parts than anybody means: two dozen lines can stand for millions. Behind this
-    /// check, going through a type takes a bounded time.
+    /// Reports typedefs of immense types: two dozen lines can stand for a type with millions of parts. After this check, going
+    /// through a type takes bounded time.
     pub(super) fn immense_typedefs(&mut self) {
         let edges = self.each(|item| match &item.kind {
             ItemKind::Typedef(ty) => {
@@ -111,7 +111,7 @@ impl Checker<'_> {
                     format!("typedef `{}` stands for a type of more than {MOST_PARTS} parts", item.name.text);
                 let error = Diagnostic::error(ty.place, text).label("too large when written out");
                 self.report(error.help("make a `struct` of a part of it"));
-                // Said once: what is made of it is of this size too.
+                // Reported once: every typedef that uses it is too large, too.
                 if let ItemKind::Typedef(ty) = &mut self.program.items[index].kind {
                     ty.kind = TyKind::Unknown;
                 }
@@ -192,7 +192,7 @@ impl Checker<'_> {
                     self.needs(value, place, edges);
                 }
                 let ItemKind::Struct { kind, fields } = &self.program.item(*id).kind else { return };
-                // What is left out comes from the default of the whole struct.
+                // Missing fields come from the default of the whole struct.
                 if *kind != StructKind::Union && given.len() < fields.len() {
                     edges.push(Edge { to: *id, place });
                 }

@@ -273,7 +273,10 @@ impl Checker<'_> {
             if let Err(_) = i32::try_from(number)
                 && is_known
             {
-                let text = format!("number {number} of `{}.{}` is no i32", item.name, value.name);
+                let text = format!(
+                    "number {number} of `{}.{}` does not fit in i32 (-2147483648 to 2147483647)",
+                    item.name, value.name
+                );
                 let error = Diagnostic::error(written.unwrap_or(place), text);
                 self.report(match written {
                     Some(_) => error.label("not within -2147483648 and 2147483647"),
@@ -349,7 +352,7 @@ impl Checker<'_> {
                 }
             };
             let id = i16::try_from(id).unwrap_or_else(|_| {
-                let text = format!("field id {id} is no i16");
+                let text = format!("field id {id} does not fit in i16 (-32768 to 32767)");
                 self.report(Diagnostic::error(id_place, text).label("not within 1 and 32767"));
                 0
             });

@@ -1,4 +1,4 @@
-//! What someone may have meant.
+//! Suggestions for names and values that are not known.
 
 /// The name that is nearest to `wanted`, if one is near enough to be meant.
 pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -19,7 +19,7 @@ pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) ->
         .map(|(_, name)| name)
 }
 
-/// What is written in Thrift for a value of another language.
+/// How Thrift writes a value of another language.
 pub(super) fn value(written: &str) -> Option<&'static str> {
     Some(match written {
         _ if written.eq_ignore_ascii_case("true") => "write `true`",
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(nearest("order", names.into_iter()), Some("Order"));
         assert_eq!(nearest("Customer", names.into_iter()), None);
         assert_eq!(nearest("i3", ["i8", "i32"].into_iter()), Some("i32"));
-        // What has one letter is like all else that has one.
+        // All names of one letter are near to each other; none is suggested.
         assert_eq!(nearest("T", ["A", "i8"].into_iter()), None);
         assert_eq!(nearest("a", ["B", "A"].into_iter()), Some("A"));
     }

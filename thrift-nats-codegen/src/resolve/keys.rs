@@ -6,7 +6,7 @@ use super::Checker;
 use crate::diagnostics::Diagnostic;
 use crate::ir::{ItemId, ItemKind, Ty, TyKind};
 
-/// What is found.
+/// The result of the search.
 #[derive(Default)]
 struct Keys {
     structs: HashSet<ItemId>,

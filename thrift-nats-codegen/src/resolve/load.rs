@@ -62,11 +62,11 @@ pub(super) fn load(
     Files { roots, files: files.into_iter().map(|loaded| loaded.file).collect(), order }
 }
 
-/// A warning for each folder that is to be searched and is none: misspelt, more likely than not.
+/// A warning for each folder to search that does not exist: it is probably misspelt.
 pub(crate) fn missing_folders<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) -> Vec<Diagnostic> {
     let missing: BTreeSet<&PathBuf> = folders.into_iter().filter(|folder| !folder.is_dir()).collect();
     let said =
-        |folder: &PathBuf| format!("there is no folder `{}` to search for included files", folder.display());
+        |folder: &PathBuf| format!("cannot search `{}` for included files: no such folder", folder.display());
     missing.into_iter().map(|folder| Diagnostic::warning_without_place(said(folder))).collect()
 }
 
@@ -142,7 +142,7 @@ impl Loader<'_> {
         for header in &headers {
             let Header::Include(include) = header else { continue };
             let place = Place { source: id, span: include.path.span };
-            // Nobody knows what file a path with a mistake in it is of.
+            // A path with a mistake in it names an unknown file.
             let is_mistaken = self.files[index].file.unread.is_mistaken(include.path.span);
             let included = if is_mistaken { None } else { self.include(&folder, include, place) };
             let loaded = &mut self.files[index];
@@ -178,7 +178,7 @@ impl Loader<'_> {
         }
         if written.is_absolute() {
             let near = near_file(folder, written, &self.sources.get(place.source).path);
-            let error = error.label("there is no file at this path");
+            let error = error.label("no file at this path");
             self.diagnostics.push(error.maybe_help(near.map(|near| format!("there is a file `{near}`"))));
             return None;
         }

@@ -1,7 +1,7 @@
 //! From files to a [`Program`]: reading, resolving every name, and every check of the language.
 //!
-//! All errors of all files are found in one run: what cannot be resolved becomes `Unknown`, and whatever depends on it
-//! stays silent.
+//! One run finds all errors of all files. A name that cannot be resolved becomes `Unknown`, and nothing is reported of a
+//! definition only because it uses an `Unknown`.
 
 mod annotations;
 mod circles;
@@ -21,7 +21,7 @@ use crate::diagnostics::{Diagnostic, FrontEnd, Severity};
 use crate::ir::{Item, ItemId, Program};
 use crate::sources::{SourceId, Sources};
 
-/// What became of the files.
+/// The result of [`resolve`].
 pub(crate) struct Resolved {
     pub(crate) sources: Sources,
     pub(crate) diagnostics: Vec<Diagnostic>,
@@ -31,7 +31,7 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
-    /// The program if there is no error: without any `Unknown`.
+    /// The program, unless there are errors. It has no `Unknown`.
     pub(crate) fn program(&self) -> Option<&Program> {
         let is_error = |diagnostic: &Diagnostic| diagnostic.severity() == Severity::Error;
         (!self.diagnostics.iter().any(is_error)).then_some(&self.program)
@@ -72,7 +72,7 @@ pub(crate) fn resolve(roots: &[PathBuf], include_paths: &[PathBuf], front_end: F
     Resolved { diagnostics, program, sources, is_read }
 }
 
-/// The program as far as it is made, and what is wrong with it.
+/// The part of the program that is resolved so far, and its diagnostics.
 struct Checker<'a> {
     scopes: &'a Scopes<'a>,
     program: Program,

@@ -85,7 +85,7 @@ impl Checker<'_> {
                         place,
                         format!("oneway function `{}` cannot return anything", function.name),
                     )
-                    .label("nobody waits for a result")
+                    .label("the client does not wait for a result")
                     .note(oneway, "oneway")
                     .help("write `void`, or remove `oneway`"),
                 );
@@ -94,7 +94,7 @@ impl Checker<'_> {
                 let place = Place { source: file, span: throws };
                 self.report(
                     Diagnostic::error(place, format!("oneway function `{}` cannot throw", function.name))
-                        .label("nobody waits for an exception")
+                        .label("the client does not wait for an exception")
                         .note(oneway, "oneway")
                         .help("remove `throws`, or remove `oneway`"),
                 );
@@ -111,8 +111,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Takes services apart that extend each other in a circle: that takes files that include each other, which is an error
-    /// of its own. And those of a chain that nobody means, and rustc does not take: each has all that it inherits.
+    /// Separates services that extend each other in a circle. That needs files that include each other, which is reported already.
+    /// Reports chains that are too long for rustc: each client has all functions that it inherits.
     pub(super) fn extends_chains(&mut self) {
         let edges = self.each(|item| parent_of(&item.kind).map(ItemId::index).into_iter().collect());
         for index in (Graph { edges }).circles().into_iter().flatten() {
@@ -154,7 +154,7 @@ impl Checker<'_> {
         self.report(Diagnostic::error(place, text).label("one too many"));
     }
 
-    /// What can be checked once every type is known: what functions throw, and what they inherit.
+    /// The checks that need every type: the exceptions of functions, and inherited functions.
     pub(super) fn services(&mut self) {
         let mut found = Vec::new();
         for (_, item) in self.items() {

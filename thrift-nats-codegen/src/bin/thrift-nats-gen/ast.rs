@@ -235,7 +235,7 @@ impl<'t> Tree<'t> {
     }
 
     fn value(&self, value: &syntax::Value) -> Value {
-        // As it is written: not every reader of JSON keeps 64 bits, and infinity is no number there.
+        // As it is written: not every JSON reader keeps 64 bits, and JSON has no infinity.
         let text = || &self.text[value.span.range()];
         let mut made = match &value.kind {
             ValueKind::Integer(number) => json!({ "kind": "integer", "value": number, "text": text() }),

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Audit) -> Result<ExitCode, Error> {
     };
     for path in [&arguments.old, &arguments.new] {
         if files(path).is_empty() {
-            eprintln!("error: there is no `.thrift` file in `{}`", path.display());
+            eprintln!("error: no `.thrift` file in `{}`", path.display());
             return Ok(ExitCode::FAILURE);
         }
     }

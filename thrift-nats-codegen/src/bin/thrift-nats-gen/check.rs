@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Check) -> Result<ExitCode, Error> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Lines and columns count from 1, columns in characters; `end` is behind the last character.
+/// Lines and columns count from 1, columns in characters; `end` is the position after the last character.
 pub(crate) fn as_json(finding: Finding<'_>) -> Value {
     let place = |place: thrift_nats_codegen::Location<'_>| {
         json!({

@@ -19,7 +19,7 @@ pub(crate) struct Fmt {
     check: bool,
 }
 
-/// Formats one file after the other, also behind one that cannot be.
+/// Formats all files, also after one that cannot be formatted.
 pub(crate) fn run(arguments: &Fmt) -> Result<ExitCode, Error> {
     let mut failed = false;
     for file in &arguments.files {
@@ -46,7 +46,7 @@ fn format(path: &Path, check: bool) -> bool {
         return false;
     }
     let shown = path.display();
-    // The text of a file with bytes that are no UTF-8 is not what is on the disk.
+    // Bytes that are not UTF-8 were replaced when the file was read. Writing it back would lose them.
     if std::fs::read(path).is_ok_and(|bytes| bytes != parsed.text.as_bytes()) {
         eprintln!("error: `{shown}` is not UTF-8, and is left as it is");
         return false;

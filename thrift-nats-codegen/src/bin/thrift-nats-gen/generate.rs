@@ -82,14 +82,14 @@ fn inside(text: &str) -> Result<PathBuf, String> {
     if path.file_name().is_none()
         || !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
     {
-        return Err("it is no file in the folder that is written to".to_owned());
+        return Err("the file must be in the output folder".to_owned());
     }
     Ok(path)
 }
 
 /// Two texts with a `=` between them.
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (one, other) = text.split_once('=').ok_or("there is no `=` in it")?;
+    let (one, other) = text.split_once('=').ok_or("expected PATTERN=VALUE, with a `=`")?;
     Ok((one.to_owned(), other.to_owned()))
 }
 

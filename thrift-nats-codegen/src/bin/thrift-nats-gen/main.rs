@@ -27,9 +27,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Generate Rust (this is what is done without a command)
+    /// Generate Rust (the default command)
     Generate(generate::Generate),
-    /// Say what is wrong with files, and generate nothing
+    /// Report errors and warnings, and generate nothing
     Check(check::Check),
     /// Format files, with all their comments
     Fmt(fmt::Fmt),
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What is said of a first file that is none, and nearly the name of a command.
+/// A hint, if the first file does not exist and its name is nearly that of a command.
 fn misspelt(files: &[PathBuf]) -> Option<clap::Error> {
     let written = files.first().filter(|file| !file.exists())?.to_str()?;
     let mut cli = Cli::command();

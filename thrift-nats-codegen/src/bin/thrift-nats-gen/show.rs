@@ -1,4 +1,4 @@
-//! What is said on the standard error.
+//! Diagnostics on the standard error.
 
 use std::io::{IsTerminal, Write};
 
