@@ -1,7 +1,7 @@
-//! What generated code is the same in for every type: macros that it is written with.
+//! Macros for the parts of generated code that are the same for every type.
 
-/// The traits of an open enum `struct Name(pub i32)` with its `VALUES` and `name()`. The names that are aliases of another
-/// stand behind.
+/// The traits of an open enum `struct Name(pub i32)` with `VALUES` and `name()`. Aliases follow: names of a value that has another
+/// name already.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! open_enum {
@@ -85,8 +85,8 @@ macro_rules! open_enum {
     };
 }
 
-/// The traits of the error enum of a function: each declared exception by its id and variant, and `Rpc`. Those that an error
-/// can be made from directly are marked with `from`.
+/// The traits of the error enum of a function. Its variants are the declared exceptions, each with its id and name, and `Rpc`.
+/// `from` marks the exceptions that convert into the error.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! method_error {
@@ -162,7 +162,7 @@ macro_rules! method_error {
     };
 }
 
-/// What serves the service `$service` with a handler: `struct $server<H> { handler: Arc<H> }` with `dispatch`.
+/// The traits of `struct $server<H> { handler: Arc<H> }`, which has `dispatch` and serves `$service` with a handler.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! service_server {

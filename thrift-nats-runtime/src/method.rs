@@ -1,4 +1,4 @@
-//! How calls and results lie in messages: what generated clients and servers have in common.
+//! Encoding and decoding of calls and results, for generated clients and servers.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -15,9 +15,9 @@ use crate::protocol::{
 };
 use crate::transport::{Frame, Headers, Parts, begin_frame, end_frame, may_be_apart};
 
-/// The error of a function: its declared exceptions, and [`Error`] for all else. Generated for functions that throw.
+/// The error of a function: its declared exceptions, and [`Error`] for every other failure. Generated for functions that throw.
 pub trait MethodError: From<Error> + Send + 'static {
-    /// The error, if it is none of the declared exceptions.
+    /// The error, unless it is a declared exception.
     fn undeclared(&self) -> Option<&Error>;
 
     /// Writes a declared exception as a field of the result.
@@ -26,7 +26,7 @@ pub trait MethodError: From<Error> + Send + 'static {
     /// See [`EncodeError`].
     fn write_declared<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError>;
 
-    /// Reads a declared exception; `None`, with nothing read, where the field is none.
+    /// Reads a declared exception. If the field is not one, reads nothing and returns `None`.
     ///
     /// # Errors
     /// See [`DecodeError`].
@@ -54,7 +54,7 @@ impl MethodError for Error {
     }
 }
 
-/// What a function returns: a [`Value`], or `()` for `void`.
+/// The result type of a function: a [`Value`], or `()` for `void`.
 pub trait Success: Sized + Send + 'static {
     #[doc(hidden)]
     fn write_success<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError>;
@@ -63,7 +63,7 @@ pub trait Success: Sized + Send + 'static {
     fn read_success<I: InputProtocol>(input: &mut I, field: FieldHeader)
     -> Result<Option<Self>, DecodeError>;
 
-    /// The result of an answer without any field, if that is one.
+    /// The result that a reply without a field stands for, if there is one.
     #[doc(hidden)]
     fn absent() -> Option<Self>;
 }
@@ -106,7 +106,7 @@ impl<T: Value + Send + 'static> Success for T {
     }
 }
 
-/// A message that was received, whole.
+/// A received message.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) format: WireFormat,
@@ -114,7 +114,7 @@ pub(crate) struct Message {
     pub(crate) name: SmolStr,
     pub(crate) kind: MessageType,
     pub(crate) seqid: i32,
-    /// What stands behind the header.
+    /// The bytes after the header.
     pub(crate) body: Bytes,
 }
 
@@ -129,7 +129,7 @@ impl Message {
         })
     }
 
-    /// The error that it is the answer of, where that is none that the IDL declares.
+    /// The error in it, if it is a reply with an exception that the IDL does not declare.
     pub(crate) fn exception(&self, limits: Limits) -> Option<Error> {
         (self.kind == MessageType::Exception).then(|| {
             decode_body::<ApplicationException>(self.format.protocol, &self.body, limits)
@@ -138,16 +138,16 @@ impl Message {
     }
 }
 
-/// What stands behind the header of a message that is to be sent, encoded.
+/// The encoded bytes after the header of a message to send.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Body {
     Short(Vec<u8>),
-    /// It is not copied any more, however often it is sent.
+    /// Shared, so that sending it, even several times, copies nothing.
     Long(Bytes),
 }
 
 impl Body {
-    /// The shortest length of a long one, in bytes: to copy less costs no more than to keep it apart.
+    /// The shortest length of a long body, in bytes. Copying less costs no more than sending it as a part of its own.
     const LONG: usize = 16 * 1024;
 }
 
@@ -168,7 +168,7 @@ impl Deref for Body {
     }
 }
 
-/// A message that is to be sent: what stands before its body, which is encoded already.
+/// The header of a message to send, whose body is encoded already.
 #[derive(Debug)]
 pub(crate) struct Envelope<'a> {
     pub(crate) format: WireFormat,
@@ -183,7 +183,7 @@ impl Envelope<'_> {
     pub(crate) fn seal(&self, body: &Body, limits: Limits) -> Result<Parts, EncodeError> {
         let Self { format, headers, name, kind, seqid } = *self;
         let (body, apart) = match body {
-            // In JSON, something stands behind the body, too.
+            // JSON has bytes after the body.
             Body::Long(body) if format.protocol != Protocol::Json && may_be_apart(format) => {
                 (&[][..], body.clone())
             }
@@ -194,7 +194,7 @@ impl Envelope<'_> {
             Transport::Framed => 4,
             Transport::Header => HEADER_LEN,
         };
-        // Exact for the binary protocol: without room to spare it becomes shared bytes where it is, without an allocation more.
+        // Exact for the binary protocol. Without spare capacity the buffer becomes shared bytes without another allocation.
         let len = around + header_len(format.protocol) + name.len() + body.len();
         let mut buffer = Vec::with_capacity(len);
         let start = begin_frame(&mut buffer, format, seqid, headers, limits)?;
@@ -209,10 +209,10 @@ impl Envelope<'_> {
     }
 }
 
-/// What the header transport puts around a message without headers: no more than this.
+/// The most bytes that the header transport puts around a message without headers.
 const HEADER_LEN: usize = 20;
 
-/// Encodes the arguments of a call of a function whose name, as it is sent, has this length.
+/// Encodes the arguments of a call. `name` is the length of the function's name as it is sent.
 pub(crate) fn encode_arguments(
     protocol: Protocol,
     name: usize,
@@ -226,7 +226,7 @@ pub(crate) fn encode_arguments(
     Ok(buffer)
 }
 
-/// Encodes what stands behind the header of a message.
+/// Encodes the body of a message.
 pub(crate) fn encode_body<T: Value>(
     protocol: Protocol,
     value: &T,
@@ -238,7 +238,7 @@ pub(crate) fn encode_body<T: Value>(
     Ok(buffer)
 }
 
-/// How long a message may be besides its name and its body, at most.
+/// The most bytes of a message besides its name and its body.
 const fn header_len(protocol: Protocol) -> usize {
     match protocol {
         // A version and kind, the name's length, and a seqid.
@@ -250,7 +250,7 @@ const fn header_len(protocol: Protocol) -> usize {
     }
 }
 
-/// Checks the whole message, of which the peer counts every byte: the header with its name, and the body.
+/// Checks the size of the whole message, because the peer limits that: the header with the name, and the body.
 fn check_size(protocol: Protocol, name: usize, body: usize, limits: Limits) -> Result<(), EncodeError> {
     let len = header_len(protocol) + name + body;
     if len > limits.message {
@@ -259,7 +259,7 @@ fn check_size(protocol: Protocol, name: usize, body: usize, limits: Limits) -> R
     Ok(())
 }
 
-/// Decodes the arguments of a call; nothing may be left over.
+/// Decodes the arguments of a call. No bytes may remain.
 pub(crate) fn decode_arguments<T>(
     protocol: Protocol,
     body: &Bytes,
@@ -273,7 +273,7 @@ pub(crate) fn decode_arguments<T>(
     })
 }
 
-/// Decodes what stands behind the header of a message; nothing may be left over.
+/// Decodes the body of a message. No bytes may remain.
 pub(crate) fn decode_body<T: Value>(
     protocol: Protocol,
     body: &Bytes,
@@ -286,7 +286,7 @@ pub(crate) fn decode_body<T: Value>(
     })
 }
 
-/// Encodes the result of a call as kind of message and body.
+/// Encodes the result of a call: the kind of the message, and its body.
 pub(crate) fn encode_result<T: Success, E: MethodError>(
     protocol: Protocol,
     result: &Result<T, E>,
@@ -324,19 +324,19 @@ fn write_result<T: Success, E: MethodError>(
     }
 }
 
-/// Decodes the answer to a call of `method`.
+/// Decodes the reply to a call of `method`.
 pub(crate) fn decode_result<T: Success, E: MethodError>(
     method: &str,
-    answer: &Message,
+    reply: &Message,
     limits: Limits,
 ) -> Result<T, E> {
-    if let Some(error) = answer.exception(limits) {
+    if let Some(error) = reply.exception(limits) {
         return Err(error.into());
     }
-    match answer.kind {
+    match reply.kind {
         MessageType::Reply | MessageType::Exception => {}
         MessageType::Call | MessageType::Oneway => {
-            let text = format!("`{method}` was answered with a request");
+            let text = format!("the reply to `{method}` is a request");
             return Err(Error::from(ApplicationException::new(
                 ApplicationExceptionKind::INVALID_MESSAGE_TYPE,
                 text,
@@ -344,20 +344,19 @@ pub(crate) fn decode_result<T: Success, E: MethodError>(
             .into());
         }
     }
-    if answer.name != method {
-        let text = format!("`{method}` was answered as `{}`", answer.name);
+    if reply.name != method {
+        let text = format!("the reply to `{method}` names `{}`", reply.name);
         return Err(Error::from(ApplicationException::new(
             ApplicationExceptionKind::WRONG_METHOD_NAME,
             text,
         ))
         .into());
     }
-    let result =
-        with_reader!(answer.format.protocol, &answer.body, limits, |reader| read_result(&mut reader));
+    let result = with_reader!(reply.format.protocol, &reply.body, limits, |reader| read_result(&mut reader));
     match result {
         Ok(Some(result)) => result,
         Ok(None) => T::absent().ok_or_else(|| {
-            let text = format!("the answer of `{method}` has no result");
+            let text = format!("the reply to `{method}` has neither a result nor a declared exception");
             Error::from(ApplicationException::new(ApplicationExceptionKind::MISSING_RESULT, text)).into()
         }),
         Err(error) => Err(Error::from(error).into()),
@@ -388,7 +387,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_counted_with_its_header() {
+    fn the_size_limit_counts_the_header_of_a_message() {
         let arguments = ();
         let protocol = Protocol::Binary;
         let body = encode_arguments(protocol, 3, &arguments, Limits::DEFAULT).unwrap();
