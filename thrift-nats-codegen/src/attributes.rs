@@ -5,12 +5,12 @@ use wildmatch::WildMatch;
 use crate::diagnostics::Diagnostic;
 use crate::ir::{ItemId, ItemKind, Program};
 
-/// An attribute, and what it is put on.
+/// An attribute, and the pattern of the types or fields that get it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    /// As it was given.
+    /// The pattern, as it was given.
     pattern: String,
-    /// `#[…]`, once or several times.
+    /// One or more outer attributes: `#[…]`.
     pub(crate) attribute: String,
 }
 
@@ -27,7 +27,7 @@ impl Rule {
         }
     }
 
-    /// Whether the pattern is that of the whole path, or of its end. `*` stands for any part of a name.
+    /// Whether the pattern matches the whole path, or its end. `*` stands for any part of a name.
     pub(crate) fn matches(&self, path: &[&str]) -> bool {
         let parts: Vec<&str> = self.pattern.split('.').collect();
         let Some(skipped) = path.len().checked_sub(parts.len()) else { return false };
@@ -43,7 +43,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Reports the rules that nothing comes of.
+    /// Reports the rules that match nothing.
     pub(crate) fn check(&self, program: &Program, diagnostics: &mut Vec<Diagnostic>) {
         let types: Vec<Vec<&str>> = program.ids().filter_map(|id| type_path(program, id)).collect();
         let fields = || program.ids().flat_map(|id| member_paths(program, id));

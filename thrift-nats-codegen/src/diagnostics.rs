@@ -86,7 +86,7 @@ impl Diagnostic {
         self
     }
 
-    /// Another place that matters for it.
+    /// Adds a related place.
     pub(crate) fn note(mut self, place: Place, text: impl Into<String>) -> Self {
         self.notes.push((place, text.into()));
         self
@@ -117,7 +117,7 @@ impl Diagnostic {
     }
 }
 
-/// All that is wrong with the files of a run, sorted by place.
+/// The errors and warnings of a run, sorted by place.
 #[derive(Clone, Default)]
 pub struct Report {
     sources: Sources,
@@ -130,17 +130,17 @@ impl Report {
         Self { sources, diagnostics }
     }
 
-    /// Whether there is nothing to say.
+    /// Whether there are neither errors nor warnings.
     pub fn is_empty(&self) -> bool {
         self.diagnostics.is_empty()
     }
 
-    /// How many of them there are.
+    /// The number of errors and warnings.
     pub fn len(&self) -> usize {
         self.diagnostics.len()
     }
 
-    /// One after the other, by place.
+    /// The errors and warnings, by place.
     pub fn iter(&self) -> impl Iterator<Item = Finding<'_>> {
         self.diagnostics.iter().map(|diagnostic| Finding { report: self, diagnostic })
     }
@@ -159,7 +159,7 @@ impl Report {
     }
 }
 
-/// Sources are left out: they are the files as they are on disk.
+/// Without the sources, which can be read from the files.
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false))
@@ -190,22 +190,22 @@ impl<'a> Finding<'a> {
         &self.diagnostic.message
     }
 
-    /// What to do about it, where that is known.
+    /// How to fix it, if that is known.
     pub fn help(&self) -> Option<&'a str> {
         self.diagnostic.help.as_deref()
     }
 
-    /// A few words about the place itself; may be empty.
+    /// The label of the place. May be empty.
     pub fn label(&self) -> &'a str {
         &self.diagnostic.label
     }
 
-    /// Where it is; `None` where it is at no place of a file.
+    /// The place. `None` for a finding without a place in a file.
     pub fn location(&self) -> Option<Location<'a>> {
         self.diagnostic.place.map(|place| self.report.location(place))
     }
 
-    /// Other places that have to do with it, each with a few words.
+    /// Related places, each with a label.
     pub fn notes(&self) -> impl Iterator<Item = (Location<'a>, &'a str)> + use<'a> {
         let report = self.report;
         self.diagnostic.notes.iter().map(|(place, text)| (report.location(*place), text.as_str()))
@@ -216,7 +216,7 @@ impl<'a> Finding<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Location<'a> {
-    /// The file, as it was given, or as it was found from there.
+    /// The file, as it was given or included.
     pub path: &'a Path,
     /// The line it starts on.
     pub line: usize,
@@ -365,7 +365,7 @@ pub(crate) fn with_article(noun: &str) -> String {
     format!("{article} {noun}")
 }
 
-/// A list as a person says it: `a`, `a and b`, `a, b and c`.
+/// A list in words: `a`, `a and b`, `a, b and c`.
 pub(crate) fn enumerate<T: fmt::Display>(items: &[T]) -> String {
     let mut text = String::new();
     for (position, item) in items.iter().enumerate() {

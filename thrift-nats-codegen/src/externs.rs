@@ -6,7 +6,7 @@ use crate::diagnostics::{Diagnostic, FrontEnd};
 use crate::ir::Program;
 use crate::options::{ExternFile, Options};
 
-/// By file: where its code is, and whether code is generated for it here.
+/// By file: where its code is.
 #[derive(Debug)]
 pub(crate) struct Externs(Vec<Place>);
 

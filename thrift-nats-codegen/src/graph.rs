@@ -1,6 +1,6 @@
-//! Circles in graphs: of includes, of typedefs, of constants, of types that hold themselves.
+//! Circles in graphs: of includes, typedefs, constants, and types that contain themselves.
 //!
-//! Nothing here recurses: an IDL file decides how deep the graph is.
+//! Nothing here recurses, because the depth of the graph depends on the IDL.
 
 use std::collections::VecDeque;
 
@@ -56,7 +56,7 @@ impl Graph {
         component
     }
 
-    /// For each component that has a circle: a shortest one through its first node, which stands first.
+    /// For each component that has a circle: a shortest one through its first node, which comes first.
     pub(crate) fn circles(&self) -> Vec<Vec<usize>> {
         let component = self.components();
         let mut seen = vec![false; self.edges.len()];

@@ -1,4 +1,4 @@
-//! A program as it is meant: every name resolved, every value of its type, every check passed. It knows no Rust.
+//! The resolved program: every name is resolved, every value has its type, every check has passed. It knows no Rust.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use crate::sources::{Place, SourceId};
 /// All files of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
-    /// How many of the files were asked for; they are the first ones.
+    /// The number of given files. They come first.
     pub(crate) roots: usize,
     /// By [`SourceId`].
     pub(crate) files: Vec<File>,
     /// By [`ItemId`]: file after file, each in source order.
     pub(crate) items: Vec<Item>,
-    /// The structs and unions that are set elements, map keys, or part of one: they have to be ordered.
+    /// The structs and unions that are set elements, map keys, or part of one: they must be ordered.
     pub(crate) keys: BTreeSet<ItemId>,
 }
 
@@ -32,7 +32,7 @@ impl Program {
 
     /// The type that remains when all typedefs are resolved.
     pub(crate) fn behind<'a>(&'a self, mut ty: &'a Ty) -> &'a Ty {
-        // Typedefs do not go round in circles here.
+        // No typedef names itself: the resolver has checked that.
         while let TyKind::Item(id) = ty.kind {
             match &self.item(id).kind {
                 ItemKind::Typedef(target) => ty = target,
@@ -48,7 +48,7 @@ impl Program {
 pub(crate) struct File {
     /// Its name without folder and last extension: its prefix in other files.
     pub(crate) stem: String,
-    /// As it was given, or found from there.
+    /// As it was given or included.
     pub(crate) path: PathBuf,
     /// The files it includes itself, in source order.
     pub(crate) includes: Vec<SourceId>,
@@ -124,7 +124,7 @@ pub(crate) struct Field {
     pub(crate) annotations: Vec<Annotation>,
     pub(crate) requiredness: Requiredness,
     pub(crate) ty: Ty,
-    /// `&`: held by a pointer.
+    /// `&`: boxed.
     pub(crate) reference: bool,
     pub(crate) default: Option<Constant>,
 }
@@ -134,7 +134,7 @@ pub(crate) struct Field {
 pub(crate) enum Requiredness {
     Required,
     Optional,
-    /// Neither is written: always sent, and not missed.
+    /// Neither is written: always sent, and may be missing.
     Default,
 }
 
@@ -153,7 +153,7 @@ pub(crate) struct Function {
 }
 
 impl Ty {
-    /// What `rust.type` says of it, if anything.
+    /// The annotation `rust.type`, if there is one.
     pub(crate) fn rust_type(&self) -> Option<&Annotation> {
         self.annotations.iter().rev().find(|annotation| annotation.key == "rust.type")
     }
@@ -177,7 +177,7 @@ pub(crate) enum TyKind {
     Map(Box<Ty>, Box<Ty>),
     /// A typedef, an enum or a struct.
     Item(ItemId),
-    /// One that is not defined: an error has been given, and no other shall follow from it.
+    /// A type that is not defined. The error is reported already, and no other must follow from it.
     Unknown,
 }
 
@@ -197,14 +197,14 @@ pub(crate) enum Constant {
     Map(Vec<(Self, Self)>),
     /// Fields of a struct, by their position.
     Struct(ItemId, Vec<(usize, Self)>),
-    /// The value of a constant of the very same type.
+    /// The value of a constant of the same type.
     Ref(ItemId),
-    /// One that could not be made; an error has been given.
+    /// A value with an error, which is reported already.
     Unknown,
 }
 
 impl File {
-    /// The namespace for a language; of several the last counts.
+    /// The namespace for a language: the last, if there are several.
     pub(crate) fn namespace_for(&self, language: &str) -> Option<&str> {
         let found = self.namespaces.iter().rev().find(|(scope, _)| scope == language);
         found.map(|(_, name)| name.as_str())

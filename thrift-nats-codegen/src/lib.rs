@@ -8,11 +8,12 @@
 //! }
 //! ```
 //!
-//! and in the crate `thrift_nats_runtime::include_thrift!();`. With [`Options`] more can be said; the attribute macro of
-//! the runtime and the command `thrift-nats-gen` take the same options.
+//! and in the crate `thrift_nats_runtime::include_thrift!();`. [`Options`] sets options; the attribute macro of the runtime and the
+//! command `thrift-nats-gen` have the same ones.
 //!
-//! The way of a file: it is parsed (`thrift-parser`), with all it includes resolved and checked (`resolve`) to a program
-//! that knows no Rust (`ir`); names (`naming`) and layout (`shape`) are decided; then code is written (`emit`).
+//! A file is parsed (`thrift-parser`). It is resolved and checked with all files that it includes (`resolve`), which gives a program
+//! that knows no Rust (`ir`). Names (`naming`) and shapes (`shape`) are decided. Then code is emitted (`emit`) and laid out
+//! (`layout`).
 
 mod attributes;
 mod audit;
@@ -50,7 +51,7 @@ pub use self::html::Documentation;
 pub use self::options::{Containers, Options, Strings};
 pub use self::parsed::ParsedFile;
 
-/// For build scripts: generates from `files` and all they include, with all options at their defaults.
+/// For build scripts: generates from `files` and all files that they include, with all options at their defaults.
 ///
 /// # Errors
 /// See [`Error`].

@@ -1,5 +1,5 @@
-//! One file and its syntax tree, for tools that look at the text and not at what it means. Nothing is resolved here, and no
-//! other file is read.
+//! One file and its syntax tree, for tools that work with the text and not with its meaning. Names are not resolved, and includes
+//! are not read.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::sources::{Source, Sources};
 pub struct ParsedFile {
     /// The text. Bytes that are not UTF-8 are each a `?`, so that offsets are those of the file.
     pub text: String,
-    /// All of it that could be read.
+    /// All parts that could be read.
     pub document: Document,
     /// The mistakes in the text.
     pub errors: Report,
@@ -34,7 +34,7 @@ impl ParsedFile {
         Ok(Self::new(path, reading))
     }
 
-    /// Parses a text that is in no file, or not yet. Errors call it `path`.
+    /// Parses a text that is not in a file. Errors show `path` as its file.
     pub fn of_text(path: impl Into<PathBuf>, text: String) -> Self {
         Self::new(path.into(), Reading::of_text(text))
     }

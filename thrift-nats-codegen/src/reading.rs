@@ -1,4 +1,4 @@
-//! A file, read and parsed: the one way for all that looks at files.
+//! Reads and parses a file. All operations read files with it.
 
 use std::io;
 use std::path::Path;
@@ -10,12 +10,12 @@ use crate::diagnostics::Diagnostic;
 use crate::sources::{Place, SourceId};
 use crate::unread::Unread;
 
-/// A file's text, and what it was parsed to.
+/// The text of a file, and the result of parsing it.
 #[derive(Debug)]
 pub(crate) struct Reading {
     /// Bytes that are not UTF-8 are each a `?`, so that offsets are those of the file.
     pub(crate) text: String,
-    /// All of it that could be read.
+    /// All parts that could be read.
     pub(crate) document: Document,
     gaps: Vec<Gap>,
     mistakes: Vec<SyntaxError>,
@@ -54,7 +54,7 @@ impl Reading {
             diagnostics.push(error.help("save it as UTF-8; only comments may be in another encoding"));
         }
         for mistake in std::mem::take(&mut self.mistakes) {
-            // No grammar has a place for such a byte; that has been said.
+            // The byte is also a syntax error, which is reported above.
             if Some(mistake.span) != self.invalid {
                 let error = Diagnostic::error(place(mistake.span), mistake.message).label(mistake.label);
                 diagnostics.push(error.maybe_help(mistake.help));
@@ -79,7 +79,7 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The text, and the offsets of the bytes that are none.
+/// The text, and the offsets of the bytes that are not UTF-8.
 fn decode(bytes: Vec<u8>) -> (String, Vec<u32>) {
     let bytes = match String::from_utf8(bytes) {
         Ok(text) => return (text, Vec::new()),
@@ -90,7 +90,7 @@ fn decode(bytes: Vec<u8>) -> (String, Vec<u32>) {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         for _ in chunk.invalid() {
-            // The length of the file fits.
+            // The file is not larger than 4 GiB.
             invalid.push(text.len() as u32);
             text.push('?');
         }
@@ -98,7 +98,7 @@ fn decode(bytes: Vec<u8>) -> (String, Vec<u32>) {
     (text, invalid)
 }
 
-/// The first of these bytes that is in no comment: old files have comments in old encodings.
+/// The first of these bytes outside of comments. Old files have comments in old encodings.
 fn outside(invalid: &[u32], comments: &[Comment]) -> Option<Span> {
     let mut comments = comments.iter().peekable();
     let is_outside = |at: &&u32| {

@@ -13,13 +13,13 @@ use crate::options::{Containers, Options, Strings};
 pub(crate) struct Shapes {
     /// By item, by field.
     fields: Vec<Vec<FieldShape>>,
-    /// The structs that hold a `double` that is not made to be ordered.
+    /// The structs with a plain `double`, which has no total equality.
     with_doubles: HashSet<ItemId>,
-    /// The structs that hold a hash set or map, which have no hash themselves.
+    /// The structs with a hash set or map, which cannot be hashed.
     with_hashes: HashSet<ItemId>,
 }
 
-/// How a field lies in its struct.
+/// The shape of a field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FieldShape {
     pub(crate) boxed: bool,
@@ -27,7 +27,7 @@ pub(crate) struct FieldShape {
 }
 
 impl FieldShape {
-    /// The shape of a field that is part of no circle.
+    /// The shape of a field that does not lead back to its struct.
     pub(crate) fn plain(field: &Field) -> Self {
         Self { boxed: field.reference, optional: field.requiredness == Requiredness::Optional }
     }
@@ -41,7 +41,7 @@ impl Shapes {
         };
         let mut fields: Vec<Vec<FieldShape>> =
             program.items.iter().map(|item| fields_of(&item.kind)).collect();
-        // A struct that always holds itself would have no end: a field that may be left out is an `Option` there.
+        // No value of a struct that always contains itself could end. Fields that may be missing become `Option`.
         mark(
             program,
             &mut fields,
@@ -52,7 +52,7 @@ impl Shapes {
                 }
             },
         );
-        // What leads back to its own type is boxed.
+        // Fields that lead back to their own struct are boxed.
         mark(program, &mut fields, |_, _| true, |_, field| field.boxed = true);
         Self {
             fields,
@@ -67,7 +67,7 @@ impl Shapes {
         self.fields[item.index()][field]
     }
 
-    /// Whether values of the struct are equal to themselves: no `NaN` can be in them.
+    /// Whether every value of the struct is equal to itself: it cannot contain `NaN`.
     pub(crate) fn has_total_equality(&self, item: ItemId) -> bool {
         !self.with_doubles.contains(&item)
     }
@@ -78,7 +78,7 @@ impl Shapes {
     }
 }
 
-/// The struct that a field holds itself, not within a container.
+/// The struct that a field contains directly, not within a container.
 fn held(program: &Program, ty: &Ty) -> Option<ItemId> {
     match program.behind(ty).kind {
         TyKind::Item(id) if matches!(program.item(id).kind, ItemKind::Struct { .. }) => Some(id),
@@ -86,7 +86,7 @@ fn held(program: &Program, ty: &Ty) -> Option<ItemId> {
     }
 }
 
-/// Does something to each field that `counts` and leads back to its own struct over fields that count.
+/// Calls `set` for each field that `counts`, and that leads back to its own struct by fields that count.
 fn mark(
     program: &Program,
     shapes: &mut [Vec<FieldShape>],
@@ -112,13 +112,13 @@ fn mark(
     }
 }
 
-/// The structs that have a part that `is`, at any depth, outside of keys.
+/// The structs that have a part for which `is` holds, at any depth, outside of keys.
 fn with(program: &Program, is: impl Fn(&Ty) -> bool) -> HashSet<ItemId> {
     let mut found = HashSet::new();
     let mut users: Vec<Vec<ItemId>> = vec![Vec::new(); program.items.len()];
     let mut work = Vec::new();
     for id in program.ids() {
-        // In keys everything is made to be ordered.
+        // Keys use ordered types.
         let ItemKind::Struct { fields, .. } = &program.item(id).kind else { continue };
         if program.keys.contains(&id) {
             continue;
@@ -145,13 +145,13 @@ fn with(program: &Program, is: impl Fn(&Ty) -> bool) -> HashSet<ItemId> {
     found
 }
 
-/// The type of Rust that `rust.type` names, if it is one of the user's own.
+/// The Rust type that `rust.type` names, if it is a type of the user.
 pub(crate) fn custom(ty: &Ty) -> Option<&str> {
     let value = ty.rust_type()?.value.as_str();
     (!matches!(value, "hash" | "btree" | "shared" | "owned")).then_some(value)
 }
 
-/// Whether a set or map, outside of keys, is a hash one.
+/// Whether a set or map outside of keys is a hash container.
 pub(crate) fn is_hash(options: &Options, ty: &Ty) -> bool {
     match (&ty.kind, ty.rust_type().map(|annotation| annotation.value.as_str())) {
         (TyKind::Set(_) | TyKind::Map(..), Some("hash")) => true,
@@ -160,7 +160,7 @@ pub(crate) fn is_hash(options: &Options, ty: &Ty) -> bool {
     }
 }
 
-/// Whether a string is a shared one.
+/// Whether a string is shared.
 pub(crate) fn is_shared(options: &Options, ty: &Ty) -> bool {
     match (&ty.kind, ty.rust_type().map(|annotation| annotation.value.as_str())) {
         (TyKind::Base(BaseType::String), Some("shared")) => true,
@@ -169,8 +169,7 @@ pub(crate) fn is_shared(options: &Options, ty: &Ty) -> bool {
     }
 }
 
-/// Whether a type is written differently in a set element or map key: there is a `double` or a hash container in it, outside
-/// of structs.
+/// Whether a type differs within a set element or map key: it contains a `double` or a hash container, outside of structs.
 pub(crate) fn differs_in_key(program: &Program, options: &Options, ty: &Ty) -> bool {
     let ty = program.behind(ty);
     if custom(ty).is_some() {
@@ -186,13 +185,13 @@ pub(crate) fn differs_in_key(program: &Program, options: &Options, ty: &Ty) -> b
     }
 }
 
-/// Whether a value is what its type's `Default` gives.
+/// Whether a value equals the `Default` of its type.
 pub(crate) fn is_zero(constant: &Constant) -> bool {
     match constant {
         Constant::Bool(value) => !value,
         Constant::Int(number) => *number == 0,
         Constant::Enum(_, number) => *number == 0,
-        // Minus zero is not what `Default` gives.
+        // The default is zero, not minus zero.
         Constant::Double(number) => number.to_bits() == 0,
         Constant::String(text) => text.is_empty(),
         Constant::Binary(bytes) => bytes.is_empty(),

@@ -24,7 +24,7 @@ pub(crate) struct Place {
 /// One file.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
-    /// As a person would write it: as it was given, or the including file's folder and the include's path.
+    /// As it was given, or the including file's folder with the include's path.
     pub(crate) path: PathBuf,
     pub(crate) text: String,
     /// The offset of each line's first byte.
@@ -56,7 +56,7 @@ impl Source {
     }
 }
 
-/// All files of a run, in the order in which they were first met.
+/// All files of a run, in the order in which they were read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources(Vec<Source>);
 

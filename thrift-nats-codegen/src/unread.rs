@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use thrift_parser::Gap;
 use thrift_parser::syntax::{Definition, Span};
 
-/// The words that something starts with that has a name, or a path.
+/// The first words of definitions, which have a name, and of includes, which have a path.
 const KEYWORDS: [&str; 8] =
     ["struct", "union", "exception", "enum", "typedef", "const", "service", "include"];
 
@@ -17,7 +17,7 @@ pub(crate) struct Unread {
     gaps: Vec<Span>,
     /// The names that may be defined there.
     names: HashSet<String>,
-    /// The names that members may have there, of definitions that are known.
+    /// The names of members that known definitions may have there.
     members: HashSet<String>,
     /// The members there that have no name.
     nameless_members: Vec<Span>,
@@ -58,27 +58,27 @@ impl Unread {
         self.mistakes.is_empty()
     }
 
-    /// Whether `name` may be defined in what could not be read.
+    /// Whether `name` may be defined in a part that could not be read.
     pub(crate) fn may_define(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    /// Whether something is missing in the definition that stands here.
+    /// Whether a part of the definition at this place could not be read.
     pub(crate) fn is_missing_in(&self, span: Span) -> bool {
         touches(&self.gaps, span)
     }
 
-    /// Whether the definition that stands here may lack a member that is called `name`.
+    /// Whether the definition at this place may have a member `name` that could not be read.
     pub(crate) fn may_name_member(&self, span: Span, name: &str) -> bool {
         touches(&self.nameless_members, span) || self.members.contains(name) && self.is_missing_in(span)
     }
 
-    /// Whether one of the definitions with these keywords lacks its name: any that is like no other may be its.
+    /// Whether a definition with one of these keywords has no name. Any unknown name may be its.
     pub(crate) fn lacks_name_of(&self, keywords: &[&str]) -> bool {
         self.nameless.iter().any(|keyword| keywords.contains(keyword))
     }
 
-    /// Whether what stands here has a mistake, so that its value is not known.
+    /// Whether there is a mistake at this place, so that the value is not known.
     pub(crate) fn is_mistaken(&self, span: Span) -> bool {
         touches(&self.mistakes, span)
     }

@@ -1,4 +1,4 @@
-//! The attribute macro of thrift-nats; used through `thrift_nats_runtime::thrift`.
+//! The attribute macro of thrift-nats. Use it as `thrift_nats_runtime::thrift`.
 
 use std::path::PathBuf;
 
@@ -17,8 +17,8 @@ use thrift_nats_codegen::{Containers, Error, Generated, Options, Strings};
 /// use api::tutorial::CalculatorClient;
 /// ```
 ///
-/// Paths are relative to the folder of the crate's `Cargo.toml`. The crate is built again when a file that was read has
-/// changed. After the files may stand, separated by commas:
+/// Paths are relative to the folder of the crate's `Cargo.toml`. The crate is built again when one of the files has
+/// changed. Options may follow the files, separated by commas:
 ///
 /// | option | default |
 /// | --- | --- |
@@ -41,7 +41,7 @@ pub fn thrift(
     expand(arguments.into(), module.into()).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-/// What stands in the brackets of the attribute.
+/// The arguments of the attribute.
 struct Arguments {
     files: Vec<PathBuf>,
     options: Options,
@@ -51,7 +51,7 @@ struct Arguments {
 
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        // Cargo sets it for every crate that it builds; other build tools start in the folder of the crate.
+        // Cargo sets it for every crate. Other build tools run in the folder of the crate.
         let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
         let mut arguments =
             Self { files: Vec::new(), options: Options::new().threads(false), span: input.span() };
@@ -131,7 +131,7 @@ impl Arguments {
             other => {
                 let known = "`include`, `client`, `server`, `containers`, `strings`, `serde`, `type_attribute`, \
                              `field_attribute`, `extern_file`, `keep_unknown_fields`, `comments`, `deny_warnings`, `runtime`";
-                let text = format!("unknown option `{other}`: there are {known}");
+                let text = format!("unknown option `{other}`; the options are {known}");
                 return Err(syn::Error::new(name.span(), text));
             }
         };
@@ -172,12 +172,12 @@ fn expand(arguments: TokenStream, module: TokenStream) -> syn::Result<TokenStrea
         }
         Err(error) => {
             let (failure, modules) = (failure(&error, span), error.modules().parse::<TokenStream>());
-            // Without the modules, rustc would report each path into them, too.
+            // Without the modules, rustc would report the paths into them as errors, too.
             let modules = modules.map_err(|error| syn::Error::new(span, error))?;
             (quote! { #failure #modules }, error.sources().to_vec())
         }
     };
-    // The compiler looks at these again before it takes the crate for unchanged.
+    // rustc builds the crate again when one of these files changes.
     let tracked = read.iter().filter_map(|path| path.canonicalize().ok()).map(|path| {
         let path = path.to_string_lossy().into_owned();
         quote! { const _: &[u8] = ::core::include_bytes!(#path); }
@@ -196,7 +196,7 @@ fn failure(error: &Error, span: Span) -> TokenStream {
     syn::Error::new(span, format!("the Thrift IDL has errors\n\n{error}")).to_compile_error()
 }
 
-/// A warning: a macro has no other way to give one.
+/// A warning. A stable macro can only show one as the use of a deprecated item.
 fn show_warning(text: &str) -> TokenStream {
     quote! {
         const _: () = {

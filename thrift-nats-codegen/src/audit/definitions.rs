@@ -36,7 +36,7 @@ impl<'a> Audit<'a> {
                     let label = "the types are in another module now";
                     self.find(Severity::Warning, text, (new, label), (old, "was this"));
                 }
-                // A file without anything in it.
+                // The file is empty.
                 (Some(place), None) | (None, Some(place)) => {
                     self.findings.push(Diagnostic::warning(place, text));
                 }
@@ -101,7 +101,7 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// Where in the new version something that is gone would be looked for: at its neighbour.
+    /// The place in the new version for a removed definition: that of its neighbour.
     fn missing_at(&self, gone: ItemId) -> Option<(crate::sources::Place, &'static str)> {
         let file = self.old_item(gone).file.index();
         let new_file = self.matches.file(file)?;
@@ -120,7 +120,7 @@ impl<'a> Audit<'a> {
         self.new.beginning(new_file).map(|place| (place, "missing in this file"))
     }
 
-    /// Compares two definitions that belong together.
+    /// Compares two matched definitions.
     pub(super) fn definition(&mut self, old: ItemId, new: ItemId) {
         let (was, is) = (self.old_item(old), self.new_item(new));
         match (&was.kind, &is.kind) {
@@ -157,7 +157,7 @@ impl<'a> Audit<'a> {
         self.find(severity, text, (new, label), (old, &format!("{} before", article(was))));
     }
 
-    /// One kind of type where another was: a typedef may have stood for the very same.
+    /// Compares definitions of different kinds: a typedef may have named the same type.
     fn other_kind(&mut self, old: ItemId, new: ItemId) {
         let old_ty = named(old, self.old_item(old).name.place);
         let new_ty = named(new, self.new_item(new).name.place);
@@ -234,7 +234,7 @@ impl<'a> Audit<'a> {
                     let was = (self.old.place(value.name.place), "was defined here");
                     self.find(Severity::Warning, text, at, was);
                 }
-                // The number has gone with it, or to a value that had another one.
+                // The number was removed, too, or went to another value.
                 None | Some(_) => {
                     let text = format!("`{name}.{value_name}` is removed");
                     let at = (self.new.name(new), "an old peer may still send it");
@@ -254,7 +254,7 @@ fn article(noun: &str) -> String {
     if noun == "exception" || noun == "enum" { format!("an {noun}") } else { format!("a {noun}") }
 }
 
-/// What a service has on the wire: the types of arguments, results and exceptions, and all that they are made of.
+/// The types that services send: arguments, results and exceptions, and all types within them.
 fn in_use(program: &Program) -> BTreeSet<ItemId> {
     let mut found = BTreeSet::new();
     let mut work: Vec<&Ty> = Vec::new();

@@ -1,4 +1,4 @@
-//! Fields of structs, arguments of functions, and what functions throw: three lists of one shape.
+//! Fields of structs, arguments of functions, and exceptions of functions: three lists of the same form.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ impl Role {
 /// A list of fields of one version.
 type Fields<'a> = (List, &'a [Field]);
 
-/// What both lists belong to.
+/// The definition that has both lists.
 struct Owner<'n> {
     name: &'n str,
     role: Role,
@@ -58,7 +58,7 @@ impl<'a> Audit<'a> {
         self.list(&owner, old, new);
     }
 
-    /// Compares what a function throws.
+    /// Compares the exceptions of a function.
     pub(super) fn throws(&mut self, name: &str, places: (Place, Place), old: Fields<'a>, new: Fields<'a>) {
         let owner = Owner { name, role: Role::Exception, old: places.0, new: places.1 };
         self.list(&owner, old, new);
@@ -68,7 +68,7 @@ impl<'a> Audit<'a> {
         let by_id: HashMap<i16, usize> = new.1.iter().enumerate().map(|(at, field)| (field.id, at)).collect();
         let new_names = names(new.1);
         let old_names = names(old.1);
-        // Entries of the new list that are an old one under another name.
+        // Entries of the new list that are renamed entries of the old one.
         let mut renamed = vec![false; new.1.len()];
         for (at, was) in old.1.iter().enumerate() {
             let same_name = new_names.get(was.name.text.as_str()).copied();
@@ -118,7 +118,7 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// Another name at an id: the same field, or another one that should have an id of its own.
+    /// Reports a new name at an id: a renamed field, or another field that should have a new id.
     fn renamed(
         &mut self,
         owner: &Owner<'_>,
@@ -182,7 +182,7 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// What else a field has besides its id, name and type.
+    /// Compares requiredness and default.
     fn rest(&mut self, what: &str, (old, old_at): (Fields<'a>, usize), (new, new_at): (Fields<'a>, usize)) {
         let (was, is) = (&old.1[old_at], &new.1[new_at]);
         if was.requiredness != is.requiredness {
@@ -200,7 +200,6 @@ impl<'a> Audit<'a> {
                 (Requiredness::Optional, Requiredness::Default) => {
                     (Severity::Warning, "whether it was left out cannot be told any more")
                 }
-                // They differ.
                 (Requiredness::Optional, Requiredness::Optional)
                 | (Requiredness::Default, Requiredness::Default) => return,
             };

@@ -1,4 +1,4 @@
-//! Which file and which definition of the new version is which of the old one.
+//! Matches the files and definitions of the new version with those of the old one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path};
@@ -6,16 +6,16 @@ use std::path::{Component, Path};
 use super::version::Side;
 use crate::ir::{ItemId, ItemKind};
 
-/// What belongs together.
+/// The matches.
 pub(super) struct Matches {
     /// The new file for each old one.
     files: Vec<Option<usize>>,
     items: BTreeMap<ItemId, ItemId>,
-    /// The other way round.
+    /// The old definition for each new one.
     old: HashMap<ItemId, ItemId>,
 }
 
-/// Types, constants and services have names of their own.
+/// Types, constants and services may have the same name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Room {
     Type,
@@ -70,17 +70,17 @@ impl Matches {
         self.old.insert(new, old);
     }
 
-    /// The new file that an old one is now.
+    /// The new file for an old one.
     pub(super) fn file(&self, old: usize) -> Option<usize> {
         self.files[old]
     }
 
-    /// What an old definition is now.
+    /// The new definition for an old one.
     pub(super) fn new_of(&self, old: ItemId) -> Option<ItemId> {
         self.items.get(&old).copied()
     }
 
-    /// What a new definition was.
+    /// The old definition for a new one.
     pub(super) fn old_of(&self, new: ItemId) -> Option<ItemId> {
         self.old.get(&new).copied()
     }
@@ -95,7 +95,7 @@ impl Matches {
     }
 }
 
-/// The definitions of a kind by name; `None` where several have it.
+/// The definitions of a kind by name. `None` if several have the name.
 fn once<'s>(side: &Side<'s>, of: impl Fn(ItemId) -> bool) -> HashMap<(Room, &'s str), Option<ItemId>> {
     let mut found = HashMap::new();
     for id in side.program.ids().filter(|id| of(*id)) {
@@ -109,8 +109,8 @@ fn key<'s>(side: &Side<'s>, id: ItemId) -> (Room, &'s str) {
     (Room::of(&item.kind), item.name.text.as_str())
 }
 
-/// The new file for each old one: the file that was asked for is the file that was asked for, whatever its name; the
-/// others are told by their path from there, and then by as much of the end of their path as agrees.
+/// The new file for each old one. The given files match each other, whatever their names. Other files are matched by their path
+/// from there, and then by the longest common end of their paths.
 fn files(old: &Side<'_>, new: &Side<'_>) -> Vec<Option<usize>> {
     let mut found: Vec<Option<usize>> = vec![None; old.program.files.len()];
     let mut taken = vec![false; new.program.files.len()];
@@ -139,13 +139,13 @@ fn files(old: &Side<'_>, new: &Side<'_>) -> Vec<Option<usize>> {
             }
         }
     }
-    // Most in common first.
+    // The longest common end first.
     near.sort_by_key(|(same, old, new)| (std::cmp::Reverse(*same), *old, *new));
     near.into_iter().for_each(|(_, old, new)| pair(old, new));
     found
 }
 
-/// The path of a file from the folder of the file that was asked for.
+/// The path of a file from the folder of the given file.
 fn from_root<'s>(side: &Side<'s>, file: usize) -> Option<&'s Path> {
     if side.program.roots != 1 {
         return None;

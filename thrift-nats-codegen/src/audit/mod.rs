@@ -24,7 +24,7 @@ use crate::ir::{Item, ItemId};
 use crate::resolve::{Resolved, missing_folders, resolve};
 use crate::sources::{Place, SourceId, Sources};
 
-/// One version of an IDL, for [`audit`]: its files, and where what they include is found.
+/// One version of an IDL, for [`audit`]: its files, and the folders for their includes.
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until it is audited"]
 pub struct Version {
@@ -34,7 +34,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// The version that these files are, with all that they include.
+    /// The version of these files and of all files that they include.
     pub fn new(files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         let files = files.into_iter().map(Into::into).collect();
         Self { files, include_paths: Vec::new(), front_end: FrontEnd::Rust }
@@ -54,8 +54,8 @@ impl Version {
     }
 }
 
-/// Says what breaks between two versions of an IDL: errors are breaks on the wire, warnings are breaks in source code or
-/// in the meaning of values. Each names its place in both versions.
+/// Finds the breaking changes between two versions of an IDL. Errors break the wire format; warnings break source code or the
+/// meaning of values. Each finding has its place in both versions.
 ///
 /// ```no_run
 /// use thrift_nats_codegen::{Version, audit};
@@ -104,16 +104,16 @@ struct Audit<'a> {
     old: Side<'a>,
     new: Side<'a>,
     matches: Matches,
-    /// Definitions that are yet to be compared.
+    /// Pairs of definitions to compare.
     queue: Vec<(ItemId, ItemId)>,
     queued: HashSet<(ItemId, ItemId)>,
     /// Functions that were compared: the service and the position in it, old and new.
     functions: HashSet<((ItemId, usize), (ItemId, usize))>,
-    /// Old types that another type stands for now, which is the same on the wire.
+    /// Old types that were replaced by a type with the same encoding.
     replaced: HashSet<ItemId>,
-    /// How what two names stand for differs.
+    /// How the types of two names differ.
     changes: HashMap<(ItemId, ItemId), Change>,
-    /// Whether two constants of different names have one value.
+    /// Whether two constants with different names have the same value.
     equal: HashMap<(ItemId, ItemId), bool>,
     findings: Vec<Diagnostic>,
 }
@@ -149,7 +149,7 @@ impl<'a> Audit<'a> {
         self.findings
     }
 
-    /// Has two definitions compared, once.
+    /// Queues two definitions to be compared, once.
     fn enqueue(&mut self, old: ItemId, new: ItemId) {
         if self.queued.insert((old, new)) {
             self.queue.push((old, new));
@@ -169,7 +169,7 @@ impl<'a> Audit<'a> {
         self.add(severity, message, (new, label), (old, note), None);
     }
 
-    /// The same, with what to do about it.
+    /// The same, with a hint.
     fn find_with_help(
         &mut self,
         severity: Severity,
@@ -197,5 +197,5 @@ impl<'a> Audit<'a> {
     }
 }
 
-/// A place, and a few words to stand under it.
+/// A place, and its label.
 type At<'t> = (Place, &'t str);

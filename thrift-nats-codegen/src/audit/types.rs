@@ -1,4 +1,4 @@
-//! Types: what they are on the wire, and whether one may stand where another stood.
+//! Types: how they are encoded, and whether one may replace another.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::version::word;
 use crate::diagnostics::Severity;
 use crate::ir::{ItemId, ItemKind, Program, Ty, TyKind};
 
-/// What a value is on the wire.
+/// How a value is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wire {
     Bool,
@@ -57,7 +57,7 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// The worse of two; of equals the first.
+    /// The worse of two changes. Of equals, the first.
     fn or(self, other: Self) -> Self {
         match (&self, &other) {
             (Self::Wire { .. }, _) | (_, Self::None) | (Self::Type, Self::Type) => self,
@@ -76,7 +76,7 @@ impl Change {
     }
 }
 
-/// What a type without typedefs in front of it is on the wire; `None` where an error has been given.
+/// How a type that is not a typedef is encoded. `None` if it has an error, which is reported already.
 fn wire(program: &Program, ty: &Ty) -> Option<Wire> {
     Some(match &program.behind(ty).kind {
         TyKind::Base(base) => match base {
@@ -102,7 +102,7 @@ fn wire(program: &Program, ty: &Ty) -> Option<Wire> {
 }
 
 impl Audit<'_> {
-    /// How a type has changed. Definitions that one stands for where the other stood are compared, too.
+    /// How a type has changed. A definition that replaces another is compared with it, too.
     pub(super) fn types(&mut self, old: &Ty, new: &Ty) -> Change {
         if let (TyKind::Item(old), TyKind::Item(new)) = (&old.kind, &new.kind)
             && self.matches.are(*old, *new)
@@ -121,7 +121,7 @@ impl Audit<'_> {
         change
     }
 
-    /// The same, all typedefs seen through.
+    /// The same, with all typedefs resolved.
     pub(super) fn types_behind(&mut self, old: &Ty, new: &Ty) -> Change {
         let (old, new) = (self.old.program.behind(old), self.new.program.behind(new));
         let (Some(old_wire), Some(new_wire)) = (wire(self.old.program, old), wire(self.new.program, new))
@@ -150,7 +150,7 @@ impl Audit<'_> {
         }
     }
 
-    /// One enum or struct where another was.
+    /// Compares an enum or struct with the one that it replaces.
     fn items(&mut self, old: ItemId, new: ItemId) -> Change {
         if self.matches.are(old, new) {
             return Change::None;
@@ -160,7 +160,7 @@ impl Audit<'_> {
             self.replaced.insert(old);
             return Change::Type;
         }
-        // One is gone and the other has come: it has another name now.
+        // One was removed and the other is new: it was renamed.
         self.matches.add(old, new);
         let (was, is) = (self.old_item(old), self.new_item(new));
         let message = format!("{} `{}` is called `{}` now", word(was), was.name.text, is.name.text);
@@ -170,7 +170,7 @@ impl Audit<'_> {
         Change::None
     }
 
-    /// Reports how the type of something has changed, if it has.
+    /// Reports a change of type.
     pub(super) fn type_finding(&mut self, what: &str, old: &Ty, new: &Ty) {
         let change = self.types(old, new);
         self.changed(&change, what, old, new);

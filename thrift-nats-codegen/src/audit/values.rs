@@ -1,14 +1,13 @@
-//! Values: whether a constant or default is what it was.
+//! Values: whether a constant or default has changed.
 
 use super::Audit;
 use crate::ir::{Constant, Field, ItemId, ItemKind, Program};
 
-/// How many constants may stand for one another in a row before they are taken for different.
+/// The longest chain of constants that name each other. The values at the end of a longer one count as different.
 const MOST_HOPS: usize = 100;
 
 impl Audit<'_> {
-    /// Whether two values are one. A constant that has changed is reported where it is defined, and counts as the same
-    /// here.
+    /// Whether two values are equal. A constant that has changed is reported at its definition, and counts as equal here.
     pub(super) fn same_value(&mut self, old: &Constant, new: &Constant) -> bool {
         self.same(old, new, 0)
     }
@@ -73,7 +72,7 @@ impl Audit<'_> {
         }
     }
 
-    /// Whether two constants have one value; asked once for each two of them.
+    /// Whether two constants have the same value. Each pair is compared once.
     fn same_constants(&mut self, old: ItemId, new: ItemId, hops: usize) -> bool {
         if let Some(known) = self.equal.get(&(old, new)) {
             return *known;

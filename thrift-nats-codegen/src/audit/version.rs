@@ -1,16 +1,17 @@
-//! One of the two versions: its program, and where in its texts things stand.
+//! One of the two versions: its program, and the places of its parts in the text.
 
 use thrift_parser::syntax::{self, Definition, Document, Header, Span};
 
 use crate::ir::{Function, Item, ItemId, ItemKind, Program};
 use crate::sources::{Place, SourceId, Sources};
 
-/// A version. Its places are those of its own run; what leaves this module as a place is of the sources of both.
+/// A version. The places in its program refer to its own files. All places that its methods return refer to the files of both
+/// versions.
 pub(super) struct Side<'a> {
     pub(super) program: &'a Program,
-    /// By the numbers that files have in the program: those that they have among the sources of both versions.
+    /// By file of the program: its number among the files of both versions.
     ids: Vec<SourceId>,
-    /// The syntax trees: the program does not know where an id, a number or a word stands.
+    /// The syntax trees. The program does not have the places of ids, numbers and keywords.
     documents: Vec<Document>,
     sources: &'a Sources,
 }
@@ -30,7 +31,7 @@ impl<'a> Side<'a> {
         Self { program, ids, documents, sources }
     }
 
-    /// A place of the program's, among the sources of both versions.
+    /// A place of the program, among the files of both versions.
     pub(super) fn place(&self, place: Place) -> Place {
         self.at(place.source, place.span)
     }
@@ -166,7 +167,7 @@ impl<'a> Side<'a> {
     pub(super) fn functions(&self, service: ItemId) -> Vec<(ItemId, usize)> {
         let mut found = Vec::new();
         let mut at = Some(service);
-        // Parents do not go round in circles here.
+        // No service extends itself: the resolver has checked that.
         while let Some(id) = at {
             let ItemKind::Service { extends, functions } = &self.program.item(id).kind else { break };
             found.extend((0..functions.len()).map(|index| (id, index)));
@@ -186,7 +187,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// What an item is, in Thrift's word for it.
+/// Thrift's word for the kind of an item.
 pub(super) fn word(item: &Item) -> &'static str {
     use thrift_parser::syntax::StructKind;
     match &item.kind {

@@ -1,4 +1,4 @@
-//! Attributes that options ask for: the user's own, and serde's.
+//! Attributes from options: those of the user, and those for serde.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -29,7 +29,7 @@ impl Emitter<'_> {
         vec![quote! { #rt::__private::serde::Serialize }, quote! { #rt::__private::serde::Deserialize }]
     }
 
-    /// Where serde itself is found: the user's crate need not depend on it.
+    /// The path of serde. The user's crate need not depend on it.
     fn serde_crate(&self) -> String {
         format!("{}::__private::serde", self.options.runtime)
     }
@@ -39,7 +39,7 @@ impl Emitter<'_> {
         self.options.serde.then(|| quote! { #[serde(crate = #path, default)] })
     }
 
-    /// For enums, which are their number, and unions, which are their field.
+    /// For enums, which are written as their number, and unions, which are written as their field.
     pub(super) fn serde_enum(&self) -> Option<TokenStream> {
         let path = self.serde_crate();
         self.options.serde.then(|| quote! { #[serde(crate = #path)] })
@@ -54,7 +54,7 @@ impl Emitter<'_> {
         Some(quote! { #renamed #skipped })
     }
 
-    /// The IDL's name, where Rust's is another.
+    /// The IDL's name, if Rust's differs.
     pub(super) fn serde_name(&self, name: &str, written: &str) -> Option<TokenStream> {
         let differs = name.trim_start_matches("r#") != written;
         (self.options.serde && differs).then(|| quote! { #[serde(rename = #written)] })

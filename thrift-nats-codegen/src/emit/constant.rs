@@ -10,7 +10,7 @@ use crate::ir::{Constant, Item, ItemId, ItemKind, Ty, TyKind};
 use crate::naming::ident;
 use crate::shape::{custom, is_shared};
 
-/// How a constant is there for its users.
+/// The form of a constant in Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// `const X: T`.
@@ -208,7 +208,7 @@ pub(super) fn integer(number: i64) -> TokenStream {
     }
 }
 
-/// A double, to the last bit.
+/// A double, without loss.
 fn double(number: f64) -> TokenStream {
     if number.is_infinite() {
         return if number > 0.0 {
@@ -250,7 +250,7 @@ fn literal(text: &str) -> Literal {
     text.parse().expect("digits and underscores are a literal")
 }
 
-/// Digits in groups, from the right; up to five stay together, as readers have it.
+/// Digits in groups, from the right. Up to five digits stay together.
 fn grouped(digits: &str, size: usize) -> String {
     if digits.len() <= 5 {
         return digits.to_owned();

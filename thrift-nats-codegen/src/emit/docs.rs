@@ -21,7 +21,7 @@ pub(super) fn attributes(text: &str) -> TokenStream {
     lines.map(|line| quote! { #[doc = #line] }).collect()
 }
 
-/// A comment as Markdown in which nothing is code, a link or HTML that was not meant to be.
+/// A comment as Markdown, escaped so that its text does not accidentally become code, a link or HTML.
 fn markdown(text: &str) -> String {
     let mut output = String::with_capacity(text.len());
     let mut fence: Option<&str> = None;
@@ -51,7 +51,7 @@ fn markdown(text: &str) -> String {
     output
 }
 
-/// A line of text: no deeper than a list may be, or it would be code.
+/// A line of text. It is indented no deeper than a list, or it would be code.
 fn escape(line: &str, indentation: usize, output: &mut String) {
     output.push_str(&"   "[..indentation.min(3)]);
     let mut in_code = false;
@@ -63,7 +63,7 @@ fn escape(line: &str, indentation: usize, output: &mut String) {
                 output.push(c);
             }
             '`' | '[' | ']' | '<' | '>' if !in_code => {
-                // A quotation starts a line.
+                // `>` at the start of a line is a quotation.
                 if !(c == '>' && position == 0) {
                     output.push('\\');
                 }
@@ -72,7 +72,7 @@ fn escape(line: &str, indentation: usize, output: &mut String) {
             _ => output.push(c),
         }
     }
-    // Where rustdoc sees a bare address it wants a link; text that breaks off in a backslash would join two lines.
+    // A backslash at the end of a line would be a line break.
     if output.ends_with('\\') {
         output.push('\\');
     }

@@ -1,4 +1,4 @@
-//! Enums: open ones, so that a value a newer peer has added survives.
+//! Enums. They are open, so that a value that a newer peer has added is kept.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ impl Emitter<'_> {
             let number = integer(value.number.into());
             quote! { #doc #deprecated pub const #member: Self = Self(#number); }
         });
-        // Of several names for one number the first is the one that is shown.
+        // If several names have one number, the first is shown.
         let mut seen = HashSet::new();
         let (distinct, aliases): (Vec<_>, Vec<_>) =
             values.iter().zip(&members).partition(|(value, _)| seen.insert(value.number));

@@ -12,7 +12,7 @@ impl Emitter<'_> {
     pub(super) fn exception(&self, id: ItemId, item: &Item, fields: &[Field]) -> TokenStream {
         let names = self.names.item(id);
         let (name, written) = (ident(&names.name), &item.name.text);
-        // The field that speaks for the exception: what `(message = "…")` names, else the one that is called so.
+        // The field with the message: the one that `(message = "…")` names, else the one named `message`.
         let chosen = item.annotations.iter().rev().find(|annotation| annotation.key == "message");
         let chosen = chosen.map_or("message", |annotation| annotation.value.as_str());
         let speaks = |field: &Field| {

@@ -1,4 +1,4 @@
-//! Rust's text for a program. `quote!` only; every decision has been made before.
+//! Emits Rust for a program, with `quote!` only. Names and shapes are decided before.
 
 mod attributes;
 mod client;
@@ -29,7 +29,7 @@ use crate::naming::{Names, ident};
 use crate::options::Options;
 use crate::shape::Shapes;
 
-/// What everything is emitted from.
+/// The program, and all decisions about it.
 pub(crate) struct Emitter<'a> {
     pub(crate) program: &'a Program,
     pub(crate) names: &'a Names,
@@ -40,13 +40,13 @@ pub(crate) struct Emitter<'a> {
     rt: TokenStream,
 }
 
-/// How much work takes longer than it takes to start a thread for it.
+/// The amount of work that takes longer than starting a thread.
 const WORTH_A_THREAD: usize = 100;
 
-/// What of an item is made at a time.
+/// A part of an item that is emitted at a time.
 #[derive(Clone, Copy)]
 enum Part {
-    /// All of anything but a service.
+    /// The whole of an item that is not a service.
     Whole,
     Server,
     Client,
@@ -58,7 +58,7 @@ enum Part {
 #[derive(Default)]
 struct Module {
     items: Vec<ItemId>,
-    /// Files whose items these are, by their stems.
+    /// The stems of the files with these items.
     files: Vec<String>,
     modules: BTreeMap<String, Self>,
 }
@@ -168,8 +168,8 @@ impl Emitter<'_> {
         file.close();
     }
 
-    /// What items become, laid out: by several threads, where there is much to do. One part after the other in each: the
-    /// tokens of a large program would fill the memory.
+    /// Emits items and lays them out, in several threads if there is enough work. Each thread lays out a part before it emits the
+    /// next, because the tokens of a large program need much memory.
     fn pieces(&self, items: &[ItemId], depth: usize) -> Vec<Piece> {
         let parts: Vec<(ItemId, Part)> =
             items.iter().flat_map(|id| self.parts(*id).iter().map(|part| (*id, *part))).collect();
@@ -180,14 +180,14 @@ impl Emitter<'_> {
         if threads < 2 || !self.options.threads {
             return parts.iter().flat_map(|(id, part)| self.laid_out(*id, *part, depth)).collect();
         }
-        // Those that take long come first: none of them is then what the others wait for.
+        // The longest first, so that no thread starts one when the others are done.
         let mut order: Vec<usize> = (0..parts.len()).collect();
         order.sort_by_key(|index| Reverse(self.work(parts[*index].0, parts[*index].1)));
         let next = AtomicUsize::new(0);
         let Emitter { program, names, shapes, externs, options, .. } = *self;
         let (parts, order, next) = (&parts, &order, &next);
         let run = move || {
-            // Tokens stay with the thread that made them.
+            // Tokens cannot be sent to another thread.
             let emitter = Emitter::new(program, names, shapes, externs, options);
             let mine = std::iter::from_fn(|| order.get(next.fetch_add(1, Ordering::Relaxed)));
             mine.map(|index| (*index, emitter.laid_out(parts[*index].0, parts[*index].1, depth)))
@@ -208,7 +208,7 @@ impl Emitter<'_> {
         self.part(id, part).into_iter().map(|tokens| Piece::new(tokens, depth)).collect()
     }
 
-    /// The parts that an item becomes, in their order.
+    /// The parts of an item, in order.
     fn parts(&self, id: ItemId) -> &'static [Part] {
         match (&self.program.item(id).kind, self.options.server, self.options.client) {
             (ItemKind::Service { .. }, true, true) => &[Part::Server, Part::Client, Part::Messages],
@@ -219,7 +219,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// About how much there is to do for a part, in fields of a struct.
+    /// An estimate of the work for a part, in fields of a struct.
     fn work(&self, id: ItemId, part: Part) -> usize {
         match (&self.program.item(id).kind, part) {
             (ItemKind::Typedef(_) | ItemKind::Const { .. }, _) => 1,
@@ -253,13 +253,13 @@ impl Emitter<'_> {
         }
     }
 
-    /// All that an item becomes.
+    /// The code of an item.
     #[cfg(test)]
     pub(crate) fn item(&self, id: ItemId) -> TokenStream {
         self.parts(id).iter().flat_map(|part| self.part(id, *part)).collect()
     }
 
-    /// `#[deprecated]`, where the IDL says so.
+    /// `#[deprecated]`, if the IDL has the annotation.
     fn deprecated(&self, annotations: &[Annotation]) -> Option<TokenStream> {
         let annotation = annotations.iter().rev().find(|annotation| annotation.key == "deprecated")?;
         Some(match annotation.value.as_str() {

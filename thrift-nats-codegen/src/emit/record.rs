@@ -1,4 +1,4 @@
-//! Structs, exceptions, and the arguments of functions that have many.
+//! Structs, exceptions, and the arguments of functions with many of them.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -87,7 +87,7 @@ impl Emitter<'_> {
         [Some(declaration), default, Some(value)].into_iter().flatten().collect()
     }
 
-    /// The traits that compare structs and unions, as far as they have them.
+    /// The traits for comparing that a struct or union can have.
     pub(super) fn comparisons(&self, id: ItemId) -> Vec<TokenStream> {
         let mut derives = vec![quote! { PartialEq }];
         if self.shapes.has_total_equality(id) {
@@ -105,7 +105,7 @@ impl Emitter<'_> {
     /// The traits of `rust.derive` that are not derived or implemented already.
     pub(super) fn derives(&self, annotations: &[Annotation], present: &[TokenStream]) -> Vec<TokenStream> {
         let mut names: Vec<String> = present.iter().map(ToString::to_string).collect();
-        // Where it is not derived, it is implemented.
+        // `Default` is implemented if it is not derived.
         names.push("Default".to_owned());
         let mut others = Vec::new();
         for (path, _) in asked(annotations) {
@@ -119,7 +119,7 @@ impl Emitter<'_> {
         others
     }
 
-    /// `Default`, where it cannot be derived.
+    /// `Default`, if it cannot be derived.
     pub(super) fn record_default(&self, record: &Record<'_>) -> Option<TokenStream> {
         if record.has_zero_default() {
             return None;
@@ -202,7 +202,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Reading and writing.
+    /// The implementation of `Value`.
     pub(super) fn record_value(&self, record: &Record<'_>) -> TokenStream {
         let rt = &self.rt;
         let (name, written) = (&record.name, record.written);
@@ -284,7 +284,7 @@ impl Emitter<'_> {
         self.struct_value_impl(name, &quote! { #(#writes)* #kept }, &body)
     }
 
-    /// How a type that is a struct on the wire is written and read.
+    /// The implementation of `Value` for a type that is encoded as a struct.
     pub(super) fn struct_value_impl(
         &self,
         name: &Ident,

@@ -1,4 +1,4 @@
-//! The trait of a service, and what serves it.
+//! The trait of a service, and its server.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -112,7 +112,7 @@ impl Emitter<'_> {
                 }
             }
         };
-        // Without a function of its own and a parent there is nothing to wait for, or to call.
+        // Without functions and a parent there is nothing to call or to await.
         let unused = (functions.is_empty() && extends.is_none()).then(|| quote! { let _ = handler; });
         let unused_async = unused.is_some().then(|| {
             quote! { #[allow(clippy::unused_async, reason = "the dispatch of every service is async")] }

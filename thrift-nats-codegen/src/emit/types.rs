@@ -1,4 +1,4 @@
-//! Types where they are used.
+//! Uses of types.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -9,11 +9,11 @@ use crate::ir::{Item, ItemId, ItemKind, Ty, TyKind};
 use crate::naming::ident;
 use crate::shape::{FieldShape, custom, differs_in_key, is_hash, is_shared};
 
-/// Where a type or value stands.
+/// Whether a type or value is within a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
     Plain,
-    /// In a set element, a map key, or a struct that is one: it has to be ordered.
+    /// In a set element, a map key, or a struct that is one: it must be ordered.
     Key,
 }
 
@@ -32,7 +32,7 @@ impl Emitter<'_> {
         quote! { #doc #deprecated pub type #name = #ty; }
     }
 
-    /// Where the fields of a struct stand.
+    /// The position of the fields of a struct.
     pub(super) fn position_in(&self, structure: ItemId) -> Position {
         if self.program.keys.contains(&structure) { Position::Key } else { Position::Plain }
     }
@@ -137,7 +137,7 @@ impl Emitter<'_> {
         tokens
     }
 
-    /// The path to something that is generated beside `item`, from the module of `at`.
+    /// The path to a name in the module of `item`, from the module of `at`.
     pub(super) fn path(&self, item: ItemId, name: &str, at: ItemId) -> TokenStream {
         let name_ident = ident(name);
         if let Some(module) = self.externs.path(self.program.item(item).file.index()) {

@@ -1,4 +1,4 @@
-//! Unions: one of their fields, or one that is not known.
+//! Unions: enums with a variant for each field, and one for unknown fields.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -91,7 +91,7 @@ impl Emitter<'_> {
                 }
             }
         };
-        // A union that holds nothing yet.
+        // A union without a field, and the test for one with a field.
         let (nothing, is_something) = if keeps {
             (
                 quote! { Self::Unknown(#rt::protocol::UnknownFields::default()) },

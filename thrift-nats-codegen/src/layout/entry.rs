@@ -1,4 +1,4 @@
-//! The entries of a list: where one ends, and what it is.
+//! The entries of a list: their ends and kinds.
 
 use proc_macro2::Delimiter;
 

@@ -1,4 +1,4 @@
-//! Tokens as text and where each ends.
+//! Tokens as one text, with the end of each.
 
 use std::fmt::Write;
 
@@ -8,28 +8,28 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 pub(super) struct Flat {
     pub(super) text: String,
     pub(super) tokens: Vec<FlatToken>,
-    /// How many tokens and brackets are in no other.
+    /// The number of tokens and brackets on the outermost level.
     pub(super) top: usize,
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum FlatToken {
-    /// Where its text ends; it starts where that of the one before it ends.
+    /// The end of its text, which starts at the end of the token before.
     Text(usize),
-    /// How many tokens and brackets stand in it.
+    /// The number of tokens and brackets in it.
     Open(Delimiter, usize),
     Close,
 }
 
 impl Flat {
     pub(super) fn new(tokens: TokenStream) -> Self {
-        // What most definitions fit into.
+        // Enough for most definitions.
         let mut flat = Self { text: String::with_capacity(4096), tokens: Vec::with_capacity(1024), top: 0 };
         flat.top = flat.push(tokens);
         flat
     }
 
-    /// Adds tokens, and says how many stand beside each other.
+    /// Adds tokens, and returns their number on this level.
     fn push(&mut self, tokens: TokenStream) -> usize {
         let mut count = 0;
         // Whether the last token and the next belong together.
@@ -58,7 +58,7 @@ impl Flat {
                 }
                 TokenTree::Group(group) => {
                     let (delimiter, inner) = (group.delimiter(), group.stream());
-                    // What two hold is copied when it is taken apart.
+                    // A stream that is shared would be copied by the loop.
                     drop(group);
                     if delimiter == Delimiter::None {
                         count += self.push(inner);

@@ -1,4 +1,4 @@
-//! What stands in which brackets, and where a space stands.
+//! The nesting of brackets, and the spaces between tokens.
 
 use std::borrow::Cow;
 
@@ -6,17 +6,17 @@ use proc_macro2::Delimiter;
 
 use super::flat::{Flat, FlatToken};
 
-/// A token, or what stands between two brackets.
+/// A token, or a pair of brackets with its content.
 #[derive(Debug)]
 pub(super) enum Tree<'s> {
-    /// A word, an operator or a literal, and whether a space stands before it.
+    /// A word, an operator or a literal, and whether a space comes before it.
     Token {
         text: &'s str,
         space: bool,
     },
     /// `#[doc = "…"]`: the text of the comment.
     Doc(Cow<'s, str>),
-    /// `#[…]`: what stands in the brackets.
+    /// `#[…]`: the content of the brackets.
     Attribute(Vec<Self>),
     Group(Group<'s>),
 }
@@ -31,7 +31,7 @@ pub(super) struct Group<'s> {
     pub(super) list: List,
 }
 
-/// What a list is made of, and what stands between.
+/// The entries of a list, and the separator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
     /// Items or statements: nothing, or `;`, which is theirs.
@@ -116,7 +116,7 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Trees so far, and what of them decides about the space before the next.
+/// The trees so far, and the state that decides about the space before the next.
 #[derive(Default)]
 struct Builder<'s> {
     trees: Vec<Tree<'s>>,
@@ -218,7 +218,7 @@ impl<'s> Builder<'s> {
     }
 }
 
-/// What a literal says, if it is a string that fits on a line.
+/// The text of a literal, if it is a string of one line.
 fn doc_text(literal: &str) -> Option<Cow<'_, str>> {
     let plain = literal.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     if let Some(plain) = plain.filter(|text| !text.contains(['\\', '\n'])) {

@@ -7,7 +7,7 @@ use super::hints;
 use crate::diagnostics::Diagnostic;
 use crate::ir::{Annotation, ItemKind, Ty, TyKind};
 
-/// Where an annotation stands.
+/// The owner of an annotation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
     /// A typedef or a field: a name, and a type.
@@ -33,7 +33,7 @@ impl At {
 }
 
 impl Checker<'_> {
-    /// A key of the family that nothing would come of is an error, and so is a value that says nothing.
+    /// Reports keys of the family `rust.` that have no effect, and values without a meaning.
     pub(super) fn annotations(&mut self) {
         let mut found = Vec::new();
         for (_, item) in self.items() {

@@ -1,4 +1,4 @@
-//! What holds itself: typedefs, structs that are required all around, and defaults that need themselves.
+//! Circles: typedefs of themselves, structs that cannot be complete, and defaults that need themselves.
 
 use std::collections::HashSet;
 
@@ -10,13 +10,13 @@ use crate::graph::Graph;
 use crate::ir::{Constant, ItemId, ItemKind, Requiredness, Ty, TyKind};
 use crate::sources::Place;
 
-/// A step from one item to another, and where it is written.
+/// A reference from one item to another, and its place.
 pub(super) struct Edge {
     pub(super) to: ItemId,
     pub(super) place: Place,
 }
 
-/// For each circle: its items, and where each leads to the next.
+/// For each circle: its items, and the place where each refers to the next.
 pub(super) fn circles(edges: &[Vec<Edge>]) -> Vec<Vec<(ItemId, Place)>> {
     let graph =
         Graph { edges: edges.iter().map(|to| to.iter().map(|edge| edge.to.index()).collect()).collect() };
@@ -33,10 +33,10 @@ pub(super) fn circles(edges: &[Vec<Edge>]) -> Vec<Vec<(ItemId, Place)>> {
         .collect()
 }
 
-/// How many steps of a circle an error shows.
+/// The most steps of a circle that an error shows.
 const SHOWN_STEPS: usize = 8;
 
-/// How many parts a type may have when its typedefs are written out.
+/// The most parts of a type with its typedefs written out.
 const MOST_PARTS: usize = 1000;
 
 fn parts_of(ty: &Ty, typedefs: &[usize]) -> usize {
@@ -134,7 +134,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Structs that hold themselves, required all around: no value of them could ever be complete.
+    /// Reports structs that contain themselves by required fields: no value of them could be complete.
     pub(super) fn infinite_structs(&mut self) {
         let edges: Vec<Vec<Edge>> = self.each(|item| match &item.kind {
             ItemKind::Struct { kind: StructKind::Struct | StructKind::Exception, fields } => {
@@ -153,7 +153,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Constants and defaults that need themselves to be made.
+    /// Reports constants and defaults whose value needs itself.
     pub(super) fn default_circles(&mut self) {
         let edges: Vec<Vec<Edge>> = self.each(|item| {
             let mut edges = Vec::new();
@@ -176,7 +176,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The constants and structs whose values have to be there before `constant` can be.
+    /// The constants and structs whose values `constant` needs.
     fn needs(&self, constant: &Constant, place: Place, edges: &mut Vec<Edge>) {
         match constant {
             Constant::Ref(to) => edges.push(Edge { to: *to, place }),
@@ -208,7 +208,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The structs and unions that `ty` is made of, all the way down.
+    /// The structs and unions within `ty`, at any depth.
     pub(super) fn structs_in(&self, ty: &Ty, found: &mut HashSet<ItemId>) {
         let mut work = vec![ty];
         while let Some(ty) = work.pop() {

@@ -18,7 +18,7 @@ use crate::ir::{ItemId, ItemKind};
 use crate::sources::{Place, SourceId};
 
 impl Checker<'_> {
-    /// Makes the values of all constants and defaults.
+    /// Converts the values of all constants and defaults.
     pub(super) fn constants(&mut self) {
         let circular = self.constant_circles();
         let mut fitter = Fitter { checker: self, circular, copies: 0 };
@@ -59,7 +59,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports constants that stand for themselves; returns which they are.
+    /// Reports constants whose value needs itself. Returns, by item, whether it is one.
     fn constant_circles(&mut self) -> Vec<bool> {
         let edges: Vec<Vec<Edge>> = self
             .scopes
@@ -91,7 +91,7 @@ impl Checker<'_> {
             let notes = circle[1..].iter().take(8);
             self.report(notes.fold(error, |error, (_, place)| error.note(*place, "")));
         }
-        // All that lead into a circle go round in it, too; the errors name it once.
+        // Constants that lead into a circle have no value either. The error shows the circle once.
         let graph = crate::graph::Graph {
             edges: edges.iter().map(|to| to.iter().map(|edge| edge.to.index()).collect()).collect(),
         };

@@ -64,7 +64,7 @@ const NAMESPACE_SCOPES: &[&str] = &[
     "xsd",
 ];
 
-/// What kind of list fields stand in.
+/// The kind of a list of fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FieldList {
     Struct(StructKind),
@@ -83,7 +83,7 @@ impl FieldList {
 }
 
 impl Checker<'_> {
-    /// Old forms: each word once in a file, however often it stands there.
+    /// Warns of old forms: each word once in a file.
     pub(super) fn legacy(&mut self, files: &[File], ids: &[SourceId]) {
         for (file, id) in files.iter().zip(ids) {
             let mut seen: Vec<(&str, Span, usize)> = Vec::new();
@@ -140,7 +140,7 @@ impl Checker<'_> {
             ranks[file.index()] = rank;
         }
         let mut declared: Vec<_> = self.scopes.declared().to_vec();
-        // Included files come first: a clash is the fault of the one that includes.
+        // Included files come first, so that a clash is reported in the including file.
         declared.sort_by_key(|declared| ranks[declared.file.index()]);
         let mut seen = HashMap::new();
         for declared in declared {
@@ -170,7 +170,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Everything but the values of constants and defaults.
+    /// Resolves everything except the values of constants and defaults.
     pub(super) fn definitions(&mut self) {
         for (index, declared) in self.scopes.declared().iter().enumerate() {
             let file = declared.file;
@@ -244,9 +244,9 @@ impl Checker<'_> {
         let mut values: Vec<EnumValue> = Vec::with_capacity(item.values.len());
         let mut names = HashMap::new();
         let mut numbers = HashMap::new();
-        // As wide as any sum can get: what leaves the range is reported, once.
+        // Wide enough for any sum. A number outside of the range is reported once.
         let mut next = 0_i64;
-        // Whether the number of the value before is known. If not, neither are those that follow.
+        // Whether the last number is known. If not, the next numbers are not known either.
         let mut is_known = !self.scopes.is_partial(id);
         if !is_known {
             self.vague.insert(id);
@@ -285,13 +285,13 @@ impl Checker<'_> {
                 is_known = false;
             }
             if is_mistaken || !is_known {
-                // Those that follow would be wrong for the same reason.
+                // The next numbers would have the same error.
                 (is_known, next) = (false, 0);
                 self.vague.insert(id);
             }
             let number = i32::try_from(number).unwrap_or_default();
             if !is_known {
-                // It has the name at least.
+                // The value keeps its name.
             } else if let Some((first, first_place)) = numbers.get(&number) {
                 let text = format!("`{first}` and `{}` are two names for {number}", value.name);
                 self.report(

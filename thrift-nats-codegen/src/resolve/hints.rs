@@ -1,8 +1,8 @@
 //! Suggestions for names and values that are not known.
 
-/// The name that is nearest to `wanted`, if one is near enough to be meant.
+/// The name that is most similar to `wanted`, if it is similar enough for a suggestion.
 pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters may be wrong, as rustc has it. Of very few, none but for their case: one may be missing.
+    // A third of the letters may differ, as in rustc. In names of one or two letters only the case may, or one may be missing.
     let most = |name: &str| match wanted.chars().count() {
         0 | 1 => 0,
         2 => usize::from(name.len() > 2),

@@ -1,4 +1,5 @@
-//! Which structs are keys: elements of sets, keys of maps, and what these are made of; and keys that few languages can have.
+//! Finds the structs that are keys: elements of sets, keys of maps, and structs within them. Warns of keys that few languages
+//! support.
 
 use std::collections::HashSet;
 
@@ -10,7 +11,7 @@ use crate::ir::{ItemId, ItemKind, Ty, TyKind};
 #[derive(Default)]
 struct Keys {
     structs: HashSet<ItemId>,
-    /// A warning for each container: with these, few languages can make a hash table.
+    /// A warning for each container whose keys few languages can hash.
     containers: Vec<Diagnostic>,
 }
 
@@ -44,7 +45,7 @@ impl Checker<'_> {
                 self.key(key, "the key of a map", keys);
                 self.keys_in(value, keys);
             }
-            // Definitions speak for themselves.
+            // The definition of the type is checked by itself.
             TyKind::Base(_) | TyKind::Uuid | TyKind::Item(_) | TyKind::Unknown => {}
         }
     }

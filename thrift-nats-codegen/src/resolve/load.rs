@@ -1,4 +1,4 @@
-//! Reading files, and what they include, each once.
+//! Reads the given files and all files that they include, each once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ pub(super) struct File {
     /// Its name without folder and last extension.
     pub(super) stem: String,
     pub(super) document: Document,
-    /// What it includes and could be read, in source order.
+    /// The included files that could be read, in source order.
     pub(super) includes: Vec<SourceId>,
-    /// The prefixes of the files that it includes and that could not be read.
+    /// The prefixes of the included files that could not be read.
     pub(super) missing: Vec<String>,
-    /// What of it could not be read.
+    /// The parts of it that could not be read.
     pub(super) unread: Unread,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct File {
 pub(super) struct Files {
     /// By [`SourceId`].
     pub(super) files: Vec<File>,
-    /// How many of them were asked for; they are the first ones.
+    /// The number of given files. They come first.
     pub(super) roots: usize,
     /// Every file after those that it includes.
     pub(super) order: Vec<SourceId>,
@@ -50,7 +50,7 @@ pub(super) fn load(
         loader.root(root);
     }
     let roots = loader.files.len();
-    // Files are met while this goes on; a file is looked at once, so circles do no harm.
+    // The loop adds included files. Each file is added once, so that a circle ends.
     let mut next = 0;
     while next < loader.files.len() {
         loader.includes_of(next);
@@ -100,7 +100,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Reads a file, if that has not been tried before.
+    /// Reads a file, unless that was tried before.
     fn read(&mut self, path: PathBuf, identity: PathBuf, from: Option<Place>) -> Option<SourceId> {
         if let Some(known) = self.known.get(&identity) {
             return *known;
@@ -197,7 +197,7 @@ fn shown_folder(folder: &Path) -> String {
     if folder.as_os_str().is_empty() { "`.`".to_owned() } else { format!("`{}`", folder.display()) }
 }
 
-/// A `.thrift` file of nearly this name, beside where it was looked for, and other than the one that includes it.
+/// A `.thrift` file with a similar name in the folder that was searched, other than the including file.
 fn near_file(folder: &Path, written: &Path, including: &Path) -> Option<String> {
     let wanted = written.file_name()?.to_str()?;
     let within = written.parent().unwrap_or(Path::new(""));
@@ -209,9 +209,9 @@ fn near_file(folder: &Path, written: &Path, including: &Path) -> Option<String> 
     let names = names.filter(|name| folder.join(within).join(name) != including);
     let stem = |name: &str| name.strip_suffix(".thrift").map(str::to_owned);
     let mut names: Vec<String> = names.filter_map(|name| stem(&name)).collect();
-    // Folders have no order.
+    // `read_dir` has no order.
     names.sort_unstable();
-    // What all of them end in makes none of them likely.
+    // The extension, which all have in common, must not count as similar.
     let wanted = stem(wanted).unwrap_or_else(|| wanted.to_owned());
     let near = super::hints::nearest(&wanted, names.iter().map(String::as_str))?;
     Some(within.join(format!("{near}.thrift")).to_string_lossy().replace('\\', "/"))

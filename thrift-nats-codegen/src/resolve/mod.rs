@@ -1,4 +1,4 @@
-//! From files to a [`Program`]: reading, resolving every name, and every check of the language.
+//! Turns files into a [`Program`]: reads them, resolves every name, and makes every check of the language.
 //!
 //! One run finds all errors of all files. A name that cannot be resolved becomes `Unknown`, and nothing is reported of a
 //! definition only because it uses an `Unknown`.
@@ -26,7 +26,7 @@ pub(crate) struct Resolved {
     pub(crate) sources: Sources,
     pub(crate) diagnostics: Vec<Diagnostic>,
     program: Program,
-    /// Whether all files could be found and read whole.
+    /// Whether all files were found and completely read.
     pub(crate) is_read: bool,
 }
 
@@ -77,7 +77,7 @@ struct Checker<'a> {
     scopes: &'a Scopes<'a>,
     program: Program,
     diagnostics: Vec<Diagnostic>,
-    /// The enums some of whose numbers are not known.
+    /// The enums with numbers that are not known.
     vague: HashSet<ItemId>,
 }
 
@@ -86,7 +86,7 @@ impl Checker<'_> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Something of each item, by its number.
+    /// The result of `of` for each item, by its number.
     fn each<T>(&self, of: impl FnMut(&Item) -> T) -> Vec<T> {
         self.program.items.iter().map(of).collect()
     }

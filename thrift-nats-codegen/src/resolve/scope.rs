@@ -1,4 +1,4 @@
-//! Names: what each file defines, and what a name in it refers to.
+//! Names: the definitions of each file, and the lookup of names.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::diagnostics::{Diagnostic, with_article};
 use crate::ir::ItemId;
 use crate::sources::{Place, SourceId, Sources};
 
-/// A definition, and the file it stands in.
+/// A definition, and its file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Declared<'a> {
     pub(super) file: SourceId,
@@ -23,7 +23,7 @@ impl Declared<'_> {
     }
 }
 
-/// Types, constants and services have names of their own.
+/// Types, constants and services may have the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Type,
@@ -41,7 +41,7 @@ pub(super) fn kind_of(definition: &Definition) -> Kind {
     }
 }
 
-/// What a definition is, in Thrift's word for it.
+/// Thrift's word for the kind of a definition.
 pub(super) fn word(definition: &Definition) -> &'static str {
     match definition {
         Definition::Typedef(_) => "typedef",
@@ -56,11 +56,11 @@ pub(super) fn word(definition: &Definition) -> &'static str {
     }
 }
 
-/// What one file defines and includes.
+/// The definitions and includes of a file.
 #[derive(Debug, Default)]
 struct Scope<'a> {
     names: HashMap<(Kind, &'a str), ItemId>,
-    /// By prefix; two folders may hold files of one name.
+    /// By prefix. Files in two folders may have the same name.
     includes: HashMap<&'a str, Vec<SourceId>>,
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Scopes<'a> {
 }
 
 impl<'a> Scopes<'a> {
-    /// Gathers what the files define. Items are numbered file after file, in source order.
+    /// Collects the definitions of the files. Items are numbered file after file, in source order.
     pub(super) fn new(files: &'a [File], sources: &'a Sources, ids: &[SourceId]) -> Self {
         let mut scopes = Vec::with_capacity(files.len());
         let mut declared = Vec::new();
@@ -110,7 +110,7 @@ impl<'a> Scopes<'a> {
         self.declared[id.index()]
     }
 
-    /// What `name` refers to in `file`: a name of its own, or one of a file that it includes itself.
+    /// The definition that `name` refers to in `file`: one of the file, or of a file that it includes directly.
     pub(super) fn find(&self, file: SourceId, kind: Kind, name: &str) -> Option<ItemId> {
         let scope = &self.scopes[file.index()];
         let included = || {
@@ -125,7 +125,7 @@ impl<'a> Scopes<'a> {
         self.scopes[file.index()].names.get(&(kind, name)).copied()
     }
 
-    /// The error of a name that refers to nothing; `None` where another error is the cause of it.
+    /// The error for a name that refers to nothing. `None` if another error is the cause.
     pub(super) fn unknown(&self, file: SourceId, kind: Kind, name: &str, span: Span) -> Option<Diagnostic> {
         let what = match kind {
             Kind::Type => "type",
@@ -137,11 +137,11 @@ impl<'a> Scopes<'a> {
         }
         let scope = &self.scopes[file.index()];
         let error = Diagnostic::error(Place { source: file, span }, format!("unknown {what} `{name}`"));
-        // A prefix may hold dots itself: the longest that is one counts.
+        // A prefix may contain dots: the longest one counts.
         let dots = name.rmatch_indices('.').map(|(at, _)| (&name[..at], &name[at + 1..]));
         let missing = &self.files[file.index()].missing;
         let is_known = |prefix: &str| scope.includes.contains_key(prefix);
-        // It may be of a file that could not be found, perhaps since its name is wrong there.
+        // The file may be missing because its name is wrong in the include.
         let unread = &self.files[file.index()].unread;
         if (!missing.is_empty() || unread.lacks_name_of(&["include"]))
             && dots.clone().next().is_some()
@@ -169,7 +169,7 @@ impl<'a> Scopes<'a> {
             }
             return Some(error.maybe_help(near));
         }
-        // Or of one whose include could not be read.
+        // Or its include could not be read.
         if self.may_define(file, name.split('.').next().unwrap_or(name)) {
             return None;
         }
@@ -215,17 +215,17 @@ impl<'a> Scopes<'a> {
         names.into_iter()
     }
 
-    /// What someone may have meant with a name that stands for nothing.
+    /// A suggestion for a name that refers to nothing.
     fn meant(&self, file: SourceId, kind: Kind, name: &str) -> Option<String> {
         let scope = &self.scopes[file.index()];
         let included = &self.files[file.index()].includes;
         let stem = |file: SourceId| self.files[file.index()].stem.as_str();
-        // It is in another file, and lacks its prefix.
+        // The name is in an included file, and the prefix is missing.
         if let Some(of) = included.iter().find(|of| self.own(**of, kind, name).is_some()) {
             return Some(format!("write `{}.{name}`", stem(*of)));
         }
         if let Some((prefix, rest)) = name.rsplit_once('.') {
-            // It is in a file of the run that is not included here.
+            // The name is in a file that is not included here.
             let defines = |(index, of): &(usize, &File)| {
                 of.stem == prefix && self.scopes[*index].names.contains_key(&(kind, rest))
             };
@@ -240,7 +240,7 @@ impl<'a> Scopes<'a> {
             if let Some(near) = hints::nearest(prefix, prefixes.into_iter()) {
                 return Some(format!("there is an include `{near}`"));
             }
-            // An enum whose name could not be read may be the one.
+            // It may be an enum whose name could not be read.
             let may_be_enum = kind == Kind::Constant && self.may_lack(file, kind, name);
             if !may_be_enum && !KINDS.into_iter().any(|kind| self.own(file, kind, prefix).is_some()) {
                 return Some(format!(
@@ -274,25 +274,25 @@ impl<'a> Scopes<'a> {
         }
     }
 
-    /// Whether a file may define `name` where it could not be read.
+    /// Whether a part of a file that could not be read may define `name`.
     fn may_define(&self, file: SourceId, name: &str) -> bool {
         self.files[file.index()].unread.may_define(name)
     }
 
-    /// Whether a definition of this kind has no name in a file, so that it may be the one that is missed.
+    /// Whether a file has a definition of this kind without a name, which may be the missing one.
     fn may_lack(&self, file: SourceId, kind: Kind, name: &str) -> bool {
         const TYPES: &[&str] = &["struct", "union", "exception", "enum", "typedef"];
         let unread = &self.files[file.index()].unread;
         match kind {
             Kind::Type => unread.lacks_name_of(TYPES),
             Kind::Service => unread.lacks_name_of(&["service"]),
-            // A value of an enum has the enum's name before it.
+            // An enum value follows the name of the enum.
             Kind::Constant if name.contains('.') => unread.lacks_name_of(TYPES),
             Kind::Constant => unread.lacks_name_of(&["const"]),
         }
     }
 
-    /// Whether an error has been given for what stands here, so that its value is not known.
+    /// Whether there is a mistake at this place, so that the value is not known.
     pub(super) fn is_mistaken(&self, file: SourceId, span: Span) -> bool {
         self.files[file.index()].unread.is_mistaken(span)
     }

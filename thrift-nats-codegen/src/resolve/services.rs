@@ -1,4 +1,4 @@
-//! Services: what they extend, and their functions.
+//! Services: their parents and functions.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::graph::Graph;
 use crate::ir::{Function, ItemId, ItemKind, TyKind};
 use crate::sources::{Place, SourceId};
 
-/// How many services one may extend, one above the other.
+/// The longest chain of services that extend each other.
 const MOST_PARENTS: usize = 100;
 
 fn parent_of(kind: &ItemKind) -> Option<ItemId> {

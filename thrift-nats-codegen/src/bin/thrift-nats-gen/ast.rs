@@ -1,4 +1,4 @@
-//! `ast`: the syntax tree of a file as JSON. `docs/ast.md` says what stands where, and is a promise.
+//! `ast`: the syntax tree of a file as JSON. `docs/ast.md` describes the format, which is stable.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,12 +13,12 @@ use thrift_parser::syntax::{
 
 use crate::show;
 
-/// What the form of the output is called; it changes when a reader would have to.
+/// The name of the output format. It changes when readers have to change.
 const SCHEMA: u32 = 1;
 
 #[derive(Debug, Args)]
 pub(crate) struct Ast {
-    /// The `.thrift` file; what it includes is not read
+    /// The `.thrift` file; its includes are not read
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// How to write it

@@ -1,4 +1,4 @@
-//! `audit`: what breaks between two versions of an IDL.
+//! `audit`: breaking changes between two versions of an IDL.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,25 +11,25 @@ use crate::show;
 
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
-    /// The old version: a `.thrift` file with all that it includes, or a folder of them
+    /// The old version: a `.thrift` file with its includes, or a folder of such files
     #[arg(value_name = "OLD")]
     old: PathBuf,
-    /// The new version: as the old one
+    /// The new version: a file or a folder
     #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// Search this folder for what files of either version include, after the including file's own
+    /// Search this folder for the includes of both versions, after the including file's own
     #[arg(short = 'I', long = "include", value_name = "DIR")]
     include: Vec<PathBuf>,
-    /// Search this folder for what files of the old version include, before those of both
+    /// Search this folder for the includes of the old version, before those for both
     #[arg(long, value_name = "DIR")]
     old_include: Vec<PathBuf>,
-    /// Search this folder for what files of the new version include, before those of both
+    /// Search this folder for the includes of the new version, before those for both
     #[arg(long, value_name = "DIR")]
     new_include: Vec<PathBuf>,
     /// Fail if there is a warning
     #[arg(long)]
     deny_warnings: bool,
-    /// How to say it: text goes to the standard error, JSON (one object a line) to the standard output
+    /// The format: text goes to the standard error, JSON (one object a line) to the standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -66,7 +66,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let (path, kind) = (entry.path(), entry.file_type());
-            // Links to folders are not followed: they may go round in circles.
+            // Links to folders are not followed: they may form a circle.
             if kind.is_ok_and(|kind| kind.is_dir()) {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "thrift") && path.is_file() {

@@ -1,4 +1,4 @@
-//! `fmt`: files in one style. Every comment stays, and what the files mean.
+//! `fmt`: formats files. Comments and meaning stay.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::show;
 
 #[derive(Debug, Args)]
 pub(crate) struct Fmt {
-    /// The `.thrift` files, which are written anew where they change; `-` formats the standard input to the output
+    /// The `.thrift` files, which are overwritten if they change; `-` formats the standard input to the output
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Write nothing; name the files that would change, and fail if there are any
@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Fmt) -> Result<ExitCode, Error> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Formats a file; false if it was not, or would change where nothing is written.
+/// Formats a file. Returns false if it cannot, or if the file would change and nothing may be written.
 fn format(path: &Path, check: bool) -> bool {
     let parsed = match ParsedFile::read(path) {
         Ok(parsed) => parsed,
@@ -69,7 +69,7 @@ fn format(path: &Path, check: bool) -> bool {
     true
 }
 
-/// Formats the standard input to the output; false if it cannot be, or would change where nothing is written.
+/// Formats the standard input to the standard output. Returns false as for a file.
 fn standard_input(check: bool) -> bool {
     let mut text = String::new();
     if let Err(error) = std::io::stdin().read_to_string(&mut text) {

@@ -10,7 +10,7 @@ use crate::show;
 
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
-    /// The `.thrift` files to generate from; what they include is generated, too
+    /// The `.thrift` files to generate from, with all files that they include
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Write to this folder; without it the code goes to the standard output

@@ -1,4 +1,4 @@
-//! The command `thrift-nats-gen`: generated code to be checked in, and what else one does with IDL files.
+//! The command `thrift-nats-gen`: generates code to check in, and has tools for IDL files.
 
 mod ast;
 mod audit;
@@ -33,7 +33,7 @@ enum Command {
     Check(check::Check),
     /// Format files, with all their comments
     Fmt(fmt::Fmt),
-    /// Say what breaks between two versions of an IDL
+    /// Report breaking changes between two versions of an IDL
     Audit(audit::Audit),
     /// Write the syntax tree of a file to the standard output
     Ast(ast::Ast),

@@ -9,14 +9,14 @@ use crate::ir::{Constant, Field, ItemId, ItemKind, Program, Requiredness, Ty, Ty
 use crate::resolve::{Checker, hints};
 use crate::sources::{Place, SourceId};
 
-/// How many values may be written out for constants that are used as values of other types. Without a bound, a few
-/// lines could stand for any number of them.
+/// The most values that are written out for constants that are used as values of other types. Without a bound, a few lines could
+/// stand for any number of values.
 const MOST_COPIES: usize = 1_000_000;
 
 /// The place of a value, as far as it decides how the value is converted.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Position {
-    /// In a set element or map key, where types are made to be ordered and no constant of the type can stand.
+    /// Within a set element or map key, where types are ordered and a constant of the plain type cannot be used.
     pub(super) key: bool,
     /// How many constants of other types led here.
     pub(super) hops: usize,
@@ -47,7 +47,7 @@ impl List {
 /// Converts values to their types, and reports those that do not fit.
 pub(super) struct Fitter<'c, 'a> {
     pub(super) checker: &'c mut Checker<'a>,
-    /// By item: whether it is a constant that stands for itself.
+    /// By item: whether it is a constant whose value needs itself.
     pub(super) circular: Vec<bool>,
     /// How many values were written out for constants that are used as values of other types.
     pub(super) copies: usize,
@@ -78,7 +78,7 @@ impl Fitter<'_, '_> {
         Constant::Unknown
     }
 
-    /// The value does not fit its type.
+    /// Reports a value that does not fit its type.
     pub(super) fn misfit(&mut self, value: &Value, file: SourceId, ty: &Ty, path: &Path<'_>) -> Constant {
         self.misfit_with(value, file, ty, path, None)
     }
@@ -130,7 +130,7 @@ impl Fitter<'_, '_> {
         }
     }
 
-    /// The value, as one of type `ty`.
+    /// Converts a value to type `ty`.
     pub(super) fn fit(
         &mut self,
         value: &Value,
@@ -176,7 +176,7 @@ impl Fitter<'_, '_> {
                 };
                 Constant::List(values.iter().enumerate().map(fit).collect())
             }
-            // Apache's compiler takes any empty brackets, and ThriftTest.thrift has such.
+            // Apache's compiler accepts any empty brackets, and ThriftTest.thrift uses that.
             (TyKind::List(_) | TyKind::Set(_), ValueKind::Map(entries)) if entries.is_empty() => {
                 Constant::List(Vec::new())
             }
@@ -345,7 +345,7 @@ impl Fitter<'_, '_> {
     }
 }
 
-/// `8-4-4-4-12` digits, in braces or not, as Apache's compiler takes them.
+/// `8-4-4-4-12` digits, with or without braces, as Apache's compiler accepts them.
 fn parse_uuid(text: &str) -> Option<Uuid> {
     let bare = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
     if bare.len() == 36 { Uuid::parse_str(bare).ok() } else { None }

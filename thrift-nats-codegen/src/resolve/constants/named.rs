@@ -11,14 +11,14 @@ use crate::resolve::hints;
 use crate::resolve::scope::Kind;
 use crate::sources::{Place, SourceId};
 
-/// How many constants of other types may stand for one another in a row.
+/// The longest chain of constants of other types that name each other.
 const MOST_HOPS: usize = 100;
 
 /// The meaning of a name in a value.
 pub(super) enum Named {
     Constant(ItemId),
     EnumValue(ItemId, i32),
-    /// The enum is there, the value is not.
+    /// The enum exists, the value does not.
     NoValueOf(ItemId),
     Integer(i64),
 }
@@ -63,7 +63,7 @@ impl Fitter<'_, '_> {
             Some(Named::EnumValue(id, number)) => match self.checker.program.behind(ty).kind {
                 TyKind::Item(wanted) if wanted == id => Constant::Enum(id, number),
                 TyKind::Item(_) => self.misfit(value, file, ty, path),
-                // An enum value is a number where a number is wanted.
+                // An enum value may be used as a number.
                 _ => {
                     let integer = Value { kind: ValueKind::Integer(i64::from(number)), span: value.span };
                     self.fit(&integer, file, ty, path, position)
@@ -104,7 +104,7 @@ impl Fitter<'_, '_> {
                 let unknown = self.checker.scopes.unknown(file, Kind::Constant, name, value.span);
                 let behind = self.checker.program.behind(ty);
                 let unknown = unknown.map(|error| match behind.kind {
-                    // A value of the enum that is wanted, without the name of the enum.
+                    // A value of the expected enum, without the name of the enum.
                     TyKind::Item(id) => match &self.checker.program.item(id).kind {
                         ItemKind::Enum(values) if values.iter().any(|value| value.name.text == name) => {
                             let of = self.shown_type(ty, id, file);
@@ -120,7 +120,7 @@ impl Fitter<'_, '_> {
         }
     }
 
-    /// The value of the enum `ty` that a name means which has its last part: Apache's compiler looks at no more than that.
+    /// The value of the enum `ty` that the last part of a name means. Apache's compiler looks only at that part.
     fn value_of_wanted(&self, name: &str, ty: &Ty) -> Option<(ItemId, i32)> {
         let (_, last) = name.rsplit_once('.')?;
         let TyKind::Item(id) = self.checker.program.behind(ty).kind else { return None };
@@ -149,7 +149,7 @@ impl Fitter<'_, '_> {
         self.checker.diagnostics[before..].iter().any(|found| found.severity() == Severity::Error)
     }
 
-    /// Whether the value of a constant fits the type of that constant. If not, that is said where it is defined.
+    /// Whether the value of a constant fits its type. If not, the error is reported at its definition.
     fn is_right(&mut self, value: &Value, id: ItemId, file: SourceId, path: &Path<'_>) -> bool {
         let ItemKind::Const { ty, .. } = &self.checker.program.item(id).kind else { return true };
         let ty = ty.clone();
@@ -190,14 +190,14 @@ impl Fitter<'_, '_> {
             let text = format!("more than {MOST_HOPS} constants of different types stand for one another");
             return self.error(value, file, text, "too many in a row".to_owned());
         }
-        // Its value is made anew for the other type. What does not fit is said once, where it is used.
+        // The value is converted again, to the other type. A misfit is reported once, where it is used.
         let before = self.checker.diagnostics.len();
         let made = self.fit(&constant.value, declared.file, ty, path, Position { hops, ..position });
         let fits = !self.has_errors_since(before);
-        // Warnings are given where the constant is defined.
+        // Warnings are reported at the definition of the constant.
         self.checker.diagnostics.truncate(before);
         if !fits {
-            // Only at the name that is checked, lest each constant of a chain asks for all below it anew.
+            // Only for the outermost name, or each constant of a chain would check the rest of the chain again.
             if position.hops == 0 && !self.is_right(&constant.value, id, declared.file, path) {
                 return Constant::Unknown;
             }
@@ -215,10 +215,10 @@ impl Fitter<'_, '_> {
     }
 }
 
-/// Whether two types are one, in Rust too.
+/// Whether two types are the same, also in Rust.
 fn same(program: &Program, one: &Ty, other: &Ty) -> bool {
     let (one, other) = (program.behind(one), program.behind(other));
-    // Another type in Rust: the value has to be made anew.
+    // Another type in Rust: the value must be converted again.
     if one.rust_type().map(|made| &made.value) != other.rust_type().map(|made| &made.value) {
         return false;
     }
