@@ -84,14 +84,16 @@ impl<O> CallState<O> {
         cx: &mut task::Context<'_>,
         send: impl FnOnce(PreparedCall) -> Pin<Box<dyn Future<Output = O> + Send>>,
     ) -> Poll<O> {
-        let mut future = match std::mem::replace(self, Self::Completed) {
-            Self::Unsent(call) => send(call),
-            Self::InFlight(future) => future,
-            Self::Completed => panic!("a call was polled after it had completed"),
-        };
+        if matches!(self, Self::Unsent(_))
+            && let Self::Unsent(call) = std::mem::replace(self, Self::Completed)
+        {
+            *self = Self::InFlight(send(call));
+        }
+        // The future stays in its place: moving the state at each poll would copy as many bytes as an unsent call has.
+        let Self::InFlight(future) = self else { panic!("a call was polled after it had completed") };
         let poll = future.as_mut().poll(cx);
-        if poll.is_pending() {
-            *self = Self::InFlight(future);
+        if poll.is_ready() {
+            *self = Self::Completed;
         }
         poll
     }

@@ -408,12 +408,14 @@ impl ProbeObserver for SessionHandle {
 }
 
 impl TransmitSource for SessionHandle {
-    fn poll_transmit(&self) -> Option<Transmit> {
+    fn poll_transmit(&self) -> Option<(Transmit, bool)> {
         let mut state = self.state();
         // The limit of the NATS server may have changed, or the connection may be to another server.
         state.machine.set_chunk_limit(self.endpoint.chunk_limit(self.chunk_limit));
         let transmit = state.machine.poll_transmit();
         let completions = self.apply_events(&mut state, 0);
+        // A session that has ended is polled until there is nothing left, which removes it.
+        let more = state.machine.has_transmit() || state.has_ended();
         let mut over = false;
         if let (None, Lifecycle::Ended { flushed, .. }) = (&transmit, &mut state.lifecycle) {
             *flushed = true;
@@ -433,7 +435,7 @@ impl TransmitSource for SessionHandle {
                 table.remove(&self.token);
             }
         }
-        transmit
+        transmit.map(|transmit| (transmit, more))
     }
 
     fn publish_lock(&self) -> &PublishLock {

@@ -39,8 +39,11 @@ const MAX_UNATTACHED: usize = 1 << 16;
 
 /// A session, as the publisher sees it.
 pub(crate) trait TransmitSource: Send + Sync + 'static {
-    /// The next message to publish. Called only by the owner of the publish lock.
-    fn poll_transmit(&self) -> Option<Transmit>;
+    /// The next message to publish, and whether the session has more. Called only by the owner of the publish lock.
+    ///
+    /// Knowing that there is no more saves a second poll, and with it the session's lock, for which the calling tasks
+    /// compete.
+    fn poll_transmit(&self) -> Option<(Transmit, bool)>;
 
     /// The lock that allows one task at a time to publish for the session.
     fn publish_lock(&self) -> &PublishLock;
@@ -118,9 +121,12 @@ impl Publisher {
         let mut left = BYTES_AT_ONCE;
         while left > 0 {
             publish_lock.begin();
-            while left > 0
-                && let Some(transmit) = source.poll_transmit()
+            let mut has_more = true;
+            while has_more
+                && left > 0
+                && let Some((transmit, more)) = source.poll_transmit()
             {
+                has_more = more;
                 left = left.saturating_sub(transmit.payload.len().max(1));
                 if let Some(polled) = self.try_publish(&**source, transmit) {
                     return self
@@ -216,12 +222,13 @@ impl Task {
         }
         loop {
             source.publish_lock().begin();
-            let mut left = MESSAGES_IN_A_ROW;
-            while left > 0
-                && let Some(transmit) = source.poll_transmit()
+            let (mut has_more, mut left) = (true, MESSAGES_IN_A_ROW);
+            while has_more
+                && left > 0
+                && let Some((transmit, more)) = source.poll_transmit()
             {
                 self.publish_or_fail(&*source, transmit).await;
-                left -= 1;
+                (has_more, left) = (more, left - 1);
             }
             if left > 0 && source.publish_lock().release() {
                 return;

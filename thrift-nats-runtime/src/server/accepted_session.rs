@@ -247,19 +247,22 @@ impl EndpointSession for AcceptedSession {
 }
 
 impl TransmitSource for AcceptedSession {
-    fn poll_transmit(&self) -> Option<Transmit> {
+    fn poll_transmit(&self) -> Option<(Transmit, bool)> {
         let mut state = self.state();
         // The limit of the NATS server may have changed.
         state.machine.set_chunk_limit(self.endpoint.chunk_limit(self.chunk_limit));
         let transmit = state.machine.poll_transmit();
-        let over = transmit.is_none() && !state.machine.is_open();
+        let is_open = state.machine.is_open();
+        // A session that has ended is polled until there is nothing left, which removes it.
+        let more = state.machine.has_transmit() || !is_open;
+        let over = transmit.is_none() && !is_open;
         drop(state);
         // Not before the disconnect message is sent: a message for a session that is not in the table is answered with "unknown
         // session", which says less to the client, and would come first.
         if over && let Some(table) = self.table.upgrade() {
             table.remove(&self.token);
         }
-        transmit
+        transmit.map(|transmit| (transmit, more))
     }
 
     fn publish_lock(&self) -> &PublishLock {

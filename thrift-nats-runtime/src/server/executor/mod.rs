@@ -75,7 +75,7 @@ impl Executor {
         requests: VecDeque<ReceivedRequest>,
     ) {
         if !requests.is_empty() {
-            self.spawn(Arc::clone(self).run_chunk(session, requests));
+            self.tasks.spawn(Arc::clone(self).run_chunk(session, requests));
         }
     }
 
@@ -119,12 +119,16 @@ impl Executor {
         task.abort_handle()
     }
 
-    /// The chunk task: polls each handler once, and sends the replies that are ready.
+    /// The chunk task: polls each handler once, and sends the replies that are ready. It never waits, so that it need not
+    /// be aborted when the server stops.
     async fn run_chunk(
         self: Arc<Self>,
         session: Arc<AcceptedSession>,
         mut requests: VecDeque<ReceivedRequest>,
     ) {
+        if self.stop.is_cancelled() {
+            return;
+        }
         let mut finished = Vec::with_capacity(requests.len());
         let mut now = Instant::now();
         let end_of_slice = now + TIME_SLICE;
