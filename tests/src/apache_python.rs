@@ -1,4 +1,4 @@
-//! Apache's Python library, to be held against: found, or installed into the target folder.
+//! Apache's Python library, which the tests compare with. Finds it, or installs it into the target folder.
 
 use std::env;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::nats_server::install::{INSTALL_BOUND, INSTALLERS, PROBE_BOUND};
 
 /// The release that is installed.
 const VERSION: &str = "0.25.0";
-/// Its source, which is the same for every system; SHA-256.
+/// The SHA-256 of its source, which is the same for every system.
 const SOURCE_SUM: &str = "e85615ae9245f5622a5e36a9d2d867e1e7b17a8ca467b257dece5dc1642ccd73";
 
 /// A Python that has Apache's library, and the scripts of `tests/vectors`.
@@ -30,17 +30,17 @@ impl fmt::Display for ApachePython {
     }
 }
 
-/// Why there is none.
+/// Why the library is not available.
 #[derive(Debug, thiserror::Error)]
-#[error("no Apache Thrift {VERSION} for Python: {0}")]
+#[error("Apache Thrift {VERSION} for Python is not available: {0}")]
 pub struct NoApachePython(String);
 
 impl ApachePython {
-    /// The library, installed at the first time. Where it is not there and cannot be installed, a line on the standard error
-    /// says so and why, and that the test is skipped.
+    /// The library, installed if necessary. If it cannot be installed, this prints the reason to standard error, and that the
+    /// test is skipped.
     ///
     /// # Panics
-    /// Where the variable `CI` is set and it cannot be had: nothing is skipped there.
+    /// If the library is not available and the variable `CI` is set, because CI skips no test.
     pub fn or_skip() -> Option<Self> {
         static FOUND: OnceLock<Result<ApachePython, String>> = OnceLock::new();
         match FOUND.get_or_init(|| Self::find().map_err(|error| error.to_string())) {
@@ -53,10 +53,10 @@ impl ApachePython {
         }
     }
 
-    /// The library, installed at the first time.
+    /// The library, installed if necessary.
     ///
     /// # Errors
-    /// If there is no Python, or no way to install a package.
+    /// If Python or an installer of packages is missing.
     pub fn find() -> Result<Self, NoApachePython> {
         let library = target_dir().join("apache-python").join(VERSION);
         let python = Self { library };
@@ -86,7 +86,7 @@ impl ApachePython {
         command
     }
 
-    /// What a script of `tests/vectors` prints.
+    /// The output of a script of `tests/vectors`.
     ///
     /// # Errors
     /// If it fails, or runs for more than a minute.
@@ -123,13 +123,13 @@ impl ApachePython {
                 .arg(&unpacked)
                 .arg("-r")
                 .arg(&requirements)
-                // Settings of a person's own that do not go with --target.
+                // The user's settings that conflict with --target.
                 .env("PIP_USER", "0")
                 .env("PIP_REQUIRE_VIRTUALENV", "0")
                 .env("PIP_RETRIES", env::var_os("PIP_RETRIES").unwrap_or_else(|| "2".into())),
             INSTALL_BOUND,
         )?;
-        // Whole or not at all; if another process was faster, its folder is as good.
+        // The rename is atomic. If another process was faster, its folder is equal.
         match fs::rename(&unpacked, &self.library) {
             Err(error) if !self.library.is_dir() => Err(RunError::Output(error)),
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Three NATS servers that are one: a cluster on ports of its own.
+//! A cluster of three NATS servers, on free ports.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::nats_server::{Builder, Membership, NatsServer, StartError};
 
-/// How long the servers may take to find each other; they take some 100 ms.
+/// The bound for the servers to connect to each other, which takes about 100 ms.
 const JOIN_BOUND: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
 
-/// A cluster of NATS servers, each a [`NatsServer`] that can be killed, restarted and the rest.
+/// A cluster of NATS servers, each a [`NatsServer`] that can be killed and restarted.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,22 +28,22 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Three servers with a NATS server's defaults, once they have found each other.
+    /// Three servers with the defaults of NATS, connected to each other.
     ///
     /// # Errors
-    /// If one of them does not start, or they do not find each other.
+    /// If a server does not start, or they do not connect to each other.
     pub fn start() -> Result<Self, StartError> {
         Self::start_with(&NatsServer::builder())
     }
 
-    /// Three servers with these settings, once they have found each other.
+    /// Three servers with these settings, connected to each other.
     ///
     /// # Errors
-    /// If one of them does not start, or they do not find each other.
+    /// If a server does not start, or they do not connect to each other.
     pub fn start_with(settings: &Builder) -> Result<Self, StartError> {
         let mut nodes: Vec<NatsServer> = Vec::new();
         for _ in 0..3 {
-            // Each knows those before it, and is told of the others by them.
+            // Each is configured with those before it, and learns about the others from them.
             let routes = nodes.iter().filter_map(NatsServer::cluster_port).collect();
             let member = Membership { cluster: "tests".to_owned(), port: None, routes };
             nodes.push(settings.clone().member(member).start()?);
@@ -53,13 +53,13 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether there is none: never.
+    /// Always false.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
@@ -68,31 +68,31 @@ impl Cluster {
     /// One of the servers.
     ///
     /// # Panics
-    /// If there is none with this number.
+    /// If no node has this number.
     #[must_use]
     pub fn node(&self, number: usize) -> &NatsServer {
         &self.nodes[number]
     }
 
-    /// The same, to be stopped, restarted or told other settings.
+    /// The same, to stop, restart or reconfigure it.
     ///
     /// # Panics
-    /// If there is none with this number.
+    /// If no node has this number.
     pub fn node_mut(&mut self, number: usize) -> &mut NatsServer {
         &mut self.nodes[number]
     }
 
-    /// The URLs of all, for a client that may go to any.
+    /// The URLs of all nodes, for a client that may connect to any.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(NatsServer::url).collect()
     }
 
-    /// Waits until every server that runs tells its clients of all that run. That one of them hears of a subscription at
-    /// another may take a moment longer.
+    /// Waits until every running server announces all running servers to its clients. A subscription at one may reach
+    /// the others a moment later.
     ///
     /// # Errors
-    /// If they do not find each other within 30 s.
+    /// If they do not connect to each other within 30 s.
     pub fn until_joined(&self) -> Result<(), StartError> {
         let deadline = Instant::now() + JOIN_BOUND;
         let running: Vec<_> = self.nodes.iter().filter(|node| node.is_running()).collect();
@@ -108,7 +108,7 @@ impl Cluster {
     }
 }
 
-/// Whether what a server greets its clients with names the other, or is from it.
+/// Whether the greeting of a server names the other server, or is from that server.
 fn tells_of(node: &NatsServer, other: &NatsServer) -> bool {
     if node.port() == other.port() {
         return true;

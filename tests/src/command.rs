@@ -1,36 +1,36 @@
-//! Runs a helper program to its end, within a bound. What it prints is kept, never shown.
+//! Runs a helper program to its end, within a bound. Captures its output.
 
 use std::io::{self, Read, Seek};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a child is asked whether it has ended; std offers no wait with a bound.
+/// How often the child is polled, because std has no wait with a timeout.
 const POLL: Duration = Duration::from_millis(5);
 
-/// Why a helper program gave no result.
+/// Why a helper program failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The program is not there, or is none that this machine runs.
-    #[error("it does not start")]
+    /// The program does not exist or cannot be executed.
+    #[error("the program does not start")]
     Spawn(#[source] io::Error),
-    /// Its output could not be kept.
-    #[error("its output cannot be read")]
+    /// Its output could not be captured.
+    #[error("the output cannot be captured")]
     Output(#[source] io::Error),
-    /// It ran longer than it may, and was ended.
-    #[error("no end after {} s", .0.as_secs())]
+    /// It exceeded the bound and was killed.
+    #[error("the program was killed after {} s", .0.as_secs())]
     TimedOut(Duration),
-    /// It ended with another status than 0.
-    #[error("it ended with {status}:\n{output}")]
+    /// It exited with another status than 0.
+    #[error("the program exited with {status}:\n{output}")]
     Failed {
-        /// The status it ended with.
+        /// The exit status.
         status: ExitStatus,
-        /// What it printed, both streams in order.
+        /// The output of both streams, in order.
         output: String,
     },
 }
 
-/// What the program printed, both streams in order, if it ended with status 0 within the bound.
+/// The output of both streams, in order, if the program exits with status 0 within the bound.
 pub(crate) fn output(command: &mut Command, bound: Duration) -> Result<String, RunError> {
     let mut kept = tempfile::tempfile().map_err(RunError::Output)?;
     let streams = kept.try_clone().and_then(|out| Ok((out, kept.try_clone()?))).map_err(RunError::Output)?;
@@ -55,7 +55,7 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Waits for the child's end; one that runs past the bound is killed, and there is no status.
+/// Waits for the child. Kills it after the bound; it has no status then.
 fn wait(child: &mut Child, bound: Duration) -> io::Result<Option<ExitStatus>> {
     let deadline = Instant::now() + bound;
     loop {
@@ -82,19 +82,19 @@ mod tests {
     }
 
     #[test]
-    fn both_streams_are_kept() {
+    fn both_streams_are_captured() {
         let output = output(&mut sh("echo one; echo two >&2"), Duration::from_secs(10)).unwrap();
         assert_eq!(output, "one\ntwo");
     }
 
     #[test]
-    fn a_program_that_fails_says_what_it_printed() {
+    fn error_of_a_failed_program_has_its_output() {
         let error = output(&mut sh("echo no luck >&2; exit 3"), Duration::from_secs(10)).unwrap_err();
         assert!(matches!(&error, RunError::Failed { output, .. } if output == "no luck"), "{error}");
     }
 
     #[test]
-    fn a_program_that_does_not_end_is_ended() {
+    fn program_that_exceeds_the_bound_is_killed() {
         let error = output(&mut sh("exec sleep 600"), Duration::from_millis(50)).unwrap_err();
         assert!(matches!(error, RunError::TimedOut(_)), "{error}");
     }

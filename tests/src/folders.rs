@@ -34,14 +34,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_variable_comes_first_and_counts_from_the_workspace() {
+    fn variable_comes_first_and_is_relative_to_the_workspace() {
         let absolute = workspace_dir().join("elsewhere");
         assert_eq!(choose(Some(absolute.clone()), None), absolute);
         assert_eq!(choose(Some("out".into()), None), workspace_dir().join("out"));
     }
 
     #[test]
-    fn without_the_variable_cargos_tag_is_followed() {
+    fn without_the_variable_the_tag_of_cargo_marks_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("CACHEDIR.TAG"), "").unwrap();
         let program = folder.path().join("debug/deps/test");
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn without_either_it_is_the_workspaces_target() {
+    fn without_either_it_is_the_target_of_the_workspace() {
         assert_eq!(choose(None, None), workspace_dir().join("target"));
     }
 }

@@ -1,6 +1,6 @@
 //! The peer in Go: the tutorial's service with the sessions of the legacy Go package, built from `tests/interop/go`.
 //!
-//! It is built once for each process that asks, into the target folder; Go's own cache makes the second time quick.
+//! Each process builds it once, into the target folder. The cache of Go makes further builds quick.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,17 +15,17 @@ use std::time::Duration;
 use crate::command::{self, RunError};
 use crate::folders::{target_dir, workspace_dir};
 
-/// How long Go may take to say its version.
+/// The bound for `go version`.
 const PROBE_BOUND: Duration = Duration::from_secs(60);
-/// How long a build may take, the modules' way through the network included.
+/// The bound for a build, including the download of its modules.
 const BUILD_BOUND: Duration = Duration::from_secs(300);
-/// Where an archive of Go is unpacked to, by its own instructions.
+/// Where the instructions of Go install it.
 #[cfg(not(windows))]
 const USUAL: &str = "/usr/local/go/bin";
 #[cfg(windows)]
 const USUAL: &str = r"C:\Program Files\Go\bin";
 
-/// A Go peer that is built: `peer server` and `peer client`. What it takes and says is in its source.
+/// A Go peer that is built: `peer server` and `peer client`. Its source documents its commands and output.
 #[derive(Clone, Debug)]
 pub struct GoPeer {
     path: PathBuf,
@@ -35,39 +35,39 @@ pub struct GoPeer {
 /// Why there is no Go peer.
 #[derive(Debug, thiserror::Error)]
 pub enum GoPeerError {
-    /// There is no Go.
-    #[error("no Go on the path or at {USUAL} (1.26 or newer; https://go.dev/dl)")]
+    /// Go was not found.
+    #[error("Go was not found on the path or at {USUAL}; install 1.26 or newer from https://go.dev/dl")]
     NoGo,
-    /// Go is there, and fails.
-    #[error("{} does not say its version", .path.display())]
+    /// `go version` fails.
+    #[error("`{} version` fails", .path.display())]
     Version {
         /// The program.
         path: PathBuf,
-        /// What came of it.
+        /// The error.
         source: RunError,
     },
-    /// The folder that it is built into cannot be written.
+    /// The folder for the build cannot be written.
     #[error("the folder for the Go peer cannot be written")]
     Folder(#[source] io::Error),
-    /// It does not build: for one because its modules cannot be fetched.
+    /// The build fails, for example because its modules cannot be downloaded.
     #[error("the Go peer does not build")]
     Build(#[source] RunError),
 }
 
 impl GoPeer {
-    /// The Go peer of this process, built if need be.
+    /// The Go peer of this process, built on first use.
     ///
     /// # Errors
-    /// The first build's error, again each time.
+    /// The error of the build. Later calls return it again.
     pub fn build() -> Result<&'static Self, Arc<GoPeerError>> {
         static BUILT: OnceLock<Result<GoPeer, Arc<GoPeerError>>> = OnceLock::new();
         BUILT.get_or_init(|| build(env::var_os("PATH")).map_err(Arc::new)).as_ref().map_err(Arc::clone)
     }
 
-    /// The Go peer, or `None` where Go is missing: then a line says that the test is skipped.
+    /// The Go peer, or `None` if Go is missing. It prints then that the test is skipped.
     ///
     /// # Panics
-    /// If Go is there and the peer does not build; and if Go is missing in CI (`CI` is set), where nothing is skipped.
+    /// If the build fails, or if Go is missing and the variable `CI` is set, because CI skips no test.
     #[must_use]
     pub fn or_skip() -> Option<&'static Self> {
         match Self::build() {
@@ -105,7 +105,7 @@ fn build(path: Option<OsString>) -> Result<GoPeer, GoPeerError> {
         .map_err(|source| GoPeerError::Version { path: go.clone(), source })?;
     let folder = target_dir().join("interop-go");
     fs::create_dir_all(&folder).map_err(GoPeerError::Folder)?;
-    // Under another name first: a test that runs meanwhile keeps the whole program that it has.
+    // Builds under a temporary name, because a concurrent test may run the old program.
     let building =
         tempfile::Builder::new().prefix("building-").tempdir_in(&folder).map_err(GoPeerError::Folder)?;
     let built = building.path().join("peer");

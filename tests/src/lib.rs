@@ -1,16 +1,17 @@
-//! The harness of the tests: real NATS servers, one per test, each on a port of its own.
+//! The harness of the tests: NATS servers, a proxy, raw peers, the test service and the oracle. Each test starts a NATS server
+//! of its own, on a free port.
 //!
 //! ```
 //! use thrift_nats_tests::NatsServer;
 //!
 //! # fn main() -> Result<(), thrift_nats_tests::StartError> {
-//! let server = NatsServer::start()?; // found, or installed into the target folder the first time
+//! let server = NatsServer::start()?; // found, or installed into the target folder
 //! println!("listening at {}", server.url());
 //! # Ok(())
-//! # } // and here it is gone
+//! # } // the server ends here
 //! ```
 //!
-//! `cargo xtask setup` finds the same server ahead of the tests and says where it is.
+//! `cargo xtask setup` finds or installs the same server before the tests run, and prints its path.
 
 #[cfg(feature = "service")]
 thrift_nats_runtime::include_thrift!();

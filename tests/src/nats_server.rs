@@ -1,6 +1,6 @@
-//! A NATS server of a test's own: a process, a folder for its files, and a watchdog.
+//! A NATS server for one test: a process, a folder for its files, and a watchdog.
 //!
-//! Everything here waits for the event itself (the ports file, the process's state), within a bound.
+//! Every wait is for the event itself (the ports file, the state of the process), within a bound.
 
 pub(crate) mod install;
 mod process;
@@ -22,15 +22,14 @@ use process::{CONFIG, Ports, Process, read_log};
 
 use program::{FindError, NatsProgram};
 
-/// How long the kernel may take to stop a process that was told to.
+/// The bound for the kernel to stop a process.
 #[cfg(unix)]
 const PAUSE_BOUND: Duration = Duration::from_secs(10);
-/// How long a server may take to do what a signal tells it to.
+/// The bound for a server to handle a signal.
 #[cfg(unix)]
 const SIGNAL_BOUND: Duration = Duration::from_secs(30);
 
-/// A NATS server on a port of its own of 127.0.0.1. It ends when this is dropped, and also when the process that holds
-/// this is killed.
+/// A NATS server on a free port of 127.0.0.1. It ends when this is dropped, and when the process that holds this is killed.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,13 +43,13 @@ pub struct NatsServer {
     program: &'static NatsProgram,
     folder: TempDir,
     ports: Ports,
-    /// The cluster that it is a node of.
+    /// The cluster of this node.
     cluster: Option<Membership>,
     /// `None` between `stop` and `restart`.
     process: Option<Process>,
 }
 
-/// What a server is told before it starts.
+/// The settings of a server.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a server runs once it is started"]
 pub struct Builder {
@@ -58,12 +57,12 @@ pub struct Builder {
     cluster: Option<Membership>,
 }
 
-/// What a node of a cluster is told of it.
+/// The settings of a node of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Membership {
     /// The cluster's name.
     pub(crate) cluster: String,
-    /// The node's port for other nodes; `None`: one that it chooses.
+    /// The port for other nodes. With `None`, the node chooses one.
     pub(crate) port: Option<u16>,
     /// The ports of other nodes.
     pub(crate) routes: Vec<u16>,
@@ -81,7 +80,7 @@ impl Membership {
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no server to start.
+    /// No NATS server was found.
     #[error(transparent)]
     Find(#[from] Arc<FindError>),
     /// The folder for the server's files cannot be written.
@@ -92,69 +91,69 @@ pub enum StartError {
     Spawn {
         /// The program.
         program: &'static NatsProgram,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// It ended before it listened.
-    #[error("{program} ended with {status} before it listened; its log:\n{log}")]
+    /// The process exited before it listened.
+    #[error("{program} exited with {status} before it listened; its log:\n{log}")]
     Ended {
         /// The program.
         program: &'static NatsProgram,
-        /// What it ended with.
+        /// The exit status.
         status: ExitStatus,
-        /// What it said.
+        /// Its log.
         log: String,
     },
-    /// It runs, and does not find the other nodes of its cluster.
-    #[error("the nodes of the cluster have not found each other after {} s; the log of one:\n{log}", .bound.as_secs())]
+    /// The nodes of the cluster have not connected to each other.
+    #[error("the nodes of the cluster have not connected to each other after {} s; the log of one:\n{log}", .bound.as_secs())]
     NotJoined {
-        /// How long it was waited for.
+        /// The bound of the wait.
         bound: Duration,
-        /// What it said.
+        /// Its log.
         log: String,
     },
-    /// It runs, but does not listen.
+    /// The process runs but does not listen.
     #[error("{program} does not listen after {} s; its log:\n{log}", .bound.as_secs())]
     TimedOut {
         /// The program.
         program: &'static NatsProgram,
-        /// How long it was waited for.
+        /// The bound of the wait.
         bound: Duration,
-        /// What it said.
+        /// Its log.
         log: String,
     },
 }
 
-/// Why a server did not take other settings.
+/// Why a server did not reload its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// It does not run, or could not be told.
-    #[error("the NATS server cannot be told")]
+    /// The server does not run, or cannot be signalled.
+    #[error("the NATS server cannot be signalled")]
     Process(#[source] io::Error),
-    /// It goes on with those that it had.
-    #[error("the NATS server refuses the settings; its log:\n{log}")]
+    /// The server rejects the settings and keeps the old ones.
+    #[error("the NATS server rejects the settings; its log:\n{log}")]
     Refused {
-        /// What it said.
+        /// Its log.
         log: String,
     },
 }
 
 impl Builder {
-    /// The largest payload of a message, in bytes; a server's default is 1 MiB.
+    /// The largest payload of a message, in bytes. The default of NATS is 1 MiB.
     pub fn max_payload(self, bytes: usize) -> Self {
         self.config(format_args!("max_payload: {bytes}"))
     }
 
-    /// A line (or more) of a NATS server's configuration file. `listen` and `port` are the harness's own.
+    /// Adds lines to the configuration file. The harness sets `listen` and `port`.
     pub fn config(mut self, line: impl std::fmt::Display) -> Self {
         writeln!(self.config, "{line}").expect("writing to a string does not fail");
         self
     }
 
-    /// Starts the server, and returns once it listens. Blocks its thread, as a rule for some 20 ms.
+    /// Starts the server and returns when it listens. Blocks the thread, for about 20 ms.
     ///
     /// # Errors
-    /// If no server is found, or it does not start; the error shows the server's log.
+    /// If no server is found, or it does not start. The error has the log of the server.
     pub fn start(self) -> Result<NatsServer, StartError> {
         let program = NatsProgram::find()?;
         let folder = tempfile::Builder::new().prefix("nats-server-").tempdir().map_err(StartError::Folder)?;
@@ -162,7 +161,7 @@ impl Builder {
         let (process, ports) = Process::start(program, folder.path(), None)?;
         let mut cluster = self.cluster.clone();
         if let Some(member) = &mut cluster {
-            // It keeps its port when it is restarted: the others know it by that.
+            // A node keeps its port after a restart, because the other nodes are configured with it.
             member.port = ports.cluster;
             let kept = Self { cluster: cluster.clone(), ..self };
             fs::write(folder.path().join(CONFIG), kept.text()).map_err(StartError::Folder)?;
@@ -182,10 +181,10 @@ impl Builder {
 }
 
 impl NatsServer {
-    /// Starts a server with a NATS server's defaults; see [`Builder::start`].
+    /// Starts a server with the defaults of NATS; see [`Builder::start`].
     ///
     /// # Errors
-    /// If no server is found, or it does not start; the error shows the server's log.
+    /// If no server is found, or it does not start. The error has the log of the server.
     pub fn start() -> Result<Self, StartError> {
         Self::builder().start()
     }
@@ -212,33 +211,33 @@ impl NatsServer {
         self.ports.cluster
     }
 
-    /// What the server has written to its log since it was first started.
+    /// The log since the first start.
     #[must_use]
     pub fn log(&self) -> String {
         read_log(self.folder.path())
     }
 
-    /// A new client, connected.
+    /// Connects a client.
     ///
     /// # Errors
-    /// If the server does not answer, for one because it is stopped or paused.
+    /// If the server does not reply, for example because it is stopped or paused.
     ///
     /// # Cancellation
-    /// Dropping the future gives the connection up.
+    /// Dropping the future closes the connection.
     #[cfg(feature = "client")]
     pub async fn client(&self) -> Result<async_nats::Client, async_nats::ConnectError> {
         async_nats::connect(self.url()).await
     }
 
-    /// Kills the server as a crash would: without a word to its clients. Does nothing if it is stopped already.
+    /// Kills the server, as in a crash. Does nothing if it is stopped already.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Starts the server anew on the same port, with the same settings; stops it first if it runs.
+    /// Restarts the server on the same port with the same settings. Stops it first if it runs.
     ///
     /// # Errors
-    /// If it does not start, for one because another program has taken the port meanwhile.
+    /// If it does not start, for example because another program has bound the port since.
     pub fn restart(&mut self) -> Result<(), StartError> {
         self.stop();
         let (process, _) = Process::start(self.program, self.folder.path(), Some(self.ports.client))?;
@@ -246,19 +245,19 @@ impl NatsServer {
         Ok(())
     }
 
-    /// Whether the server runs: it is not stopped.
+    /// Whether the server runs, that is, is not stopped.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.process.is_some()
     }
 
-    /// The id of its process; `None` if it is stopped.
+    /// The id of its process, or `None` if it is stopped.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(|process| process.server.id())
     }
 
-    /// Freezes the server (SIGSTOP), and returns once it is frozen. Its connections stay open, and nothing moves.
+    /// Pauses the server (SIGSTOP) and returns when it is paused. Its connections stay open.
     ///
     /// # Errors
     /// If the server does not run, or the kernel refuses.
@@ -269,7 +268,7 @@ impl NatsServer {
         let pid = self.pid()?;
         kill_process(pid, Signal::STOP)?;
         let deadline = Instant::now() + PAUSE_BOUND;
-        // NOWAIT leaves the child's end, should it have ended, to `Child::wait`.
+        // NOWAIT leaves the exit status, if there is one, to `Child::wait`.
         let options =
             WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         loop {
@@ -282,7 +281,7 @@ impl NatsServer {
         }
     }
 
-    /// Lets a paused server go on (SIGCONT). Does nothing to one that is not paused.
+    /// Resumes a paused server (SIGCONT). Does nothing if it is not paused.
     ///
     /// # Errors
     /// If the server does not run, or the kernel refuses.
@@ -291,11 +290,10 @@ impl NatsServer {
         Ok(rustix::process::kill_process(self.pid()?, rustix::process::Signal::CONT)?)
     }
 
-    /// Gives the server other settings, and returns once it has taken them (SIGHUP). They replace those that it was built
-    /// with; a restart keeps them.
+    /// Replaces the settings of the server (SIGHUP) and returns when they are in effect. A restart keeps them.
     ///
     /// # Errors
-    /// If the server does not run, or refuses the settings; the error shows its log.
+    /// If the server does not run, or rejects the settings. The error has its log.
     #[cfg(unix)]
     pub fn reload(&mut self, settings: Builder) -> Result<(), ReloadError> {
         use rustix::process::{Signal, kill_process};
@@ -311,8 +309,8 @@ impl NatsServer {
         if count(&log) == [taken + 1, refused] { Ok(()) } else { Err(ReloadError::Refused { log }) }
     }
 
-    /// Puts the server into lame duck mode (SIGUSR2), and returns once it is: it takes no new connections, and closes those
-    /// that it has, one by one, after a grace period (`lame_duck_grace_period`), within `lame_duck_duration`.
+    /// Puts the server into lame duck mode (SIGUSR2) and returns when it is in it. The server then accepts no connections.
+    /// After `lame_duck_grace_period` it closes its connections one by one, within `lame_duck_duration`.
     ///
     /// # Errors
     /// If the server does not run, or the kernel refuses.
@@ -322,7 +320,7 @@ impl NatsServer {
         self.until_logged(|log| log.contains("Entering lame duck mode")).map(drop)
     }
 
-    /// The log, once something holds of it.
+    /// Waits until the log satisfies the predicate.
     #[cfg(unix)]
     fn until_logged(&self, holds: impl Fn(&str) -> bool) -> io::Result<String> {
         let deadline = Instant::now() + SIGNAL_BOUND;

@@ -1,10 +1,9 @@
-//! The oracle: makes calls while things break, and tells whether anything happened that must not.
+//! The oracle makes calls under faults and checks that the guarantees of the runtime hold.
 //!
-//! Every call has a number of its own, which decides what it is and what its answer has to be. Clients write down what
-//! became of each, servers each that they run, before they run it; both are processes of their own that can be killed. In
-//! the end the notes are laid beside each other. Each call must have ended in the right answer or in a typed error by its
-//! deadline; none may have been run twice, unless its function is idempotent; and what is said not to have been run must
-//! not have been.
+//! Every call has a unique number, from which its function, its arguments and its reply follow. Clients record how each call
+//! ended; servers record each call before they run it. Both are separate processes, which the oracle can kill. At the end it
+//! compares the records. By its deadline, each call must have ended with the right reply or with a typed error. No call may
+//! have run twice, unless its function is idempotent. A call whose error says that it did not run must not have run.
 
 mod call;
 mod drive;
@@ -23,8 +22,8 @@ pub use self::verdict::{Report, Violation};
 #[thrift_nats_runtime::thrift("../idl/oracle.thrift")]
 mod api {}
 
-/// What ends an oracle without a verdict.
+/// An error that ends the oracle without a verdict.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where the service of the oracle is.
+/// The subject of the service.
 const SUBJECT: &str = "oracle";

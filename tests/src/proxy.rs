@@ -1,6 +1,6 @@
-//! A proxy between NATS clients and a NATS server that loses, delays, doubles and garbles what it is told to.
+//! A proxy between NATS clients and a NATS server. Its rules drop, delay, duplicate, reorder and replace messages.
 //!
-//! It understands the client protocol: what happens, happens to whole messages, unless a connection is cut on purpose.
+//! It parses the client protocol, so that rules apply to whole messages. Only a cut truncates one.
 //!
 //! ```
 //! use thrift_nats_tests::proxy::{Action, Direction, Proxy, Rule};
@@ -41,7 +41,7 @@ use self::pump::Pump;
 use self::rule::Rules;
 pub use self::rule::{Action, Added, Rule};
 
-/// A proxy on a port of its own of 127.0.0.1. It ends when it is dropped, and all its connections with it.
+/// A proxy on a free port of 127.0.0.1. Dropping it closes all its connections.
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
@@ -50,9 +50,9 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Shared {
-    /// Where it listens: host and port.
+    /// The host and port that it listens on.
     address: String,
-    /// Where the server listens: host and port.
+    /// The host and port of the server.
     target: Mutex<String>,
     rules: Rules,
     to_server_stalled: watch::Sender<bool>,
@@ -62,7 +62,7 @@ struct Shared {
     connections: Mutex<Vec<Connection>>,
 }
 
-/// The two ways into a connection, and its end.
+/// The channels into both directions of a connection, and the signal that ends it.
 #[derive(Debug)]
 struct Connection {
     to_server: mpsc::UnboundedSender<Operation>,
@@ -71,7 +71,7 @@ struct Connection {
 }
 
 impl Proxy {
-    /// A proxy of the server with this URL; its dice are thrown with the seed 0.
+    /// A proxy of the server with this URL, with the seed 0.
     ///
     /// # Errors
     /// If it cannot listen.
@@ -79,8 +79,8 @@ impl Proxy {
         Self::with_seed(server, 0).await
     }
 
-    /// A proxy of the server with this URL, and a seed for rules with a probability. With more than one connection, or
-    /// both directions, what happens also depends on which is faster.
+    /// A proxy of the server with this URL, with a seed for rules with a probability. With several connections or both
+    /// directions, the choices also depend on the order in which messages arrive.
     ///
     /// # Errors
     /// If it cannot listen.
@@ -100,35 +100,35 @@ impl Proxy {
         Ok(Self { shared, accepting })
     }
 
-    /// Where clients connect.
+    /// The URL for clients.
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://{}", self.shared.address)
     }
 
-    /// Has an action done to all operations that a rule means, from now on. Of several rules the first counts.
+    /// Applies an action to all operations that a rule matches, from now on. The first matching rule applies.
     pub fn add(&self, rule: Rule, action: Action) -> Added {
         let added = Added::new(rule, action);
         self.shared.rules.add(added.clone());
         added
     }
 
-    /// Puts a rule out of force.
+    /// Removes a rule.
     pub fn remove(&self, rule: &Added) {
         self.shared.rules.remove(rule);
     }
 
-    /// Puts all rules out of force.
+    /// Removes all rules.
     pub fn clear(&self) {
         self.shared.rules.clear();
     }
 
-    /// Has nothing more arrive in a direction, until [`go_on`](Self::go_on).
+    /// Stalls a direction until [`go_on`](Self::go_on).
     pub fn stall(&self, direction: Direction) {
         self.shared.stall(direction, true);
     }
 
-    /// Ends a stall: what has come meanwhile arrives.
+    /// Ends a stall. The delayed operations are delivered.
     pub fn go_on(&self, direction: Direction) {
         self.shared.stall(direction, false);
     }
@@ -140,7 +140,7 @@ impl Proxy {
         }
     }
 
-    /// Closes new connections at once from now on, or takes them again.
+    /// Sets whether new connections are closed at once.
     pub fn refuse(&self, refuses: bool) {
         self.shared.refuses.store(refuses, Ordering::SeqCst);
     }
@@ -158,25 +158,25 @@ impl Proxy {
         }
     }
 
-    /// Has an operation arrive on every connection, now.
+    /// Delivers an operation on every connection.
     pub fn inject(&self, direction: Direction, operation: &Operation) {
         for connection in &*lock(&self.shared.connections) {
             let way = match direction {
                 Direction::ToServer => &connection.to_server,
                 Direction::ToClient => &connection.to_client,
             };
-            // An error means that the connection has ended.
+            // An error means that the connection is closed.
             let _ = way.send(operation.clone());
         }
     }
 
-    /// How many connections there have been, those that were refused aside.
+    /// The number of connections so far, without those that were refused.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     #[must_use]
     pub fn open(&self) -> usize {
         lock(&self.shared.connections).iter().filter(|connection| !connection.ended.is_finished()).count()
@@ -212,14 +212,14 @@ fn host_and_port(url: &str) -> String {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // A failed accept is the client's end of a connection that went away.
+    // An accept fails if the client has closed the connection already.
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         if shared.refuses.load(Ordering::SeqCst) {
             continue;
         }
         let target = lock(&shared.target).clone();
-        // A server that is not there refuses: so does the proxy.
+        // If the server does not accept the connection, the proxy closes it.
         let Ok(server) = reach(&target).await else { continue };
         shared.accepted.fetch_add(1, Ordering::SeqCst);
         let (to_server, for_server) = mpsc::unbounded_channel();
@@ -232,7 +232,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// Connects to the server, with a small buffer for what it sends: one that is not read from is to notice it soon.
+/// Connects to the server with a small receive buffer, so that a stall blocks the server soon.
 async fn reach(target: &str) -> io::Result<TcpStream> {
     let address = tokio::net::lookup_host(target).await?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -240,7 +240,7 @@ async fn reach(target: &str) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// Carries a connection until either direction ends; then both sides are closed.
+/// Forwards a connection until either direction ends, then closes both sides.
 async fn carry(
     client: TcpStream,
     server: TcpStream,
@@ -248,7 +248,7 @@ async fn carry(
     for_client: mpsc::UnboundedReceiver<Operation>,
     shared: Arc<Shared>,
 ) {
-    // Small messages are not to wait for each other.
+    // Small messages are sent at once.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
@@ -272,6 +272,6 @@ async fn carry(
     if let Some(Ok(Err(error))) = pumps.join_next().await
         && error.kind() == io::ErrorKind::Other
     {
-        eprintln!("the proxy ends a connection: {error}");
+        eprintln!("the proxy closes a connection: {error}");
     }
 }

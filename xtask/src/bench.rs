@@ -10,8 +10,8 @@ use thrift_nats_tests::{NatsProgram, target_dir, workspace_dir};
 
 use crate::step::{Failed, Step};
 
-/// Runs a program of `benches/`, which is a workspace of its own, optimised. Each program is a feature there too, so that
-/// one need not build what another compares with.
+/// Runs a program of `benches/`, which is a separate workspace, optimised. Each program has a feature of the same name, so
+/// that it is built without the crates that the others compare with.
 pub(crate) fn program(name: &'static str, arguments: Vec<OsString>) -> Result<(), Failed> {
     Step::cargo("bench", ["run", "--release", "--manifest-path", "benches/Cargo.toml"])
         .args(["--bin", name, "--features", name, "--target-dir"])
@@ -21,7 +21,7 @@ pub(crate) fn program(name: &'static str, arguments: Vec<OsString>) -> Result<()
         .run()
 }
 
-/// The generator: `bench idl` also measures the command, which is built first.
+/// `bench idl` also measures the command `thrift-nats-gen`, which is built first.
 pub(crate) fn idl(mut arguments: Vec<OsString>) -> Result<(), Failed> {
     Step::cargo("build", ["build", "--release", "-p", "thrift-nats-codegen", "--features", "command"])
         .run()?;

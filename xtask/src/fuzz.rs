@@ -1,7 +1,7 @@
-//! `fuzz`: builds the targets of `fuzz/`, and runs each on its kept corpus and then on what libFuzzer makes of it.
+//! `fuzz`: builds the targets of `fuzz/`, and runs each on its corpus and then on new inputs of libFuzzer.
 //!
-//! What was found before is run first, so that it stays mended; what is found now is left in `fuzz/artifacts/`, and its
-//! path is in the failure.
+//! The corpus contains the inputs of fixed bugs. A new failing input is written to `fuzz/artifacts/`, and its path is in the
+//! error.
 
 use std::env;
 use std::error::Error;
@@ -18,12 +18,12 @@ use thrift_nats_tests::{target_dir, workspace_dir};
 use crate::step::{Failed, Step};
 
 const CARGO_FUZZ: &str = "0.13.2";
-/// How long one input may take before it counts as a hang. Tens of times what any takes on a machine that is busy.
+/// The seconds after which an input counts as a hang. Inputs take less than a tenth of this on a busy machine.
 const HANG: &str = "20";
-/// In MiB; no target keeps anything from one input to the next.
+/// The limit of memory in MiB. No target keeps data between inputs.
 const MEMORY: &str = "1024";
 
-/// Runs `target`, or else all, each for this long; as many at a time as there are processors.
+/// Runs `target`, or all targets, for this time each. Runs as many concurrently as there are processors.
 pub(crate) fn fuzz(target: Option<String>, time: Duration) -> Result<(), Failed> {
     let alone = format!("cargo xtask fuzz --seconds {}", time.as_secs());
     let failed = |error: Box<dyn Error + Send + Sync>| Failed::new("fuzz", &alone, error);
@@ -32,7 +32,9 @@ pub(crate) fn fuzz(target: Option<String>, time: Duration) -> Result<(), Failed>
         None => all,
         Some(target) if all.contains(&target) => vec![target],
         Some(target) => {
-            return Err(failed(format!("no target `{target}`: there are {}", all.join(", ")).into()));
+            return Err(failed(
+                format!("unknown target `{target}`; the targets are {}", all.join(", ")).into(),
+            ));
         }
     };
     if let Err(why) = can_build() {
@@ -69,7 +71,7 @@ fn targets() -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether there is what libFuzzer takes: a system that it knows, and a C++ compiler.
+/// Checks the requirements of libFuzzer: a supported system and a C++ compiler.
 fn can_build() -> Result<(), String> {
     if cfg!(windows) {
         return Err("cargo-fuzz runs on Linux and macOS; under Windows, use WSL".to_owned());
@@ -82,12 +84,12 @@ fn can_build() -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "there is no C++ compiler `{}`. Install g++ or clang, or name one with the variable CXX",
+        "the C++ compiler `{}` was not found; install g++ or clang, or name one with the variable CXX",
         name.display()
     ))
 }
 
-/// Builds all targets, and gives the folder that they are in.
+/// Builds all targets and returns their folder.
 fn build() -> Result<PathBuf, Failed> {
     let tools = target_dir().join("tools");
     let installed = tools.join("bin/cargo-fuzz");
@@ -102,8 +104,8 @@ fn build() -> Result<PathBuf, Failed> {
     }
     let host = host().map_err(|error| Failed::new("fuzz", "rustc -vV", error))?;
     let folder = target_dir().join("fuzz");
-    // Coverage of what is run is a matter of the stable compiler; cargo-fuzz asks for an unstable one all the same. No
-    // sanitizer: there is no unsafe code to watch.
+    // The stable compiler can instrument coverage, but cargo-fuzz passes unstable flags. A sanitizer is not needed without
+    // unsafe code.
     Step::program("fuzz targets", installed, ["build", "--sanitizer", "none"])
         .args(["--target", &host])
         .args([OsString::from("--target-dir"), folder.clone().into()])
@@ -112,20 +114,20 @@ fn build() -> Result<PathBuf, Failed> {
     Ok(folder.join(host).join("release"))
 }
 
-/// The triple that the compiler runs on.
+/// The target triple of the host.
 fn host() -> Result<String, Box<dyn Error + Send + Sync>> {
     let compiler = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(compiler).arg("-vV").output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.ok_or("the compiler does not say what it runs on")?.to_owned())
+    Ok(host.ok_or("`rustc -vV` does not print the host")?.to_owned())
 }
 
-/// A target, and how long it runs.
+/// A run of a target.
 struct Run<'a> {
     target: &'a str,
     time: Duration,
-    /// Where the program is.
+    /// The folder of the program.
     folder: &'a Path,
 }
 
@@ -140,29 +142,29 @@ impl Run<'_> {
             println!("== fuzz: {}: {}", self.target, runs.trim_start_matches("Done "));
             return Ok(());
         }
-        // All that libFuzzer says is long; the end of it has the panic and what is to be done.
+        // The output of libFuzzer is long. Its end has the panic and the path of the input.
         let lines: Vec<&str> = said.lines().collect();
         eprintln!("{}", lines[lines.len().saturating_sub(60)..].join("\n"));
         let input = said.lines().rev().find_map(|line| line.split_once("Test unit written to "));
         Err(failed(match input {
             Some((_, path)) => format!(
-                "`{}` fails for the input {path}\n== mend it, and keep the input in fuzz/corpus/{}/ under a name that \
-                 says what it shows",
+                "`{}` fails for the input {path}\n== fix the cause, and move the input to fuzz/corpus/{}/ under a name that \
+                 describes it",
                 self.target, self.target
             )
             .into(),
-            None => format!("`{}` ended with {status}, and left no input", self.target).into(),
+            None => format!("`{}` exited with {status} and wrote no input", self.target).into(),
         }))
     }
 
-    /// Runs the program to its end, and gives what it said.
+    /// Runs the program and returns its output.
     fn start(&self) -> io::Result<(ExitStatus, String)> {
         let target = self.target;
         let made = target_dir().join("fuzz/made").join(target);
         let kept = workspace_dir().join("fuzz/corpus").join(target);
         let artifacts = workspace_dir().join("fuzz/artifacts").join(target);
         let temporary = target_dir().join("fuzz/tmp").join(target);
-        // It is ended without a chance to clear up.
+        // A killed run leaves it behind.
         if temporary.exists() {
             fs::remove_dir_all(&temporary)?;
         }
@@ -176,7 +178,7 @@ impl Run<'_> {
             .arg(format!("-timeout={HANG}"))
             .arg(format!("-rss_limit_mb={MEMORY}"))
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
-            // New inputs go to the first folder, so that the kept ones stay few.
+            // New inputs go to the first folder, so that the corpus stays small.
             .args([made, kept])
             .env("TMPDIR", &temporary)
             .current_dir(workspace_dir())
@@ -195,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_target_is_declared_and_has_inputs() {
+    fn every_target_is_declared_and_has_a_corpus() {
         let manifest = fs::read_to_string(workspace_dir().join("fuzz/Cargo.toml")).unwrap();
         let targets = targets().unwrap();
         assert!(targets.iter().any(|target| target == "idl"));

@@ -1,6 +1,6 @@
-//! The project's tasks. `cargo xtask help` lists them.
+//! The tasks of the project. `cargo xtask help` lists them.
 //!
-//! Exit codes: 0, all is well; 1, a step failed; 2, the command line is wrong.
+//! Exit codes: 0, success; 1, a step failed; 2, the command line is wrong.
 
 mod bench;
 mod fuzz;
@@ -18,7 +18,7 @@ use thrift_nats_tests::{ApachePython, GoPeer, GoPeerError, NatsProgram, NatsServ
 
 use step::{Failed, Step};
 
-/// The project's tasks.
+/// The tasks of the project.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {
@@ -28,57 +28,57 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Find, or install into the target folder, what the tests need, and say what and where
+    /// Find the tools that the tests need, or install them into the target folder
     Setup,
     /// Run setup, then all tests
     Test {
-        /// For `cargo test`, such as `-p thrift-nats-tests some_name` or `-- --nocapture`
+        /// Arguments for `cargo test`, such as `-p thrift-nats-tests some_name` or `-- --nocapture`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
-    /// Run the calculator over a NATS server: the one that is named, or else one started for the demo
+    /// Run the calculator over a NATS server, which is started unless one is named
     Demo {
-        /// A running NATS server, such as nats://localhost:4222; the variable NATS_URL does the same
+        /// A running NATS server, such as nats://localhost:4222; the variable NATS_URL sets it, too
         #[arg(long, value_name = "URL")]
         nats: Option<OsString>,
-        /// For the demo itself
+        /// Arguments for the demo
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
-    /// Run what must pass before a change lands: format, clippy, docs, rust-version, test, then fuzz
+    /// Run the checks that every change must pass: format, clippy, docs, rust-version, test, then fuzz
     Ci,
-    /// Build the fuzz targets, and run each on its kept inputs and on new ones
+    /// Build the fuzz targets, and run each on its corpus and on new inputs
     Fuzz {
-        /// Only this one
+        /// Run only this target
         target: Option<String>,
-        /// How long each runs, in seconds
+        /// The time for each target, in seconds
         #[arg(long, default_value_t = FUZZ_SECONDS, value_name = "N")]
         seconds: u64,
     },
-    /// Make calls while servers, clients and NATS break, and tell whether anything happened that must not
+    /// Make calls under faults of servers, clients and NATS, and check that the guarantees hold
     Oracle {
-        /// For the oracle, such as `--calls 10000` or `--fault "rolling restart"`; it makes a million calls otherwise
+        /// Arguments for the oracle, such as `--calls 10000` (the default is a million) or `--fault "rolling restart"`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
-    /// Measure, and print tables
+    /// Run a benchmark and print its tables
     Bench {
-        /// What to measure
+        /// The benchmark
         #[command(subcommand)]
         what: Bench,
     },
 }
 
-/// A minute for each target, as CI does it.
+/// The time for each target in CI.
 const FUZZ_SECONDS: u64 = 60;
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// The generator: by the length of a file, beside Apache's compiler and pilota's parser, and what its output costs
+    /// The generator, compared with Apache's compiler and pilota's parser, and the cost of its output
     Idl(BenchArguments),
-    /// Encoding and decoding, beside the crates `pilota` and `thrift`
+    /// Encoding and decoding, compared with the crates `pilota` and `thrift`
     Codec(BenchArguments),
-    /// Calls, sessions and long payloads, beside async-nats, Go and tonic
+    /// Calls, sessions and long payloads, compared with async-nats, Go and tonic
     Rpc {
         /// Compare the calls of this build with those of another instead: a git revision, or the folder of a checkout
         #[arg(long, value_name = "REVISION|FOLDER")]
@@ -90,7 +90,7 @@ enum Bench {
 
 #[derive(Debug, clap::Args)]
 struct BenchArguments {
-    /// For the benchmark itself; `--report` writes docs/benchmarks
+    /// Arguments for the benchmark; `--report` writes docs/benchmarks
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Doubles the `--` of `test -- --nocapture`: clap keeps one of the two for itself, and `cargo test` needs the other.
+/// Doubles the `--` of `test -- --nocapture`, because clap consumes one and `cargo test` needs one.
 fn keep_separator(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.collect();
     if arguments.get(1).is_some_and(|task| task == "test")
@@ -142,7 +142,7 @@ fn setup() -> Result<&'static NatsProgram, Failed> {
         Ok(corpus) => println!("IDL corpus at {}", corpus.display()),
         Err(_) => {
             println!(
-                "no IDL corpus at {}: its tests will be skipped (set THRIFT_IDL_CORPUS)",
+                "no IDL corpus at {}, so its tests will be skipped; set THRIFT_IDL_CORPUS to its folder",
                 corpus.display()
             );
         }
@@ -150,13 +150,13 @@ fn setup() -> Result<&'static NatsProgram, Failed> {
     match GoPeer::build() {
         Ok(peer) => println!("{peer}"),
         Err(error) if matches!(*error, GoPeerError::NoGo) => {
-            println!("{error}: the tests with a peer in Go will be skipped, and fail where CI is set");
+            println!("{error}; the tests with the Go peer will be skipped, or fail if CI is set");
         }
         Err(source) => return Err(Failed::new("setup", "cargo xtask setup", source)),
     }
     match ApachePython::find() {
         Ok(python) => println!("{python}"),
-        Err(error) => println!("the tests against it will be skipped: {error}"),
+        Err(error) => println!("{error}; the tests against it will be skipped"),
     }
     Ok(server)
 }
@@ -171,14 +171,14 @@ fn test(arguments: Vec<OsString>) -> Result<(), Failed> {
     println!("== setup");
     let server = setup()?;
     let mut step = Step::cargo("tests", ["test"]).env("NATS_SERVER", server.path());
-    // cargo lets --workspace outrank -p; here a person who names a package means it.
+    // With --workspace, cargo ignores -p.
     if !names_package(&arguments) {
         step = step.args(["--workspace"]);
     }
     step.args(["--all-features"]).args(arguments).run()
 }
 
-/// Whether cargo is told which packages; what follows `--` is for the tests themselves.
+/// Whether the arguments name packages. Those after `--` are for the tests.
 fn names_package(arguments: &[OsString]) -> bool {
     let names = |argument: &OsString| {
         argument.to_str().is_some_and(|argument| {
@@ -247,12 +247,12 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn what_follows_test_goes_to_cargo_test_as_it_is() {
+    fn arguments_after_test_are_passed_on_unchanged() {
         for line in
             ["", "-p thrift-nats-tests harness", "-- --nocapture", "--release name -- --ignored", "-- -- x"]
         {
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_takes_a_server_and_passes_on_the_rest() {
+    fn demo_takes_a_server_and_passes_on_other_arguments() {
         let Task::Demo { nats, arguments } = parse("demo --nats nats://host:1 --calls 5 x") else { panic!() };
         assert_eq!(
             (nats, arguments.join(" ".as_ref())),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_is_named_before_the_separator() {
+    fn packages_are_named_before_the_separator() {
         let names =
             |line: &str| names_package(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>());
         assert!(names("-p x") && names("-px") && names("--package x") && names("--package=x -- y"));

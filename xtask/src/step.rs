@@ -1,4 +1,4 @@
-//! A step: one command, of cargo as a rule, which a person can run alone too.
+//! A step of a task: one command, usually of cargo, that can be run alone.
 
 use std::env;
 use std::error::Error;
@@ -10,7 +10,7 @@ use std::process::{Command, ExitStatus};
 
 use thrift_nats_tests::workspace_dir;
 
-/// One command, run in the workspace's folder.
+/// A command that runs in the folder of the workspace.
 #[derive(Debug)]
 pub(crate) struct Step {
     name: &'static str,
@@ -20,7 +20,7 @@ pub(crate) struct Step {
     envs: Vec<(&'static str, OsString)>,
 }
 
-/// A step that failed: which one, why, and the command that runs it alone.
+/// A failed step: its name, the error, and the command that runs it alone.
 #[derive(Debug)]
 pub(crate) struct Failed {
     step: &'static str,
@@ -53,7 +53,7 @@ impl Step {
 
     pub(crate) fn run(self) -> Result<(), Failed> {
         println!("== {}: {self}", self.name);
-        // The cargo that runs this: with it comes the toolchain.
+        // The cargo that runs this has the right toolchain.
         let cargo = || env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let program = self.program.clone().map_or_else(cargo, PathBuf::into_os_string);
         let status = Command::new(program)
@@ -69,7 +69,7 @@ impl Step {
     }
 }
 
-/// As it would be typed into a shell.
+/// The command as typed into a shell.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in &self.envs {
@@ -124,7 +124,7 @@ struct Ended(ExitStatus);
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it ended with {}", self.0)
+        write!(f, "exited with {}", self.0)
     }
 }
 
@@ -135,7 +135,7 @@ struct NoStart(io::Error);
 
 impl fmt::Display for NoStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it does not start")
+        f.write_str("does not start")
     }
 }
 
@@ -150,18 +150,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_shown_as_a_shell_takes_it() {
+    fn step_is_displayed_as_a_shell_command() {
         let step =
             Step::cargo("docs", ["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").args(["it's"]);
         assert_eq!(step.to_string(), r"RUSTDOCFLAGS='-D warnings' cargo doc --no-deps 'it'\''s'");
     }
 
     #[test]
-    fn a_failure_names_its_step_every_cause_and_the_command() {
+    fn failure_has_the_step_every_cause_and_the_command() {
         let failed = Failed::new("docs", "cargo doc", NoStart(io::Error::other("no such file")));
         assert_eq!(
             failed.to_string(),
-            "== docs failed: it does not start: no such file\n== to run this step alone: cargo doc"
+            "== docs failed: does not start: no such file\n== to run this step alone: cargo doc"
         );
     }
 }

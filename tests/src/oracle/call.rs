@@ -1,4 +1,4 @@
-//! A client's process.
+//! The process of a client.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use super::notes::{Ended, Ending, Notes};
 use super::plan::{DEADLINE, Function, GRACE, Plan};
 use super::{BoxError, SUBJECT};
 
-/// How long a caller waits after a call that failed: where nothing works, calls are not to fail by the million.
+/// The pause after a failed call. It limits the number of failed calls during an outage.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How long a client waits for the first server, and a call for the next.
+/// How long a client waits for the first server, and a call for the next one.
 const SERVER_BOUND: Duration = Duration::from_secs(5);
 
-/// What a client's process is told.
+/// The options of a client.
 #[derive(Clone, Debug)]
 pub struct CallOptions {
-    /// The NATS servers that it may go to, the first one first.
+    /// The NATS servers, in the order of preference.
     pub urls: Vec<String>,
-    /// The file for its notes.
+    /// The file for its records.
     pub notes: PathBuf,
     /// The number of its first call.
     pub first: u64,
-    /// How many calls it makes.
+    /// The number of its calls.
     pub calls: u64,
-    /// How many of them at a time.
+    /// The number of concurrent calls.
     pub concurrency: usize,
-    /// How long it takes at least to make them all.
+    /// The shortest time for all of them.
     pub at_least: Duration,
 }
 
-/// Makes the calls, and ends; or ends before, with the standard input.
+/// Makes the calls. Exits early if the standard input closes.
 ///
 /// # Errors
-/// If it cannot begin, or cannot write down what becomes of its calls.
+/// If it cannot start, or cannot write its records.
 pub async fn call(options: CallOptions) -> Result<(), BoxError> {
     let mut gone = tokio::io::stdin();
     tokio::select! {
         result = make_calls(options) => result,
-        // Whoever started it is gone.
+        // The parent process has exited.
         _ = gone.read_u8() => Ok(()),
     }
 }
@@ -85,12 +85,12 @@ async fn make_calls(options: CallOptions) -> Result<(), BoxError> {
         let ended: std::io::Result<()> = result?;
         ended?;
     }
-    // What was told last is to go out; that it cannot is no failure here.
+    // Sends the last oneway calls. They may be lost, so an error does not matter.
     let _ = client.close().await;
     Ok(())
 }
 
-/// The first session; servers may be on their way.
+/// Opens the first session. Servers may still be starting.
 async fn connect(nats: &async_nats::Client) -> Result<Client, BoxError> {
     let end = Instant::now() + SERVER_BOUND * 4;
     loop {
@@ -141,7 +141,7 @@ fn wrong_parcel(parcel: &Parcel) -> Ending {
 fn failed(error: &Error) -> Ending {
     let kind = kind(error);
     match (error, error.outcome()) {
-        // Either says that a message was read wrong: faults lose messages, and never change them.
+        // Both mean that a message was decoded wrongly: faults lose messages, but never change them.
         (Error::Decode(_) | Error::Encode(_), _)
         | (Error::SessionEnded { reason: CloseReason::Malformed(_), .. }, _) => {
             Ending::Wrong(format!("{error}"))
@@ -151,7 +151,7 @@ fn failed(error: &Error) -> Ending {
     }
 }
 
-/// The error's variant, and that of its reason.
+/// The names of the error's variant and of its reason.
 fn kind(error: &Error) -> String {
     let variant =
         |debug: String| debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();
@@ -161,7 +161,7 @@ fn kind(error: &Error) -> String {
             format!("Disconnected: {told}")
         }
         Error::SessionEnded { reason: CloseReason::PeerGone { chunk }, .. } => {
-            // What NATS could not deliver.
+            // NATS could not deliver it.
             format!("PeerGone: {}", if chunk.is_some() { "a chunk" } else { "a heartbeat or a question" })
         }
         Error::SessionEnded { reason, .. } | Error::Connect(ConnectError::Handshake { reason, .. }) => {

@@ -1,4 +1,4 @@
-//! Starts NATS servers, servers and clients, and breaks what it is told to.
+//! Starts NATS servers, servers and clients, and injects faults.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,32 +17,32 @@ use crate::proxy::{Action, Direction, Proxy, Rule};
 
 const SERVERS: usize = 3;
 const CLIENTS: usize = 2;
-/// How long things stay as they are between two faults.
+/// The pause between two faults.
 const CALM: Duration = Duration::from_millis(300);
-/// Between two looks at whether the calls are made.
+/// How often the drive checks whether the calls are made.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What an oracle is told.
+/// The options of a drive.
 #[derive(Clone, Debug)]
 pub struct DriveOptions {
-    /// The program whose processes are servers and clients: it has [`serve`](super::serve()) and [`call`](super::call()).
+    /// The program that runs servers and clients. It calls [`serve`](super::serve()) or [`call`](super::call()).
     pub program: PathBuf,
-    /// How many calls are made in all.
+    /// The number of calls in total.
     pub calls: u64,
-    /// How many calls a client makes at a time.
+    /// The number of concurrent calls of a client.
     pub concurrency: usize,
-    /// How long the calls of one fault take at least: so that it happens more than once.
+    /// The shortest time for the calls of one fault, so that the fault happens more than once.
     pub at_least: Duration,
-    /// What breaks, one after the other; each gets its share of the calls.
+    /// The faults, one after the other. Each gets an equal share of the calls.
     pub faults: Vec<Fault>,
-    /// For the choices that are random.
+    /// The seed of random choices.
     pub seed: u64,
 }
 
-/// Makes the calls, and tells what came of them.
+/// Makes the calls and returns a report.
 ///
 /// # Errors
-/// If a process does not start, or does not end.
+/// If a process does not start or does not exit.
 ///
 /// # Panics
 /// Outside of a runtime with several threads.
@@ -51,7 +51,7 @@ pub async fn drive(options: DriveOptions) -> Result<Report, BoxError> {
     let share = options.calls.div_ceil(options.faults.len().max(1) as u64);
     let mut left = options.calls;
     for (number, fault) in options.faults.iter().enumerate() {
-        // The last one gets what the others have left.
+        // The last one gets the remainder.
         let last = number + 1 == options.faults.len();
         let (calls, heavy) = fault.calls(if last { left } else { share });
         left = left.saturating_sub(calls);
@@ -60,7 +60,7 @@ pub async fn drive(options: DriveOptions) -> Result<Report, BoxError> {
         let begun = Instant::now();
         phase.run(*fault).await?;
         let took = begun.elapsed();
-        // Servers may still run what clients do not wait for any more.
+        // Servers may still run calls that have expired.
         let slow_consumers = phase.end()?;
         report.add(*fault, folder.path(), took, slow_consumers)?;
     }
@@ -75,20 +75,20 @@ struct Caller {
     at_least: Duration,
 }
 
-/// What one fault happens to.
+/// The processes of one fault.
 struct Phase<'a> {
     options: &'a DriveOptions,
     folder: &'a Path,
     cluster: Cluster,
-    /// Before the clients.
+    /// The proxies of the clients.
     proxies: Vec<Proxy>,
     servers: Vec<Peer>,
     clients: Vec<Option<Caller>>,
-    /// The number of the next call that belongs to nobody.
+    /// The next unassigned number of a call.
     next_id: u64,
-    /// How many processes there have been.
+    /// The number of processes so far.
     processes: u64,
-    /// How often the fault has happened.
+    /// The number of times the fault has happened.
     round: usize,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Phase<'a> {
         heavy: bool,
         folder: &'a TempDir,
     ) -> Result<Self, BoxError> {
-        // Those of a slow consumer are to be few: the others are not to be taken for one.
+        // Few for a slow consumer, so that NATS takes no other connection for one.
         let pending = if heavy { 4_000_000 } else { 64_000_000 };
         let settings = NatsServer::builder()
             .config("write_deadline: \"500ms\"")
@@ -138,7 +138,7 @@ impl<'a> Phase<'a> {
         self.folder.join(format!("{what}-{}", self.processes))
     }
 
-    /// A server at this node, which may go to the others.
+    /// A server that connects to this node first, and to the others after a fault.
     fn start_server(&mut self, node: usize) -> Result<Peer, BoxError> {
         let mut urls = self.cluster.urls();
         let nodes = urls.len();
@@ -148,7 +148,7 @@ impl<'a> Phase<'a> {
         block_in_place(|| Peer::start(&self.options.program, &arguments))
     }
 
-    /// A client on its proxy, with so many calls to make.
+    /// A client on its proxy, with its number of calls.
     fn start_client(&mut self, client: usize, calls: u64, at_least: Duration) -> Result<Caller, BoxError> {
         let first = self.next_id;
         self.next_id += calls;
@@ -169,7 +169,7 @@ impl<'a> Phase<'a> {
         Ok(Caller { peer, notes, calls, at_least })
     }
 
-    /// Has the fault happen again and again until all calls are made.
+    /// Repeats the fault until all calls are made.
     async fn run(&mut self, fault: Fault) -> Result<(), BoxError> {
         if fault == Fault::ChunksDropped {
             for proxy in &self.proxies {
@@ -191,7 +191,7 @@ impl<'a> Phase<'a> {
         Ok(())
     }
 
-    /// Whether a client still makes calls; an error if one has ended otherwise.
+    /// Whether a client still makes calls. An error if a client has failed.
     fn still_calls(&mut self) -> Result<bool, BoxError> {
         for client in &mut self.clients {
             match client.as_mut().map(|caller| caller.peer.ended()).transpose()?.flatten() {
@@ -218,7 +218,7 @@ impl<'a> Phase<'a> {
             }
             Fault::NodeKilled => {
                 let node = self.round % self.cluster.len();
-                // A client goes where its proxy goes.
+                // The client follows its proxy.
                 let other = self.cluster.node((node + 1) % self.cluster.len()).url();
                 block_in_place(|| self.cluster.node_mut(node).stop());
                 let gone = self.cluster.node(node).url();
@@ -243,7 +243,7 @@ impl<'a> Phase<'a> {
         }
     }
 
-    /// Has another server take the place of one, which is drained once that is there, or killed before.
+    /// Replaces a server. Either drains it after its successor has started, or kills it before.
     fn replace_server(&mut self, drained: bool) -> Result<(), BoxError> {
         let place = self.round % self.servers.len();
         let mut old = self.servers.remove(place);
@@ -263,7 +263,7 @@ impl<'a> Phase<'a> {
         Ok(())
     }
 
-    /// Kills a client, and has another one make the calls that are left.
+    /// Kills a client. Another one makes the remaining calls.
     fn replace_client(&mut self) -> Result<(), BoxError> {
         let place = self.round % self.clients.len();
         if let Some(Caller { peer, notes, calls, at_least }) = self.clients[place].take() {
@@ -278,7 +278,7 @@ impl<'a> Phase<'a> {
         Ok(())
     }
 
-    /// Lets servers end what they run; how often NATS has ended a connection as that of a slow consumer.
+    /// Drains the servers. Returns how often NATS has closed a connection of a slow consumer.
     fn end(mut self) -> Result<u64, BoxError> {
         for proxy in &self.proxies {
             proxy.clear();

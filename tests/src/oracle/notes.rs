@@ -1,25 +1,25 @@
-//! What processes write down, in lines, and what is read of it when they are gone.
+//! The records of clients and servers: files of lines, which the oracle reads when the processes have exited.
 //!
-//! A line is written at once, and in one piece: it outlives the process that wrote it, however that ended. The last one may
-//! be torn all the same, and is passed over then.
+//! A process writes each line at once and in one call, so that it survives the process even if that is killed. Only the last
+//! line can be truncated; it is ignored then.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What became of a call.
+/// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The right answer.
+    /// With the right reply.
     Answered,
-    /// A typed error that says that the call was not run.
+    /// With a typed error that says that the call did not run.
     NotRun(String),
-    /// A typed error that says that the call may have been run.
+    /// With a typed error that says that the call may have run.
     Unknown(String),
-    /// An answer that is not the right one.
+    /// With a wrong reply.
     Wrong(String),
-    /// None by its deadline.
+    /// Not by its deadline.
     Hung,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Ended {
     pub(super) took: Duration,
 }
 
-/// A file that lines are added to.
+/// A file of records.
 #[derive(Debug)]
 pub(super) struct Notes(File);
 
@@ -63,12 +63,12 @@ impl Notes {
         Ok(Self(File::options().create(true).append(true).open(path)?))
     }
 
-    /// A server's: this call is run now.
+    /// Of a server: this call runs now.
     pub(super) fn runs(&self, id: u64) -> io::Result<()> {
         (&self.0).write_all(format!("{id}\n").as_bytes())
     }
 
-    /// A client's.
+    /// Of a client: this call has ended.
     pub(super) fn ended(&self, ended: &Ended) -> io::Result<()> {
         let (word, rest) = ended.ending.line();
         let rest = rest.replace('\n', " ");
@@ -76,7 +76,7 @@ impl Notes {
     }
 }
 
-/// What all files say whose names begin so.
+/// The records of all files whose names start with the prefix.
 pub(super) fn lines(folder: &Path, prefix: &str) -> io::Result<Vec<String>> {
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
@@ -92,7 +92,7 @@ pub(super) fn lines(folder: &Path, prefix: &str) -> io::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// The line of a client.
+/// Parses the line of a client.
 pub(super) fn parse_ended(line: &str) -> Option<Ended> {
     let mut words = line.splitn(4, ' ');
     let id = words.next()?.parse().ok()?;
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_are_read_as_they_were_written_and_a_torn_line_is_passed_over() {
+    fn records_survive_a_round_trip_and_a_truncated_line_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let notes = Notes::open(&folder.path().join("ended-1")).unwrap();
         let all = [Ending::Answered, Ending::NotRun("A b".into()), Ending::Unknown("C".into()), Ending::Hung];

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::BoxError;
 
-/// How long a process may take to begin, and to end when it is told to.
+/// The bound for a process to start and to exit.
 const BOUND: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(2);
 
-/// A connection that comes back soon, to whichever of the servers is there.
+/// A connection that reconnects quickly, to any of the servers.
 pub(super) async fn connect(urls: Vec<String>) -> Result<async_nats::Client, BoxError> {
     let options = async_nats::ConnectOptions::new()
         .retain_servers_order()
@@ -21,7 +21,7 @@ pub(super) async fn connect(urls: Vec<String>) -> Result<async_nats::Client, Box
     Ok(options.connect(urls).await?)
 }
 
-/// A process of the oracle's program. It ends with its standard input, and is killed when this is dropped.
+/// A process of the oracle's program. It exits when its standard input closes, and is killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Peer {
     process: Child,
@@ -29,14 +29,14 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Starts a process, and waits until it says that it is ready.
+    /// Starts a process and waits until it prints that it is ready.
     pub(super) fn start(program: &Path, arguments: &[String]) -> Result<Self, BoxError> {
         let mut process =
             Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (input, output) = (process.stdin.take(), process.stdout.take());
         let peer = Self { process, input };
         let mut line = String::new();
-        // It ends with the process: a process that does not begin ends by itself.
+        // The read ends with the process, and a process that fails to start exits.
         let read = output.map(|output| BufReader::new(output).read_line(&mut line)).transpose()?;
         if read.is_none() || line.trim_end() != "ready" {
             return Err(format!("a process of the oracle says `{}`, not `ready`", line.trim_end()).into());
@@ -44,17 +44,17 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Tells it something, in a line.
+    /// Sends the process a line.
     pub(super) fn tell(&mut self, line: &str) -> io::Result<()> {
         self.input.as_mut().map_or(Ok(()), |input| writeln!(input, "{line}"))
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has exited.
     pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.process.try_wait()
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub(super) fn until_ended(&mut self) -> Result<ExitStatus, BoxError> {
         let end = Instant::now() + BOUND;
         loop {
@@ -77,7 +77,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Either fails only for a process that has ended and been waited for.
+        // Both fail only if the process has exited and been waited for.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

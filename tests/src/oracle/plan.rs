@@ -1,4 +1,4 @@
-//! What a call is, by its number; and what breaks, in which order.
+//! The plan of a call, which follows from its number; and the faults.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use super::api::oracle::Parcel;
 use crate::proxy::random::Random;
 
-/// How long a call may take.
+/// The timeout of a call.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
-/// How much later a call may end than its deadline before it counts as hanging: on a machine under load.
+/// A call that ends later than this after its deadline counts as hanging. It is long, for a busy machine.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
-/// In the number of a call: its payload is long, half of the time.
+/// The bit in the number of a call that permits a long payload; half of those calls have one.
 pub(super) const HEAVY: u64 = 1 << 39;
 
-/// The function that a call is of.
+/// The function of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
     Once,
@@ -23,7 +23,7 @@ pub(super) enum Function {
     Tell,
 }
 
-/// What the number of a call decides.
+/// The properties of a call that follow from its number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) id: u64,
@@ -52,7 +52,7 @@ impl Plan {
         Self { id, function, len: len as usize, takes }
     }
 
-    /// Whether it may be run more than once.
+    /// Whether it may run more than once.
     pub(super) fn may_be_run_again(self) -> bool {
         self.function == Function::Again
     }
@@ -68,7 +68,7 @@ impl Plan {
         Parcel { id: self.id.cast_signed(), payload: payload.into(), sum }
     }
 
-    /// Whether this is what the call has to bring, or to give back.
+    /// Whether this is the argument and the reply of the call.
     pub(super) fn is_parcel(self, parcel: &Parcel) -> bool {
         parcel.id == self.id.cast_signed()
             && parcel.payload.len() == self.len
@@ -86,18 +86,18 @@ fn sum(id: u64, payload: &[u8]) -> i64 {
     hash.cast_signed()
 }
 
-/// What breaks while a share of the calls is made.
+/// A fault during a share of the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// Servers are drained and replaced, one after the other: no call may fail.
+    /// Servers are drained and replaced one after the other. No call may fail.
     RollingRestart,
-    /// A server's process is killed, and another one started.
+    /// The process of a server is killed and replaced.
     ServerKilled,
-    /// A client's process is killed, and another one started.
+    /// The process of a client is killed and replaced.
     ClientKilled,
-    /// One of a hundred messages in either direction is dropped.
+    /// One message in a hundred is dropped, in either direction.
     ChunksDropped,
     /// A client takes nothing in for a while.
     SlowConsumer,
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parcel_is_told_from_any_other() {
+    fn changed_parcel_is_detected() {
         for id in 0..200 {
             let plan = Plan::of(id);
             let parcel = plan.parcel();

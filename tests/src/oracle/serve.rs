@@ -1,4 +1,4 @@
-//! A server's process.
+//! The process of a server.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,32 +12,32 @@ use super::notes::Notes;
 use super::plan::Plan;
 use super::{BoxError, SUBJECT};
 
-/// How long a drain may take; what it waits for takes milliseconds.
+/// The timeout of a drain. Handlers take milliseconds.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// What a server's process is told.
+/// The options of a server.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// The NATS servers that it may go to, the first one first.
+    /// The NATS servers, in the order of preference.
     pub urls: Vec<String>,
-    /// The file for its notes.
+    /// The file for its records.
     pub notes: PathBuf,
 }
 
-/// Serves until the standard input says `drain`, or ends.
+/// Serves until the standard input has the line `drain`, or closes.
 ///
 /// # Errors
-/// If it cannot begin, or cannot end as it should.
+/// If it cannot start or shut down.
 pub async fn serve(options: ServeOptions) -> Result<(), BoxError> {
     let notes = Arc::new(Notes::open(&options.notes)?);
     let nats = super::peer::connect(options.urls).await?;
-    // A client that was killed is to be gone within seconds.
+    // Sessions of killed clients should end within seconds.
     let server = Server::builder(&nats, SUBJECT).heartbeat(Duration::from_secs(1));
     let running = server.serve(OracleServer::new(Handler { notes })).await?;
     println!("ready");
     let mut line = String::new();
     BufReader::new(tokio::io::stdin()).read_line(&mut line).await?;
-    // Without a line, whoever started it is gone.
+    // Without a line, the parent process has exited.
     if line.trim_end() == "drain" {
         running.drain(DRAIN).await?
     } else {
@@ -52,7 +52,7 @@ struct Handler {
 }
 
 impl Handler {
-    /// Notes the call before anything else, and takes as long as it is to.
+    /// Records the call first, then takes the time of its plan.
     async fn run(&self, id: i64) -> Result<Plan, Error> {
         let plan = Plan::of(id.cast_unsigned());
         self.notes.runs(plan.id).map_err(internal)?;

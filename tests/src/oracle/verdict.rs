@@ -1,4 +1,4 @@
-//! The notes of clients and servers beside each other.
+//! Compares the records of clients and servers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -9,24 +9,24 @@ use std::time::Duration;
 use super::notes::{Ended, Ending, lines, parse_ended};
 use super::plan::{Fault, Function, Plan};
 
-/// How many violations are shown.
+/// The number of violations that are shown.
 const SHOWN: usize = 20;
 
-/// What came of all calls.
+/// The results of all calls.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// What came of those that were made while this broke.
+    /// The results by fault.
     phases: Vec<(Fault, Phase)>,
-    /// What must not have happened.
+    /// The violated guarantees.
     violations: Vec<Violation>,
 }
 
-/// Something that must not happen.
+/// A violated guarantee.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The number of the call.
     pub id: u64,
-    /// What broke at the time.
+    /// The fault at the time.
     pub fault: Fault,
     /// What happened.
     pub what: String,
@@ -34,41 +34,41 @@ pub struct Violation {
 
 #[derive(Clone, Debug, Default)]
 struct Phase {
-    /// How often each ending was.
+    /// The number of calls by how they ended.
     endings: BTreeMap<String, u64>,
     calls: u64,
     answered: u64,
-    /// Calls that were run, and of whose client nothing more is known.
+    /// Calls that ran and whose client has recorded nothing.
     unheard: u64,
-    /// Idempotent calls that were run more than once.
+    /// Idempotent calls that ran more than once.
     run_again: u64,
     longest: Duration,
-    /// How long the processes of the phase ran.
+    /// The duration of the phase.
     took: Duration,
-    /// How often NATS ended a connection that took nothing in.
+    /// The number of connections that NATS closed as slow consumers.
     slow_consumers: u64,
 }
 
 impl Report {
-    /// What must not have happened and has.
+    /// The violated guarantees.
     #[must_use]
     pub fn violations(&self) -> &[Violation] {
         &self.violations
     }
 
-    /// How many calls have ended.
+    /// The number of calls that have ended.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.phases.iter().map(|(_, phase)| phase.calls).sum()
     }
 
-    /// How many of them were answered.
+    /// The number of calls that succeeded.
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.phases.iter().map(|(_, phase)| phase.answered).sum()
     }
 
-    /// Reads the notes of a phase.
+    /// Reads the records of a phase.
     pub(super) fn add(
         &mut self,
         fault: Fault,
@@ -91,7 +91,7 @@ impl Report {
             }
             phase.note(&ended);
         }
-        // Those of a client that was killed before it could say what became of them.
+        // Calls of a client that was killed before it could record how they ended.
         phase.unheard = seen.len() as u64;
         for (id, times) in runs.into_iter().filter(|(_, times)| *times > 1) {
             if Plan::of(id).may_be_run_again() {
@@ -106,12 +106,12 @@ impl Report {
     }
 }
 
-/// What is wrong with how a call ended, if anything is.
+/// The guarantee that a call has violated, if any.
 fn violation(fault: Fault, ended: &Ended, runs: u32) -> Option<String> {
     let function = Plan::of(ended.id).function;
     let took = ended.took;
     match &ended.ending {
-        // That it has gone is all that is known of a oneway call.
+        // A oneway call that was sent may or may not have run.
         Ending::Answered if runs == 0 && function != Function::Tell => {
             Some(format!("{function:?} was answered and never run"))
         }
@@ -193,12 +193,12 @@ mod tests {
     use super::super::notes::Notes;
     use super::*;
 
-    /// The numbers of calls of this function, one after the other.
+    /// The numbers of calls of this function.
     fn ids(function: Function) -> impl Iterator<Item = u64> {
         (0..).filter(move |id| Plan::of(*id).function == function)
     }
 
-    /// What is said of these endings, with so many runs of each.
+    /// The verdicts on these endings, each with a number of runs.
     fn verdict(fault: Fault, function: Function, ending: Ending, runs: u32) -> Vec<Violation> {
         let folder = tempfile::tempdir().unwrap();
         let id = ids(function).next().unwrap();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_no_violation() {
+    fn guarantees_that_hold_are_no_violations() {
         let not_run = || Ending::NotRun("NoServer".into());
         let unknown = || Ending::Unknown("SessionEnded".into());
         assert_eq!(verdict(Fault::None, Function::Once, Ending::Answered, 1), []);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_happen_is_one() {
+    fn every_violated_guarantee_is_reported() {
         let not_run = || Ending::NotRun("NoServer".into());
         for (fault, function, ending, runs) in [
             (Fault::ServerKilled, Function::Once, Ending::Answered, 2),

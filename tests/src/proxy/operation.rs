@@ -1,13 +1,13 @@
-//! What goes over a connection between a NATS client and a NATS server: one operation after the other.
+//! The operations of the NATS client protocol.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Which way an operation goes.
+/// The direction of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// From the client to the server: what the client publishes, and its subscriptions.
+    /// From the client to the server: published messages and subscriptions.
     ToServer,
-    /// From the server to the client: what it delivers.
+    /// From the server to the client: delivered messages.
     ToClient,
 }
 
@@ -16,22 +16,22 @@ pub enum Direction {
 pub enum Operation {
     /// `PUB`, `HPUB`, `MSG` or `HMSG`.
     Message(Message),
-    /// Any other: its line, without the line's end. `INFO`, `CONNECT`, `SUB`, `UNSUB`, `PING`, `PONG`, `+OK`, `-ERR`.
+    /// Any other operation: its line without the line end. `INFO`, `CONNECT`, `SUB`, `UNSUB`, `PING`, `PONG`, `+OK`, `-ERR`.
     Control(Bytes),
 }
 
-/// A message, on its way to the server or from it.
+/// A published or delivered message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// Its subject.
     pub subject: String,
-    /// The subject for answers.
+    /// The reply subject.
     pub reply: Option<String>,
-    /// The subscription that it is delivered for; `None` on its way to the server.
+    /// The subscription of a delivered message. `None` for a published one.
     pub sid: Option<String>,
-    /// The whole block of headers, `NATS/1.0` and the empty line included.
+    /// The block of headers, including `NATS/1.0` and the empty line.
     pub headers: Option<Bytes>,
-    /// What it carries.
+    /// Its payload.
     pub payload: Bytes,
 }
 
@@ -57,7 +57,7 @@ impl Operation {
         }
     }
 
-    /// Writes it as it goes over the wire.
+    /// Encodes it for the wire.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Message(message) => message.encode(out),

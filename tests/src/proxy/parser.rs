@@ -1,26 +1,26 @@
-//! Operations out of a stream of bytes, wherever it was cut.
+//! Parses operations from a stream of bytes that arrives in pieces of any length.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::operation::{Message, Operation};
 
-/// The longest line: an `INFO` with all that a server has to say is far shorter.
+/// The longest line. An `INFO` is far shorter.
 const MAX_LINE: usize = 1 << 20;
-/// The longest message: NATS takes none above it.
+/// The longest message that NATS permits.
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// Bytes that are no NATS protocol.
+/// Bytes that are not of the NATS protocol.
 #[derive(Debug, thiserror::Error)]
-#[error("this is no NATS protocol: {0:?}")]
+#[error("malformed NATS protocol: {0:?}")]
 pub(super) struct ParseError(String);
 
-/// What came of a connection, and is no whole operation yet.
+/// The bytes that have arrived and are not parsed yet.
 #[derive(Debug, Default)]
 pub(super) struct Parser {
     buffer: BytesMut,
-    /// How much of the buffer holds no line's end.
+    /// The length of the buffer's prefix without a line end.
     looked_at: usize,
-    /// The message whose line is read, and whose bytes are still on their way.
+    /// The message whose line is parsed and whose payload is incomplete.
     message: Option<Announced>,
 }
 
@@ -32,12 +32,12 @@ struct Announced {
 }
 
 impl Parser {
-    /// Where what comes is to be put.
+    /// The buffer to read into.
     pub(super) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
-    /// The next whole operation.
+    /// The next complete operation.
     pub(super) fn next(&mut self) -> Result<Option<Operation>, ParseError> {
         if self.message.is_none() {
             let Some(line) = self.line()? else { return Ok(None) };
@@ -56,7 +56,7 @@ impl Parser {
         }
     }
 
-    /// The next line, without its end: which is CR LF, or LF alone, as NATS takes it.
+    /// The next line without its end: CR LF, or LF alone, which NATS also permits.
     fn line(&mut self) -> Result<Option<Bytes>, ParseError> {
         let Some(end) = self.buffer[self.looked_at..].iter().position(|byte| *byte == b'\n') else {
             self.looked_at = self.buffer.len();
@@ -86,7 +86,7 @@ impl Parser {
     }
 }
 
-/// The message that a line announces; `None` if it is another operation.
+/// The message that a line starts, or `None` for another operation.
 fn announced(line: &[u8]) -> Result<Option<Announced>, ParseError> {
     let wrong = || ParseError(shown(line));
     let verb_len = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_the_same_wherever_it_is_cut() {
+    fn operations_do_not_depend_on_how_the_stream_is_split() {
         let mut whole = Parser::default();
         whole.buffer().extend_from_slice(STREAM);
         let expected = all(&mut whole);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_written_as_it_was() {
+    fn operations_survive_a_round_trip() {
         let mut parser = Parser::default();
         parser.buffer().extend_from_slice(STREAM);
         let mut out = BytesMut::new();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_may_look_like_the_protocol_and_be_long() {
+    fn payload_may_look_like_the_protocol_and_be_long() {
         let payload = b"PUB x 1\r\ny\r\n".repeat(400_000);
         let mut parser = Parser::default();
         parser.buffer().extend_from_slice(format!("PUB a {}\r\n", payload.len()).as_bytes());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_protocol_is_an_error() {
+    fn malformed_protocol_is_an_error() {
         for bytes in
             [&b"PUB a\r\n"[..], b"PUB a b c d\r\n", b"PUB a -1\r\n", b"HPUB a 5 4\r\n", b"PUB a 1\r\nxx\r\n"]
         {

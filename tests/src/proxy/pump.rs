@@ -1,4 +1,4 @@
-//! One direction of a connection: what comes is read, has done to it what the rules say, and goes on.
+//! Forwards one direction of a connection: reads operations, applies the rules, and writes the result.
 
 use std::io;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ pub(super) struct Pump {
     pub(super) direction: Direction,
     pub(super) from: OwnedReadHalf,
     pub(super) to: OwnedWriteHalf,
-    /// Operations from outside.
+    /// Injected operations.
     pub(super) injected: mpsc::UnboundedReceiver<Operation>,
     pub(super) shared: Arc<Shared>,
 }
 
-/// What is to be written, and what is held back.
+/// The operations to write, and those that are delayed.
 #[derive(Default)]
 struct Out {
     bytes: BytesMut,
-    /// Each goes behind so many more messages.
+    /// Reordered messages, each with the number of messages to let pass.
     held: Vec<(usize, Operation)>,
 }
 
 impl Pump {
-    /// Pumps until either end is closed, or a rule cuts the connection.
+    /// Forwards until either side is closed, or a rule cuts the connection.
     pub(super) async fn run(mut self) -> io::Result<()> {
         let mut parser = Parser::default();
         let mut out = Out::default();
@@ -51,7 +51,7 @@ impl Pump {
         }
     }
 
-    /// Does what the rules say; false if the connection is cut.
+    /// Applies the rules. Returns false if the connection is cut.
     async fn pass(&mut self, operation: Operation, out: &mut Out) -> io::Result<bool> {
         let action = self.shared.rules.action(self.direction, &operation);
         if matches!(action, Action::Stall) {
@@ -88,12 +88,12 @@ impl Pump {
         Ok(true)
     }
 
-    /// Waits while the direction stands still.
+    /// Waits while the direction is stalled.
     async fn stand_still(&mut self, out: &mut Out) -> io::Result<()> {
         let mut stalled = self.shared.stalled(self.direction).subscribe();
         if *stalled.borrow() {
             self.flush(out).await?;
-            // An error means that the proxy is gone, and this pump with it.
+            // An error means that the proxy is dropped, which ends this task, too.
             let _ = stalled.wait_for(|stalled| !stalled).await;
         }
         Ok(())
@@ -105,7 +105,7 @@ impl Pump {
         Ok(())
     }
 
-    /// An `INFO` that names no other way to the server or its cluster than this proxy.
+    /// An `INFO` that names only this proxy as a server, so that clients stay on it.
     fn on_the_proxy(&self, operation: Operation) -> Operation {
         match operation {
             Operation::Control(line) if line.starts_with(b"INFO ") => {

@@ -1,6 +1,6 @@
-//! Numbers that are the same again for the same seed.
+//! Random numbers that follow from a seed.
 
-/// SplitMix64: small, and good enough to choose messages by.
+/// SplitMix64: small, and random enough to choose messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -17,9 +17,9 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Whether a thing of this probability happens now.
+    /// True with this probability.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        // 53 bits are what a double holds exactly.
+        // A double represents 53 bits exactly.
         ((self.next() >> 11) as f64) < probability * (1_u64 << 53) as f64
     }
 }

@@ -1,4 +1,4 @@
-//! What is done to which operations.
+//! Rules: which operations they match, and the action on each.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use super::operation::{Direction, Message, Operation};
 use super::random::Random;
 
-/// How long what is waited for may take.
+/// The bound of waits.
 const BOUND: Duration = Duration::from_secs(30);
 
 type Predicate = Box<dyn Fn(&Message) -> bool + Send + Sync>;
 
-/// Which operations are meant. All that is said has to hold; a rule that says nothing more than its direction means
-/// every message in it.
+/// Matches operations. All conditions of a rule must hold. A rule without conditions matches every message in its
+/// direction.
 #[must_use = "a rule counts once it is added to a proxy"]
 pub struct Rule {
     direction: Direction,
@@ -29,32 +29,32 @@ pub struct Rule {
     probability: f64,
 }
 
-/// What is done to an operation that a rule means.
+/// The action on an operation that a rule matches.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Nothing: it is counted, and other rules may apply to it.
+    /// None: it is counted, and later rules may apply to it.
     Count,
-    /// It does not arrive.
+    /// It is dropped.
     Drop,
-    /// It arrives so much later, and everything behind it too: the order is kept.
+    /// It is delayed, together with everything after it. The order is kept.
     Delay(Duration),
-    /// It arrives behind so many messages that came after it. If they never come, neither does it.
+    /// It is delivered after this many later messages. If they never arrive, it is not delivered.
     Reorder(usize),
-    /// It arrives twice.
+    /// It is delivered twice.
     Duplicate,
-    /// So many of its bytes arrive; then the connection is closed on both sides.
+    /// This many of its bytes are delivered; then the connection is closed on both sides.
     Cut(usize),
-    /// Neither it nor anything behind it in this direction, on any connection, arrives until
+    /// It and everything after it in this direction, on every connection, is delayed until
     /// [`Proxy::go_on`](super::Proxy::go_on).
     Stall,
-    /// It arrives, and this behind it.
+    /// It is delivered, and this operation after it.
     Inject(Operation),
-    /// This arrives in its place.
+    /// This operation is delivered instead.
     Replace(Operation),
 }
 
 impl Rule {
-    /// Messages in this direction.
+    /// Matches messages in this direction.
     pub fn on(direction: Direction) -> Self {
         Self {
             direction,
@@ -68,43 +68,43 @@ impl Rule {
         }
     }
 
-    /// Operations with this first word instead, such as `PING`, or the messages with it.
+    /// Matches operations with this first word, such as `PING`, instead of all messages.
     pub fn verb(mut self, verb: &'static str) -> Self {
         self.verb = Some(verb);
         self
     }
 
-    /// Those on a subject that this one matches: with `*` and `>`, as NATS has them.
+    /// Requires a subject that matches this pattern with the wildcards `*` and `>` of NATS.
     pub fn subject(mut self, pattern: impl Into<String>) -> Self {
         self.subject = Some(pattern.into());
         self
     }
 
-    /// Those with a reply subject that this one matches.
+    /// Requires a reply subject that matches this pattern.
     pub fn reply(mut self, pattern: impl Into<String>) -> Self {
         self.reply = Some(pattern.into());
         self
     }
 
-    /// Those of which this holds, too.
+    /// Requires this predicate to hold.
     pub fn when(mut self, predicate: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
         self.when.push(Box::new(predicate));
         self
     }
 
-    /// Not the first `count` of them.
+    /// Skips the first `count` matches.
     pub fn skip(mut self, count: u64) -> Self {
         self.skip = count;
         self
     }
 
-    /// No more than `count` of them.
+    /// Applies at most `count` times.
     pub fn times(mut self, count: u64) -> Self {
         self.times = count;
         self
     }
 
-    /// Each with this probability, by the seed of the proxy.
+    /// Applies with this probability, by the seed of the proxy.
     pub fn probability(mut self, probability: f64) -> Self {
         self.probability = probability;
         self
@@ -139,7 +139,7 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// Whether a subject matches a pattern: `*` is any one token, `>` all that follow.
+/// Whether a subject matches a pattern: `*` matches one token, `>` all remaining ones.
 fn matches(pattern: &str, subject: &str) -> bool {
     let mut tokens = subject.split('.');
     for expected in pattern.split('.') {
@@ -152,7 +152,7 @@ fn matches(pattern: &str, subject: &str) -> bool {
     tokens.next().is_none()
 }
 
-/// A rule that is in force until it is [removed](super::Proxy::remove).
+/// An active rule, until it is [removed](super::Proxy::remove).
 #[derive(Clone)]
 pub struct Added(Arc<InForce>);
 
@@ -168,13 +168,13 @@ impl Added {
         Self(Arc::new(InForce { rule, action, meant: AtomicU64::new(0), applied: watch::Sender::new(0) }))
     }
 
-    /// How often it has been applied.
+    /// How often it has applied.
     #[must_use]
     pub fn applied(&self) -> u64 {
         *self.0.applied.borrow()
     }
 
-    /// Waits until it has been applied so often.
+    /// Waits until it has applied this often.
     ///
     /// # Panics
     /// If that does not happen within 30 s.
@@ -191,7 +191,7 @@ impl Added {
         }
     }
 
-    /// What is to be done to an operation, if it is one that this rule applies to now.
+    /// The action on an operation, if this rule applies to it now.
     fn apply(&self, direction: Direction, operation: &Operation, random: &mut Random) -> Option<Action> {
         let Self(it) = self;
         if !it.rule.means(direction, operation) {
@@ -199,7 +199,7 @@ impl Added {
         }
         let before = it.meant.fetch_add(1, Ordering::SeqCst);
         let chosen = before >= it.rule.skip && self.applied() < it.rule.times;
-        // The dice are thrown for each that is meant, so that the same seed gives the same choice.
+        // A random number is drawn for each match, so that the same seed gives the same choices.
         if !(random.chance(it.rule.probability) && chosen) {
             return None;
         }
@@ -241,7 +241,7 @@ impl Rules {
         self.lock().0.clear();
     }
 
-    /// What the first rule that applies does; those that only count are passed.
+    /// The action of the first rule that applies. Rules that only count do not end the search.
     pub(super) fn action(&self, direction: Direction, operation: &Operation) -> Action {
         let mut state = self.lock();
         let (rules, random) = &mut *state;
@@ -253,7 +253,7 @@ impl Rules {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, (Vec<Added>, Random)> {
-        // A predicate that panics leaves the rules as they were.
+        // A predicate that panics does not change the rules.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn some_are_skipped_and_the_rest_is_counted() {
+    fn skipped_matches_are_not_counted() {
         let rules = Rules::new(0);
         let rule = Added::new(Rule::on(Direction::ToServer).subject("a").skip(1).times(2), Action::Drop);
         rules.add(rule.clone());
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_applies_counts_and_those_that_count_hide_none() {
+    fn first_rule_applies_and_counting_rules_hide_no_other() {
         let rules = Rules::new(0);
         let counted = Added::new(Rule::on(Direction::ToServer), Action::Count);
         rules.add(counted.clone());
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_makes_the_same_choices_again() {
+    fn same_seed_makes_the_same_choices() {
         let choices = |seed| {
             let rules = Rules::new(seed);
             rules.add(Added::new(Rule::on(Direction::ToServer).probability(0.25), Action::Drop));
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn control_is_meant_by_its_verb_alone() {
+    fn control_operations_match_by_verb_only() {
         let ping = Operation::Control(Bytes::from_static(b"PING"));
         assert!(Rule::on(Direction::ToClient).verb("PING").means(Direction::ToClient, &ping));
         assert!(!Rule::on(Direction::ToClient).means(Direction::ToClient, &ping));
