@@ -50,9 +50,6 @@ pub(crate) struct ClientSession<W> {
 /// server.
 const MAX_UNWANTED: usize = 64;
 
-/// How many events the buffer of an idle session has room for: a single call then allocates none.
-const IDLE_EVENTS: usize = 1;
-
 // The verbs of this side.
 impl<W> ClientSession<W> {
     /// Starts a handshake with a server of the subject `subject`. Data will arrive on `inbox`.
@@ -413,8 +410,9 @@ impl<W> ClientSession<W> {
     /// What happened, oldest first.
     pub(crate) fn poll_event(&mut self) -> Option<ClientEvent<W>> {
         let event = self.events.pop_front();
-        if self.events.is_empty() && self.events.capacity() > IDLE_EVENTS {
-            self.events.shrink_to(IDLE_EVENTS);
+        if self.events.is_empty() && self.calls.len() == 0 {
+            // An idle session keeps no buffer. A busy one keeps it for the next replies.
+            self.events = VecDeque::new();
         }
         event
     }
