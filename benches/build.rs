@@ -1,4 +1,4 @@
-//! Notes which compiler it is, since a report says so; and generates what the programs measure, with each generator.
+//! Records the version of the compiler for the reports, and generates the measured code with each generator.
 
 use std::env;
 use std::process::Command;
@@ -8,7 +8,7 @@ fn main() {
     let rustc = env::var_os("RUSTC").expect("cargo sets it");
     let version = Command::new(rustc).arg("--version").output().expect("the compiler says its version");
     let version = String::from_utf8(version.stdout).expect("it is a text");
-    // "rustc 1.88.0 (hash date)": the number is enough.
+    // Only the number of "rustc 1.90.0 (hash date)".
     let version = version.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     println!("cargo::rustc-env=BENCH_RUSTC={version}");
 
@@ -19,7 +19,7 @@ fn main() {
     rpc::generate();
 }
 
-/// The services of `bench rpc`: the tutorial's, one that echoes, and the tutorial's `add` for tonic.
+/// The services of `bench rpc`: the tutorial, an echo, and `add` for tonic.
 #[cfg(feature = "rpc")]
 mod rpc {
     use thrift_nats_codegen::Options;
@@ -31,7 +31,7 @@ mod rpc {
         println!("cargo::rerun-if-changed=../idl/shared.thrift");
         IDL.iter().chain([&PROTO]).for_each(|file| println!("cargo::rerun-if-changed={file}"));
         Options::new().file_name("rpc.rs").compile(IDL).expect("the IDL is sound");
-        // No `protoc`, which need not be there.
+        // Without `protoc`, which may be missing.
         let files = protox::compile([PROTO], ["idl"]).expect("the file is sound");
         tonic_prost_build::configure().compile_fds(files).expect("the folder is ours");
     }
@@ -53,7 +53,7 @@ mod codec {
         let out = env::var("OUT_DIR").expect("cargo sets it");
         let out = Path::new(&out);
 
-        // Ours: as Apache's are, and as pilota's are.
+        // Ours: with the types of Apache, and with those of pilota.
         Options::new().file_name("owned.rs").compile([IDL]).expect("the IDL is sound");
         Options::new()
             .file_name("shared.rs")
@@ -61,16 +61,16 @@ mod codec {
             .containers(Containers::Hash)
             .compile([IDL])
             .expect("the IDL is sound");
-        // With the hasher that pilota's have, which is no option of the generator.
+        // With the hasher of pilota, for which the generator has no option.
         let text = fs::read_to_string(out.join("shared.rs")).expect("it was just written");
-        let text = text.replace("::std::collections::HashMap<", "crate::contestants::HashMap<");
+        let text = text.replace("::std::collections::HashMap<", "crate::generated::HashMap<");
         fs::write(out.join("shared.rs"), text).expect("the folder is ours");
 
         pilota_build::Builder::thrift()
             .ignore_unused(false)
             .compile([IDL], pilota_build::Output::File(out.join("pilota.rs")));
 
-        // Apache's generator is a program that need not be there; the report says if it is left out.
+        // Apache's generator is a program that may be missing. The report says so then.
         let apache = Command::new("thrift")
             .args(["--gen", "rs", "-out"])
             .arg(out)
@@ -79,7 +79,7 @@ mod codec {
             .status();
         if apache.is_ok_and(|status| status.success()) {
             let text = fs::read_to_string(out.join("codec.rs")).expect("it was just written");
-            // Attributes of a module cannot stand in a file that is included.
+            // An included file cannot have inner attributes.
             let lines = text.lines().filter(|line| !line.starts_with("#![")).collect::<Vec<_>>().join("\n");
             fs::write(out.join("apache.rs"), lines).expect("the folder is ours");
             println!("cargo::rustc-cfg=apache");

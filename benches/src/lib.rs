@@ -1,4 +1,4 @@
-//! What the benchmarks share: measuring in turn, and reports.
+//! Shared by the benchmarks: paired measurements, plots and reports.
 //!
 //! `cargo xtask bench NAME` runs the program `NAME` of this package, optimised. Each prints tables; with `--report` it also
 //! writes `docs/benchmarks/NAME.md` and its plots.

@@ -1,14 +1,14 @@
-//! What a number depends on besides the program: the machine, the compiler, the versions of what was compared.
+//! The conditions of a measurement: the machine, the compiler, and the versions of the packages.
 
 use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::process::Command;
 use std::thread;
 
-/// The lock file that all of this was built with.
+/// The lock file of this build.
 const LOCK: &str = include_str!("../Cargo.lock");
 
-/// One line on the machine and the compiler.
+/// The machine and the compiler, in one line.
 #[must_use]
 pub fn facts() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -17,7 +17,7 @@ pub fn facts() -> String {
     format!("{cpu}, {cores} core{s}, {OS} on {ARCH}, {}", env!("BENCH_RUSTC"))
 }
 
-/// The model of the processor, as the system names it.
+/// The model of the processor, as the system reports it.
 fn cpu() -> Option<String> {
     let name = if cfg!(target_os = "linux") {
         let info = fs::read_to_string("/proc/cpuinfo").ok()?;
@@ -30,7 +30,7 @@ fn cpu() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// The version of a package that this was built with, or `None` if it was not.
+/// The version of a package in this build, or `None` if the build does not have it.
 #[must_use]
 pub fn version(package: &str) -> Option<&'static str> {
     let mut lines = LOCK.lines();

@@ -1,35 +1,34 @@
-//! Measuring several things in turn, in one run, so that what else the machine does falls on all of them alike.
+//! Paired measurements: contestants take turns in one run, so that other load on the machine affects all of them alike.
 //!
-//! Milliseconds differ from machine to machine and from minute to minute. What counts is the ratio of two things measured
-//! in the same turn; the spread of that ratio over the turns says how far it can be trusted. Many short turns are better
-//! than few long ones: one that the system interrupts is an outlier then, and not in the middle half.
+//! Absolute times vary with the machine and its load. The result is therefore the ratio of two measurements of the same turn,
+//! and its spread over the turns shows its precision. Many short turns are better than few long ones, because a disturbed
+//! turn is then an outlier outside the middle half.
 
 use std::fmt;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// What one thing came to, in each turn: nanoseconds, calls per second, or what else was measured.
+/// The samples of a contestant, one per turn: nanoseconds, calls per second, or another unit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples(Vec<f64>);
 
-/// How many times one thing is another.
+/// The ratio of two contestants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
     /// The median over the turns.
     pub median: f64,
-    /// The smallest sample of the one over the smallest of the other: where both are times, of the turns that other work
-    /// on the machine disturbed least.
+    /// The ratio of the smallest samples. For times, these are of the turns that other load disturbed least.
     pub best: f64,
-    /// What a quarter of the turns are below.
+    /// The lower quartile.
     pub low: f64,
-    /// What a quarter of the turns are above.
+    /// The upper quartile.
     pub high: f64,
 }
 
-/// Runs each of `contestants` once a turn, and keeps what they return. Who is first goes around.
+/// Runs each of `contestants` once per turn and collects their samples. The order rotates.
 ///
 /// # Panics
-/// If there are no turns.
+/// If `turns` is 0.
 pub fn take_turns<const N: usize>(turns: usize, contestants: [&mut dyn FnMut() -> f64; N]) -> [Samples; N] {
     assert!(turns > 0, "one turn at least");
     let mut samples = [const { Vec::new() }; N];
@@ -42,8 +41,8 @@ pub fn take_turns<const N: usize>(turns: usize, contestants: [&mut dyn FnMut() -
     samples.map(Samples)
 }
 
-/// Measures the nanoseconds that one run of `run` takes, over so many runs as take about `time` (found out by the first
-/// turn). What `run` returns counts as used, so that the compiler leaves out none of the work.
+/// Measures the nanoseconds of one run of `run`, over as many runs as take about `time`; the first turn determines their
+/// number. The result of `run` counts as used, so that the compiler removes none of the work.
 pub fn per_run<R>(time: Duration, mut run: impl FnMut() -> R) -> impl FnMut() -> f64 {
     let mut runs: Option<u32> = None;
     move || {
@@ -60,14 +59,14 @@ fn time_of<R>(runs: u32, run: &mut impl FnMut() -> R) -> Duration {
     start.elapsed()
 }
 
-/// How many runs take about `time`.
+/// The number of runs that take about `time`.
 fn calibrate<R>(time: Duration, run: &mut impl FnMut() -> R) -> u32 {
     let mut runs = 1_u32;
     loop {
         let taken = time_of(runs, run);
         if taken * 4 >= time || runs > u32::MAX / 4 {
             let wanted = f64::from(runs) * time.as_secs_f64() / taken.as_secs_f64().max(1e-9);
-            // A float that is cast saturates.
+            // The cast saturates.
             return (wanted as u32).max(1);
         }
         runs *= 2;
@@ -75,23 +74,23 @@ fn calibrate<R>(time: Duration, run: &mut impl FnMut() -> R) -> u32 {
 }
 
 impl Samples {
-    /// The samples of measurements taken elsewhere, one a turn.
+    /// Samples of other measurements, one per turn.
     ///
     /// # Panics
-    /// If there are none.
+    /// If there are no samples.
     #[must_use]
     pub fn new(samples: Vec<f64>) -> Self {
         assert!(!samples.is_empty(), "one sample at least");
         Self(samples)
     }
 
-    /// The sample in the middle.
+    /// The median.
     #[must_use]
     pub fn median(&self) -> f64 {
         self.at(0.5)
     }
 
-    /// The smallest sample. Of times it is the one that other work on the machine disturbed least.
+    /// The smallest sample. For times, it is the one that other load disturbed least.
     #[must_use]
     pub fn min(&self) -> f64 {
         self.0.iter().copied().fold(f64::INFINITY, f64::min)
@@ -103,7 +102,7 @@ impl Samples {
         self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
     }
 
-    /// What the share `part` of the samples is below: 0.5 is the median.
+    /// The quantile `part`; 0.5 is the median.
     fn at(&self, part: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -112,16 +111,16 @@ impl Samples {
         (above - below).mul_add(place.fract(), below)
     }
 
-    /// The median, where the samples are nanoseconds: `830 ns`, `7.9 µs`.
+    /// The median of samples in nanoseconds, as text: `830 ns`, `7.9 µs`.
     #[must_use]
     pub fn ns(&self) -> String {
         nanoseconds(self.median())
     }
 
-    /// How many times these are the `others`, turn by turn.
+    /// The ratio of these samples to the `others`, turn by turn.
     ///
     /// # Panics
-    /// If they were not measured in the same turns.
+    /// If the numbers of turns differ.
     #[must_use]
     pub fn over(&self, others: &Self) -> Ratio {
         assert_eq!(self.0.len(), others.0.len(), "measured in the same turns");
@@ -131,7 +130,7 @@ impl Samples {
     }
 }
 
-/// A time as a person reads it, with two or three figures that count.
+/// A time as text, with three significant digits.
 #[must_use]
 pub fn nanoseconds(ns: f64) -> String {
     let (value, unit) = match ns {
@@ -148,7 +147,7 @@ pub fn nanoseconds(ns: f64) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// `3.41 (3.30–3.52)`: the median, and what half of the turns are between.
+/// `3.41 (3.30–3.52)`: the median and the quartiles.
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2} ({:.2}–{:.2})", self.median, self.low, self.high)
@@ -162,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_of_a_turn_goes_around() {
+    fn order_of_contestants_rotates() {
         let order = RefCell::new(String::new());
         let mut a = || {
             order.borrow_mut().push('a');
@@ -178,20 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_is_taken_turn_by_turn() {
+    fn ratio_is_computed_turn_by_turn() {
         let (ours, theirs) = (Samples::new(vec![1.0, 10.0, 1.0]), Samples::new(vec![2.0, 30.0, 4.0]));
         assert_eq!(theirs.over(&ours), Ratio { median: 3.0, best: 2.0, low: 2.5, high: 3.5 });
         assert_eq!(theirs.over(&ours).to_string(), "3.00 (2.50–3.50)");
     }
 
     #[test]
-    fn a_time_is_shown_in_the_unit_that_fits() {
+    fn time_has_the_unit_that_fits() {
         let shown = [9.5, 830.0, 7_900.0, 13_333.0, 999_700.0, 2.5e9].map(nanoseconds);
         assert_eq!(shown, ["9.50 ns", "830 ns", "7.90 µs", "13.3 µs", "1.00 ms", "2.50 s"]);
     }
 
     #[test]
-    fn a_run_is_timed_over_many() {
+    fn time_of_a_run_is_measured_over_many() {
         let mut count = 0_u64;
         let mut measure = per_run(Duration::from_millis(2), || count += 1);
         assert!(measure() > 0.0);

@@ -1,4 +1,4 @@
-//! Plots as SVG: bars in groups, and lines.
+//! Plots as SVG: grouped bars, and lines.
 
 use std::ops::Range;
 
@@ -6,13 +6,13 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// What can be drawn.
+/// A plot.
 pub trait Plot {
-    /// The drawing, as an SVG file.
+    /// The content of the SVG file.
     fn svg(&self) -> String;
 }
 
-/// Horizontal bars: a group for each thing measured, in it a bar for each contestant, its value at its end.
+/// Horizontal bars with their values: a group per measurement, with a bar per contestant.
 #[derive(Clone, Debug)]
 pub struct Bars {
     title: String,
@@ -22,7 +22,7 @@ pub struct Bars {
     longest: f64,
 }
 
-/// Lines through points, one for each contestant.
+/// Lines through points, one per contestant.
 #[derive(Clone, Debug)]
 pub struct Lines {
     title: String,
@@ -33,10 +33,10 @@ pub struct Lines {
 }
 
 const WIDTH: u32 = 960;
-/// How high the title and the names of the colours are.
+/// The height of the title and of the legend.
 const HEAD: u32 = 72;
 const FONT: &str = "sans-serif";
-/// Dark on white, and told apart without colours by their lightness: blue, orange, grey, green, purple.
+/// Blue, orange, grey, green and purple: dark on white, and different in lightness.
 const COLOURS: [RGBColor; 5] = [
     RGBColor(0x1f, 0x5f, 0xa8),
     RGBColor(0xe6, 0x8a, 0x1e),
@@ -63,17 +63,17 @@ impl Bars {
         }
     }
 
-    /// Cuts bars that are longer than this, so that one does not make all others short; its value is told all the same.
+    /// Truncates bars above this value, so that one bar does not shrink all others. The full value is still printed.
     #[must_use]
     pub const fn cut_at(mut self, longest: f64) -> Self {
         self.longest = longest;
         self
     }
 
-    /// Adds a group: a value for each contestant. One that is not a number is left out.
+    /// Adds a group with a value per contestant. NaN is left out.
     ///
     /// # Panics
-    /// If there are not as many values as contestants.
+    /// If the number of values is not the number of contestants.
     pub fn group(&mut self, name: impl Into<String>, values: impl IntoIterator<Item = f64>) {
         let values: Vec<_> = values.into_iter().collect();
         assert_eq!(values.len(), self.contestants.len(), "a value for each contestant");
@@ -97,7 +97,7 @@ impl Bars {
             .margin_right(90)
             .x_label_area_size(46)
             .y_label_area_size(labels)
-            // Groups stand from top to bottom.
+            // From top to bottom.
             .build_cartesian_2d(0.0..most.max(1e-9) * 1.02, groups.max(1.0)..0.0)
             .expect(DRAWN_IN_MEMORY);
         chart
@@ -140,12 +140,12 @@ impl Bars {
 }
 
 impl Lines {
-    /// Lines over a plane whose axes are named `x` and `y`; both start at zero.
+    /// Lines with axes named `x` and `y`, which start at zero.
     pub fn new(title: impl Into<String>, x: impl Into<String>, y: impl Into<String>) -> Self {
         Self { title: title.into(), x: x.into(), y: y.into(), logarithmic_x: false, lines: Vec::new() }
     }
 
-    /// The x axis with equal room for equal factors.
+    /// Makes the x axis logarithmic.
     #[must_use]
     pub const fn logarithmic_x(mut self) -> Self {
         self.logarithmic_x = true;
@@ -170,7 +170,7 @@ impl Lines {
         let area = head(area, &self.title, &names);
         let mut builder = ChartBuilder::on(&area);
         builder.margin(12).margin_right(40).x_label_area_size(48).y_label_area_size(84);
-        // The two charts differ in type.
+        // The two kinds of chart have different types.
         macro_rules! draw_on {
             ($xs:expr) => {{
                 let mut chart = builder.build_cartesian_2d($xs, ys).expect(DRAWN_IN_MEMORY);
@@ -203,7 +203,7 @@ impl Lines {
     }
 }
 
-/// Draws the title, below it which colour is whose, and returns what is left of the area.
+/// Draws the title and the legend, and returns the remaining area.
 fn head<'a>(
     area: &DrawingArea<SVGBackend<'a>, Shift>,
     title: &str,
@@ -218,7 +218,7 @@ fn head<'a>(
         let mark = Rectangle::new([(x, 47), (x + 14, 61)], COLOURS[who % COLOURS.len()].filled());
         head.draw(&mark).expect(DRAWN_IN_MEMORY);
         head.draw(&Text::new(name.clone(), (x + 20, 54), style(15))).expect(DRAWN_IN_MEMORY);
-        // Nobody here knows the font: 8 is what a letter of this size takes at most, as a rule.
+        // The font is not known here. Letters of this size are usually at most 8 wide.
         x += 20 + 8 * i32::try_from(name.chars().count()).expect("a name that fits a page") + 20;
     }
     rest
@@ -247,7 +247,7 @@ impl Plot for Lines {
     }
 }
 
-/// A number with the figures that count: `0.83`, `7.9`, `4,859`.
+/// A number with two or three significant digits: `0.83`, `7.9`, `4,859`.
 fn number(value: f64) -> String {
     let decimals = match value.abs() {
         value if value.fract() == 0.0 => 0,

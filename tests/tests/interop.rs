@@ -1,5 +1,5 @@
-//! The tutorial's service between a client and a server in Go and in Rust, in all four pairings: the same calls have the
-//! same results, and sessions begin and end alike.
+//! The service of the tutorial between clients and servers in Go and in Rust, in all four pairings: calls have the same
+//! results, and sessions start and end alike.
 //!
 //! The peer in Go has the sessions of the legacy Go package and the codecs of Apache (`tests/interop/go`).
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]

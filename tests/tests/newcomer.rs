@@ -1,5 +1,5 @@
-//! What a newcomer does: the README's crate, made from the README's own text, built and run; and then an IDL file that is
-//! wrong, in a build script and in the macro.
+//! The first steps of a user: the crate of the README, built from the text of the README and run; then mistakes in the IDL,
+//! with a build script and with the macro.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::fs;
@@ -17,7 +17,7 @@ fn readme_block(name: &str) -> String {
     block.split_once("\n```").unwrap().0.to_owned() + "\n"
 }
 
-/// A crate outside of the workspace, which depends on it by the names that are published.
+/// A crate outside the workspace that depends on the published packages.
 struct Newcomer {
     folder: PathBuf,
 }
@@ -45,7 +45,7 @@ impl Newcomer {
         newcomer.write("idl/greeter.thrift", &readme_block("idl/greeter.thrift"));
         newcomer.write("build.rs", &readme_block("build.rs"));
         newcomer.write("src/main.rs", &readme_block("src/main.rs"));
-        // The versions that the project is tested with.
+        // The versions in the lock file of the project.
         fs::copy(workspace_dir().join("Cargo.lock"), newcomer.path("Cargo.lock")).unwrap();
         newcomer
     }
@@ -85,17 +85,17 @@ fn assert_shows(output: &Output, wanted: &[&str]) {
     }
 }
 
-/// The README's example is run as it stands there; then what a person sees whose IDL is wrong. One test, since the crates
-/// that they need are built once.
+/// Runs the example of the README unchanged, then checks the diagnostics of mistakes. One test, so that the dependencies are
+/// built once.
 #[test]
-fn the_readme_works_and_mistakes_in_the_idl_are_shown_where_they_are() {
+fn readme_works_and_mistakes_in_the_idl_have_places() {
     let nats = NatsServer::start().unwrap();
     let greeter = Newcomer::new("greeter");
     let output = greeter.cargo(&["run", "-q"], &[("NATS_URL", &nats.url())]);
     assert!(output.status.success(), "{}", text(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, world!\ndeclared: the name is empty\n");
 
-    // A name that is not defined, from the build script.
+    // An undefined name, with the build script.
     let idl = readme_block("idl/greeter.thrift");
     greeter.write("idl/greeter.thrift", &idl.replace("1: string name", "1: strin name"));
     let output = greeter.cargo(&["check", "-q"], &[]);
@@ -108,7 +108,7 @@ fn the_readme_works_and_mistakes_in_the_idl_are_shown_where_they_are() {
     ];
     assert_shows(&output, &wanted);
 
-    // Syntax, and another mistake behind it: both at once.
+    // A syntax error and another mistake after it, both in one report.
     let broken = idl.replace("1: string why", "1: string").replace("1: string name", "1: strin name");
     greeter.write("idl/greeter.thrift", &broken);
     assert_shows(
@@ -116,7 +116,7 @@ fn the_readme_works_and_mistakes_in_the_idl_are_shown_where_they_are() {
         &["idl/greeter.thrift:1:", "idl/greeter.thrift:5:19"],
     );
 
-    // A file that is not there, from the build script.
+    // A missing file, with the build script.
     fs::remove_file(greeter.path("idl/greeter.thrift")).unwrap();
     let missing = "cannot read `idl/greeter.thrift`: there is no such file";
     assert_shows(&greeter.cargo(&["check", "-q"], &[]), &[missing]);
@@ -129,7 +129,7 @@ fn the_readme_works_and_mistakes_in_the_idl_are_shown_where_they_are() {
         .write("src/main.rs", &format!("{main}fn main() {{ let _ = api::greeter::Nameless::default(); }}\n"));
     let output = macros.cargo(&["check", "-q"], &[]);
     assert!(output.status.success(), "{}", text(&output));
-    // Built again because the file has changed, which is no Rust.
+    // Built again, because the IDL file has changed.
     macros.write("idl/greeter.thrift", &idl.replace("1: string name", "1: strin name"));
     let wanted =
         ["unknown type `strin`", "greeter.thrift:5:19", "^^^^^ not found in this file or its includes"];

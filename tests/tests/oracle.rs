@@ -1,11 +1,11 @@
-//! The oracle over everything that it can break, with few calls; `cargo xtask oracle` makes a million.
+//! The oracle with all its faults and few calls; `cargo xtask oracle` makes a million.
 
 use std::time::Duration;
 
 use thrift_nats_tests::oracle::{DriveOptions, Fault, drive};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_call_ends_in_one_right_way_whatever_breaks() {
+async fn guarantees_hold_under_every_fault() {
     let options = DriveOptions {
         program: env!("CARGO_BIN_EXE_oracle").into(),
         calls: 8000,

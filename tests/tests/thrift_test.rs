@@ -1,5 +1,5 @@
-//! The interface of Apache's cross test, served and called over a real NATS server in every protocol and transport; what
-//! is asserted is what Apache's clients assert.
+//! The interface of Apache's cross test, over a real NATS server in every protocol and transport, with the assertions of
+//! Apache's clients.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,14 +22,14 @@ use api::thrift_test::{
     Xception2, Xtruct, Xtruct2,
 };
 
-/// How long a thing may take that should happen at once.
+/// The bound of waits.
 const BOUND: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 struct Handler {
-    /// Lets `testOneway` end.
+    /// Lets `testOneway` return.
     wake: &'static Notify,
-    /// What `testOneway` was called with, once it has ended.
+    /// Receives the argument of `testOneway` when it returns.
     ended: mpsc::UnboundedSender<i32>,
 }
 
@@ -182,14 +182,14 @@ fn multi() -> (BTreeMap<i16, String>, Numberz, UserId) {
     (BTreeMap::from([(0, "abc".into())]), Numberz::FIVE, 0xf0_f0f0)
 }
 
-/// What a handler needs, and what shows that its oneway function has ended.
+/// A handler, the switch that lets its oneway function return, and the arguments of those that have.
 fn handler() -> (Handler, &'static Notify, mpsc::UnboundedReceiver<i32>) {
     let wake: &'static Notify = Box::leak(Box::new(Notify::new()));
     let (ended, oneway) = mpsc::unbounded_channel();
     (Handler { wake, ended }, wake, oneway)
 }
 
-/// Text in many scripts, and what needs care in one protocol or another.
+/// Text in many scripts, with characters that some protocol has to escape.
 const TEXTS: &[&str] = &[
     "",
     "Test",
@@ -323,10 +323,10 @@ async fn exceptions(client: &ThriftTestClient) {
     assert_eq!(answer.string_thing, "test 3");
 }
 
-/// All that can be spoken.
+/// All formats.
 fn formats() -> impl Iterator<Item = (Protocol, Transport)> {
     let all = Protocol::ALL.iter().flat_map(|protocol| Transport::ALL.iter().map(|it| (*protocol, *it)));
-    // The header transport has no number for JSON.
+    // The header transport has no identifier for JSON.
     all.filter(|format| *format != (Protocol::Json, Transport::Header))
 }
 
@@ -335,7 +335,7 @@ async fn call_all(client: &ThriftTestClient, wake: &Notify, oneway: &mut mpsc::U
     base_types(client).await;
     structs_and_containers(client).await;
     exceptions(client).await;
-    // It returns while the handler waits.
+    // The call returns while the handler waits.
     client.test_oneway(3).await.unwrap();
     client.test_void().await.unwrap();
     oneway.try_recv().unwrap_err();
@@ -344,7 +344,7 @@ async fn call_all(client: &ThriftTestClient, wake: &Notify, oneway: &mut mpsc::U
 }
 
 #[tokio::test]
-async fn every_function_does_in_every_protocol_and_transport_what_apache_asserts() {
+async fn every_function_passes_the_assertions_of_apache_in_every_format() {
     let server = NatsServer::start().unwrap();
     let (handler, wake, mut oneway) = handler();
     let running = Server::builder(&server.client().await.unwrap(), "thrift-test")
@@ -366,7 +366,7 @@ async fn every_function_does_in_every_protocol_and_transport_what_apache_asserts
 }
 
 #[tokio::test]
-async fn multiplexed_services_do_in_every_protocol_and_transport_what_apache_asserts() {
+async fn multiplexed_services_pass_the_assertions_of_apache_in_every_format() {
     let server = NatsServer::start().unwrap();
     let (handler, wake, mut oneway) = handler();
     let services = Services::new()
@@ -383,7 +383,7 @@ async fn multiplexed_services_do_in_every_protocol_and_transport_what_apache_ass
         let second = SecondServiceClient::new(client.for_service("SecondService"));
         call_all(&ThriftTestClient::new(client.for_service("ThriftTest")), wake, &mut oneway).await;
         assert_eq!(second.secondtest_string("foo").await.unwrap(), "testString(\"foo\")");
-        // One that knows nothing of several has the default one.
+        // A client without a service name gets the default service.
         let plain = ThriftTestClient::new(client);
         assert_eq!(plain.test_string("bar").await.unwrap(), "bar");
         plain.close().await.unwrap();
@@ -392,7 +392,7 @@ async fn multiplexed_services_do_in_every_protocol_and_transport_what_apache_ass
 }
 
 #[tokio::test]
-async fn every_function_does_in_process_what_apache_asserts() {
+async fn every_function_passes_the_assertions_of_apache_in_process() {
     let (handler, wake, mut oneway) = handler();
     let client = ThriftTestClient::in_process(handler);
     base_types(&client).await;

@@ -1,5 +1,4 @@
-//! What generated types do: values, defaults, constants, the wire; and that they compile under the strictest lints
-//! whatever their names are.
+//! Generated types: values, defaults, constants and wire format. They compile under the strictest lints, with hostile names.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +12,7 @@ use thrift_nats_runtime::{
     ApplicationException, ApplicationExceptionKind, Context, Error, OrderedFloat, Uuid,
 };
 
-/// Everything is public, as a crate that publishes its API has it.
+/// Everything is public, as in a crate that publishes its API.
 #[deny(warnings, missing_docs, clippy::pedantic)]
 mod api {
     #[expect(deprecated, reason = "the file has its warnings on purpose")]
@@ -45,7 +44,7 @@ fn survives<T: Value + PartialEq + std::fmt::Debug>(value: &T) {
 }
 
 #[test]
-fn constants_are_what_the_idl_says() {
+fn constants_have_the_values_of_the_idl() {
     assert_eq!((YES, SMALL, HEX, LARGE), (true, -128, 127, i64::MIN));
     assert_eq!((THIRD, TINY, WHOLE), (1.0 / 3.0, 5e-324, 7.0));
     assert_eq!((TEXT, BYTES), ("a \"quoted\" tab\tand ü", b"raw".as_slice()));
@@ -62,7 +61,7 @@ fn constants_are_what_the_idl_says() {
 }
 
 #[test]
-fn defaults_are_those_of_the_idl_also_where_nothing_is_on_the_wire() {
+fn absent_fields_have_the_defaults_of_the_idl() {
     let defaults = Defaults {
         yes: true,
         small: 7,
@@ -83,7 +82,7 @@ fn defaults_are_those_of_the_idl_also_where_nothing_is_on_the_wire() {
         nothing: None,
     };
     assert_eq!(Defaults::default(), defaults);
-    // An empty struct: a peer that leaves everything out.
+    // An empty struct, from a peer that omits every field.
     assert_eq!(decode::<Defaults>(&[0]).unwrap(), defaults);
     survives(&defaults);
 }
@@ -106,7 +105,7 @@ fn enums_are_open_and_have_names() {
 }
 
 #[test]
-fn unions_hold_one_field_and_remember_one_that_is_not_known() {
+fn unions_hold_one_field_and_keep_the_id_of_an_unknown_one() {
     for shape in [
         Shape::Circle(1.0),
         Shape::Point(Point::default()),
@@ -126,34 +125,34 @@ fn unions_hold_one_field_and_remember_one_that_is_not_known() {
 }
 
 #[test]
-fn a_required_field_that_is_missing_is_named_with_its_struct() {
+fn error_of_a_missing_required_field_names_the_field_and_the_struct() {
     let error = decode::<Strict>(&[0]).unwrap_err();
     assert_eq!(*error.kind(), DecodeErrorKind::MissingField { structure: "Strict", field: "must" });
     survives(&Strict { implicit: 4, must: "here".into(), shape: Shape::Circle(0.5) });
-    // The id that Apache gives to a field without one.
+    // The id that Apache assigns to a field without one.
     let bytes = encode(&Strict { implicit: 4, ..Strict::default() });
     assert_eq!(bytes[..7], [8, 0xFF, 0xFF, 0, 0, 0, 4]);
 }
 
 #[test]
-fn a_field_of_another_wire_type_is_skipped_as_an_unknown_one_is() {
+fn field_of_another_wire_type_is_skipped_like_an_unknown_one() {
     // y as a string, then field 77, then x.
     let bytes = [&[11, 0, 2, 0, 0, 0, 1, b'?'][..], &[6, 0, 77, 0, 1], &[8, 0, 1, 0, 0, 0, 3, 0]].concat();
     assert_eq!(decode::<Point>(&bytes).unwrap(), Point { x: 3, y: 0, label: None });
 }
 
 #[test]
-fn a_decode_error_names_the_place() {
+fn decode_error_has_its_path() {
     let tree =
         Tree { children: vec![Tree::default(), Tree { value: 1, ..Tree::default() }], ..Tree::default() };
     let bytes = encode(&tree);
-    // Without the end of the list of the second child, of that child, and of the tree.
+    // Truncated within the list of the second child.
     let error = decode::<Tree>(&bytes[..bytes.len() - 6]).unwrap_err();
     assert_eq!(error.to_string(), "children[1].children: unexpected end of input");
 }
 
 #[test]
-fn recursive_types_have_an_end() {
+fn recursive_types_are_finite() {
     let leaf = Tree { value: 2, ..Tree::default() };
     let branch = Branch { tree: Box::new(leaf.clone()), next: None };
     survives(&Tree {
@@ -186,7 +185,7 @@ fn doubles_and_containers_can_be_keys() {
 }
 
 #[test]
-fn exceptions_say_what_happened() {
+fn exceptions_display_their_message() {
     let speaks = Speaks { message: "no more".into(), code: 3 };
     assert_eq!(speaks.to_string(), "Speaks: no more");
     assert_eq!(Silent { code: Some(1) }.to_string(), "Silent { code: Some(1) }");
@@ -196,7 +195,7 @@ fn exceptions_say_what_happened() {
     assert!(error.source().is_none());
 }
 
-/// Answers with what it was given.
+/// Returns its arguments.
 struct Handler;
 
 impl shared::SharedService for Handler {
@@ -285,7 +284,7 @@ impl all::Quiet for Handler {}
 impl all::Child for Handler {}
 
 #[tokio::test]
-async fn services_work_whatever_their_names_are_and_pass_on_what_they_inherit() {
+async fn services_work_with_hostile_names_and_inherited_functions() {
     let client = ChildClient::in_process(Handler);
     let hostile = Self_ { foo_bar: 12, ..Self_::default() };
     let vec = all::Vec { r#box: None };
@@ -332,7 +331,7 @@ async fn a_handler_may_return_an_application_exception_with_a_question_mark() {
 }
 
 #[tokio::test]
-async fn a_function_that_the_service_does_not_have_is_unknown() {
+async fn missing_function_is_unknown() {
     let client = thrift_nats_runtime::Client::in_process(QuietServer::new(Handler));
     let call = TypeClient::new(client).shape(&Shape::Circle(1.0));
     match call.await {

@@ -1,4 +1,4 @@
-//! What a newer peer has added goes through a service that is older, with the generator's option `keep_unknown_fields`.
+//! The option `keep_unknown_fields` of the generator: an older service passes on the fields that a newer peer has added.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use thrift_nats_runtime::Protocol;
@@ -15,7 +15,7 @@ mod keeping {
     pub(crate) mod api {}
 }
 
-/// Types of all kinds, keys among them, compile with the option too.
+/// Types of all kinds, including map keys, compile with the option.
 #[deny(warnings, missing_docs, clippy::pedantic)]
 mod all {
     #[expect(deprecated, reason = "the file has its warnings on purpose")]
@@ -36,7 +36,7 @@ use peer::newer;
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Binary, Protocol::Compact, Protocol::Json];
 
-/// What comes back of a value that was read as a `T` and written by it, in these protocols.
+/// Decodes a value as a `T` and encodes it again, in these protocols.
 fn through<T: Value, V: Value>(value: &V, from: Protocol, to: Protocol) -> V {
     let older: T = from_bytes(from, to_bytes(from, value).unwrap()).unwrap();
     from_bytes(to, to_bytes(to, &older).unwrap()).unwrap()
@@ -59,7 +59,7 @@ fn order() -> newer::Order {
 }
 
 #[test]
-fn what_a_newer_peer_added_survives_an_older_type_in_any_protocol() {
+fn fields_of_a_newer_peer_survive_an_older_type_in_any_protocol() {
     for from in PROTOCOLS {
         for to in PROTOCOLS {
             assert_eq!(through::<older::Order, _>(&order(), from, to), order(), "{from} to {to}");
@@ -73,7 +73,7 @@ fn what_a_newer_peer_added_survives_an_older_type_in_any_protocol() {
 }
 
 #[test]
-fn without_the_option_it_is_lost() {
+fn without_the_option_unknown_fields_are_lost() {
     use skipping::api::older;
     let bytes = to_bytes(Protocol::Binary, &order()).unwrap();
     let read: older::Order = from_bytes(Protocol::Binary, bytes).unwrap();
@@ -89,14 +89,10 @@ fn without_the_option_it_is_lost() {
 }
 
 #[test]
-fn what_is_known_can_be_changed_and_the_rest_goes_with_it() {
+fn known_fields_can_change_while_unknown_fields_are_kept() {
     let bytes = to_bytes(Protocol::Compact, &order()).unwrap();
     let mut read: older::Order = from_bytes(Protocol::Compact, bytes).unwrap();
-    assert_eq!(
-        (read.note.as_str(), read.count),
-        ("none", None),
-        "of another type: as if they were not there"
-    );
+    assert_eq!((read.note.as_str(), read.count), ("none", None), "of another type: ignored");
     let kept = [(2, TType::List), (4, TType::String), (5, TType::I32), (20, TType::Struct)];
     assert_eq!(read.unknown_fields.ids(), kept);
     assert_eq!(read.unknown_fields_.as_deref(), Some("a name like another"), "the IDL's field is renamed");

@@ -1,4 +1,4 @@
-//! Who encodes and decodes, behind closures that all look the same.
+//! The contestants: encoding and decoding as closures of one type.
 
 use std::fmt;
 use std::hint::black_box;
@@ -13,64 +13,8 @@ use thrift_nats_runtime::protocol::{
     BinaryReader, BinaryWriter, CompactReader, CompactWriter, Limits, Value,
 };
 
+use crate::generated::{APACHE, apache, shared, theirs};
 use crate::messages;
-
-/// Generated with the options' defaults: owned strings and B-trees.
-pub(crate) mod owned {
-    include!(concat!(env!("OUT_DIR"), "/owned.rs"));
-    pub(crate) use self::codec::*;
-}
-
-/// Generated with shared strings and hash containers.
-mod shared {
-    include!(concat!(env!("OUT_DIR"), "/shared.rs"));
-    pub(crate) use self::codec::*;
-}
-
-#[expect(
-    unsafe_code,
-    reason = "it is generated, and its lists are read by unsafe code whatever the protocol"
-)]
-mod theirs {
-    include!(concat!(env!("OUT_DIR"), "/pilota.rs"));
-    pub(crate) use self::pilota::codec::*;
-}
-
-#[cfg(apache)]
-#[expect(unused, unreachable_pub, clippy::all, reason = "it is generated")]
-mod apache {
-    include!(concat!(env!("OUT_DIR"), "/apache.rs"));
-}
-
-/// Types that are never read or written, where Apache's generator is not there.
-#[cfg(not(apache))]
-mod apache {
-    pub(super) use super::Nothing as Small;
-    pub(super) use super::Nothing as Nested;
-    pub(super) use super::Nothing as Text;
-    pub(super) use super::Nothing as Blob;
-    pub(super) use super::Nothing as Order;
-}
-
-#[cfg(not(apache))]
-enum Nothing {}
-
-#[cfg(not(apache))]
-impl TSerializable for Nothing {
-    fn read_from_in_protocol(_: &mut dyn thrift::protocol::TInputProtocol) -> thrift::Result<Self> {
-        unreachable!("it is left out")
-    }
-
-    fn write_to_out_protocol(&self, _: &mut dyn thrift::protocol::TOutputProtocol) -> thrift::Result<()> {
-        match *self {}
-    }
-}
-
-/// Our hash maps with pilota's hasher.
-pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, ahash::RandomState>;
-
-/// Whether Apache's side is there: its generator is a program that need not be on the path.
-pub(crate) const APACHE: bool = cfg!(apache);
 
 pub(crate) const PROTOCOLS: [&str; 2] = ["binary", "compact"];
 
@@ -91,13 +35,13 @@ impl fmt::Display for Way {
 
 type Run = Box<dyn FnMut()>;
 
-/// One message, encoded or decoded by each.
+/// One message, with a closure per contestant that encodes or decodes it.
 pub(crate) struct Contestant {
     pub(crate) name: &'static str,
-    /// How long the message is.
+    /// The length of the message in bytes.
     pub(crate) bytes: usize,
     pub(crate) shared: Run,
-    /// `None` where it cannot read the message.
+    /// `None` if pilota cannot decode the message.
     pub(crate) pilota: Option<Run>,
     pub(crate) owned: Run,
     pub(crate) apache: Option<Run>,
@@ -105,7 +49,7 @@ pub(crate) struct Contestant {
 
 const SAME_BYTES: &str = "all have written or read these bytes";
 
-/// One protocol, as each has it: writing a value to a buffer that is empty, and reading one from bytes.
+/// One protocol: encoding a value into an empty buffer, and decoding one from bytes.
 trait Protocol: 'static {
     fn write(value: &impl Value, buffer: &mut Vec<u8>);
     fn read<T: Value>(bytes: &Bytes) -> T;
@@ -214,7 +158,7 @@ where
     P::write(&value, &mut buffer);
     let bytes = Bytes::from(buffer);
     assert_eq!(P::read::<O>(&bytes), value, "what is written is read again");
-    // The others read our bytes, and write as many: their maps may be in another order.
+    // The others decode our bytes and encode as many. The order of their maps may differ.
     let shared = P::read::<S>(&bytes);
     let mut in_binary = Vec::new();
     Binary::write(&value, &mut in_binary);
@@ -248,7 +192,7 @@ where
     Contestant { name, bytes: bytes.len(), shared, pilota, owned, apache }
 }
 
-/// Whether pilota reads the message: its compact protocol panics at most of what its own generated code asks of it.
+/// Whether pilota decodes the message. Its compact protocol panics in most of the code that pilota generates.
 fn pilota_reads<P: Protocol, M: Message>(bytes: &Bytes) -> bool {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| ()));

@@ -1,13 +1,14 @@
-//! `bench codec`: how long a message takes to encode and to decode, beside the crates `pilota` and `thrift`.
+//! `bench codec`: the time to encode and to decode a message, compared with the crates `pilota` and `thrift`.
 //!
-//! All of them read `idl/codec.thrift`, and the same bytes; each writes to one buffer, which is cleared and used again, and
-//! reads into values that it makes and drops. What is safe of pilota is compared, its `TBinaryProtocol` over `BytesMut` and
-//! `Bytes`; it has another in unsafe code. Pilota's types are shared strings and hash containers, and Apache's owned
-//! strings and B-trees; ours can be either, and are compared with their like.
+//! All contestants use types from `idl/codec.thrift` and decode the same bytes. Each encodes into one buffer, which it clears
+//! and reuses, and decodes into new values. Pilota takes part with its safe code: `TBinaryProtocol` over `BytesMut` and
+//! `Bytes`. Pilota's types have shared strings and hash containers; Apache's have owned strings and B-trees. Ours can have
+//! either, and are compared with the same kind.
 //!
-//! `--only WORD` measures the messages and ways whose name has the word; `--turns N` measures that often.
+//! `--only WORD` selects messages and directions by a word in their names; `--turns N` sets the number of turns.
 
 mod contestants;
+mod generated;
 mod messages;
 
 use std::env;
@@ -20,7 +21,7 @@ use thrift_nats_benches::report::{Report, Table};
 
 use contestants::{Contestant, Way, contestants};
 
-/// How long one thing is measured in one turn.
+/// The time of one measurement in a turn.
 const SLICE: Duration = Duration::from_millis(2);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -44,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
          own messages; those cells show a dash. Pilota does not check strings for UTF-8, and that check takes most \
          of the time of decoding long strings.",
     );
-    if !contestants::APACHE {
+    if !generated::APACHE {
         report.text(
             "Apache is left out: its compiler `thrift` was not on the path when the benchmark was built.",
         );
@@ -84,7 +85,7 @@ fn measure(report: &mut Report, protocol: &'static str, way: Way, only: &str, tu
     .cut_at(10.0);
     for message in messages {
         let Contestant { name, bytes, mut shared, pilota, mut owned, apache } = message;
-        // Who is not there is measured as nothing, and shown as a dash.
+        // A missing contestant has NaN as its samples and a dash in the table.
         let there = [pilota.is_some(), apache.is_some()];
         let [mut pilota, mut apache] = [pilota, apache].map(|run| run.unwrap_or_else(|| Box::new(|| ())));
         let [mut shared, mut pilota, mut owned, mut apache] =

@@ -1,10 +1,10 @@
-//! The messages: values of our own types, which the others read from our bytes.
+//! The messages, as values of our types. The others decode them from our bytes.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::contestants::owned::{Blob, Item, Nested, Order, Small, Text, Xtruct, Xtruct2};
+use crate::generated::owned::{Blob, Item, Nested, Order, Small, Text, Xtruct, Xtruct2};
 
 pub(crate) fn small() -> Small {
     Small { id: 42, stamp: 1_700_000_000_000, on: true, value: 21.5, name: "sensor-17".into() }

@@ -1,4 +1,4 @@
-//! What the generators make of `hive_metastore.thrift`: how long it is, and how long it takes to compile.
+//! The output of the generators for `hive_metastore.thrift`: its length, and the time to compile it.
 
 use std::error::Error;
 use std::fs;
@@ -11,17 +11,17 @@ use thrift_nats_benches::report::{Report, Table};
 use thrift_nats_codegen::Options;
 use thrift_parser::syntax::{Definition, Document, Header};
 
-/// What one generator has made: a crate that holds nothing else.
+/// A crate with the output of one generator.
 pub(crate) struct Output {
     name: &'static str,
-    /// The crate's.
+    /// The name of the crate.
     package: &'static str,
     folder: PathBuf,
-    /// The files that were generated.
+    /// The generated files.
     generated: Vec<PathBuf>,
 }
 
-/// A workspace with a crate for each generator's output, all that they depend on locked as it is here.
+/// A workspace with a crate per generator, with the dependencies locked as in this workspace.
 pub(crate) fn generate(hive: &Path, folder: &Path) -> Result<Vec<Output>, Box<dyn Error>> {
     let folder = folder.join("compile");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -73,7 +73,7 @@ pub(crate) fn generate(hive: &Path, folder: &Path) -> Result<Vec<Output>, Box<dy
     Ok(outputs)
 }
 
-/// The lines of each, by field.
+/// The lines per field.
 pub(crate) fn sizes(report: &mut Report, hive: &Path, outputs: &[Output]) -> Result<(), Box<dyn Error>> {
     report.heading("Size of the generated code");
     let fields = fields(hive)?;
@@ -99,7 +99,7 @@ pub(crate) fn sizes(report: &mut Report, hive: &Path, outputs: &[Output]) -> Res
     Ok(())
 }
 
-/// How many fields a file has, and those that it includes.
+/// The number of fields in a file and its includes.
 fn fields(root: &Path) -> Result<usize, Box<dyn Error>> {
     let mut paths = vec![root.to_owned()];
     let (mut next, mut fields) = (0, 0);
@@ -110,7 +110,7 @@ fn fields(root: &Path) -> Result<usize, Box<dyn Error>> {
         for header in &document.headers {
             let Header::Include(include) = header else { continue };
             let included = path.with_file_name(&include.path.value);
-            // Some lie elsewhere; what is here is included from beside it.
+            // Some includes are in other folders of the corpus; these files are in the same one.
             let included = included.file_name().map_or(included.clone(), |name| path.with_file_name(name));
             if !paths.contains(&included) {
                 paths.push(included);
@@ -132,7 +132,7 @@ fn fields_of(document: &Document) -> usize {
     document.definitions.iter().map(of).sum()
 }
 
-/// How long each takes to compile, with all that it depends on built.
+/// The time to compile each crate, after its dependencies.
 pub(crate) fn times(
     report: &mut Report,
     outputs: &[Output],
@@ -144,13 +144,13 @@ pub(crate) fn times(
         "A crate that holds the generated code and nothing else, compiled without optimisation, debug information \
          and incremental compilation. Its dependencies are built before the time is taken.",
     );
-    // A row for each, `check` and `build` in it.
+    // A row per output, with `check` and `build`.
     let mut samples = vec![[const { Vec::new() }; 2]; outputs.len()];
     for turn in 0..=turns {
         for (output, samples) in outputs.iter().zip(&mut samples) {
             for (what, samples) in ["check", "build"].into_iter().zip(samples) {
                 let time = compile(output, what, &folder.join("compile"))?;
-                // The first time its dependencies are built.
+                // The first run builds the dependencies.
                 if turn > 0 {
                     samples.push(time);
                 }
@@ -174,7 +174,7 @@ pub(crate) fn times(
 
 fn compile(output: &Output, what: &str, folder: &Path) -> Result<f64, Box<dyn Error>> {
     let root = output.folder.join("src/lib.rs");
-    // A file with a new time is compiled again.
+    // A new modification time makes cargo compile the file again.
     fs::write(&root, fs::read(&root)?)?;
     let start = Instant::now();
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

@@ -1,4 +1,4 @@
-//! The files that are measured, and where they lie.
+//! The measured files.
 
 use std::env;
 use std::fmt::Write as _;
@@ -11,14 +11,14 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A folder for what is made here, beside the program.
+/// A folder for generated files, next to the program.
 pub(crate) fn folder() -> io::Result<PathBuf> {
     let folder = env::current_exe()?.with_file_name("bench-idl");
     fs::create_dir_all(&folder)?;
     Ok(folder)
 }
 
-/// `hive_metastore.thrift`, if the corpus is there.
+/// `hive_metastore.thrift`, if the corpus was found.
 pub(crate) fn hive() -> Option<PathBuf> {
     let beside = || workspace().join("../shared/idl-corpus");
     let corpus = env::var_os("THRIFT_IDL_CORPUS").map_or_else(beside, PathBuf::from);
@@ -26,7 +26,7 @@ pub(crate) fn hive() -> Option<PathBuf> {
     path.canonicalize().ok()
 }
 
-/// An IDL file of about so many lines: structs with fields of all kinds, enums and services.
+/// An IDL file of about this many lines: structs with fields of all kinds, enums and services.
 pub(crate) fn synthetic(folder: &Path, lines: usize) -> io::Result<(PathBuf, String)> {
     let mut text = String::new();
     for number in 0..lines / 20 {

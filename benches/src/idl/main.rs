@@ -1,7 +1,7 @@
-//! `bench idl`: how long the generator takes, beside Apache's compiler and pilota's parser, and what its output costs.
+//! `bench idl`: the time of the generator, compared with Apache's compiler and pilota's parser, and the cost of its output.
 //!
-//! `--generator PATH` names the program `thrift-nats-gen`; `cargo xtask bench idl` builds it and gives it. `--compile N` says
-//! how often the outputs are compiled, which takes minutes each time and some GiB of disk; three times, if nothing is said.
+//! `--generator PATH` names the program `thrift-nats-gen`; `cargo xtask bench idl` builds and passes it. `--compile N` sets how
+//! often the outputs are compiled (3), which takes minutes and some GiB of disk each time.
 
 mod compile;
 mod files;
@@ -18,10 +18,10 @@ use thrift_nats_benches::plot::Lines;
 use thrift_nats_benches::report::{Report, Table};
 use thrift_nats_codegen::Options;
 
-/// How long one thing is measured in one turn.
+/// The time of one measurement in a turn.
 const SLICE: Duration = Duration::from_millis(5);
 const TURNS: usize = 41;
-/// How often a program is started.
+/// The number of starts of a program.
 const STARTS: usize = 61;
 const LENGTHS: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];
 const NO_APACHE: &str = "Apache's compiler `thrift` is left out, because it is not on the path. Debian and Ubuntu have it \
@@ -73,7 +73,7 @@ fn apache_version() -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The time of each line, for files of all lengths.
+/// The time per line, by the length of the file.
 fn lengths(report: &mut Report, folder: &Path) -> Result<(), Box<dyn Error>> {
     report.heading("Time by file length");
     report.text(
@@ -143,7 +143,7 @@ fn parsers(report: &mut Report, folder: &Path, hive: Option<&Path>) -> Result<()
     Ok(())
 }
 
-/// Whole programs, from their start to their end.
+/// Whole programs, from start to exit.
 fn processes(report: &mut Report, generator: &Path, hive: &Path, folder: &Path) {
     report.heading("The command, compared with Apache's compiler");
     if apache_version().is_none() {
@@ -171,7 +171,7 @@ fn processes(report: &mut Report, generator: &Path, hive: &Path, folder: &Path) 
     report.table(&table);
 }
 
-/// Nanoseconds of a program; what fails is not a number, and shows.
+/// Nanoseconds of a program, or NaN if it fails.
 fn run(command: &mut Command) -> f64 {
     let start = Instant::now();
     match command.stdout(Stdio::null()).stderr(Stdio::null()).status() {

@@ -1,4 +1,4 @@
-//! The tutorial's `add`, at several numbers of calls at once.
+//! The call `add` of the tutorial, at several numbers of concurrent calls.
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ use crate::{BoxError, Options, THREADS, process};
 
 /// The name of this project among the contestants. [`crate::against`] looks for it in the tables of other builds.
 pub(crate) const OURS: &str = "thrift-nats";
-/// How many calls are made at once.
+/// The numbers of concurrent calls.
 pub(crate) const LEVELS: [usize; 4] = [1, 16, 64, 256];
-/// How long each runs unmeasured at the start of a level: connections grow their buffers, and Go opens its sessions.
+/// The unmeasured time at the start of a level, in which buffers grow and Go opens its sessions.
 const WARM_UP: Duration = Duration::from_millis(50);
 
-/// What a contestant came to in the turns of a level.
+/// The samples of a contestant at a level, one per turn.
 #[derive(Default)]
 struct Results {
     /// Calls per second.
     rates: Vec<f64>,
-    /// Nanoseconds of processor time for each call, of the client and the server together.
+    /// Nanoseconds of processor time per call, of the client and the server together.
     own: Vec<f64>,
-    /// The same of the NATS server.
+    /// The same for the NATS server.
     nats: Vec<f64>,
 }
 
@@ -130,13 +130,13 @@ fn turns(
     Ok(results)
 }
 
-/// Nanoseconds for each call; not a number where nobody knows.
+/// Nanoseconds per call, or NaN if the system does not report the time.
 pub(crate) fn per_call(before: Option<Duration>, after: Option<Duration>, calls: u64) -> f64 {
     let (Some(before), Some(after)) = (before, after) else { return f64::NAN };
     after.saturating_sub(before).as_secs_f64() * 1e9 / calls as f64
 }
 
-/// The median of nanoseconds, or a dash.
+/// The median of nanoseconds, or a dash for NaN.
 pub(crate) fn shown(samples: &[f64]) -> String {
     let median = Samples::new(samples.to_vec()).median();
     if median.is_nan() { "–".to_owned() } else { nanoseconds(median) }

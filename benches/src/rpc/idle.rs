@@ -1,6 +1,6 @@
-//! What idle sessions cost: memory on either side, and subscriptions.
+//! The cost of idle sessions: memory on either side, and subscriptions.
 //!
-//! Server and client are processes of their own, this program again, and each is weighed before and after.
+//! Server and client run as separate processes of this program. Their memory is read before and after.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -17,16 +17,16 @@ use crate::tutorial::CalculatorServer;
 use crate::{BoxError, Options, process};
 
 const SUBJECT: &str = "idle";
-/// How many sessions a client of the pools has.
+/// The number of sessions of each client with a pool.
 const POOL: usize = 1000;
-/// How many sessions are opened at once.
+/// The number of sessions that are opened concurrently.
 const AT_ONCE: usize = 100;
-/// How many are opened before the first weighing: what is needed once is there then.
+/// The number of sessions that are opened before the first reading, so that one-time allocations do not count.
 const BEFORE: usize = 2000;
-/// How long a handshake may take here: it is one of many.
+/// The timeout of a handshake. It is long, because many run concurrently.
 const HANDSHAKE: Duration = Duration::from_secs(60);
 
-/// How the sessions belong to clients.
+/// How the sessions are divided among clients.
 #[derive(Clone, Copy, Debug)]
 enum Clients {
     Pools,
@@ -92,7 +92,7 @@ pub(crate) fn measure(report: &mut Report, broker: &Broker, options: Options) ->
     Ok(())
 }
 
-/// A process of one side.
+/// The process of one side.
 struct Side {
     process: Child,
     input: ChildStdin,
@@ -116,7 +116,7 @@ impl Side {
         self.answer()
     }
 
-    /// Waits until it says that it has done what it was told.
+    /// Waits until it prints that the command is done.
     fn answer(&mut self) -> Result<(), BoxError> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
@@ -131,13 +131,13 @@ impl Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        // Either fails only for one that has ended.
+        // Both fail only if the process has exited.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// What a process of one side does: it ends with its standard input.
+/// The main function of the process of one side. It exits when its standard input closes.
 pub(crate) fn child(command: &str, url: &str) -> Result<(), BoxError> {
     let runtime = crate::runtime()?;
     if command == "idle-server" {

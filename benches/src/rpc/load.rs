@@ -1,4 +1,4 @@
-//! So many callers that each make one call after the other, for a time.
+//! A load: concurrent callers that each make one call after the other, for a time.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use tokio::task::JoinSet;
 
 use crate::BoxError;
 
-/// What came of it.
+/// The result of a load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
-    /// How many calls were made, each with the right answer.
+    /// The number of calls, all with the right result.
     pub(crate) calls: u64,
     pub(crate) time: Duration,
 }
@@ -20,7 +20,7 @@ impl Load {
     }
 }
 
-/// Has `callers` tasks make calls for `time`; `call` gets a number that differs from call to call.
+/// Runs `callers` tasks that make calls for `time`. `call` gets a different number for each call.
 pub(crate) async fn drive<F>(
     callers: usize,
     time: Duration,

@@ -1,14 +1,14 @@
-//! `bench rpc`: calls, sessions and long payloads, beside what else there is.
+//! `bench rpc`: calls, sessions and long payloads, compared with other systems.
 //!
-//! | option | what it does |
+//! | option | effect |
 //! | --- | --- |
-//! | `--turns N` | measures each thing that often (11) |
-//! | `--time MS` | how long in each turn (200) |
-//! | `--sessions N` | how many idle sessions are weighed (100,000) |
+//! | `--turns N` | the number of turns (11; 31 with `--against`) |
+//! | `--time MS` | the time of a measurement in a turn (200) |
+//! | `--sessions N` | the number of idle sessions (100,000) |
 //! | `--only PART` | measures one part: `calls`, `opening`, `idle` or `payloads` |
-//! | `--who NAME`, `--level N` | of the calls, one contestant alone, and one number of calls at once: for a profiler |
-//! | `--against PROGRAM` | measures nothing of that: the calls of this build against those of another build of this program, in 31 turns |
-//! | `--soak MINUTES` | measures nothing of that: full load for so long, and whether all is as before then |
+//! | `--who NAME`, `--level N` | measures the calls of one contestant, and at one number of concurrent calls, for a profiler |
+//! | `--against PROGRAM` | only compares the calls of this build with those of another build of this program |
+//! | `--soak MINUTES` | only runs the full load for this time, and checks that resources do not grow |
 //! | `--report` | writes `docs/benchmarks/rpc.md` |
 
 mod against;
@@ -41,10 +41,10 @@ use generated::{echo, shared, tutorial};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The threads of a contestant.
+/// The number of threads of a contestant.
 const THREADS: usize = 2;
 
-/// What was asked for.
+/// The options of all parts.
 #[derive(Clone, Copy, Debug)]
 struct Options {
     turns: usize,
@@ -122,12 +122,12 @@ fn runtime() -> Result<Runtime, BoxError> {
     Ok(Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?)
 }
 
-/// What stands behind `name` on the command line.
+/// The value after `name` on the command line.
 fn option<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
     arguments: &[String],
     name: &str,
 ) -> Result<Option<T>, BoxError> {
     let Some(at) = arguments.iter().position(|argument| argument == name) else { return Ok(None) };
-    let value = arguments.get(at + 1).ok_or_else(|| format!("{name} takes a value"))?;
+    let value = arguments.get(at + 1).ok_or_else(|| format!("{name} needs a value"))?;
     Ok(Some(value.parse().map_err(|error| format!("{name} {value}: {error}"))?))
 }

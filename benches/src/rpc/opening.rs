@@ -17,7 +17,7 @@ use crate::tutorial::{CalculatorClient, CalculatorServer};
 use crate::{BoxError, Options, THREADS, process};
 
 const SUBJECT: &str = "opening";
-/// How long the end of the sessions of a turn may take.
+/// The bound for the sessions of a turn to end.
 const CLOSING: Duration = Duration::from_secs(30);
 
 pub(crate) fn measure(
@@ -32,7 +32,7 @@ pub(crate) fn measure(
         Ok::<_, BoxError>((server.await?, broker.connect().await?))
     })?;
     let mut go = peer.map(|peer| Go::start(broker, peer, THREADS)).transpose()?;
-    // Each has its first session opened outside the measurement: with it come subscriptions.
+    // The first session of each is opened before the measurement, because it adds subscriptions.
     runtime.block_on(open(&nats, &server, Duration::ZERO))?;
     if let Some(go) = &mut go {
         go.open(Duration::ZERO)?;
@@ -62,14 +62,14 @@ pub(crate) fn measure(
     Ok(())
 }
 
-/// Opens sessions for `time`; how many, and the processor time at the end. They are closed when it is over.
+/// Opens sessions for `time`, then closes them. Returns their number and the processor time before they are closed.
 async fn open(
     nats: &async_nats::Client,
     server: &Server,
     time: Duration,
 ) -> Result<(Load, Option<Duration>), BoxError> {
     let nats = nats.clone();
-    // In a task, on the threads that the server is on.
+    // In a task, so that it runs on the threads of the server.
     let opening = tokio::spawn(async move {
         let mut clients = Vec::new();
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! A megabyte there and back.
+//! Calls with a megabyte in the request and in the reply.
 
 use bytes::Bytes;
 use thrift_nats_benches::paired::Samples;
@@ -15,12 +15,12 @@ use crate::services::Repeat;
 use crate::{BoxError, Options, process};
 
 const MEGABYTE: usize = 1 << 20;
-/// How many calls are made at once.
+/// The numbers of concurrent calls.
 const LEVELS: [usize; 2] = [1, 8];
-/// A chunk that takes a megabyte and what is around it.
+/// The length of a chunk that fits a megabyte and its message.
 const WHOLE: usize = MEGABYTE + 64 * 1024;
 
-/// Makes so many calls at once for the time of a turn.
+/// Makes concurrent calls for the time of a turn.
 type Run<'a> = Box<dyn FnMut(usize) -> Result<Load, BoxError> + 'a>;
 
 pub(crate) fn measure(

@@ -1,4 +1,4 @@
-//! The services that are called.
+//! The services of the benchmarks.
 
 use bytes::Bytes;
 use thrift_nats_runtime::{Context, Error};
@@ -7,7 +7,7 @@ use crate::echo::Echo;
 use crate::shared::{SharedService, SharedStruct};
 use crate::tutorial::{Calculator, CalculatorCalculateError, Work};
 
-/// The tutorial's service.
+/// The service of the tutorial.
 pub(crate) struct Adder;
 
 impl SharedService for Adder {
@@ -34,7 +34,7 @@ impl Calculator for Adder {
     }
 }
 
-/// Says again what it is told.
+/// Returns its argument.
 pub(crate) struct Repeat;
 
 impl Echo for Repeat {

@@ -1,4 +1,4 @@
-//! Full load for a long time, with sessions that come and go: whether memory, subscriptions and tasks are then as before.
+//! Full load for a long time, with sessions that open and close. Checks that memory, subscriptions and tasks do not grow.
 
 use std::time::{Duration, Instant};
 
@@ -12,20 +12,20 @@ use crate::tutorial::{CalculatorClient, CalculatorServer};
 use crate::{BoxError, process};
 
 const SUBJECT: &str = "soak";
-/// How many calls are made at once, all the time.
+/// The number of concurrent calls of the permanent load.
 const CALLS: usize = 256;
-/// How many calls each client makes that comes and goes, at once.
+/// The number of concurrent calls of each short-lived client.
 const GUESTS: usize = 16;
-/// How long the load is that comes before the first look: what grows once has grown then.
+/// The load before the first reading, so that one-time allocations do not count.
 const WARM_UP: Duration = Duration::from_secs(10);
-/// How long is between two looks.
+/// The time between two readings.
 const BETWEEN: Duration = Duration::from_secs(10);
-/// How long what was closed may take to be gone.
+/// The bound for closed sessions to disappear.
 const SETTLE: Duration = Duration::from_secs(30);
-/// How much more memory may be resident at the end: of ten minutes, a tenth of a byte for each call.
+/// The permitted growth of resident memory. Over ten minutes it is a tenth of a byte per call.
 const SLACK: u64 = 8 << 20;
 
-/// What there is when nothing runs.
+/// The resources in use when nothing runs.
 #[derive(Debug)]
 struct Look {
     resident: Option<u64>,
@@ -58,7 +58,7 @@ pub(crate) fn soak(runtime: &Runtime, broker: &Broker, time: Duration) -> Result
     })
 }
 
-/// Full load for `time`; says what there is meanwhile.
+/// Runs the full load for `time` and prints the resources in use.
 async fn run(broker: &Broker, nats: &async_nats::Client, time: Duration) -> Result<(), BoxError> {
     let client = CalculatorClient::connect(nats, SUBJECT).await?;
     let resident = client.clone();
@@ -85,7 +85,7 @@ async fn run(broker: &Broker, nats: &async_nats::Client, time: Duration) -> Resu
     Ok(())
 }
 
-/// Clients that come, make calls, and go: some of them while calls are in flight.
+/// Short-lived clients, some of which are dropped with calls in flight.
 async fn guests(nats: async_nats::Client, time: Duration) -> Result<u64, BoxError> {
     let begun = Instant::now();
     let mut sessions = 0;
@@ -94,7 +94,7 @@ async fn guests(nats: async_nats::Client, time: Duration) -> Result<u64, BoxErro
         let calls: Vec<_> = (0..GUESTS as i32).map(|number| tokio::spawn(client.add(number, 1))).collect();
         calls.iter().take(GUESTS / 2).for_each(|call| call.abort());
         for call in calls {
-            // One that was given up has no answer.
+            // A cancelled call has no result.
             if let Ok(answer) = call.await {
                 answer?;
             }
@@ -115,7 +115,7 @@ fn look(broker: &Broker) -> Result<Look, BoxError> {
     })
 }
 
-/// What there is once all that was closed is gone, or after a while.
+/// The resources in use after closed sessions have disappeared, or after the bound.
 async fn settled(broker: &Broker, expected: Option<&Look>) -> Result<Look, BoxError> {
     let until = Instant::now() + SETTLE;
     loop {

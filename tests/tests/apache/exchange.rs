@@ -1,5 +1,4 @@
-//! Random values, exchanged with Apache's implementations while the test runs. The seed is shown where a value is not
-//! understood; EXCHANGE_SEED sets another.
+//! Random values, exchanged with Apache's implementations. A failure shows the seed; EXCHANGE_SEED sets another.
 
 use std::env;
 use std::io::Write as _;
@@ -14,9 +13,9 @@ use crate::peer::{apache_bytes, apache_value};
 use crate::random::{Draw as _, Random};
 use crate::types::Everything;
 
-/// How many values go each way between the two languages, in each protocol.
+/// The number of values in each direction between the two languages, per protocol.
 const WITH_PYTHON: usize = 700;
-/// How many go each way between the two crates.
+/// The number of values in each direction between the two crates.
 const WITH_RUST: usize = 2_000;
 
 fn seed() -> u64 {
@@ -28,7 +27,7 @@ fn values(count: usize) -> impl Iterator<Item = Everything> {
     (0..count).map(move |_| Everything::draw(&mut random, 0))
 }
 
-/// As bytes: a NaN is not equal to itself.
+/// Compares bytes, because NaN is not equal to itself.
 fn binary(value: &Everything) -> Vec<u8> {
     to_bytes(Protocol::Binary, value).unwrap().into()
 }
@@ -43,7 +42,7 @@ fn assert_same(number: usize, protocol: Protocol, read: &Everything, value: &Eve
 }
 
 #[test]
-fn apaches_crate_and_this_one_understand_each_other() {
+fn values_survive_the_exchange_with_the_crate_of_apache() {
     for (number, value) in values(WITH_RUST).enumerate() {
         for protocol in [Protocol::Binary, Protocol::Compact] {
             let ours = to_bytes(protocol, &value).unwrap();
@@ -68,7 +67,7 @@ fn parse(line: &str) -> (Protocol, Vec<u8>) {
 }
 
 #[test]
-fn python_understands_what_is_written_and_is_understood_in_turn() {
+fn values_survive_the_exchange_with_python() {
     let Some(python) = ApachePython::or_skip() else { return };
     let values: Vec<_> = values(WITH_PYTHON).collect();
     let mut sent = String::new();
@@ -79,7 +78,7 @@ fn python_understands_what_is_written_and_is_understood_in_turn() {
     }
     let mut child =
         python.script("peer.py").arg("echo").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    // From another thread: the answers fill their pipe before all of this is written.
+    // In another thread, because the output of Python fills its pipe before all input is written.
     let mut stdin = child.stdin.take().unwrap();
     let writer = thread::spawn(move || stdin.write_all(sent.as_bytes()));
     let output = child.wait_with_output().unwrap();
@@ -97,7 +96,7 @@ fn python_understands_what_is_written_and_is_understood_in_turn() {
 }
 
 #[test]
-fn what_python_makes_is_understood_and_written_as_it_does() {
+fn values_made_by_python_are_decoded_and_encoded_alike() {
     let Some(python) = ApachePython::or_skip() else { return };
     let mut script = python.script("peer.py");
     let output = script.arg("make").arg(seed().to_string()).arg(WITH_PYTHON.to_string()).output().unwrap();
@@ -113,7 +112,7 @@ fn what_python_makes_is_understood_and_written_as_it_does() {
         let value = read(&forms[0]);
         for form in forms {
             assert_same(number, form.0, &read(form), &value);
-            // In JSON numbers are written otherwise, and some characters.
+            // Python encodes numbers and some characters differently in JSON.
             if form.0 != Protocol::Json {
                 assert!(to_bytes(form.0, &value).unwrap() == form.1, "value {number}, {}", form.0);
             }

@@ -1,4 +1,4 @@
-//! Held against Apache's implementations, in Python and in Rust: golden bytes, and random values both ways.
+//! Comparison with Apache's implementations in Python and in Rust: golden bytes, and random values in both directions.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod exchange;

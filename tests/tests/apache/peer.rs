@@ -1,4 +1,4 @@
-//! Apache's Rust crate, behind our own pair of traits: any value can be written and read by it.
+//! Adapts Apache's Rust crate to our traits, so that it encodes and decodes any value.
 
 use std::borrow::Cow;
 
@@ -15,12 +15,12 @@ use thrift_nats_runtime::protocol::{
     MessageHeader, MessageType, OutputProtocol, TType, Value,
 };
 
-/// What Apache's crate writes of a value.
+/// A value, encoded by Apache's crate.
 pub(crate) fn apache_bytes(protocol: Protocol, value: &impl Value) -> Vec<u8> {
     written(protocol, true, |output| value.write(output).expect("the value is sound"))
 }
 
-/// What Apache's crate writes of a message; `strict` is the binary protocol's form with a version.
+/// A message, encoded by Apache's crate. `strict` selects the binary protocol with a version.
 pub(crate) fn apache_message(
     protocol: Protocol,
     strict: bool,
@@ -34,7 +34,7 @@ pub(crate) fn apache_message(
     })
 }
 
-/// What Apache's crate reads from the bytes, all of which it must take.
+/// A value, decoded by Apache's crate from all of the bytes.
 pub(crate) fn apache_value<T: Value>(protocol: Protocol, bytes: &[u8]) -> Result<T, DecodeError> {
     let mut rest = bytes;
     let value = match protocol {
@@ -164,7 +164,7 @@ impl OutputProtocol for Writer<'_> {
 
 struct Reader<'a>(&'a mut dyn TInputProtocol);
 
-/// Apache's error, which is shown: there is no variant for it.
+/// Panics with Apache's error, because our errors have no variant for it.
 fn failed(error: thrift::Error) -> DecodeError {
     eprintln!("Apache's crate: {error}");
     DecodeErrorKind::UnexpectedEnd.into()
@@ -227,7 +227,7 @@ impl InputProtocol for Reader<'_> {
 
     fn map_begin(&mut self) -> Result<MapHeader, DecodeError> {
         let map = self.0.read_map_begin().map_err(failed)?;
-        // Of an empty map compact does not tell the types.
+        // The compact protocol omits the types of an empty map.
         let ttype = |ttype: Option<ApacheType>| ttype.map_or(TType::I8, from_apache);
         Ok(MapHeader { key: ttype(map.key_type), value: ttype(map.value_type), len: len(map.size) })
     }

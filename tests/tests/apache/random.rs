@@ -1,4 +1,4 @@
-//! Random values of every type, by a seed.
+//! Random values of every type, from a seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use thrift_nats_runtime::{OrderedF64, OrderedFloat, Uuid};
 
 use crate::types::{Choice, Colour, Empty, Everything, Point};
 
-/// SplitMix64: a few lines, and the same values everywhere.
+/// SplitMix64: short, and the same values on every machine.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -32,7 +32,7 @@ impl Random {
     }
 }
 
-/// What can be drawn; `depth` is how deep it is inside others.
+/// A type with random values. `depth` is the depth of nesting.
 pub(crate) trait Draw: Sized {
     fn draw(random: &mut Random, depth: u32) -> Self;
 }
@@ -44,7 +44,7 @@ macro_rules! integers {
                 if random.below(5) == 0 {
                     return random.one_of(&[0, 1, -1, Self::MIN, Self::MAX]);
                 }
-                // Of any length, not mostly of the greatest.
+                // With a uniform number of bits, because uniform numbers are mostly long.
                 let shift = random.below(Self::BITS.into());
                 (random.bits() as Self) >> shift
             }
@@ -68,7 +68,7 @@ impl Draw for f64 {
             return random.one_of(&edges);
         }
         let value = Self::from_bits(random.bits());
-        // There is one NaN in text.
+        // Text protocols have only one NaN.
         if value.is_nan() { Self::NAN } else { value }
     }
 }
@@ -128,7 +128,7 @@ impl<T: Draw> Draw for Box<T> {
     }
 }
 
-/// An optional field is there as often as its struct is seldom.
+/// An optional field. The deeper its struct, the rarer it is present.
 impl<T: Draw> Draw for Option<T> {
     fn draw(random: &mut Random, depth: u32) -> Self {
         let share = if depth == 0 { 35 } else { 10 };
@@ -165,7 +165,7 @@ impl Draw for Choice {
     }
 }
 
-/// The fields of a struct, each drawn; those in boxes are one deeper.
+/// Draws the fields of a struct. Boxed fields are one level deeper.
 macro_rules! draw_fields {
     ($random:ident, $depth:ident, $($field:ident)*) => {
         Everything { $($field: Draw::draw($random, $depth),)* again: Box::draw_inside($random, $depth) }

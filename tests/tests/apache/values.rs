@@ -1,4 +1,4 @@
-//! The values of the vectors, as `tests/vectors/make.py` has them.
+//! The values of the vectors, equal to those in `tests/vectors/make.py`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::types::{ApplicationException, Choice, Colour, Empty, Everything, Oops
 const UUID_1: Uuid = Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
 const UUID_2: Uuid = Uuid::from_u128(0xffee_ddcc_bbaa_9988_7766_5544_3322_1100);
 
-/// One of everything, with these fields and no others.
+/// An `Everything` with only these fields.
 macro_rules! with {
     ($($field:ident: $value:expr),* $(,)?) => {
         Everything { $($field: Some($value),)* ..Everything::default() }
@@ -148,7 +148,7 @@ pub(crate) fn values() -> Vec<(&'static str, Everything)> {
     ]
 }
 
-/// A message: what is in its header, and its body.
+/// A message: its header and its body.
 pub(crate) struct Message {
     pub(crate) name: &'static str,
     pub(crate) kind: MessageType,
@@ -156,7 +156,7 @@ pub(crate) struct Message {
     pub(crate) body: Body,
 }
 
-/// What a message may carry.
+/// The body of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Body {
     Empty(Empty),
@@ -165,7 +165,7 @@ pub(crate) enum Body {
     Exception(ApplicationException),
 }
 
-/// Does something with the value of a [`Body`], whatever it is.
+/// Runs an expression with the value of a [`Body`].
 macro_rules! with_body {
     ($body:expr, |$value:ident| $do:expr) => {
         match $body {
@@ -178,7 +178,7 @@ macro_rules! with_body {
 }
 pub(crate) use with_body;
 
-/// What a function may answer: a result with the id 0, which no IDL can give a field, or the exception that it throws.
+/// The reply of a function: the exception, or the result with the id 0, which a field in an IDL cannot have.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Answer {
     success: Option<i32>,
@@ -208,7 +208,7 @@ impl Value for Answer {
 }
 
 impl Body {
-    /// Reads a body of the same type.
+    /// Decodes a body of the same type.
     pub(crate) fn read_alike<I: InputProtocol>(&self, input: &mut I) -> DecodeResult<Self> {
         Ok(match self {
             Self::Empty(_) => Self::Empty(Value::read(input)?),

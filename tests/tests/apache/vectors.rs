@@ -1,7 +1,7 @@
-//! Golden bytes: what is written is what Apache writes, and what Apache writes is read.
+//! Golden bytes: values are encoded as Apache encodes them, and Apache's bytes are decoded.
 //!
-//! `tests/vectors/apache.txt` has a line for each: the name of the value or message, what it is written in, the bytes in
-//! hex, and who writes them so. It changes with BLESS=1 only.
+//! `tests/vectors/apache.txt` has a line per vector: the name of the value or message, its format, the bytes in hex, and the
+//! implementations that encode it so. It changes only with BLESS=1.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ use crate::values::{Message, messages, values, with_body};
 const RUST: &str = "rust";
 const PYTHON: &str = "python";
 
-/// What is not written as Apache's Python does, and why. It is read all the same.
+/// Encodings that differ from Apache's Python, with the reason. Both forms are decoded.
 const OUR_CHOICE: &[(&str, &str, &str)] = &[
     ("double-third", "json", "the shortest digits that are read as the same number; Python writes 17"),
     ("double-tenth", "json", "the shortest digits"),
@@ -38,10 +38,10 @@ const OUR_CHOICE: &[(&str, &str, &str)] = &[
     ("string-control", "json", "escaped, as C++, Java and Go write it; Python leaves control characters raw"),
 ];
 
-/// A line of the file, without who wrote it.
+/// A line of the file, without the implementations.
 type Vector = (String, String, Vec<u8>);
 
-/// The lines of the file, and who wrote each.
+/// The lines of the file, with the implementations.
 fn golden() -> Vec<(Vector, String)> {
     let path = workspace_dir().join("tests/vectors/apache.txt");
     let text = fs::read_to_string(path).unwrap_or_default();
@@ -67,7 +67,7 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What Apache's crate writes today.
+/// The encodings of Apache's crate.
 fn from_rust() -> Vec<Vector> {
     let mut vectors = Vec::new();
     let mut add = |name: &str, form: &str, bytes| vectors.push((name.to_owned(), form.to_owned(), bytes));
@@ -93,7 +93,7 @@ fn from_rust() -> Vec<Vector> {
     vectors
 }
 
-/// What Apache's Python library writes today.
+/// The encodings of Apache's Python library.
 fn from_python(python: &ApachePython) -> Vec<Vector> {
     let text = python.output("make.py").unwrap();
     let lines = text.lines().map(|line| {
@@ -104,25 +104,25 @@ fn from_python(python: &ApachePython) -> Vec<Vector> {
     lines.collect()
 }
 
-/// The lines that `who` is among the writers of.
+/// The lines of the implementation `who`.
 fn written_by(who: &str) -> Vec<Vector> {
     let by = |writers: &str| writers.split('+').any(|writer| writer == who);
     golden().into_iter().filter(|(_, writers)| by(writers)).map(|(vector, _)| vector).collect()
 }
 
 #[test]
-fn the_vectors_are_what_apaches_crate_writes() {
+fn vectors_match_the_crate_of_apache() {
     let written = from_rust();
     bless();
     assert!(written_by(RUST) == sorted(written), "run it with BLESS=1 and read the difference");
 }
 
 #[test]
-fn the_vectors_are_what_apaches_python_library_writes() {
+fn vectors_match_the_python_library_of_apache() {
     let Some(python) = ApachePython::or_skip() else { return };
     bless();
     let (golden, written) = (written_by(PYTHON), sorted(from_python(&python)));
-    // What zlib makes of a message depends on its version.
+    // The output of zlib depends on its version.
     let but_zlib = |vectors: Vec<Vector>| -> Vec<Vector> {
         vectors.into_iter().filter(|(_, form, _)| !form.starts_with("zlib-")).collect()
     };
@@ -134,7 +134,7 @@ fn sorted(mut vectors: Vec<Vector>) -> Vec<Vector> {
     vectors
 }
 
-/// Writes the file anew, where that is asked for.
+/// Updates the file, with BLESS=1.
 fn bless() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     if std::env::var_os("BLESS").is_none_or(|value| value != "1") {
@@ -196,14 +196,14 @@ fn read_message(protocol: Protocol, payload: &Bytes, message: &Message) {
     }
 }
 
-/// Values are equal where their bytes are: NaN is not equal to itself.
+/// Compares values by their bytes, because NaN is not equal to itself.
 #[track_caller]
 fn assert_same(name: &str, read: &Everything, value: &Everything) {
     let bytes = |value| to_bytes(Protocol::Binary, value).unwrap();
     assert_eq!(bytes(read), bytes(value), "{name}: read {read:?}, not {value:?}");
 }
 
-/// The vectors of values; those of messages have names of their own.
+/// The vectors of values. The names of messages are different.
 fn of_values() -> impl Iterator<Item = (Vector, Everything)> {
     let values: BTreeMap<_, _> = values().into_iter().collect();
     golden().into_iter().filter_map(move |(vector, _)| {
@@ -213,7 +213,7 @@ fn of_values() -> impl Iterator<Item = (Vector, Everything)> {
 }
 
 #[test]
-fn every_vector_of_a_value_is_read_as_that_value() {
+fn every_vector_of_a_value_is_decoded() {
     let mut count = 0;
     for ((name, form, bytes), value) in of_values() {
         let protocol: Protocol = form.parse().unwrap();
@@ -225,7 +225,7 @@ fn every_vector_of_a_value_is_read_as_that_value() {
 }
 
 #[test]
-fn values_are_written_as_apache_writes_them() {
+fn values_are_encoded_like_apache() {
     let mut choices = OUR_CHOICE.to_vec();
     for (name, value) in values() {
         for protocol in Protocol::ALL.iter().copied() {
@@ -242,7 +242,7 @@ fn values_are_written_as_apache_writes_them() {
 }
 
 #[test]
-fn where_apache_differs_both_forms_are_read() {
+fn both_forms_are_decoded_where_apache_differs() {
     let mut forms = BTreeMap::<_, Vec<_>>::new();
     for ((name, form, bytes), _) in of_values() {
         forms.entry((name, form)).or_default().push(bytes);
@@ -257,7 +257,7 @@ fn where_apache_differs_both_forms_are_read() {
 }
 
 #[test]
-fn apaches_crate_reads_what_is_written() {
+fn crate_of_apache_decodes_every_value() {
     for (name, value) in values() {
         for protocol in [Protocol::Binary, Protocol::Compact] {
             let read = apache_value(protocol, &to_bytes(protocol, &value).unwrap()).unwrap();
@@ -266,7 +266,7 @@ fn apaches_crate_reads_what_is_written() {
     }
 }
 
-/// What stands before the name of the protocol in the name of a form.
+/// The prefix of a format before the name of its protocol.
 fn framing(form: &str) -> Framing {
     let (around, protocol) = form.split_once('-').unwrap_or(("", form));
     let headers = match around {
@@ -291,10 +291,10 @@ fn of_messages() -> impl Iterator<Item = (Vector, Message)> {
 }
 
 #[test]
-fn every_vector_of_a_message_is_found_in_the_stream_and_read() {
+fn every_vector_of_a_message_is_delimited_and_decoded() {
     let mut count = 0;
     for ((name, form, bytes), message) in of_messages() {
-        // Whole, and in pieces of three bytes.
+        // In one piece, and in pieces of three bytes.
         for piece in [bytes.len(), 3] {
             let mut found = Vec::new();
             let mut stream = MessageReader::new(Limits::DEFAULT);
@@ -315,10 +315,10 @@ fn every_vector_of_a_message_is_found_in_the_stream_and_read() {
 }
 
 #[test]
-fn messages_are_written_as_apache_writes_them() {
+fn messages_are_encoded_like_apache() {
     for ((name, form, golden), message) in of_messages() {
         let framing = framing(&form);
-        // The old form of binary is read alone; and zlib's output depends on its version.
+        // The old form of binary is only decoded, and the output of zlib depends on its version.
         if form.starts_with("old-") || framing.zlib {
             continue;
         }
@@ -329,7 +329,7 @@ fn messages_are_written_as_apache_writes_them() {
 }
 
 #[test]
-fn every_value_and_message_has_its_vectors() {
+fn every_value_and_message_has_vectors() {
     let golden = golden();
     let has = |name: &str, form: &str| golden.iter().any(|((n, f, _), _)| n == name && f == form);
     for (name, _) in values() {

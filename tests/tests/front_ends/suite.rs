@@ -1,4 +1,4 @@
-// The suite: included once for each front end, beside its `shared` and `tutorial`.
+// The suite. Each front end includes it, with its own `shared` and `tutorial`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -12,25 +12,25 @@ use tutorial::{
     Calculator, CalculatorCalculateError, CalculatorClient, CalculatorServer, InvalidOperation, Operation, Work,
 };
 
-/// A calculator that does as it is told by the comment of its work.
+/// A calculator that the comment of its work controls.
 #[derive(Clone, Default)]
 struct Handler {
     zips: Arc<AtomicI32>,
     zipped: Arc<Notify>,
-    /// Told when a call that waits for ever is dropped.
+    /// Notified when a call that never returns is dropped.
     dropped: Arc<Notify>,
 }
 
-struct TellsOfDrop(Arc<Notify>);
+struct NotifiesOnDrop(Arc<Notify>);
 
-impl Drop for TellsOfDrop {
+impl Drop for NotifiesOnDrop {
     fn drop(&mut self) {
         self.0.notify_one();
     }
 }
 
 impl SharedService for Handler {
-    /// Gives a value of `key` bytes.
+    /// Returns a value of `key` bytes.
     async fn get_struct(&self, _cx: &Context, key: i32) -> Result<SharedStruct, Error> {
         let len = usize::try_from(key).map_err(|_| {
             thrift_nats_runtime::ApplicationException::new(ApplicationExceptionKind(42), "no such length")
@@ -52,7 +52,7 @@ impl Calculator for Handler {
         assert_eq!(cx.method(), "calculate");
         match w.comment.as_deref() {
             Some("wait") => {
-                let _dropped = TellsOfDrop(Arc::clone(&self.dropped));
+                let _dropped = NotifiesOnDrop(Arc::clone(&self.dropped));
                 std::future::pending().await
             }
             Some("panic") => panic!("told to"),
@@ -73,11 +73,11 @@ impl Calculator for Handler {
     }
 }
 
-/// A server and a client, each with a connection of its own.
+/// A server and a client, each with its own connection.
 struct Pair {
     server: Server,
     client: CalculatorClient,
-    /// Ends last.
+    /// Dropped last.
     nats: NatsServer,
 }
 
@@ -132,7 +132,7 @@ async fn every_kind_of_call_works_without_nats() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_tasks_share_a_session_and_every_answer_finds_its_call() {
+async fn replies_match_their_calls_when_64_tasks_share_a_session() {
     const TASKS: i32 = 64;
     const CALLS: i32 = 10_000;
     let pair = pair(Handler::default()).await;
@@ -151,16 +151,16 @@ async fn sixty_four_tasks_share_a_session_and_every_answer_finds_its_call() {
 }
 
 #[tokio::test]
-async fn a_subject_without_a_server_is_told_at_once() {
+async fn connect_without_a_server_fails_at_once() {
     let nats = NatsServer::start().unwrap();
-    // Long enough to fail the test if it is waited for.
-    let client = Client::builder(&nats.client().await.unwrap(), "nobody").handshake_timeout(Duration::from_secs(600));
+    // So long that the test fails if the client waits for it.
+    let client = Client::builder(&nats.client().await.unwrap(), "unused").handshake_timeout(Duration::from_secs(600));
     let result = tokio::time::timeout(Duration::from_secs(30), client.connect()).await.expect("at once");
-    assert_eq!(result.err(), Some(ConnectError::NoServer { subject: "nobody".into() }));
+    assert_eq!(result.err(), Some(ConnectError::NoServer { subject: "unused".into() }));
 }
 
 #[tokio::test]
-async fn a_call_ends_at_its_deadline_and_so_does_its_handler() {
+async fn deadline_ends_the_call_and_its_handler() {
     let handler = Handler::default();
     let pair = pair(handler.clone()).await;
     let client = Client::connect(&pair.nats.client().await.unwrap(), "calculator").await.unwrap();
@@ -177,7 +177,7 @@ async fn a_call_ends_at_its_deadline_and_so_does_its_handler() {
         }))
     );
     handler.dropped.notified().await;
-    // The session goes on.
+    // The session continues.
     for n in 0..100 {
         assert_eq!(calculator.add(n, 1).await.unwrap(), n + 1);
     }
@@ -186,7 +186,7 @@ async fn a_call_ends_at_its_deadline_and_so_does_its_handler() {
 }
 
 #[tokio::test]
-async fn a_call_of_five_megabytes_goes_through_chunks_of_one() {
+async fn call_of_five_megabytes_is_split_into_chunks() {
     const LEN: usize = 5 * 1024 * 1024;
     let pair = pair(Handler::default()).await;
     let long = Work { comment: Some("c".repeat(LEN)), ..work(0, 0, Operation(99)) };
@@ -195,7 +195,7 @@ async fn a_call_of_five_megabytes_goes_through_chunks_of_one() {
 }
 
 #[tokio::test]
-async fn a_panic_of_a_handler_is_an_internal_error_and_nothing_else() {
+async fn panic_of_a_handler_is_an_internal_error_and_nothing_else() {
     let pair = pair(Handler::default()).await;
     let panic = Work { comment: Some("panic".into()), ..Work::default() };
     match pair.client.calculate(1, &panic).await {

@@ -1,14 +1,14 @@
-//! What a call comes to, in either language.
+//! Commands and their results, in either language.
 
 use serde_json::{Value, json};
 use thrift_nats_runtime::Error;
 use thrift_nats_tests::tutorial::CalculatorCalculateError;
 
-/// What is to be called. The fields are those of the Go peer's commands.
+/// A command. The fields are those of the commands of the Go peer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Command {
     Ping,
-    /// Adds, as many times as it says, one call after the other.
+    /// Makes `times` calls, one after the other.
     Add {
         num1: i32,
         num2: i32,
@@ -25,19 +25,19 @@ pub(crate) enum Command {
         key: i32,
     },
     Zip,
-    /// A oneway function in a message that says that it is none: Apache's Go client since 0.11 sends it so.
+    /// A oneway function in a message of the kind of a call, as Apache's Go client sends it since 0.11.
     ZipAsCall,
     Unknown,
     /// Closes the client.
     Close,
-    /// Waits until the session has ended, for a client in Rust: one in Go says so by itself.
+    /// Waits until the session of a client in Rust has ended. A client in Go reports it.
     UntilEnded,
-    /// Keeps the client from beating from now on.
+    /// Stops the heartbeats of the client.
     Mute,
 }
 
 impl Command {
-    /// A line for the Go peer.
+    /// The line for the Go peer.
     pub(crate) fn line(&self) -> Value {
         match self {
             Self::Ping => json!({ "do": "ping" }),
@@ -60,13 +60,13 @@ impl Command {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
-    /// It worked; a `void` function gives `true`.
+    /// Success; `true` for a `void` function.
     Ok(Value),
     /// The declared exception of `calculate`.
     Ouch { what_op: i64, why: String },
     /// A TApplicationException of this kind.
     Application { kind: i64, message: String },
-    /// Anything else: that the session has ended, as a rule.
+    /// Any other error, usually the end of the session.
     Failed(String),
 }
 
@@ -87,7 +87,7 @@ impl Answer {
         matches!(self, Self::Application { kind, .. } if *kind == expected)
     }
 
-    /// A line of the Go peer.
+    /// Parses a line of the Go peer.
     pub(crate) fn parse(line: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         if let Some(ouch) = line.get("ouch") {

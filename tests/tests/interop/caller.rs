@@ -35,7 +35,7 @@ impl Caller {
         }
     }
 
-    /// Makes a call, and waits for what it comes to.
+    /// Runs a command and waits for its result.
     pub(crate) async fn call(&mut self, command: Command) -> Answer {
         match self {
             Self::Go(process) => {
@@ -55,8 +55,8 @@ impl Caller {
         }
     }
 
-    /// Waits until the client knows that its session has ended, one more time. A call that is made before may have been
-    /// sent there, and nobody can say what became of it.
+    /// Waits until the client knows that its session has ended. A call before that could be sent on that session, and its
+    /// outcome would be unknown.
     pub(crate) async fn until_ended(&mut self) {
         match self {
             Self::Go(process) => process.until("the Go client is told", |said| !said.closed.is_empty()).await,
@@ -76,7 +76,7 @@ impl Caller {
         self.call(Command::Calculate { logid, num1, num2, op, comment: None }).await
     }
 
-    /// Has a text kept under a key.
+    /// Stores a text under a key.
     pub(crate) async fn keep(&mut self, logid: i32, text: &str) -> Answer {
         let comment = Some(text.to_owned());
         self.call(Command::Calculate { logid, num1: 1, num2: 1, op: 1, comment }).await

@@ -1,4 +1,4 @@
-//! The peer in Go as a process. It ends with its standard input, and so with the test, however that goes.
+//! The peer in Go as a process. It exits when its standard input closes, and so ends with the test.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -12,18 +12,18 @@ use thrift_nats_tests::{GoPeer, NatsServer, eventually};
 
 use crate::wire::Wire;
 
-/// What the process has said.
+/// The output of the process.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) listening: bool,
     pub(crate) opened: usize,
-    /// Why each session that has ended did.
+    /// The reasons of the sessions that have ended.
     pub(crate) closed: Vec<String>,
-    /// How often each function ran.
+    /// The number of runs of each function.
     pub(crate) ran: BTreeMap<String, usize>,
-    /// Answers that nobody has taken yet.
+    /// Results that are not consumed yet.
     pub(crate) answers: VecDeque<Value>,
-    /// It says nothing more.
+    /// The output has ended.
     pub(crate) ended: bool,
 }
 
@@ -53,7 +53,7 @@ impl GoProcess {
         let said = Arc::new(Mutex::new(Said::default()));
         let (input, output) = (process.stdin.take(), process.stdout.take().unwrap());
         let saying = Arc::clone(&said);
-        // Ends with the process.
+        // The thread ends with the process.
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 take(&mut saying.lock().unwrap(), &line);
@@ -63,12 +63,12 @@ impl GoProcess {
         Self { process, input, said }
     }
 
-    /// Tells the process something, in a line.
+    /// Sends the process a line.
     pub(crate) fn tell(&mut self, line: impl std::fmt::Display) {
         writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    /// What holds of all that it has said.
+    /// Checks a condition on the output.
     pub(crate) fn has(&self, holds: impl FnOnce(&mut Said) -> bool) -> bool {
         holds(&mut self.said.lock().unwrap())
     }
@@ -94,7 +94,7 @@ fn take(said: &mut Said, line: &str) {
 
 impl Drop for GoProcess {
     fn drop(&mut self) {
-        // It ends by itself without an input; a kill is for one that does not.
+        // It exits when its input closes. The kill is for a process that hangs.
         self.input = None;
         let _ = self.process.kill();
         let _ = self.process.wait();

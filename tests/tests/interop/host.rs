@@ -52,12 +52,12 @@ impl Host {
         }
     }
 
-    /// Waits until so many sessions are open.
+    /// Waits until this number of sessions are open.
     pub(crate) async fn until_sessions(&self, count: usize) {
         eventually(&format!("{count} open sessions"), || self.sessions() == count).await;
     }
 
-    /// Waits until a function has been run so often.
+    /// Waits until a function has run this often.
     pub(crate) async fn until_ran(&self, method: &str, times: usize) {
         let ran = || match self {
             Self::Go(process) => {
@@ -73,7 +73,7 @@ impl Host {
         matches!(self, Self::Go(_))
     }
 
-    /// Ends all sessions, and says so to their clients; the server goes.
+    /// Stops the server, which disconnects its clients.
     pub(crate) async fn stop(self) {
         match self {
             Self::Go(mut process) => {

@@ -1,4 +1,4 @@
-//! The peer in Rust: the same service, and a client that has a thread to itself.
+//! The peer in Rust: the same service, and a client with its own thread.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, mpsc};
@@ -21,7 +21,7 @@ use tokio::sync::{mpsc as unbounded, oneshot};
 use crate::answer::{Answer, Command};
 use crate::wire::Wire;
 
-/// The handler: what the Go peer's does.
+/// The handler, equivalent to that of the Go peer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Handler {
     log: Arc<Mutex<BTreeMap<i32, SharedStruct>>>,
@@ -29,7 +29,7 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    /// How often a function was run.
+    /// The number of runs of a function.
     pub(crate) fn ran(&self, method: &str) -> usize {
         self.ran.lock().unwrap().get(method).copied().unwrap_or_default()
     }
@@ -42,7 +42,7 @@ impl Handler {
 impl SharedService for Handler {
     async fn get_struct(&self, cx: &Context, key: i32) -> Result<SharedStruct, Error> {
         self.runs(cx);
-        // Rust has no nil: what is not there is said so.
+        // Go returns nil here, which Rust cannot.
         self.log.lock().unwrap().get(&key).cloned().ok_or_else(|| {
             ApplicationException::new(ApplicationExceptionKind::MISSING_RESULT, "nothing is kept there")
                 .into()
@@ -70,7 +70,7 @@ impl Calculator for Handler {
             Operation::MULTIPLY => w.num1.wrapping_mul(w.num2),
             Operation::DIVIDE if w.num2 == 0 => return Err(invalid("cannot divide by zero").into()),
             Operation::DIVIDE => w.num1.wrapping_div(w.num2),
-            // No exception that the IDL declares.
+            // An exception that the IDL does not declare.
             Operation(99) => {
                 let exception = ApplicationException::revealed("the handler is broken");
                 return Err(Error::from(exception).into());
@@ -96,10 +96,10 @@ pub(crate) async fn serve(nats: &NatsServer, handler: &Handler, heartbeat: Durat
         .unwrap()
 }
 
-/// A client on a thread of its own, which can be held up.
+/// A client on its own thread, which can be blocked.
 pub(crate) struct RustCaller {
     commands: unbounded::UnboundedSender<(Command, oneshot::Sender<Answer>)>,
-    /// Dropping it lets a thread go on that is held up.
+    /// Dropping it unblocks the thread.
     _held: mpsc::Sender<()>,
 }
 
@@ -133,7 +133,7 @@ async fn connect(url: &str, wire: Wire) -> Client {
     Client::builder(&nats, "calculator").protocol(protocol).transport(transport).connect().await.unwrap()
 }
 
-/// Does what it is told until there is nobody to tell it any more.
+/// Runs commands until their channel closes.
 fn drive(
     runtime: &tokio::runtime::Runtime,
     client: &Client,
@@ -141,14 +141,14 @@ fn drive(
     given: &mut unbounded::UnboundedReceiver<(Command, oneshot::Sender<Answer>)>,
     hold: &mpsc::Receiver<()>,
 ) {
-    // The runtime's tasks (heartbeats among them) go on while it waits for the next command.
+    // The tasks of the runtime, such as heartbeats, run while this waits for the next command.
     while let Some((command, answer)) = runtime.block_on(given.recv()) {
         if command == Command::Mute {
             answer.send(Answer::done()).unwrap();
             let _ = hold.recv();
             continue;
         }
-        // Nobody may wait for it any more: then the test has failed.
+        // An error means that the test has failed already.
         let _ = answer.send(runtime.block_on(run(client, events, command)));
     }
 }

@@ -1,4 +1,4 @@
-//! The rules, each for all pairings.
+//! The rules, each in all pairings.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ struct Pair {
     caller: Caller,
     client: Language,
     wire: Wire,
-    /// Everything that anybody publishes.
+    /// All published messages.
     traffic: Subscriber,
     peer: &'static GoPeer,
     nats: NatsServer,
@@ -40,7 +40,7 @@ impl Pair {
         let nats = NatsServer::start().unwrap();
         let connection = nats.client().await.unwrap();
         let traffic = connection.subscribe(">").await.unwrap();
-        // Whoever comes after it has its messages seen: NATS has the subscription by then.
+        // NATS has the subscription now, so that it sees all later messages.
         let (mut own, inbox) = (connection.subscribe("here").await.unwrap(), "here");
         connection.publish(inbox, "".into()).await.unwrap();
         own.next().await.unwrap();
@@ -49,7 +49,7 @@ impl Pair {
         Self { host, caller, client, wire, traffic, peer, nats }
     }
 
-    /// The next message on a subject that is published from now on, or has been and was not looked at yet.
+    /// The next unread message on a subject.
     async fn next_on(&mut self, subject: &str) -> async_nats::Message {
         loop {
             let next = tokio::time::timeout(BOUND, self.traffic.next());
@@ -60,7 +60,7 @@ impl Pair {
         }
     }
 
-    /// What the server has accepted the client with: where heartbeats go, and how often.
+    /// The subject and the interval of heartbeats in the accept of the server.
     async fn accept(&mut self) -> (String, String) {
         let inbox = self.next_on("calculator").await.reply.unwrap();
         let accept = self.next_on(&inbox).await;
@@ -70,7 +70,7 @@ impl Pair {
     }
 }
 
-/// Runs a rule in a pairing, in each of these.
+/// Runs a rule in a pairing, in each of these formats.
 async fn hold(
     languages: (Language, Language),
     wires: impl Iterator<Item = Wire>,
@@ -119,7 +119,7 @@ macro_rules! pairings {
 }
 
 const NO_HEARTBEATS: Duration = Duration::ZERO;
-/// The shortest that the legacy package can say: it tells whole seconds.
+/// The shortest interval of the legacy package, which announces whole seconds.
 const SECOND: Duration = Duration::from_secs(1);
 
 pairings!(every_function_has_the_same_result: Wire::all(), NO_HEARTBEATS);
@@ -150,7 +150,7 @@ mod rules {
             caller.calculate(2, 1, 4, 0).await,
             Answer::Ouch { what_op: 4, why: "cannot divide by zero".into() }
         );
-        // A number that no value of the enum has.
+        // A number without a value in the enum.
         assert_eq!(
             caller.calculate(2, 1, -7, 0).await,
             Answer::Ouch { what_op: -7, why: "unknown operation".into() }
@@ -164,7 +164,7 @@ mod rules {
     }
 
     pub(super) async fn texts_longer_than_a_nats_message_come_whole(mut pair: Pair) {
-        // Around the length at which the legacy package cuts, and far above what NATS takes in one message.
+        // Around the chunk length of the legacy package, and far above the payload that NATS permits.
         for len in [1_048_000, 1_048_576, 1_049_000, 3_000_000] {
             let text: String = ('a'..='z').cycle().take(len).collect();
             assert_eq!(pair.caller.keep(1, &text).await, Answer::number(2), "{len}");
@@ -188,8 +188,8 @@ mod rules {
         goes_on_as_the_server_does(pair).await;
     }
 
-    /// After a TApplicationException a server of ours keeps the session; the legacy package ends it. A client of ours opens the
-    /// next one by itself, and the call that does it does not fail.
+    /// After a TApplicationException, our server keeps the session, and the legacy package ends it. Our client then opens the
+    /// next one, and the call that causes this does not fail.
     async fn goes_on_as_the_server_does(mut pair: Pair) {
         if pair.host.ends_after_exceptions() {
             pair.host.until_sessions(0).await;
@@ -207,17 +207,17 @@ mod rules {
     pub(super) async fn what_is_not_there_is_a_missing_result(mut pair: Pair) {
         let answer = pair.caller.get_struct(17).await;
         assert!(answer.is_application(MISSING_RESULT), "{answer:?}");
-        // A result without a value is no exception: the session goes on, whoever serves.
+        // A missing result is not an exception: the session continues with either server.
         assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
         pair.host.until_sessions(1).await;
     }
 
     pub(super) async fn a_oneway_function_is_never_answered(mut pair: Pair) {
         assert_eq!(pair.caller.call(Command::Zip).await, Answer::done());
-        // The next answer is that of the next call.
+        // The next reply is that of the next call.
         assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
         pair.host.until_ran("zip", 1).await;
-        // Apache's Go client does not mark a oneway message as such, and waits for no answer all the same.
+        // Apache's Go client does not mark the message as oneway, but does not wait for a reply.
         if pair.client == Language::Go {
             assert_eq!(pair.caller.call(Command::ZipAsCall).await, Answer::done());
             assert_eq!(pair.caller.add(2, 2).await, Answer::number(4));
@@ -239,7 +239,7 @@ mod rules {
         pair.host.until_sessions(0).await;
         let answer = pair.caller.add(1, 1).await;
         assert!(matches!(answer, Answer::Failed(_)), "{answer:?}");
-        // The server serves the next one.
+        // The server accepts the next client.
         let mut next = Caller::open(pair.client, pair.peer, &pair.nats, pair.wire).await;
         assert_eq!(next.add(1, 1).await, Answer::number(2));
         pair.host.until_sessions(1).await;
@@ -257,7 +257,7 @@ mod rules {
         pair.host.until_sessions(1).await;
         let (heartbeat, deadline) = pair.accept().await;
         assert_eq!(deadline, "1000");
-        // The fifth comes after 3.75 s; without any the session would have ended after 3 s.
+        // The fifth heartbeat comes after 3.75 s. Without heartbeats, the session would have ended after 3 s.
         for _ in 0..5 {
             let beat = pair.next_on(&heartbeat).await;
             assert!(beat.payload.is_empty());
@@ -272,7 +272,7 @@ mod rules {
         let muted = std::time::Instant::now();
         assert_eq!(pair.caller.call(Command::Mute).await, Answer::done());
         pair.host.until_sessions(0).await;
-        // One beat may have gone at most an interval before it was told.
+        // The last heartbeat was sent at most an interval before.
         assert!(muted.elapsed() > 3 * SECOND - SECOND * 3 / 4, "{:?}", muted.elapsed());
         match &pair.host {
             Host::Go(process) => assert!(process.has(|said| said.closed == ["heartbeat"])),
@@ -290,13 +290,13 @@ mod rules {
     }
 }
 
-/// What is one language's alone.
+/// Rules for a single pairing.
 mod alone {
     use super::*;
 
-    /// The Go server tells 500 ms as `0`, as the legacy package does: nobody beats, and it ends the session all the same.
+    /// The Go server announces 500 ms as `0`, as the legacy package does. Clients send no heartbeats, and it ends the session.
     #[tokio::test]
-    async fn a_client_outlives_a_server_that_tells_no_deadline_and_keeps_one() {
+    async fn client_survives_a_server_that_enforces_heartbeats_without_announcing_them() {
         let half = Duration::from_millis(500);
         hold((Language::Rust, Language::Go), [Wire::USUAL].into_iter(), half, async |mut pair: Pair| {
             assert_eq!(pair.accept().await.1, "0");
@@ -310,9 +310,9 @@ mod alone {
         .await;
     }
 
-    /// And 1.5 s as `1000`: more beats than are needed.
+    /// The Go server announces 1.5 s as `1000`, so that clients send more heartbeats than necessary.
     #[tokio::test]
-    async fn a_server_that_tells_less_than_it_keeps_gets_its_beats() {
+    async fn server_that_announces_a_shorter_interval_gets_its_heartbeats() {
         let deadline = Duration::from_millis(1500);
         hold((Language::Rust, Language::Go), [Wire::USUAL].into_iter(), deadline, async |mut pair: Pair| {
             let (heartbeat, deadline) = pair.accept().await;
@@ -325,9 +325,9 @@ mod alone {
         .await;
     }
 
-    /// A server of ours tells exact milliseconds.
+    /// Our server announces exact milliseconds.
     #[tokio::test]
-    async fn an_legacy_client_keeps_a_session_that_is_counted_in_milliseconds() {
+    async fn legacy_client_keeps_a_session_with_an_interval_in_milliseconds() {
         let deadline = Duration::from_millis(400);
         hold((Language::Go, Language::Rust), [Wire::USUAL].into_iter(), deadline, async |mut pair: Pair| {
             let (heartbeat, deadline) = pair.accept().await;
@@ -341,9 +341,9 @@ mod alone {
         .await;
     }
 
-    /// The Go server runs one request at a time; calls side by side wait for their turn, and each gets its own answer.
+    /// The Go server runs one request at a time. Concurrent calls wait, and each gets its own reply.
     #[tokio::test]
-    async fn calls_side_by_side_are_answered_by_a_server_that_takes_one_at_a_time() {
+    async fn concurrent_calls_succeed_with_a_server_that_runs_one_at_a_time() {
         use futures_util::FutureExt;
         use thrift_nats_tests::tutorial::CalculatorClient;
 

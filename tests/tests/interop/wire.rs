@@ -1,10 +1,10 @@
-//! How messages lie on the wire.
+//! The wire formats.
 
 use std::fmt;
 
 use thrift_nats_runtime::{Protocol, Transport};
 
-/// A protocol over a transport, by their names.
+/// A protocol and a transport, by their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wire {
     protocol: &'static str,
@@ -12,10 +12,10 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// What there is unless something else is said.
+    /// The default.
     pub(crate) const USUAL: Self = Self { protocol: "binary", transport: "buffered" };
 
-    /// All that both languages speak.
+    /// All formats that both languages support.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         ["binary", "compact", "json"]
             .into_iter()
@@ -27,7 +27,7 @@ impl Wire {
         (self.protocol.parse().unwrap(), self.transport.parse().unwrap())
     }
 
-    /// As the Go peer is told.
+    /// The flags of the Go peer.
     pub(crate) fn flags(self) -> [String; 2] {
         [format!("--protocol={}", self.protocol), format!("--transport={}", self.transport)]
     }

@@ -1,6 +1,6 @@
-//! The Go peer of the tests, as `peer bench`: its server and its client in one process, with a connection each.
+//! The Go peer of the tests, as `peer bench`: a server and a client in one process, each with a connection.
 //!
-//! A session of the legacy protocol has one call at a time, and so has its client: n calls at once are n sessions.
+//! A legacy session handles one call at a time, so that n concurrent calls need n sessions.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -22,7 +22,7 @@ pub(crate) struct Go {
 }
 
 impl Go {
-    /// `threads` is on how many its goroutines run.
+    /// Starts the process. Its goroutines run on `threads` threads.
     pub(crate) fn start(broker: &Broker, peer: &GoPeer, threads: usize) -> Result<Self, BoxError> {
         let mut process = Command::new(peer.path())
             .env("GOMAXPROCS", threads.to_string())
@@ -48,14 +48,16 @@ impl Go {
         let mut answer = String::new();
         self.output.read_line(&mut answer)?;
         let answer: Value = serde_json::from_str(&answer)?;
-        let number = |name: &str| answer[name].as_u64().ok_or_else(|| format!("the Go peer says {answer}"));
+        let number = |name: &str| {
+            answer[name].as_u64().ok_or_else(|| format!("unexpected output of the Go peer: {answer}"))
+        };
         Ok(Load { calls: number("calls")?, time: Duration::from_nanos(number("nanos")?) })
     }
 }
 
 impl Drop for Go {
     fn drop(&mut self) {
-        // Either fails only for one that has ended.
+        // Both fail only if the process has exited.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! tonic, over one TCP connection of 127.0.0.1: what a user would take who has no NATS.
+//! tonic over one TCP connection on 127.0.0.1, without NATS.
 
 use std::time::Duration;
 

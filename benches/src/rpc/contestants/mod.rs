@@ -1,7 +1,7 @@
-//! Who answers `add`, or what comes closest to it.
+//! The contestants: implementations of `add` or of the closest equivalent.
 //!
-//! Each has its server and its client in one process, and a connection for either. Those in Rust share this process and its
-//! runtime of two threads, and are idle while another has its turn; the Go peer has a process of its own, with as many.
+//! Each runs its server and its client in one process, each side with a connection. Those in Rust share this process and its
+//! runtime of two threads, and are idle while another has its turn. The Go peer has its own process with two threads.
 
 mod go;
 mod grpc;
@@ -24,10 +24,10 @@ use crate::load::Load;
 pub(crate) trait Contestant {
     fn name(&self) -> &'static str;
 
-    /// Makes calls for `time`, so many at once.
+    /// Makes `calls` concurrent calls for `time`.
     fn run(&mut self, runtime: &Runtime, calls: usize, time: Duration) -> Result<Load, BoxError>;
 
-    /// The process that its server and its client are in.
+    /// The process of its server and its client.
     fn process(&self) -> u32 {
         std::process::id()
     }

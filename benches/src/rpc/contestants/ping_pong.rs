@@ -1,5 +1,5 @@
-//! The limit of what NATS messages can do, one for each call: so many in flight, between two tasks that send back what comes.
-//! Nobody is woken for an answer, nothing is matched, and no answer has a subject of its own.
+//! The limit of one NATS message per request and response: two tasks that publish back each message they receive. It matches
+//! no responses, wakes no callers and has no reply subjects.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ impl PingPong {
                 let _ = server.publish(PONG, ping.payload).await;
             }
         });
-        // Until NATS has both subscriptions; what else comes back then is read here.
+        // Until NATS has both subscriptions. This also reads the extra messages.
         client.publish(PING, Bytes::new()).await?;
         while tokio::time::timeout(Duration::from_millis(200), pongs.next()).await.is_err() {
             client.publish(PING, Bytes::new()).await?;
@@ -55,9 +55,9 @@ impl Contestant for PingPong {
     }
 
     fn run(&mut self, runtime: &Runtime, calls: usize, time: Duration) -> Result<Load, BoxError> {
-        let mut pongs = self.pongs.take().ok_or("a turn before has failed")?;
+        let mut pongs = self.pongs.take().ok_or("an earlier turn has failed")?;
         let client = self.client.clone();
-        // In a task, as all the others: what runs in `block_on` has a thread more.
+        // In a task, like the others, because `block_on` would use one more thread.
         let (load, pongs) = runtime.block_on(runtime.spawn(async move {
             let begun = Instant::now();
             let mut count = 0;

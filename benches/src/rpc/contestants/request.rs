@@ -1,4 +1,4 @@
-//! What the NATS client offers itself: `request`, and a responder that sends back what comes. No codec, no service.
+//! `request` of async-nats, with a responder that sends back each payload. No codec, no service.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::BoxError;
 use crate::broker::Broker;
 use crate::load::{Load, drive};
 
-/// The length of a payload: a call of `add` has a few bytes less.
+/// The length of a payload. A call of `add` has a few bytes less.
 pub(crate) const PAYLOAD: usize = 40;
 
 pub(crate) struct Responder {
@@ -27,7 +27,7 @@ impl Responder {
         let mut requests = server.subscribe("request").await?;
         let responder = tokio::spawn(async move {
             while let Some(request) = requests.next().await {
-                // Whoever does not get an answer fails.
+                // The request fails without a response.
                 let Some(reply) = request.reply else { continue };
                 let _ = server.publish(reply, request.payload).await;
             }
@@ -49,11 +49,11 @@ impl Drop for Responder {
     }
 }
 
-/// Sends a payload there and back.
+/// Sends a payload and checks the response.
 pub(crate) async fn request(client: Client, payload: Bytes) -> Result<(), BoxError> {
     let len = payload.len();
     let answer = client.request("request", payload).await?;
-    if answer.payload.len() == len { Ok(()) } else { Err("a wrong answer".into()) }
+    if answer.payload.len() == len { Ok(()) } else { Err("a wrong response".into()) }
 }
 
 impl Contestant for Responder {
@@ -64,7 +64,7 @@ impl Contestant for Responder {
     fn run(&mut self, runtime: &Runtime, calls: usize, time: Duration) -> Result<Load, BoxError> {
         let client = self.client.clone();
         runtime.block_on(drive(calls, time, move |number| {
-            // A payload of each call's own, as a call has.
+            // Each call allocates its payload, as a call of `add` does.
             request(client.clone(), Bytes::copy_from_slice(&[number as u8; PAYLOAD]))
         }))
     }
