@@ -77,7 +77,7 @@ impl Samples {
     /// Samples of other measurements, one per turn.
     ///
     /// # Panics
-    /// If there are no samples.
+    /// If `samples` is empty.
     #[must_use]
     pub fn new(samples: Vec<f64>) -> Self {
         assert!(!samples.is_empty(), "one sample at least");

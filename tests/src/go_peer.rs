@@ -32,7 +32,7 @@ pub struct GoPeer {
     go: String,
 }
 
-/// Why there is no Go peer.
+/// Why the Go peer is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum GoPeerError {
     /// Go was not found.

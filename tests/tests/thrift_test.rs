@@ -200,7 +200,7 @@ const TEXTS: &[&str] = &[
     "𝄞 and 😀, which are two units of UTF-16 each",
 ];
 
-#[expect(clippy::float_cmp, reason = "what comes back is what was sent, to the last bit")]
+#[expect(clippy::float_cmp, reason = "the result equals the argument to the last bit")]
 async fn base_types(client: &ThriftTestClient) {
     client.test_void().await.unwrap();
     for text in TEXTS.iter().map(ToString::to_string).chain(["x".repeat(200_000)]) {

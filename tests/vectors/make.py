@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Prints the vectors as Apache's Python library writes them: name, format, bytes in hex.
+"""Prints the vectors as Apache's Python library encodes them: name, format, bytes in hex.
 
-It needs the package `thrift` of the release that tests/src/apache_python.rs names. The test `apache` runs it, holds
-tests/vectors/apache.txt against it, and writes that file anew where BLESS=1 is set.
+It needs the package `thrift` of the release that tests/src/apache_python.rs names. The test `apache` runs it and
+compares the output with tests/vectors/apache.txt, or updates that file with BLESS=1.
 """
 
 import math
@@ -25,7 +25,7 @@ PROTOCOLS = {'binary': TBinaryProtocol, 'compact': TCompactProtocol, 'json': TJS
 UUID_1 = UUID('00112233-4455-6677-8899-aabbccddeeff')
 UUID_2 = UUID('ffeeddcc-bbaa-9988-7766-554433221100')
 
-# Sets are lists here, to be written in order.
+# Sets are lists here, to be encoded in order.
 VALUES = {
     'nothing': {},
     'bool-true': {'flag': True},

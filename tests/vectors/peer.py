@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Exchanges values of the type `Everything` with the test `apache`.
 
-`peer.py make SEED COUNT` prints so many random values, each in every protocol: protocol and bytes in hex, a line for each.
-`peer.py echo` reads such lines, and prints each value as it has understood it, in the same protocol.
+`peer.py make SEED COUNT` prints COUNT random values, each in every protocol: a line with the protocol and the bytes in hex.
+`peer.py echo` reads such lines, decodes each value, and prints it encoded in the same protocol.
 """
 
 import math
@@ -42,7 +42,7 @@ def integer(rng, bits):
     edge = 1 << (bits - 1)
     if rng.random() < 0.2:
         return rng.choice([0, 1, -1, edge - 1, -edge])
-    # Of any length, not mostly of the greatest.
+    # With a uniform number of bits, because uniform numbers are mostly long.
     return rng.getrandbits(rng.randrange(bits)) * rng.choice([1, -1])
 
 
@@ -75,7 +75,7 @@ def single(rng, kind, depth):
     count = rng.choice([0, 1, 2, 14, 15, 16, 40]) if depth < 2 else rng.randrange(3)
     if ttype == TType.LIST:
         return [single(rng, args[:2], depth + 1) for _ in range(count)]
-    # Sets and maps are made in the order that a B-tree has them in.
+    # Sets and maps are in the order of a B-tree.
     if ttype == TType.SET:
         return ordered({single(rng, args[:2], depth + 1) for _ in range(count)})
     keys = ordered({single(rng, args[:2], depth + 1) for _ in range(count)})
@@ -89,7 +89,7 @@ def order(value):
         return value.encode()
     if isinstance(value, UUID):
         return value.bytes
-    # There is one NaN, above all others.
+    # There is one NaN, greater than all other values.
     return (1, 0.0) if value != value else (0, value)
 
 
@@ -109,7 +109,7 @@ def record(rng, kind, depth):
 
 
 def main():
-    # One flush at the end: there are thousands of lines.
+    # One flush at the end, because there are thousands of lines.
     if sys.argv[1] == 'make':
         rng = random.Random(int(sys.argv[2]))
         for _ in range(int(sys.argv[3])):

@@ -1,4 +1,4 @@
-"""The types of idl/vectors.thrift for Apache's Python library, as its generator would describe them, without it."""
+"""The types of idl/vectors.thrift for Apache's Python library, as its generator would describe them."""
 
 from thrift.Thrift import TType
 
@@ -25,7 +25,7 @@ def Struct(kind):
 
 
 class Record:
-    """A struct, union or exception: fields that are None are not there."""
+    """A struct, union or exception. Fields that are None are absent."""
 
     fields = {}
 
@@ -43,7 +43,7 @@ class Record:
             cls.thrift_spec[number] = (number, ttype, name, args, None)
 
     def write(self, protocol):
-        # Not `writeStruct`, which would look at each of 32,768 ids.
+        # Not `writeStruct`, which would check each of 32,768 ids.
         protocol.writeStructBegin(type(self).__name__)
         for number, ((ttype, args), name) in self.fields.items():
             value = getattr(self, name)

@@ -108,7 +108,7 @@ mod tests {
     fn every_published_package_is_checked() {
         let metadata = metadata();
         let packages = metadata["packages"].as_array().unwrap().iter();
-        // `publish = false` is an empty list of registries; without it there is no list.
+        // `publish = false` is an empty list of registries. A published package has null.
         let published =
             packages.filter(|package| package["source"].is_null() && package["publish"].is_null());
         let names: BTreeSet<_> = published.map(|package| package["name"].as_str().unwrap()).collect();

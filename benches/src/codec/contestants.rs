@@ -157,7 +157,7 @@ where
     let mut buffer = Vec::new();
     P::write(&value, &mut buffer);
     let bytes = Bytes::from(buffer);
-    assert_eq!(P::read::<O>(&bytes), value, "what is written is read again");
+    assert_eq!(P::read::<O>(&bytes), value, "the value survives a round trip");
     // The others decode our bytes and encode as many. The order of their maps may differ.
     let shared = P::read::<S>(&bytes);
     let mut in_binary = Vec::new();

@@ -1,7 +1,7 @@
 package main
 
-// A load for measuring: a server and clients in one process, a connection each. Lines of JSON say how many callers there
-// are, and for how long; or that sessions are to be opened, one after the other.
+// The load of the benchmark: a server and clients in one process, each with a connection. Lines of JSON set the number of
+// callers and the time, or ask to open sessions one after the other.
 
 import (
 	"encoding/json"
@@ -28,7 +28,7 @@ type loaded struct {
 	Nanos time.Duration `json:"nanos"`
 }
 
-// A caller is a session: its client makes one call at a time.
+// A caller has a session, whose client makes one call at a time.
 type caller struct {
 	session *session
 	client  *client
@@ -63,7 +63,7 @@ func bench(url string, conn *nats.Conn, subject string, wire wire, input io.Read
 	}
 	defer server.Close()
 	listening := make(chan error, 1)
-	// What the server says of its sessions and calls nobody reads.
+	// The events of the server are discarded.
 	tell := func(line event) {
 		if line.Event == "listening" {
 			listening <- nil
@@ -104,7 +104,7 @@ func bench(url string, conn *nats.Conn, subject string, wire wire, input io.Read
 	}
 }
 
-// callAll has all of them make one call after the other.
+// callAll runs all callers; each makes one call after the other.
 func callAll(callers []*caller, nanos time.Duration) (loaded, error) {
 	var all sync.WaitGroup
 	var calls atomic.Int64
@@ -134,7 +134,7 @@ func callAll(callers []*caller, nanos time.Duration) (loaded, error) {
 	}
 }
 
-// open opens one session after the other, and closes them when the time is taken.
+// open opens one session after the other, and closes them after the measurement.
 func open(conn *nats.Conn, subject string, wire wire, nanos time.Duration) (loaded, error) {
 	var sessions []*session
 	begun := time.Now()

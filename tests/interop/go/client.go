@@ -1,6 +1,6 @@
 package main
 
-// The client: one call at a time, as told by lines of JSON on its standard input.
+// The client: makes one call at a time, by lines of JSON on its standard input.
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ type command struct {
 	Comment                    *string
 }
 
-// A line of the standard output: what became of the command before.
+// A line of the standard output: the result of the last command.
 type result struct {
 	Ok          any               `json:"ok,omitempty"`
 	Ouch        *ouch             `json:"ouch,omitempty"`
@@ -47,7 +47,7 @@ type client struct {
 	seqid   int32
 }
 
-// call makes a call; without a result, none is waited for.
+// call makes a call. Without a result, it does not wait for a reply.
 func (c *client) call(kind thrift.TMessageType, name string, arguments fields, result fields) error {
 	ctx := context.Background()
 	c.seqid++
@@ -63,7 +63,7 @@ func (c *client) call(kind thrift.TMessageType, name string, arguments fields, r
 	if err := c.out.Flush(ctx); err != nil || result == nil {
 		return err
 	}
-	// Apache's own client reads the answer, with every check that it makes.
+	// Apache's client reads the reply, with all its checks.
 	return thrift.NewTStandardClient(c.in, c.out).Recv(ctx, c.in, c.seqid, name, result)
 }
 
@@ -102,10 +102,10 @@ func (c *client) run(do command) (any, error) {
 		}
 		return entry{found.key, found.value}, nil
 	case "zip":
-		// As the Go code of Apache's compiler of 2015 does.
+		// Like the generated code of Apache's compiler of 2015.
 		return true, c.call(thrift.ONEWAY, "zip", none, nil)
 	case "zipAsCall":
-		// As Apache's Go client does since 0.11: it sends a call, and reads no answer.
+		// Like Apache's Go client since 0.11: it sends a call and reads no reply.
 		return true, c.call(thrift.CALL, "zip", none, nil)
 	case "unknown":
 		return true, c.call(thrift.CALL, "noSuchFunction", none, none)
@@ -114,7 +114,7 @@ func (c *client) run(do command) (any, error) {
 	}
 }
 
-// drive opens a session, does what the lines say, and closes it at their end.
+// drive opens a session, runs the commands, and closes the session at the end of the input.
 func drive(conn *nats.Conn, subject string, wire wire, input io.Reader) error {
 	var muted atomic.Bool
 	s, err := connect(conn, subject, &muted, func(why string) { say(event{Event: "closed", Why: why}) })
@@ -150,7 +150,7 @@ func drive(conn *nats.Conn, subject string, wire wire, input io.Reader) error {
 	}
 }
 
-// report makes the call, and says what became of it.
+// report makes the call and prints its result.
 func (c *client) report(do command) result {
 	ok, err := c.run(do)
 	if err == nil {

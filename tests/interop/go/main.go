@@ -1,8 +1,8 @@
 // A peer of the tests: the tutorial's service over NATS, in Go, with the sessions of the legacy Go package.
 //
-// The session layer here is written after the protocol's description (the legacy module is not to be had
-// everywhere); the codecs are Apache's. As a server it says what happens to it, as a client it does what it is told, in
-// lines of JSON. Either ends with its standard input. As `bench` it is both, for measuring.
+// The session layer is written from the description of the protocol, because the legacy module is not available
+// everywhere. The codecs are Apache's. The server prints its events, and the client runs commands, as lines of JSON. Both
+// exit when their standard input closes. `bench` runs both sides for the benchmark.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// What happens, for the test to wait for.
+// An event that the test waits for.
 type event struct {
 	Event string `json:"event"`
 	Why   string `json:"why,omitempty"`
@@ -33,12 +33,12 @@ func say(line any) {
 	}
 }
 
-// How messages lie on the wire.
+// The wire format.
 type wire struct{ protocol, transport string }
 
 func (w wire) protocols(s *session) (in, out protocol) {
 	conf := &thrift.TConfiguration{}
-	// Reading and writing go their own ways: a buffer in between belongs to one of them.
+	// Reading and writing need separate transports, because a buffer serves one direction.
 	return w.over(s, conf), w.over(s, conf)
 }
 

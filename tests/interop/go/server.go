@@ -1,6 +1,6 @@
 package main
 
-// The server: one request of a session at a time, answered in order.
+// The server: runs the requests of a session one at a time and replies in order.
 
 import (
 	"bufio"
@@ -37,7 +37,7 @@ func (h *handler) calculate(logid int32, w *work) (int32, error) {
 		}
 		result = w.num1 / w.num2
 	case 99:
-		// No exception that the IDL declares.
+		// An exception that the IDL does not declare.
 		return 0, errors.New("the handler is broken")
 	default:
 		return 0, invalid("unknown operation")
@@ -52,14 +52,14 @@ func (h *handler) calculate(logid int32, w *work) (int32, error) {
 	return result, nil
 }
 
-// getStruct gives nil for what is not there.
+// getStruct returns nil for a missing key.
 func (h *handler) getStruct(key int32) *sharedStruct {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	return h.log[key]
 }
 
-// An answer: what is written, whether there is one at all, and whether the session goes on after it.
+// A reply: what to write, whether there is one, and whether the session continues.
 type answer struct {
 	kind   thrift.TMessageType
 	body   thrift.TStruct
@@ -75,7 +75,7 @@ func reply(result ...field) *answer {
 	return &answer{thrift.REPLY, fields(result), true}
 }
 
-// process reads one request and runs it; false ends the session.
+// process reads and runs one request. It returns false to end the session.
 func (h *handler) process(ctx context.Context, in, out protocol, ran func(string)) (bool, error) {
 	name, _, seqid, err := in.ReadMessageBegin(ctx)
 	if err != nil {
@@ -127,13 +127,13 @@ func (h *handler) process(ctx context.Context, in, out protocol, ran func(string
 		text := "Internal error processing calculate: " + err.Error()
 		return send(ctx, out, name, seqid, exception(thrift.INTERNAL_ERROR, text))
 	case "getStruct":
-		// Nothing in the result stands for nil.
+		// An empty result represents nil.
 		if entry := h.getStruct(key); entry != nil {
 			return send(ctx, out, name, seqid, reply(structure(0, entry)))
 		}
 		return send(ctx, out, name, seqid, reply())
 	default:
-		// Oneway, whatever the message says that it is.
+		// Oneway, whatever the kind of the message.
 		return true, nil
 	}
 }
@@ -151,7 +151,7 @@ func send(ctx context.Context, out protocol, name string, seqid int32, a *answer
 	return a.goesOn, out.Flush(ctx)
 }
 
-// serve answers handshakes until the input says `stop`, or ends; tell is told what happens.
+// serve accepts handshakes until the input has the line `stop` or closes. It passes events to tell.
 func serve(conn *nats.Conn, subject string, wire wire, deadline time.Duration, input io.Reader, tell func(event)) error {
 	h := &handler{log: map[int32]*sharedStruct{}}
 	var lock sync.Mutex

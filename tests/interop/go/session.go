@@ -1,7 +1,7 @@
 package main
 
-// Sessions as the legacy Go package has them: no numbers, no headers, one subscription for each inbox. What it does
-// that a peer has to live with is done here on purpose, and said so.
+// Sessions of the legacy Go package: no numbers, no headers, one subscription per inbox. Its quirks that peers must tolerate
+// are reproduced on purpose and marked.
 
 import (
 	"context"
@@ -21,11 +21,11 @@ import (
 const (
 	disconnect = "DISCONNECT"
 	queueGroup = "rpc"
-	// The legacy package cuts its bytes here, wherever that is in a message.
+	// The legacy package splits its bytes at this length, also within a message.
 	maxChunk = 1024 * 1024
-	// After so many windows without a heartbeat the server ends the session.
+	// The number of intervals without a heartbeat after which the server ends the session.
 	maxMissed = 3
-	// How long a handshake may take.
+	// The timeout of a handshake.
 	handshakeBound = 5 * time.Second
 )
 
@@ -53,7 +53,7 @@ func newSession(conn *nats.Conn, onEnd func(string)) *session {
 	}
 }
 
-// receive takes what comes to the session's own inbox. Of a reply subject it knows one, and ignores all others.
+// receive handles the messages to the inbox of the session. It knows one reply subject and ignores all others.
 func (s *session) receive(message *nats.Msg) {
 	if message.Reply == disconnect {
 		s.end("disconnect", true)
@@ -65,7 +65,7 @@ func (s *session) receive(message *nats.Msg) {
 	}
 }
 
-// end closes the session once; a disconnect is told, and echoed, as the legacy package does.
+// end closes the session once. It sends a disconnect message, also in reply to one, as the legacy package does.
 func (s *session) end(why string, tell bool) {
 	s.once.Do(func() {
 		s.why.Store(why)
@@ -104,7 +104,7 @@ func (s *session) Read(into []byte) (int, error) {
 		select {
 		case s.unread = <-s.chunks:
 		case <-s.ended:
-			// What came before the end is read before it.
+			// Data that arrived before the end is read first.
 			select {
 			case s.unread = <-s.chunks:
 			default:
@@ -140,7 +140,7 @@ func (s *session) Flush(context.Context) error {
 
 func (s *session) RemainingBytes() uint64 { return thrift.UnknownRemainingBytes }
 
-// connect opens a session with the service at subject, and beats as the server asks.
+// connect opens a session with a server on subject, and sends the heartbeats that the server asks for.
 func connect(conn *nats.Conn, subject string, muted *atomic.Bool, onEnd func(string)) (*session, error) {
 	s := newSession(conn, onEnd)
 	inbox := nats.NewInbox()
@@ -196,7 +196,7 @@ func (s *session) beat(subject string, every time.Duration, muted *atomic.Bool) 
 	}
 }
 
-// accept answers the handshake of the client at peer.
+// accept accepts the handshake of the client at peer.
 func accept(conn *nats.Conn, peer string, deadline time.Duration, onEnd func(string)) (*session, error) {
 	s := newSession(conn, onEnd)
 	s.peer = peer
@@ -205,14 +205,14 @@ func accept(conn *nats.Conn, peer string, deadline time.Duration, onEnd func(str
 	if s.own, err = conn.Subscribe(listen, s.receive); err != nil {
 		return nil, err
 	}
-	// The client is told whole seconds; the server counts what it was given. So 500 ms goes out as "no heartbeats".
+	// The server announces whole seconds but enforces the exact interval. It announces 500 ms as "no heartbeats".
 	told := deadline / time.Second * 1000
 	body := fmt.Sprintf("%s %d", heartbeat, int64(told))
 	if err := conn.PublishRequest(peer, listen, []byte(body)); err != nil {
 		return nil, err
 	}
 	if deadline > 0 {
-		// After the accept: a beat that comes at once may be lost.
+		// After the accept, so that a heartbeat that arrives at once may be lost.
 		beats := make(chan struct{}, 64)
 		sub, err := conn.Subscribe(heartbeat, func(*nats.Msg) { beats <- struct{}{} })
 		if err != nil {
@@ -223,7 +223,7 @@ func accept(conn *nats.Conn, peer string, deadline time.Duration, onEnd func(str
 	return s, conn.Flush()
 }
 
-// expire ends the session after three windows in a row without a heartbeat. Data does not count.
+// expire ends the session after three consecutive intervals without a heartbeat. Data does not count.
 func (s *session) expire(deadline time.Duration, beats <-chan struct{}, sub *nats.Subscription) {
 	defer func() { _ = sub.Unsubscribe() }()
 	missed := 0

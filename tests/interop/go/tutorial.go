@@ -1,6 +1,6 @@
 package main
 
-// The types of idl/tutorial.thrift and idl/shared.thrift, as a person would write them.
+// The types of idl/tutorial.thrift and idl/shared.thrift, written by hand.
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 type protocol = thrift.TProtocol
 
-// A field of a struct: how it is written (left out where write is nil), and how it is read.
+// A field of a struct: how it is encoded (omitted if write is nil) and decoded.
 type field struct {
 	id    int16
 	ttype thrift.TType
@@ -33,7 +33,7 @@ func text(id int16, value *string) field {
 	}
 }
 
-// A field that may be left out.
+// An optional field.
 func optional[T any](value **T, of func(*T) field) field {
 	if *value == nil {
 		var read T
@@ -50,7 +50,7 @@ func structure(id int16, value thrift.TStruct) field {
 	return field{id, thrift.STRUCT, value.Write, value.Read}
 }
 
-// A struct of these fields: arguments, results, and all others.
+// A struct of these fields, also for arguments and results.
 type fields []field
 
 func (fs fields) Write(ctx context.Context, p protocol) error {

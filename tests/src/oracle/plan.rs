@@ -135,7 +135,7 @@ impl Fault {
         }
     }
 
-    /// Whether every call has to be answered all the same.
+    /// Whether every call must succeed despite the fault.
     pub(super) fn fails_no_call(self) -> bool {
         matches!(self, Self::None | Self::RollingRestart)
     }

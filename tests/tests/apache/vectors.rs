@@ -32,7 +32,7 @@ const OUR_CHOICE: &[(&str, &str, &str)] = &[
     ("double-max", "json", "an exponent without a sign"),
     ("double-least", "json", "the shortest digits"),
     ("double-small", "json", "the shortest digits"),
-    ("double-nan", "json", "in quotes, as C++, Java and Go write it; Python writes what is no JSON"),
+    ("double-nan", "json", "in quotes, as C++, Java and Go write it; Python writes invalid JSON"),
     ("double-infinity", "json", "in quotes, as C++, Java and Go write it"),
     ("double-minus-infinity", "json", "in quotes, as C++, Java and Go write it"),
     ("string-control", "json", "escaped, as C++, Java and Go write it; Python leaves control characters raw"),
@@ -238,7 +238,7 @@ fn values_are_encoded_like_apache() {
             assert!(same != ours, "{name}, {protocol}: {:?}", String::from_utf8_lossy(&bytes));
         }
     }
-    assert_eq!(choices, [], "these are no values");
+    assert_eq!(choices, [], "these vectors do not exist");
 }
 
 #[test]

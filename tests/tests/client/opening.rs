@@ -212,7 +212,7 @@ async fn malformed_accept_fails_the_connect_and_is_disconnected() {
     let nats = NatsServer::start().unwrap();
     let mut server = RawServer::listen(&nats.client().await.unwrap(), SUBJECT).await;
     let disconnect = tokio::spawn(async move {
-        server.accept_at(|_| "listen.7".to_owned(), "this is no accept").await.receive().await
+        server.accept_at(|_| "listen.7".to_owned(), "not an accept message").await.receive().await
     });
     let error = soon(Client::connect(&nats.client().await.unwrap(), SUBJECT)).await.unwrap_err();
     assert!(matches!(error, ConnectError::Handshake { reason: CloseReason::BadAccept(_), .. }), "{error}");

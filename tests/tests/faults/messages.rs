@@ -115,7 +115,7 @@ async fn malformed_reply_ends_the_session_and_is_never_a_result() {
         let (session, number) = reply.rsplit_once('.').unwrap();
         format!("{session}.{}", number.parse::<u64>().unwrap() + 1)
     });
-    let payload = Bytes::from_static(b"this is no Thrift message");
+    let payload = Bytes::from_static(b"malformed Thrift message");
     let malformed = Message { subject, reply, sid, payload, headers: None };
     it.near.inject(Direction::ToClient, &Operation::Message(malformed));
     let (reason, outcome) = ended(result_of(slow).await);

@@ -191,7 +191,7 @@ async fn malformed_reply_fails_the_calls_of_its_session_and_no_other() {
     let last = tokio::spawn(async move {
         let mut session = raw.accept().await;
         session.receive().await;
-        session.send("this is no Thrift message").await;
+        session.send("malformed Thrift message").await;
         session.receive().await
     });
     let bad = ProbeClient::connect(&connection, "garbage").await.unwrap();
