@@ -1,14 +1,15 @@
-//! The options of a client. They are checked here, all of them before anything is sent.
+//! The builder of a client.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client as Nats;
 
+use super::options::ClientOptions;
 use super::session_pool::SessionPool;
-use super::{Client, Kind};
-use crate::error::{ConnectError, InvalidOption};
-use crate::format::{Protocol, Transport, WireFormat};
+use super::untyped_client::Client;
+use crate::error::ConnectError;
+use crate::format::{Protocol, Transport};
 use crate::proto::check_service_subject;
 use crate::protocol::Limits;
 
@@ -63,49 +64,6 @@ pub struct ClientBuilder {
     subject: String,
     service: Option<Arc<str>>,
     options: ClientOptions,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ClientOptions {
-    pub(super) timeout: Duration,
-    pub(super) handshake_timeout: Duration,
-    pub(super) chunk_limit: usize,
-    pub(super) queue_limit: usize,
-    pub(super) max_calls: usize,
-    pub(super) sessions: usize,
-    pub(super) wait_for_server: Duration,
-    pub(super) limits: Limits,
-    pub(super) format: WireFormat,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(10),
-            handshake_timeout: Duration::from_secs(2),
-            chunk_limit: 64 * 1024,
-            queue_limit: 64 << 20,
-            max_calls: 1 << 16,
-            sessions: 1,
-            wait_for_server: Duration::from_millis(100),
-            limits: Limits::DEFAULT,
-            format: WireFormat::default(),
-        }
-    }
-}
-
-impl ClientOptions {
-    fn check(&self) -> Result<(), ConnectError> {
-        let WireFormat { protocol, transport, .. } = self.format;
-        self.format.check().map_err(|reason| ConnectError::InvalidFormat { protocol, transport, reason })?;
-        InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
-        InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
-        InvalidOption::check("sessions", self.sessions, "1 or more", |it| *it > 0)?;
-        InvalidOption::check("max_calls_per_session", self.max_calls, "1 or more", |it| *it > 0)?;
-        let range = "longer than 0";
-        InvalidOption::check("handshake_timeout", self.handshake_timeout, range, |it| !it.is_zero())?;
-        Ok(())
-    }
 }
 
 impl ClientBuilder {
@@ -209,7 +167,7 @@ impl ClientBuilder {
             return Err(ConnectError::InvalidSubject { subject, reason });
         }
         let pool = SessionPool::connect(nats, subject, service.clone(), options).await?;
-        Ok(Client { kind: Kind::Pool(pool), service })
+        Ok(Client::of_pool(pool, service))
     }
 }
 
@@ -238,31 +196,5 @@ impl Client {
     pub fn builder(nats: &Nats, subject: impl Into<String>) -> ClientBuilder {
         let options = ClientOptions::default();
         ClientBuilder { nats: nats.clone(), subject: subject.into(), service: None, options }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_option_out_of_range_is_an_error_that_names_it() {
-        type Change = fn(&mut ClientOptions);
-        let changes: [(&str, Change); 5] = [
-            ("sessions", |options| options.sessions = 0),
-            ("max_calls_per_session", |options| options.max_calls = 0),
-            ("chunk_limit", |options| options.chunk_limit = 0),
-            ("queue_limit", |options| options.queue_limit = 0),
-            ("handshake_timeout", |options| options.handshake_timeout = Duration::ZERO),
-        ];
-        assert_eq!(ClientOptions::default().check(), Ok(()));
-        for (option, change) in changes {
-            let mut options = ClientOptions::default();
-            change(&mut options);
-            match options.check() {
-                Err(ConnectError::InvalidOption(error)) => assert_eq!(error.option, option),
-                other => panic!("{option}: {other:?}"),
-            }
-        }
     }
 }

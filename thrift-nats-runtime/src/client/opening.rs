@@ -5,14 +5,13 @@ use std::sync::Arc;
 use async_nats::Subject;
 use tokio::sync::oneshot;
 
-use super::ClientOptions;
 use super::client_endpoint::ClientEndpoint;
 use super::events::OneSession;
+use super::options::ClientOptions;
 use super::session_handle::SessionHandle;
 use crate::endpoint::{EndpointSession, random_token};
 use crate::error::ConnectError;
-use crate::format::ProtocolSet;
-use crate::proto::{ClientSession, CloseReason, SessionConfig, session_subject};
+use crate::proto::{ClientConfig, ClientSession, CloseReason, session_subject};
 use crate::time::now;
 
 /// Opens a session with one of the servers that listen on `subject`.
@@ -27,13 +26,12 @@ pub(super) async fn open_session(
     events: OneSession,
 ) -> Result<Arc<SessionHandle>, ConnectError> {
     let token = random_token()?;
-    let config = SessionConfig {
+    let config = ClientConfig {
         chunk_limit: options.chunk_limit,
         queue_limit: options.queue_limit,
         max_calls: options.max_calls,
         limits: options.limits,
         format: options.format,
-        served: ProtocolSet::ALL,
     };
     let inbox = session_subject(endpoint.handle().base(), &token);
     let (timeout, call_timeout) = (options.handshake_timeout, options.timeout);

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::options::ClientOptions;
 use super::outgoing_request::OutgoingRequest;
 use super::retries::{AttemptError, Retries};
 use super::session_handle::Failure;
 use super::session_pool::SessionPool;
-use super::{Client, ClientOptions, Kind};
+use super::target::{Target, TargetKind};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error, Outcome};
 use crate::format::{Transport, WireFormat};
 use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
@@ -21,7 +22,7 @@ use crate::transport::{Headers, Parts, Receiver};
 
 /// A call that is ready to be sent.
 pub(super) struct PreparedCall {
-    pub(super) client: Client,
+    pub(super) target: Target,
     pub(super) kind: MessageType,
     pub(super) method: &'static str,
     pub(super) body: Result<Body, EncodeError>,
@@ -37,9 +38,9 @@ impl PreparedCall {
         let name = &*self.name();
         // `None`: beyond what the clock can count.
         let deadline = now().checked_add(self.timeout);
-        match &self.client.kind {
-            Kind::Pool(pool) => self.reply_of_server(pool, name, body, deadline).await,
-            Kind::InProcess(service) => {
+        match &self.target.kind {
+            TargetKind::Pool(pool) => self.reply_of_server(pool, name, body, deadline).await,
+            TargetKind::InProcess(service) => {
                 let reply = self.reply_of_service(&**service, name, body);
                 match deadline {
                     // The handler is dropped with the future; it may have run in part.
@@ -55,7 +56,7 @@ impl PreparedCall {
     /// Decodes what [`reply`](Self::reply) returned.
     pub(super) fn result<T: Success, E: MethodError>(&self, reply: Option<&Message>) -> Result<T, E> {
         match reply {
-            Some(reply) => decode_result(self.method, reply, self.client.options().limits),
+            Some(reply) => decode_result(self.method, reply, self.target.options().limits),
             // Only `void` functions are oneway.
             None => T::absent().ok_or_else(|| {
                 let text = format!("`{}` is oneway and has no result", self.method);
@@ -67,7 +68,7 @@ impl PreparedCall {
 
     /// The name of the function in messages.
     fn name(&self) -> Cow<'static, str> {
-        match &self.client.service {
+        match &self.target.service {
             Some(service) => Cow::Owned(format!("{service}:{}", self.method)),
             None => Cow::Borrowed(self.method),
         }
@@ -149,7 +150,7 @@ impl PreparedCall {
 
     /// The timeout to send with the request, if it is not the one that the handshake announced.
     fn timeout_to_announce(&self, deadline: Option<Instant>) -> Option<Duration> {
-        let announced = self.client.options().timeout;
+        let announced = self.target.options().timeout;
         let Some(deadline) = deadline else {
             return (self.timeout != announced).then_some(self.timeout);
         };
@@ -166,7 +167,7 @@ impl PreparedCall {
         name: &str,
         body: &Body,
     ) -> Result<Option<Message>, Error> {
-        let ClientOptions { limits, format, .. } = self.client.options();
+        let ClientOptions { limits, format, .. } = self.target.options();
         let (kind, headers) = (self.kind, &self.headers);
         // A frame says how long it is: the receiver does not have to look for the end of the message.
         let plain = WireFormat { transport: Transport::Framed, ..format };
@@ -199,6 +200,7 @@ impl PreparedCall {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Client;
 
     struct Panics;
 
@@ -220,7 +222,7 @@ mod tests {
             let call = PreparedCall { timeout, ..call };
             call.timeout_to_announce(now().checked_add(timeout))
         };
-        assert_eq!(announced(client.options().timeout), None, "the handshake has announced it");
+        assert_eq!(announced(ClientOptions::default().timeout), None, "the handshake has announced it");
         assert!(announced(Duration::from_secs(1)).is_some_and(|left| left <= Duration::from_secs(1)));
         assert_eq!(announced(Duration::MAX), Some(Duration::MAX), "no deadline");
     }

@@ -11,11 +11,11 @@ use async_nats::Client as Nats;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
 
-use super::ClientOptions;
 use super::backoff::Backoff;
 use super::client_endpoint::ClientEndpoint;
 use super::events::{EventSender, SessionEvent, SessionEvents};
 use super::opening::open_session;
+use super::options::ClientOptions;
 use super::session_handle::SessionHandle;
 use super::slot::{Attempt, Reopening, Slot};
 use crate::endpoint::EndpointSession;
@@ -108,7 +108,7 @@ impl SessionPool {
     }
 
     /// The session to make a call on, opened if none is open. Failed attempts are repeated with growing pauses if the error is
-    /// transient: until `deadline`, but only for [`wait_for_server`](super::ClientBuilder::wait_for_server) while no server
+    /// transient: until `deadline`, but only for [`wait_for_server`](crate::ClientBuilder::wait_for_server) while no server
     /// listens. That time starts anew as long as the server before still drains, because its successor need not be there yet.
     pub(super) async fn session(
         self: &Arc<Self>,

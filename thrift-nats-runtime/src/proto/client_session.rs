@@ -5,8 +5,8 @@
 //! [parent module](super).
 
 mod event;
+mod output;
 mod phase;
-mod transmit;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,13 +17,14 @@ use async_nats::{StatusCode, Subject};
 pub(crate) use self::event::{ClientEvent, Incoming, Refused};
 use self::phase::{ClientPhase, Closing, OpenSession, Opening, ServerKind};
 use super::close_reason::{CloseReason, DISCONNECT, PeerReason, refusal_or_disconnect};
+use super::config::ClientConfig;
 use super::handshake::Accept;
 use super::in_flight::CallTable;
+use super::inbound::likely_messages;
 use super::outbound::Outbound;
 use super::outcome::{Outcome, RequestProgress};
 use super::queue::Queue;
 use super::subject::{drain_acknowledged, is_probe};
-use super::{SessionConfig, likely_messages};
 use crate::format::Transport;
 use crate::shared_error::SharedError;
 use crate::transport::{Parts, Receiver};
@@ -32,7 +33,7 @@ use crate::transport::{Parts, Receiver};
 #[derive(Debug)]
 pub(crate) struct ClientSession<W> {
     inbox: Subject,
-    config: SessionConfig,
+    config: ClientConfig,
     /// How long a call may take whose request does not say.
     call_timeout: Duration,
     /// The service that is called, if the server may have several.
@@ -59,7 +60,7 @@ impl<W> ClientSession<W> {
         inbox: Subject,
         timeout: Duration,
         call_timeout: Duration,
-        config: SessionConfig,
+        config: ClientConfig,
     ) -> Self {
         let deadline = now.checked_add(timeout);
         Self {

@@ -6,6 +6,11 @@ use super::close_reason::CloseReason;
 use super::subject::chunk_number;
 use crate::transport::{Frame, Receiver};
 
+/// A guess of how many messages a chunk contains, to reserve memory once.
+pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
+    (chunk.len() / 32).min(64)
+}
+
 /// The receiving half of a session.
 #[derive(Debug)]
 pub(crate) struct Inbound {

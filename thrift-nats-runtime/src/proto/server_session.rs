@@ -10,13 +10,15 @@ use async_nats::Subject;
 use bytes::Bytes;
 
 use super::close_reason::{CloseReason, DISCONNECT, MISSED_HEARTBEATS, PeerReason};
+use super::config::ServerConfig;
 use super::handshake::{Accept, Announced, version_headers};
-use super::inbound::Inbound;
+use super::inbound::{Inbound, likely_messages};
 use super::outbound::Outbound;
 use super::request_table::{RequestKey, RequestTable};
 use super::subject::{chunk_reply, drain_notice, probe};
-use super::{SessionConfig, Transmit, disconnect, far_future, likely_messages};
+use super::transmit::Transmit;
 use crate::error::SharedError;
+use crate::time::after;
 use crate::transport::{Frame, Parts, Receiver};
 
 /// A timer that is late by more than this part of a heartbeat deadline means that this process was stalled.
@@ -104,8 +106,8 @@ struct ProbeTimer {
 
 impl HeartbeatMonitor {
     fn new(now: Instant, deadline: Duration, legacy: bool) -> Self {
-        let probe = (!legacy).then(|| ProbeTimer { next: far_future(now, deadline), due: false });
-        let expires = far_future(now, deadline.saturating_mul(MISSED_HEARTBEATS));
+        let probe = (!legacy).then(|| ProbeTimer { next: after(now, deadline), due: false });
+        let expires = after(now, deadline.saturating_mul(MISSED_HEARTBEATS));
         Self { deadline, expires, extended: false, probe }
     }
 }
@@ -164,7 +166,7 @@ impl<T> ServerSession<T> {
         own: Subject,
         announced: &Announced,
         deadline: Option<Duration>,
-        config: SessionConfig,
+        config: ServerConfig,
     ) -> Self {
         let legacy = !announced.versioned;
         let heartbeat = Subject::from(format!("{own}.h"));
@@ -368,7 +370,7 @@ impl<T> ServerSession<T> {
         let deadline = heartbeats.deadline;
         if let Some(probe) = heartbeats.probe.as_mut().filter(|probe| probe.next <= now) {
             probe.due = true;
-            probe.next = far_future(now, deadline);
+            probe.next = after(now, deadline);
         }
         if heartbeats.expires > now {
             return;
@@ -458,6 +460,9 @@ impl<T> ServerSession<T> {
         let ServerPhase::Closing(reason) = self.phase else { return None };
         self.phase = ServerPhase::Closed;
         let acknowledged = self.inbound.acknowledged();
-        Some(disconnect(peer, if self.legacy { Bytes::new() } else { reason.body(Some(acknowledged)) }))
+        Some(Transmit::disconnect(
+            peer,
+            if self.legacy { Bytes::new() } else { reason.body(Some(acknowledged)) },
+        ))
     }
 }

@@ -37,6 +37,7 @@ use self::setup::{Network, Random, Setup, any_format, nothing};
 use super::outbound::Outbound;
 use super::subject::chunk_number;
 use super::*;
+use crate::format::{ProtocolSet, WireFormat};
 use crate::protocol::MessageType;
 
 /// The subject that the server listens on.
@@ -132,7 +133,7 @@ impl Simulation {
             INBOX.into(),
             HANDSHAKE_TIMEOUT,
             CALL_TIMEOUT,
-            setup.config(),
+            setup.client_config(),
         );
         Self {
             base,
@@ -280,7 +281,7 @@ fn ours() -> Announced {
 /// A session of a server that has just accepted a client.
 fn accepted(legacy: bool) -> ServerSession<i32> {
     let announced = Announced { versioned: !legacy, ..Announced::default() };
-    let config = Setup::new().config();
+    let config = Setup::new().server_config();
     ServerSession::accept(Instant::now(), INBOX.into(), "server.s0".into(), &announced, None, config)
 }
 

@@ -13,14 +13,13 @@ use async_nats::{PublishError, Subject};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
-use super::ServerOptions;
+use super::options::ServerOptions;
 use crate::endpoint::{
     Endpoint, EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
 };
 use crate::error::SharedError;
-use crate::format::WireFormat;
 use crate::proto::{
-    Announced, CloseReason, ReceivedRequest, RequestKey, ServerEvent, ServerSession, SessionConfig, Transmit,
+    Announced, CloseReason, ReceivedRequest, RequestKey, ServerConfig, ServerEvent, ServerSession, Transmit,
     session_subject,
 };
 use crate::service::Origin;
@@ -79,12 +78,11 @@ impl AcceptedSession {
         connection: u64,
     ) -> Arc<Self> {
         let (endpoint, table) = (endpoint.handle(), endpoint.sessions());
-        let config = SessionConfig {
+        let config = ServerConfig {
             chunk_limit: endpoint.chunk_limit(options.chunk_limit),
             queue_limit: options.queue_limit,
             max_calls: options.max_calls_per_session,
             limits: options.limits,
-            format: WireFormat::default(),
             served: options.protocols,
         };
         let own = session_subject(endpoint.base(), &token);

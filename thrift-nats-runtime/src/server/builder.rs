@@ -1,19 +1,18 @@
-//! The options of a server. They are checked here, all of them before anything is sent.
+//! The builder of a server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client as Nats;
 
-use super::{LameDuck, Server};
-use crate::error::{InvalidOption, ServeError};
+use super::lame_duck::LameDuck;
+use super::options::ServerOptions;
+use super::running::Server;
+use crate::error::ServeError;
 use crate::format::{Protocol, ProtocolSet};
 use crate::proto::check_service_subject;
 use crate::protocol::Limits;
 use crate::service::Service;
-
-/// The longest heartbeat: a legacy peer counts nanoseconds in 64 bits.
-const MAX_HEARTBEAT: Duration = Duration::from_millis(i64::MAX as u64 / 1_000_000);
 
 /// The options of a server. Where [`ClientBuilder`](crate::ClientBuilder) has an option of the same name, it limits the same.
 ///
@@ -55,59 +54,10 @@ const MAX_HEARTBEAT: Duration = Duration::from_millis(i64::MAX as u64 / 1_000_00
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until `serve` is awaited"]
 pub struct ServerBuilder {
-    pub(super) nats: Nats,
-    pub(super) subject: String,
-    pub(super) options: ServerOptions,
-    pub(super) lame_duck: Option<LameDuck>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ServerOptions {
-    pub(super) heartbeat: Option<Duration>,
-    pub(super) max_sessions: usize,
-    pub(super) max_calls: usize,
-    pub(super) max_calls_per_session: usize,
-    pub(super) chunk_limit: usize,
-    pub(super) queue_limit: usize,
-    pub(super) limits: Limits,
-    pub(super) protocols: ProtocolSet,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            heartbeat: Some(Duration::from_secs(10)),
-            max_sessions: 1 << 18,
-            max_calls: 1 << 16,
-            max_calls_per_session: 1 << 14,
-            chunk_limit: 64 * 1024,
-            queue_limit: 64 << 20,
-            limits: Limits::DEFAULT,
-            protocols: ProtocolSet::ALL,
-        }
-    }
-}
-
-impl ServerOptions {
-    fn check(&self) -> Result<(), InvalidOption> {
-        if let Some(heartbeat) = self.heartbeat {
-            let whole = heartbeat.subsec_nanos().is_multiple_of(1_000_000);
-            if heartbeat.is_zero() || heartbeat > MAX_HEARTBEAT || !whole {
-                return Err(InvalidOption {
-                    option: "heartbeat",
-                    value: format!("{heartbeat:?}"),
-                    range: "a whole number of milliseconds from 1 ms to 292 years, or None",
-                });
-            }
-        }
-        InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
-        InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
-        if self.protocols == ProtocolSet::new(&[]) {
-            let range = "at least one protocol";
-            return Err(InvalidOption { option: "protocols", value: "[]".to_owned(), range });
-        }
-        Ok(())
-    }
+    nats: Nats,
+    subject: String,
+    options: ServerOptions,
+    lame_duck: Option<LameDuck>,
 }
 
 impl ServerBuilder {
@@ -190,11 +140,12 @@ impl ServerBuilder {
     /// # Cancellation
     /// If the future is dropped, the server does not listen.
     pub async fn serve(self, service: impl Service) -> Result<Server, ServeError> {
-        if let Err(reason) = check_service_subject(&self.subject) {
-            return Err(ServeError::InvalidSubject { subject: self.subject, reason });
+        let Self { nats, subject, options, lame_duck } = self;
+        if let Err(reason) = check_service_subject(&subject) {
+            return Err(ServeError::InvalidSubject { subject, reason });
         }
-        self.options.check()?;
-        Server::start(self, Arc::new(service)).await
+        options.check()?;
+        Server::start(nats, subject, Arc::new(service), options, lame_duck).await
     }
 }
 
@@ -203,35 +154,5 @@ impl Server {
     pub fn builder(nats: &Nats, subject: impl Into<String>) -> ServerBuilder {
         let options = ServerOptions::default();
         ServerBuilder { nats: nats.clone(), subject: subject.into(), options, lame_duck: None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_option_out_of_range_is_an_error_that_names_it() {
-        let with = |change: fn(&mut ServerOptions)| {
-            let mut options = ServerOptions::default();
-            change(&mut options);
-            options.check().err().map(|error| (error.option, error.value))
-        };
-        let named = |option, value: &str| Some((option, value.to_owned()));
-        assert_eq!(with(|_| {}), None);
-        assert_eq!(with(|options| options.heartbeat = None), None);
-        assert_eq!(with(|options| options.heartbeat = Some(MAX_HEARTBEAT)), None);
-        for (heartbeat, value) in [
-            (Duration::ZERO, "0ns"),
-            (Duration::from_micros(1500), "1.5ms"),
-            (MAX_HEARTBEAT + Duration::from_millis(1), "9223372036.855s"),
-        ] {
-            let options = ServerOptions { heartbeat: Some(heartbeat), ..ServerOptions::default() };
-            let error = options.check().unwrap_err();
-            assert_eq!((error.option, error.value.as_str()), ("heartbeat", value));
-        }
-        assert_eq!(with(|options| options.chunk_limit = 0), named("chunk_limit", "0"));
-        assert_eq!(with(|options| options.queue_limit = 0), named("queue_limit", "0"));
-        assert_eq!(with(|options| options.protocols = ProtocolSet::new(&[])), named("protocols", "[]"));
     }
 }

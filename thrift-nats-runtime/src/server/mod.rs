@@ -5,11 +5,11 @@ mod accepting;
 mod builder;
 mod executor;
 mod lame_duck;
+mod options;
 mod receive_loop;
 mod running;
 mod server_endpoint;
 
 pub use self::builder::ServerBuilder;
-use self::builder::ServerOptions;
 pub use self::lame_duck::LameDuck;
 pub use self::running::Server;

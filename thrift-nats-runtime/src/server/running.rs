@@ -4,16 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{Client as Nats, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
+use super::lame_duck::LameDuck;
+use super::options::ServerOptions;
 use super::receive_loop::{DISCONNECT_TIMEOUT, receive_loop};
 use super::server_endpoint::ServerEndpoint;
-use super::{LameDuck, ServerBuilder};
 use crate::endpoint::{CONNECTION_CHECK, EndpointHandle};
 use crate::error::{NatsError, ServeError, ShutdownError};
 use crate::service::Service;
@@ -39,8 +40,13 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    pub(super) async fn start(server: ServerBuilder, service: Arc<dyn Service>) -> Result<Self, ServeError> {
-        let ServerBuilder { nats, subject, options, lame_duck } = server;
+    pub(super) async fn start(
+        nats: Nats,
+        subject: String,
+        service: Arc<dyn Service>,
+        options: ServerOptions,
+        lame_duck: Option<LameDuck>,
+    ) -> Result<Self, ServeError> {
         let endpoint = ServerEndpoint::start(&nats, service, options)?;
         let cannot_subscribe = |error| NatsError::new("cannot subscribe", error);
         // Before the first handshake, so that NATS knows of the subscription when a client sends to it.

@@ -7,9 +7,9 @@ use async_nats::{Client as Nats, Message, StatusCode};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::ServerOptions;
 use super::accepted_session::AcceptedSession;
 use super::executor::Executor;
+use super::options::ServerOptions;
 use crate::endpoint::{Endpoint, EndpointHandle, SessionTable, random_token};
 use crate::error::ServeError;
 use crate::nats_error::NatsError;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::Incoming;
+use super::event::Incoming;
 use crate::proto::close_reason::{DISCONNECT, PeerReason};
 use crate::proto::handshake::Accept;
 use crate::proto::inbound::Inbound;

@@ -263,7 +263,7 @@ fn a_call_cancelled_before_its_first_byte_is_sent_is_never_sent() {
 fn queued_bytes_and_calls_in_flight_are_bounded() {
     for legacy in [false, true] {
         let base = Instant::now();
-        let config = SessionConfig { queue_limit: 100, max_calls: 3, ..Setup::new().config() };
+        let config = ClientConfig { queue_limit: 100, max_calls: 3, ..Setup::new().client_config() };
         let mut client =
             ClientSession::open(base, SERVICE.into(), INBOX.into(), HANDSHAKE_TIMEOUT, CALL_TIMEOUT, config);
         let payload = Bytes::from("server.s0.h 0");

@@ -64,7 +64,7 @@ fn an_open_session_has_no_handshake_timeout() {
 #[test]
 fn a_handshake_with_an_endless_timeout_never_times_out() {
     let base = Instant::now();
-    let config = Setup::new().config();
+    let config = Setup::new().client_config();
     let mut client =
         ClientSession::<usize>::open(base, SERVICE.into(), INBOX.into(), Duration::MAX, CALL_TIMEOUT, config);
     assert_eq!(client.poll_timeout(), None);
@@ -223,7 +223,7 @@ fn the_sender_of_a_malformed_accept_is_disconnected() {
             INBOX.into(),
             HANDSHAKE_TIMEOUT,
             CALL_TIMEOUT,
-            setup.config(),
+            setup.client_config(),
         );
         client.poll_transmit().expect("the handshake");
         let incoming =

@@ -23,7 +23,7 @@ fn a_heartbeat_deadline_in_the_far_future_is_accepted() {
         "server.s0".into(),
         &ours(),
         Some(Duration::MAX),
-        Setup::new().config(),
+        Setup::new().server_config(),
     );
     session.handle_heartbeat(now);
     assert!(session.poll_timeout().unwrap() > now + ms(1_000_000_000));
@@ -37,7 +37,7 @@ fn a_stalled_server_does_not_miss_unread_heartbeats() {
     // Less than a deadline late, and much more.
     for late in [ms(13), ms(99), ms(5000)] {
         let now = Instant::now();
-        let config = Setup::new().config();
+        let config = Setup::new().server_config();
         let mut session = ServerSession::<i32>::accept(
             now,
             INBOX.into(),

@@ -66,7 +66,7 @@ impl Simulation {
             own,
             &Announced { versioned, ..Announced::default() },
             self.setup.deadline,
-            self.setup.config(),
+            self.setup.server_config(),
         );
         self.sessions.insert(token, SimulatedSession { session, known: true, running: BTreeMap::new() });
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{InTransit, ms};
 use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
-use crate::proto::SessionConfig;
+use crate::proto::{ClientConfig, ServerConfig};
 use crate::protocol::Limits;
 
 /// Splitmix64: small, and the same on every platform.
@@ -106,13 +106,22 @@ impl Setup {
         }
     }
 
-    pub(super) const fn config(&self) -> SessionConfig {
-        SessionConfig {
+    pub(super) const fn client_config(&self) -> ClientConfig {
+        ClientConfig {
             chunk_limit: self.chunk_limit,
             queue_limit: super::QUEUE_LIMIT,
             max_calls: 100_000,
             limits: Limits::DEFAULT,
             format: self.format,
+        }
+    }
+
+    pub(super) const fn server_config(&self) -> ServerConfig {
+        ServerConfig {
+            chunk_limit: self.chunk_limit,
+            queue_limit: super::QUEUE_LIMIT,
+            max_calls: 100_000,
+            limits: Limits::DEFAULT,
             served: ProtocolSet::ALL,
         }
     }

@@ -10,7 +10,7 @@ use crate::proto::close_reason::PeerReason;
 use crate::proto::handshake::Announced;
 use crate::proto::in_flight::Sent;
 use crate::proto::subject::chunk_reply;
-use crate::proto::{Transmit, disconnect};
+use crate::proto::transmit::Transmit;
 
 impl<W> ClientSession<W> {
     /// Whether [`poll_transmit`](Self::poll_transmit) has a message, once the session was opened.
@@ -36,7 +36,7 @@ impl<W> ClientSession<W> {
     /// What to publish next. The messages have to be published in this order.
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
         if let Some(listen) = self.unwanted.pop() {
-            return Some(disconnect(listen, PeerReason::UnknownSession.body(None)));
+            return Some(Transmit::disconnect(listen, PeerReason::UnknownSession.body(None)));
         }
         let message = |subject, reply, payload| Transmit { subject, reply, headers: None, payload };
         match &mut self.phase {
@@ -77,7 +77,7 @@ impl<W> ClientSession<W> {
                     return Some(message(listen, Some(chunk_reply(&self.inbox, number)), payload));
                 }
                 self.phase = ClientPhase::Closed;
-                Some(disconnect(listen, body))
+                Some(Transmit::disconnect(listen, body))
             }
             ClientPhase::Abandoned | ClientPhase::Closed => None,
         }

@@ -1,0 +1,91 @@
+//! The options of a server, and their ranges. All are checked before anything is sent.
+
+use std::time::Duration;
+
+use crate::error::InvalidOption;
+use crate::format::ProtocolSet;
+use crate::protocol::Limits;
+
+/// The longest heartbeat: a legacy peer counts nanoseconds in 64 bits.
+const MAX_HEARTBEAT: Duration = Duration::from_millis(i64::MAX as u64 / 1_000_000);
+
+/// The options of a server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerOptions {
+    pub(super) heartbeat: Option<Duration>,
+    pub(super) max_sessions: usize,
+    pub(super) max_calls: usize,
+    pub(super) max_calls_per_session: usize,
+    pub(super) chunk_limit: usize,
+    pub(super) queue_limit: usize,
+    pub(super) limits: Limits,
+    pub(super) protocols: ProtocolSet,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            heartbeat: Some(Duration::from_secs(10)),
+            max_sessions: 1 << 18,
+            max_calls: 1 << 16,
+            max_calls_per_session: 1 << 14,
+            chunk_limit: 64 * 1024,
+            queue_limit: 64 << 20,
+            limits: Limits::DEFAULT,
+            protocols: ProtocolSet::ALL,
+        }
+    }
+}
+
+impl ServerOptions {
+    /// Checks the range of every option.
+    pub(super) fn check(&self) -> Result<(), InvalidOption> {
+        if let Some(heartbeat) = self.heartbeat {
+            let whole = heartbeat.subsec_nanos().is_multiple_of(1_000_000);
+            if heartbeat.is_zero() || heartbeat > MAX_HEARTBEAT || !whole {
+                return Err(InvalidOption {
+                    option: "heartbeat",
+                    value: format!("{heartbeat:?}"),
+                    range: "a whole number of milliseconds from 1 ms to 292 years, or None",
+                });
+            }
+        }
+        InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
+        InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
+        if self.protocols == ProtocolSet::new(&[]) {
+            let range = "at least one protocol";
+            return Err(InvalidOption { option: "protocols", value: "[]".to_owned(), range });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_out_of_range_is_an_error_that_names_it() {
+        let with = |change: fn(&mut ServerOptions)| {
+            let mut options = ServerOptions::default();
+            change(&mut options);
+            options.check().err().map(|error| (error.option, error.value))
+        };
+        let named = |option, value: &str| Some((option, value.to_owned()));
+        assert_eq!(with(|_| {}), None);
+        assert_eq!(with(|options| options.heartbeat = None), None);
+        assert_eq!(with(|options| options.heartbeat = Some(MAX_HEARTBEAT)), None);
+        for (heartbeat, value) in [
+            (Duration::ZERO, "0ns"),
+            (Duration::from_micros(1500), "1.5ms"),
+            (MAX_HEARTBEAT + Duration::from_millis(1), "9223372036.855s"),
+        ] {
+            let options = ServerOptions { heartbeat: Some(heartbeat), ..ServerOptions::default() };
+            let error = options.check().unwrap_err();
+            assert_eq!((error.option, error.value.as_str()), ("heartbeat", value));
+        }
+        assert_eq!(with(|options| options.chunk_limit = 0), named("chunk_limit", "0"));
+        assert_eq!(with(|options| options.queue_limit = 0), named("queue_limit", "0"));
+        assert_eq!(with(|options| options.protocols = ProtocolSet::new(&[])), named("protocols", "[]"));
+    }
+}
