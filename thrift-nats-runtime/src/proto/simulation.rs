@@ -1,7 +1,8 @@
 //! A client's and a server's session, joined over a simulated NATS in simulated time.
 //!
-//! The simulation does step by step what `client` and `server` do with tasks: it performs the next step that is due, then both
-//! sides publish all their messages. Every random choice comes from the seed, so that a seed that fails can be run alone.
+//! The simulation does step by step what `client` and `server` do with tasks: it performs the next step that is due, then
+//! both sides publish all their messages. Every random choice comes from the seed, so that a seed that fails can be run
+//! alone.
 //!
 //! [`network`] is the simulated NATS, which carries messages between the parties. [`client_process`] and [`server_process`]
 //! own the sessions. A message of no session is put into the network with `inject`. All other files are tests.
@@ -82,7 +83,7 @@ enum PlannedStep {
     Finish {
         token: String,
         seqid: i32,
-        answer: Vec<u8>,
+        reply: Vec<u8>,
     },
     /// The client makes a call with a payload of `len` bytes.
     Call {
@@ -103,7 +104,7 @@ struct Simulation {
     random: Random,
     agenda: BTreeMap<(Duration, u64), PlannedStep>,
     planned: u64,
-    /// When the last message in order arrives, by its receiver.
+    /// The time at which the last message in order arrives, by its receiver.
     last_arrival: BTreeMap<Party, Duration>,
     published: Vec<Published>,
 
@@ -227,11 +228,11 @@ impl Simulation {
     fn perform(&mut self, step: PlannedStep) {
         match step {
             PlannedStep::Deliver(message) => self.arrive(message),
-            PlannedStep::Finish { token, seqid, answer } => {
+            PlannedStep::Finish { token, seqid, reply } => {
                 // A cancelled call does not complete.
                 let session = self.sessions.get_mut(&token).filter(|_| self.server_runs);
                 if let Some(key) = session.and_then(|session| session.running.remove(&seqid)) {
-                    self.server_input(&token, |session| session.finish(key, answer));
+                    self.server_input(&token, |session| session.finish(key, reply));
                 }
             }
             PlannedStep::Call { len, oneway, timeout } => {

@@ -59,12 +59,12 @@ fn replies_arrive_in_any_order() {
     }
     simulation.run_for(ms(300));
     assert_eq!(simulation.states(), [CallState::Replied; 20]);
-    let answers: Vec<_> = simulation
+    let order: Vec<_> = simulation
         .chunks(Party::Server)
         .into_iter()
         .map(|chunk| parse(&unframed(&chunk.payload)).2)
         .collect();
-    assert!(!answers.is_sorted(), "requests of one session run side by side: {answers:?}");
+    assert!(!order.is_sorted(), "requests of one session run concurrently: {order:?}");
 }
 
 #[test]
@@ -158,8 +158,8 @@ fn a_call_expires_at_its_deadline_and_is_cancelled_on_the_server() {
     assert_eq!(simulation.state(calls[2]), expired(Outcome::Unknown));
     assert_eq!(simulation.client.in_flight(), 4, "it is not in flight any more");
     simulation.run_for(ms(100));
-    let answered = [1, 3].map(|index| simulation.state(calls[index]));
-    assert_eq!(answered, [CallState::Replied; 2], "an answer that comes with the deadline is one");
+    let replied = [1, 3].map(|index| simulation.state(calls[index]));
+    assert_eq!(replied, [CallState::Replied; 2], "a reply that arrives at the deadline counts");
     assert_eq!(simulation.state(calls[0]), expired(Outcome::Unknown));
     assert_eq!(simulation.state(calls[4]), expired(Outcome::Unknown));
     assert_eq!(simulation.client.late_replies(), 1, "of the call whose reply was in transit");
@@ -204,9 +204,9 @@ fn calls_cancelled_at_any_time_do_not_disturb_others() {
         assert!(!simulation.states().contains(&CallState::Waiting));
         let late = simulation.client.late_replies();
         if simulation.setup.legacy {
-            assert_eq!(late, cancelled as u64, "each was run, and its answer dropped");
+            assert_eq!(late, cancelled as u64, "each was run, and its reply dropped");
         } else {
-            assert!(late <= cancelled as u64, "{late} answers of {cancelled} calls");
+            assert!(late <= cancelled as u64, "{late} replies of {cancelled} calls");
         }
         assert_eq!(simulation.client.in_flight(), 0);
         assert!(simulation.client.is_open(), "{:?}", simulation.ended);
@@ -278,7 +278,7 @@ fn queued_bytes_and_calls_in_flight_are_bounded() {
         assert_eq!(client.call(3, false, request.clone(), None, 3), Err(full));
         assert_eq!(client.in_flight(), 2);
         assert_eq!(client.cancel(2), Some((2, Outcome::NotRun)));
-        assert_eq!(client.call(4, false, request.clone(), None, 4), Ok(()), "there is room again");
+        assert_eq!(client.call(4, false, request.clone(), None, 4), Ok(()), "the queue is not full any more");
         client.poll_transmit().expect("the queued requests");
         assert_eq!(client.call(5, false, request.clone(), None, 5), Ok(()));
         let too_many = Err(Refused::TooManyCalls { limit: 3 });

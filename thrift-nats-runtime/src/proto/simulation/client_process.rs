@@ -114,7 +114,7 @@ impl Simulation {
         let message = message_in(self.setup.format, kind, seqid, id, &payload(id, len));
         self.calls.push(MadeCall { seqid, len, state: CallState::Waiting });
         let deadline = timeout.map(|timeout| self.instant() + timeout);
-        self.client.call(seqid, oneway, message, deadline, id).expect("room in the queue");
+        self.client.call(seqid, oneway, message, deadline, id).expect("the queue is not full");
         id
     }
 
@@ -131,17 +131,13 @@ impl Simulation {
     }
 
     /// Checks that the reply belongs to this call.
-    pub(super) fn replied(&mut self, id: usize, answer: &Frame) {
+    pub(super) fn replied(&mut self, id: usize, reply: &Frame) {
         let call = &mut self.calls[id];
         assert_eq!(call.state, CallState::Waiting, "a reply to call {id}");
         let mut expected = payload(id, call.len);
         transform(&mut expected);
-        let (kind, seqid, answered, payload) = parse(answer);
-        assert_eq!(
-            (kind, seqid, answered),
-            (MessageType::Reply, call.seqid, id),
-            "the reply of another call"
-        );
+        let (kind, seqid, replied, payload) = parse(reply);
+        assert_eq!((kind, seqid, replied), (MessageType::Reply, call.seqid, id), "the reply of another call");
         assert!(payload == expected, "the reply of call {id} is damaged");
         call.state = CallState::Replied;
     }
@@ -171,7 +167,7 @@ impl Simulation {
         }
     }
 
-    /// Why the client's session ended, and when.
+    /// The end of the client's session: its time, and its reason.
     pub(super) fn end(&self) -> (Duration, &CloseReason) {
         let (at, reason) = self.ended.as_ref().expect("the client's session has ended");
         (*at, reason)

@@ -21,7 +21,7 @@ fn told(acknowledged: u64) -> CloseReason {
 #[test]
 fn a_lost_chunk_of_a_request_ends_the_session() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..Setup::new() });
-    let answered = simulation.call(10);
+    let replied = simulation.call(10);
     simulation.run_for(ms(10));
     simulation.setup.network.loses = |message| message.to == Party::Server && number(message) == Some(3);
     let cut = simulation.call(250);
@@ -29,7 +29,7 @@ fn a_lost_chunk_of_a_request_ends_the_session() {
     simulation.run_for(ms(10));
     assert_eq!(simulation.server_ended, [(now + ms(1), lost(3, 4))]);
     assert_eq!(simulation.end(), (now + ms(2), &told(2)));
-    assert_eq!(simulation.state(answered), Replied);
+    assert_eq!(simulation.state(replied), Replied);
     assert_eq!(simulation.state(cut), Ended(Outcome::NotRun));
 }
 
@@ -118,8 +118,8 @@ fn duplicate_handshakes_and_accepts_leave_one_session() {
     assert_eq!(simulation.server_ended.len(), 1, "{:?}", simulation.server_ended);
 }
 
-/// Every call gets its own reply or ends with its session, and both sides end in time. (The simulation itself compares every
-/// request and every reply byte by byte.)
+/// Every call gets its own reply or ends with its session, and both sides end in time. (The simulation itself compares
+/// every request and every reply byte by byte.)
 #[test]
 fn network_faults_end_sessions_and_never_corrupt_data() {
     let seen = RefCell::new(BTreeMap::<_, u32>::new());
@@ -179,7 +179,7 @@ fn network_faults_end_sessions_and_never_corrupt_data() {
             text.split([' ', '(']).next().unwrap_or_default().to_owned()
         };
         match &simulation.ended {
-            None => count("answered".to_owned()),
+            None => count("no end".to_owned()),
             Some((_, reason)) => count(format!("client {}", kind(reason))),
         }
         simulation.server_ended.iter().for_each(|(_, reason)| count(format!("server {}", kind(reason))));
@@ -187,7 +187,7 @@ fn network_faults_end_sessions_and_never_corrupt_data() {
     });
     let seen = seen.into_inner();
     for what in [
-        "answered",
+        "no end",
         "client HandshakeTimeout",
         "client ChunkLost",
         "client Disconnected",

@@ -3,7 +3,7 @@
 use super::*;
 
 const DEADLINE: Duration = ms(100);
-/// When the server accepts, with a network that takes 1 ms.
+/// The time at which the server accepts, with a network delay of 1 ms.
 const ACCEPTED: Duration = ms(1);
 
 fn with_heartbeats() -> Setup {

@@ -184,9 +184,9 @@ fn pipelined_requests_of_a_legacy_client_run_one_at_a_time() {
     for id in 0..5 {
         let request = one_request(&mut session);
         assert_eq!(parse(&request.frame).2, id);
-        assert_eq!(session.poll_event(), None, "not before the answer to the one before");
-        session.finish(request.key, Bytes::from(format!("answer {id}")));
-        assert_eq!(session.poll_transmit().unwrap().payload, format!("answer {id}"));
+        assert_eq!(session.poll_event(), None, "not before the reply to the one before");
+        session.finish(request.key, Bytes::from(format!("reply {id}")));
+        assert_eq!(session.poll_transmit().unwrap().payload, format!("reply {id}"));
     }
     assert_eq!(session.poll_event(), None);
 }
@@ -201,11 +201,11 @@ fn a_drain_replies_to_all_requests_of_a_legacy_client() {
         std::iter::from_fn(|| session.poll_transmit()).filter_map(|transmit| transmit.reply).collect();
     assert!(replies.iter().all(|reply| !reply.contains(".d")), "{replies:?}");
     for _ in 0..2 {
-        session.finish(request.key, Bytes::from("answer"));
+        session.finish(request.key, Bytes::from("reply"));
         request = one_request(&mut session);
         assert!(session.is_open());
     }
-    session.finish(request.key, Bytes::from("answer"));
+    session.finish(request.key, Bytes::from("reply"));
     assert_eq!(poll(&mut session), (Vec::new(), Some(CloseReason::Closed)));
 }
 
@@ -218,10 +218,10 @@ fn requests_before_the_disconnect_of_a_legacy_client_are_run() {
     session.handle_message(Some("DISCONNECT"), Bytes::new());
     assert_eq!(poll(&mut session), (Vec::new(), Some(reason)));
     for _ in 0..2 {
-        session.finish(request.key, Bytes::from("answer"));
+        session.finish(request.key, Bytes::from("reply"));
         request = one_request(&mut session);
     }
-    session.finish(request.key, Bytes::from("answer"));
+    session.finish(request.key, Bytes::from("reply"));
     assert_eq!(session.poll_event(), None);
     assert_eq!(session.poll_transmit(), None, "the client is gone");
 }

@@ -126,7 +126,7 @@ impl Simulation {
 
     // The record.
 
-    /// What the client sent to the subject of heartbeats, by its time.
+    /// The messages that the client sent to the subject of heartbeats, with their times.
     pub(super) fn heartbeats(&self) -> Vec<Duration> {
         let to_heartbeat =
             |message: &&Published| message.by == Party::Client && message.subject.ends_with(".h");

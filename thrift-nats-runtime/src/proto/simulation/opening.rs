@@ -3,7 +3,7 @@
 use super::*;
 
 /// Hands `message` to a client that waits for its accept.
-fn answer(reply: Option<&'static str>, payload: &'static str) -> Result<(), CloseReason> {
+fn accept(reply: Option<&'static str>, payload: &'static str) -> Result<(), CloseReason> {
     let mut simulation = Simulation::new(Setup::new());
     simulation.publish();
     let (reply, payload) = (reply.map(Subject::from_static), Bytes::from(payload));
@@ -127,7 +127,7 @@ fn a_heartbeat_deadline_is_capped_at_the_largest_of_an_accept() {
 
 #[test]
 fn a_malformed_accept_ends_the_handshake() {
-    let end = |reply, payload| answer(reply, payload).unwrap_err();
+    let end = |reply, payload| accept(reply, payload).unwrap_err();
     assert_eq!(end(None, "beat 0"), CloseReason::BadAccept(AcceptError::NoListenSubject));
     assert_eq!(end(Some("listen"), ""), CloseReason::BadAccept(AcceptError::Body));
     assert_eq!(end(Some("listen"), "beat"), CloseReason::BadAccept(AcceptError::Body));
@@ -135,7 +135,7 @@ fn a_malformed_accept_ends_the_handshake() {
         end(Some("DISCONNECT"), "0 stopping"),
         CloseReason::Disconnected { reason: Some(PeerReason::Stopping), acknowledged: Some(0) }
     );
-    assert_eq!(answer(Some("listen"), "beat 0"), Ok(()));
+    assert_eq!(accept(Some("listen"), "beat 0"), Ok(()));
 }
 
 /// The client's handshake has timed out, and the session is unknown to its process.
@@ -182,12 +182,12 @@ fn accept_of_an_abandoned_handshake_is_answered_with_disconnect() {
 fn a_message_without_a_sender_session_gets_no_answer() {
     assert_eq!(unknown_session(""), None);
     assert_eq!(unknown_session(".1"), None, "a subject is never empty");
-    assert_eq!(unknown_session("DISCONNECT"), None, "two processes would answer each other without end");
+    assert_eq!(unknown_session("DISCONNECT"), None, "two processes would reply to each other without end");
 }
 
 #[test]
 fn a_message_to_an_unknown_session_is_answered_at_the_senders_session() {
-    let subject = |reply| unknown_session(reply).expect("an answer").subject.to_string();
+    let subject = |reply| unknown_session(reply).expect("a reply").subject.to_string();
     assert_eq!(subject("client.session.17"), "client.session", "a chunk");
     assert_eq!(subject("client.session.h17"), "client.session", "a heartbeat");
     assert_eq!(subject("client.session"), "client.session", "an accept");
@@ -208,7 +208,7 @@ fn a_late_accept_is_answered_at_its_own_reply_subject() {
     }
     let data = message(MessageType::Reply, 1, 0, b"");
     assert_eq!(told("server.s0.7", &data), Some(("server.s0".to_owned(), Bytes::from("6 unknown-session"))));
-    assert_eq!(told("DISCONNECT", b"0 5"), None, "two processes would answer each other without end");
+    assert_eq!(told("DISCONNECT", b"0 5"), None, "two processes would reply to each other without end");
     assert_eq!(late_message(None, &data), None);
 }
 

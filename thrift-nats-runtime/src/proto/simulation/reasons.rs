@@ -49,7 +49,7 @@ fn every_reason_decides_the_disconnect_message_and_the_outcomes() {
         session.poll_transmit().expect("the accept");
         session.handle_message(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into());
         let request = one_request(&mut session);
-        session.finish(request.key, Bytes::from("answer"));
+        session.finish(request.key, Bytes::from("reply"));
         session.close(reason.clone());
         session.close(CloseReason::Reconnected);
         assert_eq!(poll(&mut session), (Vec::new(), Some(reason.clone())));

@@ -110,13 +110,13 @@ impl Simulation {
         self.order.push(id);
         assert!(payload == payload_of(id, self.calls[id].len), "the request of call {id} is damaged");
         transform(&mut payload);
-        let answer = match kind {
+        let reply = match kind {
             MessageType::Call => message_in(frame.format, MessageType::Reply, seqid, id, &payload),
             MessageType::Oneway => Vec::new(),
-            MessageType::Reply | MessageType::Exception => panic!("an answer where a request belongs"),
+            MessageType::Reply | MessageType::Exception => panic!("a reply instead of a request"),
         };
         let at = self.now + self.random.time(&self.setup.handler);
-        self.plan(at, PlannedStep::Finish { token: token.to_owned(), seqid, answer });
+        self.plan(at, PlannedStep::Finish { token: token.to_owned(), seqid, reply });
     }
 
     /// Stops the server, with all its sessions.

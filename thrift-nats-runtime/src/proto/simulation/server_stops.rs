@@ -48,11 +48,11 @@ fn queued_replies_are_sent_before_a_stopped_servers_disconnect() {
     session.handle_message(Some("client.session.2"), request);
     let (requests, _) = poll(&mut session);
     let [first, second] = requests.try_into().expect("two requests");
-    session.finish(first.key, Bytes::from("answer"));
+    session.finish(first.key, Bytes::from("reply"));
     session.stop();
     session.finish(second.key, Bytes::from("too late"));
     session.poll_transmit().expect("the accept");
-    assert_eq!(session.poll_transmit().unwrap().payload, "answer");
+    assert_eq!(session.poll_transmit().unwrap().payload, "reply");
     let disconnect = session.poll_transmit().unwrap();
     assert_eq!(
         (disconnect.reply.as_deref(), &disconnect.payload[..]),

@@ -40,17 +40,17 @@ impl Random {
     }
 }
 
-/// How the simulated NATS treats messages.
+/// The faults of the simulated NATS.
 #[derive(Clone, Debug)]
 pub(super) struct Network {
     pub(super) delay: RangeInclusive<Duration>,
-    /// How many of a thousand messages are lost.
+    /// Lost messages per thousand.
     pub(super) lost: u64,
-    /// How many of a thousand messages are duplicated.
+    /// Duplicated messages per thousand.
     pub(super) twice: u64,
-    /// How many of a thousand messages may be reordered.
+    /// Messages per thousand that may be reordered.
     pub(super) unordered: u64,
-    /// Which other messages are lost.
+    /// Returns true for other messages that are lost.
     pub(super) loses: fn(&InTransit) -> bool,
 }
 
@@ -83,11 +83,11 @@ pub(super) struct Setup {
     pub(super) seed: u64,
     pub(super) network: Network,
     pub(super) chunk_limit: usize,
-    /// How long the server waits for each heartbeat.
+    /// The server's timeout of a heartbeat.
     pub(super) deadline: Option<Duration>,
-    /// How long a handler takes.
+    /// The duration of a handler.
     pub(super) handler: RangeInclusive<Duration>,
-    /// The network removes all additions of this project, so that each side takes the other for a legacy peer.
+    /// The network removes all additions of this project, so that each side treats the other as a legacy peer.
     pub(super) legacy: bool,
     /// The client's format.
     pub(super) format: WireFormat,
