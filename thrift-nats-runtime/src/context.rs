@@ -40,7 +40,7 @@ pub(crate) const TRACESTATE: &str = "tracestate";
 #[derive(Clone, Debug)]
 pub struct Context {
     shared: Arc<Shared>,
-    /// Where the function starts in the name: after the service, if the server has several.
+    /// The start of the function in the name: after the service, if the server has several.
     function: usize,
 }
 
@@ -89,7 +89,7 @@ impl Context {
         memchr(b':', name.as_bytes()).map_or(name, |colon| &name[colon + 1..])
     }
 
-    /// Takes the part of the name before the colon as the service. Returns false if the name has no colon.
+    /// Uses the part of the name before the colon as the service. Returns false if the name has no colon.
     pub(crate) fn split_service(&mut self) -> bool {
         let colon = self.shared.name.find(':');
         self.function = colon.map_or(0, |colon| colon + 1);
@@ -101,13 +101,13 @@ impl Context {
         self.shared.session.as_deref()
     }
 
-    /// When the server received the call.
+    /// The time at which the server received the call.
     pub fn received(&self) -> Instant {
         self.shared.received
     }
 
-    /// The deadline of the call: the time at which it was received, plus the caller's timeout. The handler's future is dropped
-    /// then. `None` if the caller announced no timeout, as legacy clients do not.
+    /// The deadline of the call: the time at which it was received, plus the caller's timeout. The handler's future is
+    /// dropped then. `None` if the caller announced no timeout, as legacy clients do not.
     pub fn deadline(&self) -> Option<Instant> {
         self.shared.deadline
     }
@@ -127,8 +127,9 @@ impl Context {
         &self.shared.headers
     }
 
-    /// Sets a header of the reply, which the client gets from [`Call::with_headers`](crate::Call::with_headers), also if the
-    /// call fails. It is dropped if the client is a legacy peer, or the protocol is JSON: their replies have no headers.
+    /// Sets a header of the reply, which the client gets from [`Call::with_headers`](crate::Call::with_headers), also if
+    /// the call fails. It is dropped if the client is a legacy peer, or the protocol is JSON: their replies have no
+    /// headers.
     pub fn set_header(&self, name: impl Into<String>, value: impl Into<String>) {
         lock(&self.shared.reply_headers).insert(name, value);
     }
@@ -138,7 +139,7 @@ impl Context {
         self.header(TRACEPARENT)
     }
 
-    /// Takes the headers that were set for the reply.
+    /// Removes and returns the headers that were set for the reply.
     pub(crate) fn take_reply_headers(&self) -> Headers {
         std::mem::take(&mut *lock(&self.shared.reply_headers))
     }

@@ -31,7 +31,7 @@ impl MessageReader {
         Self(Receiver::detecting(ProtocolSet::ALL, limits))
     }
 
-    /// Takes the next chunk, and passes every message that is now complete to `deliver`.
+    /// Adds the next chunk, and passes every message that is now complete to `deliver`.
     ///
     /// # Errors
     /// See [`DecodeError`].

@@ -5,7 +5,8 @@
 //! `thrift-nats-gen`. This crate carries their calls, in sessions between a client and a server.
 //!
 //! - [`Server`] serves a service on a subject: [`Server::builder`].
-//! - [`Client`] is what every generated client wraps: [`Client::builder`]. A [`Call`] takes options before it is awaited.
+//! - [`Client`] is wrapped by every generated client: [`Client::builder`]. Options of a [`Call`] are set before it is
+//!   awaited.
 //! - [`Context`] tells a handler of the call that it serves, besides its arguments.
 //! - [`Error`] is that of a call; [`ConnectError`], [`ServeError`] and [`ShutdownError`] are those of the other operations.
 //! - [`protocol`] reads and writes values; generated types implement [`protocol::Value`].
@@ -75,23 +76,23 @@
 //!
 //! # Errors and retries
 //!
-//! A function that declares exceptions has an error enum of its own, with a variant for each exception and `Rpc` for
+//! A function that declares exceptions has its own error enum, with a variant for each exception and `Rpc` for
 //! [`Error`]. Other functions return [`Error`].
 //!
-//! [`Error::outcome`] says whether the call may have run. A call that did not run is retried on another session, at most eight
-//! times, for as long as its deadline allows. A call that may have run is retried only if it is idempotent: because the IDL
-//! says `(idempotent = "true")`, or because the caller says [`Call::idempotent`]. A session that ended because one side could
-//! not read what the other sent is not retried: the call may be the reason.
+//! [`Error::outcome`] says whether the call may have run. A call that did not run is retried on another session, at most
+//! eight times, for as long as its deadline allows. A call that may have run is retried only if it is idempotent: because
+//! the IDL says `(idempotent = "true")`, or because the caller says [`Call::idempotent`]. A session that ended because one
+//! side could not read what the other sent is not retried: the call may be the reason.
 //!
 //! A handler returns [`Error`], too, so that `?` passes on the errors of calls that it makes.
 //! [`ApplicationException::internal`] turns any other error into one, and hides its text from the caller.
 //!
 //! # Deadlines
 //!
-//! Every call has a timeout: that of [`Call::timeout`], or else of [`ClientBuilder::timeout`] (10 s). It starts when the call
-//! is first polled, and includes opening a session and retries. The server learns of it: [`Context::deadline`]. It drops the
-//! handler's future at the deadline. [`Call::on_behalf_of`] gives a call the deadline and the trace of the one that a handler
-//! serves.
+//! Every call has a timeout: that of [`Call::timeout`], or else of [`ClientBuilder::timeout`] (10 s). It starts when the
+//! call is first polled, and includes opening a session and retries. The server learns of it: [`Context::deadline`]. It
+//! drops the handler's future at the deadline. [`Call::on_behalf_of`] gives a call the deadline and the trace of the one
+//! that a handler serves.
 //!
 //! # Cancellation
 //!
@@ -100,9 +101,10 @@
 //!
 //! # Shutdown
 //!
-//! - [`Server::drain`] accepts no more sessions, and replies to all requests that it has received. Clients retry later ones on
-//!   another server. A rolling restart fails no call; only oneway calls in transit can be lost.
-//! - [`Server::stop`] stops at once. Calls in flight fail with an unknown outcome.
+//! - [`Server::drain`] accepts no more sessions, and replies to all requests that it has received. Clients retry later ones
+//!   on another server. A rolling restart fails no call; only oneway calls in transit can be lost.
+//! - [`Server::stop`] stops at once. Calls whose requests were received fail with an unknown outcome; the others are
+//!   retried.
 //! - [`Server::failed`] waits until the server cannot serve any more.
 //! - [`Client::close`] ends the sessions of a client. Dropping the last clone does, too, but does not wait for NATS.
 //!
@@ -157,7 +159,7 @@ pub use self::server::{LameDuck, Server, ServerBuilder};
 pub use self::service::{Reply, ReplyFuture, Request, Service, Services};
 pub use self::transport::Headers;
 
-/// What only generated code names. Other code must not: it changes without notice.
+/// Items for generated code only. They change without notice.
 #[doc(hidden)]
 pub mod __private {
     #[cfg(feature = "serde")]

@@ -9,7 +9,7 @@ const FIRST: Duration = Duration::from_millis(10);
 /// The longest that any pause may be.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Why the last attempt to open a session failed, and when the next one is allowed.
+/// The error of the last attempt to open a session, and the time of the next one.
 ///
 /// The upper bound of a pause doubles with each failure. The pause itself is random, between half of the bound and all of
 /// it, so that clients that lost their server at the same time do not all come back at the same time.
@@ -21,8 +21,8 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The state after an attempt that failed `now`, and after those `before` it. If no server listens, a call waits only for
-    /// `wait_for_server`, so that no pause may be longer.
+    /// The state after an attempt that failed `now`, and after those `before` it. If no server listens, a call waits only
+    /// for `wait_for_server`, so that no pause may be longer.
     pub(super) fn after(
         before: Option<&Self>,
         error: ConnectError,
@@ -46,7 +46,7 @@ impl Backoff {
         &self.error
     }
 
-    /// When the next attempt is allowed.
+    /// The earliest time of the next attempt.
     pub(super) const fn not_before(&self) -> Instant {
         self.not_before
     }

@@ -13,13 +13,14 @@ use crate::format::{Protocol, Transport};
 use crate::proto::check_service_subject;
 use crate::protocol::Limits;
 
-/// The options of a client. Where [`ServerBuilder`](crate::ServerBuilder) has an option of the same name, it limits the same.
+/// The options of a client. Where [`ServerBuilder`](crate::ServerBuilder) has an option of the same name, it limits the
+/// same.
 ///
 /// | option | default | range | what it limits |
 /// | --- | --- | --- | --- |
 /// | [`timeout`](Self::timeout) | 10 s | any | the duration of a call |
 /// | [`handshake_timeout`](Self::handshake_timeout) | 2 s | more than 0 | the duration of opening a session |
-/// | [`wait_for_server`](Self::wait_for_server) | 100 ms | any | how long a call waits if no server listens |
+/// | [`wait_for_server`](Self::wait_for_server) | 100 ms | any | the wait of a call if no server listens |
 /// | [`sessions`](Self::sessions) | 1 | 1 or more | open sessions |
 /// | [`max_calls_per_session`](Self::max_calls_per_session) | 65,536 | 1 or more | calls in flight of a session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
@@ -86,8 +87,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The number of bytes that a session may hold: requests that NATS has not taken yet. A call above the limit fails at once
-    /// with [`Error::QueueFull`](crate::Error::QueueFull).
+    /// The number of bytes that a session may hold: requests that are not yet handed to the NATS connection. A call above
+    /// the limit fails at once with [`Error::QueueFull`](crate::Error::QueueFull).
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
         self
@@ -100,17 +101,17 @@ impl ClientBuilder {
         self
     }
 
-    /// The number of sessions to open. NATS gives each to one of the servers at random. A call takes two open sessions in turn,
-    /// and uses the one with fewer calls in flight. A session that ends is replaced while calls use the others. But
-    /// [`connect`](Self::connect) fails if one of the sessions cannot be opened.
+    /// The number of sessions to open. NATS gives each to one of the servers at random. Each call compares two open
+    /// sessions, chosen in rotation, and uses the one with fewer calls in flight. A session that ends is replaced while
+    /// calls use the others. [`connect`](Self::connect) fails if one of the sessions cannot be opened.
     pub const fn sessions(mut self, sessions: usize) -> Self {
         self.options.sessions = sessions;
         self
     }
 
     /// The time that a call waits for a server if its session has ended and no server listens on the subject. Then it fails
-    /// with [`ConnectError::NoServer`]. Until then the client tries again to open a session, with pauses that grow from 10 ms
-    /// to 1 s, or to this time if it is shorter. [`connect`](Self::connect) does not wait.
+    /// with [`ConnectError::NoServer`]. Until then the client tries again to open a session, with pauses that grow from 10
+    /// ms to 1 s, or to this time if it is shorter. [`connect`](Self::connect) does not wait.
     pub const fn wait_for_server(mut self, time: Duration) -> Self {
         self.options.wait_for_server = time;
         self
@@ -147,12 +148,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Opens the [sessions](Self::sessions), in one round trip. It does not retry. If one session cannot be opened, the others
-    /// are closed.
+    /// Opens the [sessions](Self::sessions), in one round trip. It does not retry. If one session cannot be opened, the
+    /// others are closed.
     ///
     /// # Errors
-    /// - [`ConnectError::InvalidFormat`], [`ConnectError::InvalidOption`] and [`ConnectError::InvalidSubject`], before anything
-    ///   is sent
+    /// - [`ConnectError::InvalidFormat`], [`ConnectError::InvalidOption`] and [`ConnectError::InvalidSubject`], before
+    ///   anything is sent
     /// - [`ConnectError::NoServer`] at once if no server listens on the subject
     /// - [`ConnectError::Handshake`] if no server accepts in time, the server refuses (for one because it has
     ///   [all its sessions](crate::ServerBuilder::max_sessions)), or its reply is malformed

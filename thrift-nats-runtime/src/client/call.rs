@@ -16,7 +16,7 @@ use crate::method::{MethodError, Success};
 use crate::transport::Headers;
 
 pin_project! {
-    /// A call of a function: a future, which takes options until it is polled.
+    /// A call of a function: a future, whose options can be set until it is polled.
     ///
     /// Nothing is sent before the first poll, and the timeout starts with it. From then on the future is pinned, so that
     /// options cannot be set any more.
@@ -55,9 +55,9 @@ pin_project! {
     ///
     /// # Cancellation
     /// Dropping the future cancels the call, and frees its place in the session. A request that was not sent yet is never
-    /// sent. If it was sent, a server of this crate is told, and drops the handler's future. A legacy server cannot be told:
-    /// it runs the call, and no other call of the session before it has ended. If it has not replied by the call's deadline,
-    /// the session ends and the other calls are retried on another one. A late reply is dropped and counted in
+    /// sent. If it was sent, a server of this crate is told, and drops the handler's future. A legacy server cannot be
+    /// told: it runs the call, and no other call of the session before it has ended. If it has not replied by the call's
+    /// deadline, the session ends and the other calls are retried on another one. A late reply is dropped and counted in
     /// [`Client::late_replies`](crate::Client::late_replies).
     ///
     /// # Panics

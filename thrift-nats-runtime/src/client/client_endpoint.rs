@@ -16,7 +16,7 @@ use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message}
 use crate::sync::lock;
 use crate::time::now;
 
-/// How long the endpoint keeps answering late accepts after the last cancelled handshake: without an answer, a server that
+/// Time for which the endpoint replies to late accepts after the last cancelled handshake. Without a reply, a server that
 /// wants no heartbeats would keep the session forever.
 const LATE_ACCEPTS: Duration = Duration::from_secs(10);
 
@@ -24,7 +24,7 @@ const LATE_ACCEPTS: Duration = Duration::from_secs(10);
 /// that no other connection has the same key while the endpoint exists.
 static ENDPOINTS: LazyLock<Mutex<HashMap<usize, Weak<ClientEndpoint>>>> = LazyLock::new(Mutex::default);
 
-/// What all clients on a connection share.
+/// State shared by all clients on a connection.
 pub(super) struct ClientEndpoint {
     endpoint: Endpoint<SessionHandle>,
     servers: Arc<ServerProcesses>,
@@ -76,7 +76,8 @@ impl ClientEndpoint {
             && !self.tasks.get().into_iter().flatten().any(AbortHandle::is_finished)
     }
 
-    /// Keeps answering late accepts for a while, even without a client, after a handshake was cancelled.
+    /// Keeps the endpoint for [`LATE_ACCEPTS`], to reply to late accepts even without a client, after a handshake was
+    /// cancelled.
     pub(super) fn keep_for_late_accepts(self: &Arc<Self>) {
         if let Some(keeper) = self.late_accepts.upgrade() {
             let before = lock(&keeper).replace((now() + LATE_ACCEPTS, Arc::clone(self)));
@@ -93,7 +94,7 @@ impl ClientEndpoint {
         self.endpoint.sessions()
     }
 
-    /// What a session needs.
+    /// The parts for a new session.
     pub(super) fn parts(&self) -> EndpointParts<'_> {
         EndpointParts { handle: self.handle(), table: self.sessions(), servers: &self.servers }
     }

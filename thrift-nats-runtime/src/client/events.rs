@@ -11,10 +11,10 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use crate::error::{CloseReason, ConnectError};
 
-/// How many events are kept for a slow receiver.
+/// Number of events that are kept for a slow receiver.
 const CAPACITY: usize = 256;
 
-/// Where sessions report events. It allocates nothing until there is a receiver.
+/// The sender of session events. It allocates nothing until there is a receiver.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventSender(Arc<Events>);
 
@@ -32,7 +32,7 @@ impl EventSender {
         }
     }
 
-    /// Where a new session reports its events.
+    /// The sender for the events of a new session.
     pub(super) fn of_session(&self) -> OneSession {
         let session = self.0.last_session.fetch_add(1, Ordering::Relaxed) + 1;
         OneSession { events: self.clone(), session }
@@ -43,7 +43,7 @@ impl EventSender {
     }
 }
 
-/// Where one session reports its events.
+/// The sender for the events of one session.
 #[derive(Debug)]
 pub(super) struct OneSession {
     events: EventSender,
@@ -60,7 +60,7 @@ impl OneSession {
     }
 }
 
-/// What happened to a session of a client.
+/// An event of a session of a client.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SessionEvent {
@@ -73,12 +73,12 @@ pub enum SessionEvent {
     Ended {
         /// The number of the session, as in [`Opened`](Self::Opened).
         session: u64,
-        /// Why it ended.
+        /// The reason why it ended.
         reason: CloseReason,
     },
     /// A session could not be opened. While a call waits for it, the client tries again, unless the error is permanent.
     OpenFailed {
-        /// Why it was not opened.
+        /// The reason why it was not opened.
         error: ConnectError,
     },
     /// The receiver was too slow, and missed this many events.

@@ -1,4 +1,4 @@
-//! What a request is sent in, and with which headers.
+//! The format and the headers of a request.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl OutgoingRequest<'_> {
             return Ok((wrapped, headers));
         };
         if self.headers.is_empty() {
-            // Only the timeout is not sent, which the server can do without.
+            // Only the timeout is not sent. The server does not depend on it.
             return Ok((format, Cow::Borrowed(self.headers)));
         }
         Err(reason)

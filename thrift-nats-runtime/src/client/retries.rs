@@ -1,15 +1,15 @@
-//! Whether a call is sent again on another session, and what its error says in the end. Sends nothing itself.
+//! Decides whether a call is retried on another session, and with which error it ends. Sends nothing itself.
 
 use crate::error::{Error, Outcome};
 use crate::method::Message;
 use crate::proto::CloseReason;
 use crate::protocol::Limits;
 
-/// How many times a call is sent again. Each server that is drained or gone costs one, and a rolling restart may drain one
+/// Limit of retries. Each server that is drained or gone costs one, and a rolling restart may drain one
 /// after the other. But a call that itself ends its sessions must not end all of them.
 const RETRIES: u32 = 8;
 
-/// Why one attempt at a call failed.
+/// The error of one attempt at a call.
 #[derive(Debug)]
 pub(super) enum AttemptError {
     /// The session had ended before the call was sent.
@@ -25,7 +25,7 @@ pub(super) enum AttemptError {
 pub(super) struct Retries {
     idempotent: bool,
     left: u32,
-    /// Why the last session ended on which the call may have run.
+    /// The reason why the last session ended on which the call may have run.
     may_have_run: Option<CloseReason>,
 }
 
@@ -39,7 +39,7 @@ impl Retries {
         self.left == RETRIES
     }
 
-    /// Takes note of a failed attempt. `Ok` if the call is to be sent again.
+    /// Records a failed attempt. `Ok` if the call is to be sent again.
     pub(super) fn after(&mut self, error: AttemptError) -> Result<(), Error> {
         let (reason, outcome, retry) = match error {
             // The session did not end because of this call.
@@ -74,7 +74,8 @@ impl Retries {
         }
     }
 
-    /// The error of the call, whose last attempt ended in `error`: an earlier attempt may have run even if the last did not.
+    /// The error of the call, whose last attempt ended in `error`: an earlier attempt may have run even if the last did
+    /// not.
     fn whole(&mut self, error: Error) -> Error {
         let Some(earlier) = self.may_have_run.take() else { return error };
         let outcome = Outcome::Unknown;

@@ -1,6 +1,6 @@
 //! Liveness probes of the server processes that a client has sessions with.
 //!
-//! Nothing tells a client that a server process has died. NATS does answer a message that has no subscriber with a `503`
+//! Nothing tells a client that a server process has died. NATS does reply to a message that has no subscriber with a `503`
 //! (no responders), but a client that waits for replies sends nothing. Therefore, while calls are in flight and nothing
 //! has come from a server process for a while, the client sends it a probe: an empty message to a subject of the process,
 //! which drops it. One probe serves all sessions with the process.
@@ -18,7 +18,7 @@ use crate::proto::{Transmit, probe_reply, probe_subject};
 use crate::sync::lock;
 use crate::time::now;
 
-/// How long nothing may come from a process that has calls in flight before it is probed.
+/// Time without a message from a process, while calls are in flight, after which it is probed.
 const SILENCE: Duration = Duration::from_millis(25);
 
 /// A session, as its server process sees it.
@@ -77,7 +77,7 @@ impl ServerProcesses {
         }
     }
 
-    /// NATS answered a probe of the process with this number: it does not exist any more.
+    /// NATS reported no responders for a probe of the process with this number: it does not exist any more.
     pub(super) fn handle_gone(&self, number: u64) {
         let process = lock(&self.index).by_number.get(&number).cloned();
         let Some(process) = process else { return };
@@ -93,10 +93,10 @@ pub(super) struct ServerProcess {
     endpoint: EndpointHandle,
     base: String,
     number: u64,
-    /// How many sessions have calls in flight.
+    /// Number of sessions with calls in flight.
     busy_sessions: AtomicUsize,
     since: Instant,
-    /// When something last came from the process, in nanoseconds after `since`.
+    /// The time of the last message from the process, in nanoseconds after `since`.
     heard: AtomicU64,
     timer: Mutex<Option<TimerKey>>,
     sessions: Mutex<FxHashMap<Arc<str>, Weak<dyn ProbeObserver>>>,

@@ -2,7 +2,7 @@
 //!
 //! The handle owns the lock of the state machine and the channels to the waiting calls. It never decides what a session
 //! does: it feeds [`ClientSession`] with what happens, applies the events that come out, and then wakes the publisher.
-//! Waiting calls are woken after the lock is released, because each of them takes it for its next call.
+//! Waiting calls are woken after the lock is released, because each of them acquires it for its next call.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -25,7 +25,7 @@ use crate::sync::lock;
 use crate::time::now;
 use crate::transport::Frame;
 
-/// Why a call has no reply.
+/// The reason why a call has no reply.
 pub(super) enum Failure {
     /// The session refused it.
     Refused(Refused),
@@ -44,13 +44,13 @@ pub(super) enum Failure {
 /// The result of a call: its reply, or `None` for a oneway call that was sent.
 type CallResult = Result<Option<Frame>, Failure>;
 
-/// The way to a call that waits for its result.
+/// Sends its result to a call that waits for it.
 type Waiter = oneshot::Sender<CallResult>;
 
-/// The way to the task that waits until a session is open.
+/// Wakes the task that waits until a session is open.
 pub(super) type OpenedSender = oneshot::Sender<Result<(), CloseReason>>;
 
-/// What a session needs of the endpoint of its client.
+/// The parts of a client's endpoint that a session uses.
 pub(super) struct EndpointParts<'a> {
     pub(super) handle: &'a EndpointHandle,
     pub(super) table: &'a Arc<SessionTable<SessionHandle>>,
@@ -174,12 +174,12 @@ impl SessionHandle {
         self.state().has_ended()
     }
 
-    /// How many calls are in flight.
+    /// Number of calls in flight.
     pub(super) fn in_flight(&self) -> usize {
         self.snapshot.in_flight.load(Ordering::Relaxed) as usize
     }
 
-    /// How many replies came for calls that were no longer in flight.
+    /// Number of replies for calls that were no longer in flight.
     pub(super) fn late_replies(&self) -> u64 {
         self.state().machine.late_replies()
     }
@@ -202,7 +202,7 @@ impl SessionHandle {
         let (waiter, result) = oneshot::channel();
         let (seqid, is_alone) = loop {
             let seqid = self.last_seqid.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-            // Encoded before the lock is taken, so that other calls can do the same at the same time.
+            // Encoded before the lock is acquired, so that other calls can do the same at the same time.
             let envelope = Envelope { format, headers: &headers, name, kind, seqid };
             let message = envelope.seal(body, limits).map_err(Failure::Encode)?;
             let mut state = self.state();
@@ -376,7 +376,7 @@ impl HandleState {
         matches!(self.lifecycle, Lifecycle::Ended { .. })
     }
 
-    /// Why no call can be made on a session that is not open.
+    /// The reason why no call can be made on a session that is not open.
     fn not_open(&self) -> Failure {
         let reason = match &self.lifecycle {
             Lifecycle::Ended { reason, .. } => Some(reason.clone()),
@@ -429,7 +429,7 @@ impl TransmitSource for SessionHandle {
         }
         if over {
             self.flushed.notify_waiters();
-            // Not before the disconnect message is sent: a message for a session that is not in the table is answered with
+            // Not before the disconnect message is sent: the reply to a message for a session that is not in the table is
             // "unknown session", which would overtake the requests that are still queued.
             if let Some(table) = self.table.upgrade() {
                 table.remove(&self.token);

@@ -33,7 +33,7 @@ pub(super) struct SessionPool {
     closed: AtomicBool,
 }
 
-/// What it takes to open a session.
+/// Subject and options for opening a session.
 struct Opener {
     nats: Nats,
     subject: String,
@@ -79,8 +79,8 @@ impl SessionPool {
         self.slots.iter().flat_map(Slot::sessions)
     }
 
-    /// The session to make a call on, if any is open: of the first two that are, starting at another slot each time, the one
-    /// with fewer calls in flight. Sessions on the way that have ended are opened again in the background.
+    /// The session to make a call on, if any is open: of the first two open ones, starting at the next slot each time, the
+    /// one with fewer calls in flight. Sessions in between that have ended are opened again in the background.
     pub(super) fn current(self: &Arc<Self>) -> Result<Option<Arc<SessionHandle>>, Error> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(closed());
@@ -107,9 +107,10 @@ impl SessionPool {
         first
     }
 
-    /// The session to make a call on, opened if none is open. Failed attempts are repeated with growing pauses if the error is
-    /// transient: until `deadline`, but only for [`wait_for_server`](crate::ClientBuilder::wait_for_server) while no server
-    /// listens. That time starts anew as long as the server before still drains, because its successor need not be there yet.
+    /// The session to make a call on, opened if none is open. Failed attempts are repeated with growing pauses if the error
+    /// is transient: until `deadline`, but only for [`wait_for_server`](crate::ClientBuilder::wait_for_server) while no
+    /// server listens. That time starts again while the previous server still drains, because the next one may not have
+    /// started yet.
     pub(super) async fn session(
         self: &Arc<Self>,
         deadline: Option<Instant>,
@@ -166,8 +167,10 @@ impl SessionPool {
             }
             Ok(())
         };
-        tokio::time::timeout(self.options().timeout.min(FAR_FUTURE), flushed).await.unwrap_or_else(|elapsed| {
-            Err(NatsError::new("NATS did not take the disconnect messages in time", elapsed).into())
+        let timeout = self.options().timeout;
+        tokio::time::timeout(timeout.min(FAR_FUTURE), flushed).await.unwrap_or_else(|_| {
+            let cause = format!("they were not written to the connection within {timeout:?}");
+            Err(NatsError::new("cannot send the disconnect messages", cause).into())
         })
     }
 
@@ -183,8 +186,8 @@ impl SessionPool {
         }
     }
 
-    /// The result of one attempt to open a session in this slot: of the one that runs, or else of a new one, or else, if the
-    /// backoff forbids one, of the last.
+    /// The result of one attempt to open a session in this slot: of the one that runs, or else of a new one, or else, if
+    /// the backoff forbids one, of the last.
     async fn open(self: &Arc<Self>, index: usize) -> Result<Arc<SessionHandle>, ConnectError> {
         loop {
             let mut opened = {
@@ -235,7 +238,7 @@ impl SessionPool {
         Attempt { opened, task: task.abort_handle() }
     }
 
-    /// Takes the result of an attempt.
+    /// Stores the result of an attempt.
     fn opened(
         &self,
         index: usize,
@@ -281,8 +284,8 @@ impl Drop for SessionPool {
 }
 
 impl Opener {
-    /// Opens a session within the handshake timeout. The timeout of the handshake itself does not cover the subscription of a
-    /// new endpoint, nor an endpoint whose tasks have ended with their runtime.
+    /// Opens a session within the handshake timeout. The timeout of the handshake itself does not cover the subscription of
+    /// a new endpoint, nor an endpoint whose tasks have ended with their runtime.
     async fn open(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
         let Self { nats, subject, service, options, events } = self;
         let timeout = options.handshake_timeout;

@@ -20,7 +20,7 @@ pub(super) struct Slot {
     pub(super) reopening: Mutex<Reopening>,
 }
 
-/// How the slot gets its next session.
+/// The attempts to open the next session of the slot.
 #[derive(Default)]
 pub(super) struct Reopening {
     pub(super) attempt: Option<Attempt>,
@@ -73,7 +73,7 @@ impl Slot {
         }
     }
 
-    /// Takes the endpoint of the session out, and the session with it.
+    /// Removes the session. Returns its endpoint.
     pub(super) fn take_endpoint(&self) -> Option<Arc<ClientEndpoint>> {
         lock(&self.current).take().map(|(endpoint, _)| endpoint)
     }

@@ -1,15 +1,13 @@
-//! One process's end of its sessions over a connection to NATS, on either side.
+//! The part of a NATS connection that clients and servers share: base subject, publisher, timers and session table.
 //!
-//! An endpoint owns the connection, the base subject that its one subscription covers, the publisher, the timers, the table
-//! of sessions, and the check that ends sessions when the connection was lost. It never looks into a message: messages
-//! are routed by `client` and `server`, and handled by the state machines in [`proto`](crate::proto).
+//! An endpoint also ends its sessions when the connection was lost. It never looks into a message: `client` and `server`
+//! route messages, and the state machines in [`proto`](crate::proto) handle them.
 //!
-//! 1. [`Endpoint::start`] starts the publisher. Its owner subscribes to [`subscription`](Endpoint::subscription), and spawns
-//!    one task that receives and one that runs the [`Timers`].
-//! 2. A session is made with the [`EndpointHandle`], which has what a session needs, and is put into the table by
-//!    [`Endpoint::insert`].
-//! 3. The owner calls [`Endpoint::check_connection`] before it handles a message, and regularly.
-//! 4. A session that has ended, and has sent what it had to send, removes itself from the [`SessionTable`].
+//! 1. [`Endpoint::start`] starts the publisher. The endpoint's owner subscribes to
+//!    [`subscription`](Endpoint::subscription), and spawns one task that receives and one that runs the [`Timers`].
+//! 2. The owner makes a session with the [`EndpointHandle`], and adds it to the table with [`Endpoint::insert`].
+//! 3. The owner calls [`Endpoint::check_connection`] before it handles a message, and every [`CONNECTION_CHECK`] (50 ms).
+//! 4. A session that has ended, and has sent its last message, removes itself from the [`SessionTable`].
 
 mod publish_lock;
 mod publisher;
@@ -29,7 +27,7 @@ pub(crate) use self::timers::{Timed, TimerKey, Timers};
 use crate::nats_error::NatsError;
 use crate::proto::{self, Address, CloseReason};
 
-/// How often an endpoint checks its connection besides at every message: the client library has no signal to wait for.
+/// How often the connection is checked if no message arrives: the client library has no signal to wait for.
 pub(crate) const CONNECTION_CHECK: Duration = Duration::from_millis(50);
 
 /// A session, as its endpoint sees it.
@@ -41,7 +39,7 @@ pub(crate) trait EndpointSession: Send + Sync + 'static {
     fn close(self: &Arc<Self>, reason: CloseReason);
 }
 
-/// What a session needs of its endpoint. Cheap to clone.
+/// The parts of an endpoint that its sessions use. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct EndpointHandle(Arc<Shared>);
 
@@ -71,8 +69,9 @@ impl EndpointHandle {
         &self.0.timers
     }
 
-    /// The number of the connection: how many times it has been established. It changes before a new connection delivers
-    /// anything.
+    /// The number of the connection: how many times it has been established. The number changes before the new connection
+    /// delivers a message: `Connector::try_connect_to_server` of async-nats 0.51 counts the connection before it returns
+    /// it to the task that reads messages.
     pub(crate) fn connection(&self) -> u64 {
         self.0.statistics.connects.load(Ordering::SeqCst)
     }
@@ -126,13 +125,13 @@ impl<S> Endpoint<S> {
         &self.sessions
     }
 
-    /// The subject to subscribe to, once, for everything that comes to the sessions: opening a session then costs no
-    /// subscription, and no wait until NATS knows of it.
+    /// The subject of the one subscription that covers all sessions. Opening a session therefore costs no subscription, and
+    /// no wait until NATS knows of it.
     pub(crate) fn subscription(&self) -> String {
         format!("{}.>", self.handle.base())
     }
 
-    /// Where a message to the [`subscription`](Self::subscription) belongs; `None` if its subject has no meaning.
+    /// The address of a message to the [`subscription`](Self::subscription); `None` if its subject has no meaning.
     pub(crate) fn address<'m>(&self, message: &'m Message) -> Option<Address<'m>> {
         message.subject.get(self.handle.base().len() + 1..).and_then(Address::parse)
     }
@@ -148,8 +147,8 @@ impl<S: EndpointSession> Endpoint<S> {
         }
     }
 
-    /// Ends the sessions that were opened on an earlier connection, on which chunks may have been lost. Returns the number of
-    /// the latest connection.
+    /// Ends the sessions that were opened on an earlier connection, on which chunks may have been lost. Returns the number
+    /// of the latest connection.
     pub(crate) fn check_connection(&self) -> u64 {
         let (latest, is_new) = self.connection.observe(self.handle.connection());
         if is_new {

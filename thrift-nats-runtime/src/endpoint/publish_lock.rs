@@ -5,15 +5,19 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// Allows one task at a time to publish for a session, because chunks have to be published in the order of their numbers.
 ///
 /// ```text
-///            acquire                 acquire (by another task)
-///   FREE ─────────────▶ QUEUED ◀─────────────────────────────┐
-///    ▲                    │ begin                            │
-///    └──── release ──── BUSY ────────────────────────────────┘
+///          acquire              acquire (by another task)
+///   FREE ───────────▶ QUEUED ◀─ look_again (by the owner) ─┐
+///    ▲                  │ begin                            │
+///    └─── release ─── BUSY ────────────────────────────────┘
 /// ```
 ///
-/// The owner calls [`begin`](Self::begin), then looks at what there is to publish. [`release`](Self::release) fails if
-/// another task has called [`acquire`](Self::acquire) since: the owner then looks again. Nothing that was queued before an
-/// `acquire` is therefore missed, and a task that fails to acquire the lock never waits for it.
+/// - `FREE`: the lock has no owner.
+/// - `QUEUED`: owned, and something may be unpublished.
+/// - `BUSY`: owned, and nothing was queued since `begin`.
+///
+/// The owner calls [`begin`](Self::begin), and then polls the session for messages. [`release`](Self::release) fails if
+/// another task has called [`acquire`](Self::acquire) since `begin`; the owner then polls again. So every message that was
+/// queued before an `acquire` is published, and a task that fails to acquire the lock never waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct PublishLock(AtomicU8);
 
@@ -22,22 +26,23 @@ impl PublishLock {
     const BUSY: u8 = 1;
     const QUEUED: u8 = 2;
 
-    /// Acquires the lock and returns true, or asks its owner to look again.
+    /// Acquires the lock and returns true, or has its owner poll the session again.
     pub(super) fn acquire(&self) -> bool {
         self.0.swap(Self::QUEUED, Ordering::SeqCst) == Self::FREE
     }
 
-    /// Called by the owner, which is about to look at what there is to publish.
+    /// Called by the owner before it polls the session.
     pub(super) fn begin(&self) {
         self.0.store(Self::BUSY, Ordering::SeqCst);
     }
 
-    /// Called by the owner, which has to look again for another reason.
+    /// Called by the owner if it has to poll the session again although no other task has queued a message.
     pub(super) fn look_again(&self) {
         self.0.store(Self::QUEUED, Ordering::SeqCst);
     }
 
-    /// Releases the lock. Returns false, and the caller still owns it, if another task has queued something since `begin`.
+    /// Releases the lock and returns true. Returns false, and the caller still owns the lock, if it has to poll the session
+    /// again.
     pub(super) fn release(&self) -> bool {
         self.0.compare_exchange(Self::BUSY, Self::FREE, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }

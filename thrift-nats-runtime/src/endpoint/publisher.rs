@@ -4,8 +4,8 @@
 //! that the connection holds unwritten. It never decides what a message contains: that is the state machine's part.
 //!
 //! A session that has something to send calls [`Publisher::wake`], or [`Publisher::publish_now`] if nothing else is about
-//! to be queued. Either takes the session's [`PublishLock`], polls the session until it has nothing more, and releases the
-//! lock. The task polls a session only after the tasks that are ready to run have run, so that one chunk carries what
+//! to be queued. Either acquires the session's [`PublishLock`], polls the session until it has nothing more, and releases
+//! the lock. The task polls a session only after the tasks that are ready to run have run, so that one chunk carries what
 //! all of them have queued: a busy process batches, and an idle one never waits.
 
 use std::future::poll_fn;
@@ -23,18 +23,18 @@ use super::publish_lock::PublishLock;
 use crate::proto::Transmit;
 use crate::sync::lock;
 
-/// How long the connection may take to write the rest after the last publisher is dropped.
+/// Timeout of the last flush, after the last publisher is dropped.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
-/// How many NATS messages of one session the task publishes before it goes on to the next session.
+/// Number of NATS messages of one session that the task publishes before it continues with the next session.
 const MESSAGES_IN_A_ROW: usize = 16;
-/// How many bytes [`Publisher::publish_now`] publishes before it leaves the rest to the task.
+/// Number of bytes that [`Publisher::publish_now`] publishes before it leaves the rest to the task.
 const BYTES_AT_ONCE: usize = 32 * 1024;
-/// How many bytes the task hands to the connection before it waits until the bytes before them are written. The
+/// Number of bytes that the task hands to the connection before it waits until the bytes before them are written. The
 /// connection's own queue is bounded in messages only.
 const WINDOW: usize = 1 << 20;
-/// How many jobs the task takes from its queue at a time.
+/// Number of jobs that the task removes from its queue at a time.
 const BATCH: usize = 64;
-/// How many messages that belong to no session may be queued: a peer can cause them without having a session.
+/// Limit of queued messages that belong to no session: a peer can cause them without having a session.
 const MAX_UNATTACHED: usize = 1 << 16;
 
 /// A session, as the publisher sees it.
@@ -72,7 +72,7 @@ pub(crate) struct Publisher {
     // Unbounded in type, bounded by its contents: a session is in it once at most (the publish lock), and there are at most
     // MAX_UNATTACHED messages. Markers are for shutdown only.
     queue: mpsc::UnboundedSender<Job>,
-    /// How many messages that belong to no session are queued.
+    /// Number of queued messages that belong to no session.
     unattached: Arc<AtomicUsize>,
 }
 
@@ -112,7 +112,8 @@ impl Publisher {
     }
 
     /// Publishes for `source` in the calling task: saves the switch to the publishing task, which an idle call would pay
-    /// without any gain. Never waits: long messages, and messages without room in the connection, are left to the task.
+    /// without any gain. Never waits: long messages are left to the task, and so is
+    /// every message if the queue of the connection is full.
     pub(crate) fn publish_now(&self, source: &Arc<impl TransmitSource>) {
         let publish_lock = source.publish_lock();
         if !publish_lock.acquire() {
@@ -153,15 +154,15 @@ impl Publisher {
         self.submit(Job::Message(transmit));
     }
 
-    /// Publishes a message of `source`, or returns it if the connection has no room for it now.
+    /// Publishes a message of `source`, or returns it if the queue of the connection is full.
     fn try_publish(&self, source: &dyn TransmitSource, transmit: Transmit) -> Option<Transmit> {
         let mut nats = lock(&self.direct);
         let published = match Pin::new(&mut *nats).poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => start_send(&mut nats, transmit),
             Poll::Ready(Err(error)) => Err((transmit.chunk(), error)),
             Poll::Pending => {
-                // `poll_ready` has reserved a place among the senders that wait for room. A place that is not used would
-                // withhold room from the task, so it is given back with the clone that holds it.
+                // `poll_ready` has queued this clone for the next free slot of the connection's queue. The slot would stay
+                // unused, and the task could not use it either. Dropping the clone frees it.
                 *nats = self.nats.clone();
                 return Some(transmit);
             }
@@ -248,12 +249,12 @@ impl Task {
         }
     }
 
-    /// Publishes a message as soon as the connection has room for it.
+    /// Publishes a message as soon as the queue of the connection has capacity.
     async fn publish(&mut self, transmit: Transmit) -> Result<(), (Option<u64>, PublishError)> {
         let Self { nats, window, .. } = self;
         window.reserve(nats, transmit.payload.len()).await;
         let ready = poll_fn(|cx| {
-            // A flush in progress may hold the room that is waited for.
+            // A flush in progress may occupy the capacity that this waits for.
             window.poll_flush(cx);
             Pin::new(&mut *nats).poll_ready(cx)
         });

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::sync::lock;
 use crate::time::now;
 
-/// Something that is woken at a time that it has set.
+/// An object with a timer.
 pub(crate) trait Timed: Send + Sync + 'static {
     /// Does the work that is due at `now`, and sets its timer anew. `timer` is the key that fired, which is no longer set.
     fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey);
@@ -29,9 +29,8 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Sets `timer` to `at`, or removes it if `at` is `None`. `timed` returns the object to wake, and is called only if the timer
-    /// was not set before.
-    /// A timer whose owner is gone when it fires is skipped.
+    /// Sets `timer` to `at`, or removes it if `at` is `None`. `timed` returns the object to wake. It is called only if the
+    /// timer was not set, or has just fired. A timer whose object was dropped is skipped when it fires.
     pub(crate) fn set(
         &self,
         timer: &mut Option<TimerKey>,
@@ -77,7 +76,7 @@ impl Timers {
         }
     }
 
-    /// Takes a timer that is due; else lowers `next` to the time of the first.
+    /// Removes and returns a timer that is due. If none is, lowers `next` to the time of the first.
     fn pop_due(&self, now: Instant, next: &mut Instant) -> Option<(TimerKey, Weak<dyn Timed>)> {
         let mut due = lock(&self.due);
         let (first, _) = *due.first_key_value()?.0;

@@ -36,7 +36,7 @@ pub struct ApplicationException {
     provenance: Provenance,
 }
 
-/// Where an exception comes from.
+/// The origin of an exception.
 #[derive(Clone, Debug)]
 enum Provenance {
     /// It came in a reply.
@@ -153,7 +153,7 @@ impl ApplicationException {
     /// The exception of a handler that failed with this error. The caller sees `INTERNAL_ERROR` with the message "internal
     /// error". The error itself stays on the server: it is logged when the reply is written, and returned from `source()`.
     ///
-    /// Takes every error that `Box<dyn Error + Send + Sync>` can be made from, and text.
+    /// Accepts every error that `Box<dyn Error + Send + Sync>` can be made from, and text.
     pub fn internal(error: impl Into<BoxError>) -> Self {
         Self {
             provenance: Provenance::Hides(SharedError::new(error)),
@@ -161,10 +161,10 @@ impl ApplicationException {
         }
     }
 
-    /// The exception of a handler that failed with this error, whose text the caller sees: `INTERNAL_ERROR` with the text of
-    /// the error and of its sources as the message, separated by ": ".
+    /// The exception of a handler that failed with this error, whose text the caller sees: `INTERNAL_ERROR` with the text
+    /// of the error and of its sources as the message, separated by ": ".
     ///
-    /// Takes every error that `Box<dyn Error + Send + Sync>` can be made from, and text.
+    /// Accepts every error that `Box<dyn Error + Send + Sync>` can be made from, and text.
     pub fn revealed(error: impl Into<BoxError>) -> Self {
         let error = error.into();
         let mut message = error.to_string();

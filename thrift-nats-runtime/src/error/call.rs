@@ -36,18 +36,18 @@ pub enum Error {
     /// The call has headers, which cannot be sent. It was not sent.
     #[error("cannot send the headers of the call: {reason}")]
     HeadersUnsupported {
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
-    /// The session's queue of requests that NATS has not taken yet is full. The call was not sent.
+    /// The session's queue of requests that are not yet handed to the NATS connection is full. The call was not sent.
     #[error(
-        "the session's queue has no room for a request of {len} bytes: {queued} of {limit} bytes are in use; \
+        "the session's queue is too full for a request of {len} bytes: {queued} of {limit} bytes are in use; \
          send less at a time, or raise `queue_limit`"
     )]
     QueueFull {
         /// The length of the request, in bytes.
         len: usize,
-        /// How many bytes wait to be sent.
+        /// Number of queued bytes.
         queued: usize,
         /// The option [`queue_limit`](crate::ClientBuilder::queue_limit).
         limit: usize,
@@ -71,7 +71,7 @@ pub enum Error {
     /// The session ended before the reply arrived.
     #[error("session ended: {reason}; {}", outcome_text(*outcome))]
     SessionEnded {
-        /// Why it ended.
+        /// The reason why it ended.
         reason: CloseReason,
         /// Whether the call may have run.
         outcome: Outcome,

@@ -24,7 +24,7 @@ pub enum ConnectError {
         protocol: Protocol,
         /// The option [`transport`](crate::ClientBuilder::transport).
         transport: Transport,
-        /// Why it cannot.
+        /// The reason.
         reason: &'static str,
     },
     /// An option is out of its range.
@@ -41,7 +41,7 @@ pub enum ConnectError {
     Handshake {
         /// The subject of the service.
         subject: String,
-        /// Why the session was not opened.
+        /// The reason why the session was not opened.
         reason: CloseReason,
     },
     /// NATS did not carry out an operation.
@@ -85,7 +85,7 @@ impl ConnectError {
 }
 
 impl ConnectError {
-    /// Whether an attempt a little later may succeed.
+    /// Whether a later attempt may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::NoServer { .. } => true,

@@ -13,10 +13,10 @@ pub enum ShutdownError {
     NotDrained {
         /// The timeout.
         timeout: Duration,
-        /// How many calls still ran. Zero if only a session was still open, because NATS had not taken all replies.
+        /// Number of calls that still ran. Zero if only a session was still open, because not all replies were sent.
         calls: usize,
     },
-    /// NATS did not take the disconnect messages, so that peers notice the end later.
+    /// NATS did not confirm the disconnect messages. Peers may notice the end later.
     #[error("{0}")]
     Nats(NatsError),
 }

@@ -34,7 +34,7 @@ use crate::transport::{Parts, Receiver};
 pub(crate) struct ClientSession<W> {
     inbox: Subject,
     config: ClientConfig,
-    /// How long a call may take whose request does not say.
+    /// Timeout of calls whose request has none.
     call_timeout: Duration,
     /// The service that is called, if the server may have several.
     service: Option<Arc<str>>,
@@ -47,8 +47,8 @@ pub(crate) struct ClientSession<W> {
     late_replies: u64,
 }
 
-/// How many unwanted servers may wait to be told. NATS delivers a handshake once; many accepts are the work of a hostile
-/// server.
+/// Limit of unwanted servers that wait for a disconnect message. NATS delivers a handshake once; many accepts are the work
+/// of a hostile server.
 const MAX_UNWANTED: usize = 64;
 
 // The verbs of this side.
@@ -82,8 +82,8 @@ impl<W> ClientSession<W> {
         Self { service, ..self }
     }
 
-    /// Queues the request `message` with the number `seqid`, which no call in flight has. The call expires at `deadline`, if
-    /// there is one. The session must be [open](Self::is_open).
+    /// Queues the request `message` with the number `seqid`, which no call in flight has. The call expires at `deadline`,
+    /// if there is one. The session must be [open](Self::is_open).
     ///
     /// # Errors
     /// A limit would be exceeded. Nothing has changed.
@@ -204,7 +204,7 @@ impl<W> ClientSession<W> {
         matches!(self.phase, ClientPhase::Open(_))
     }
 
-    /// Why no more calls can be made although the session has not ended: the server drains it.
+    /// The reason why no more calls can be made although the session has not ended: the server drains it.
     pub(crate) fn drain_reason(&self) -> Option<CloseReason> {
         match self.phase {
             ClientPhase::Draining { acknowledged, .. } => Some(drained(acknowledged)),
@@ -226,7 +226,7 @@ impl<W> ClientSession<W> {
         self.phase.session().filter(|session| !session.is_legacy()).map(|session| &session.listen)
     }
 
-    /// How many calls are in flight.
+    /// Number of calls in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.calls.len()
     }
@@ -236,7 +236,7 @@ impl<W> ClientSession<W> {
         self.calls.contains(seqid)
     }
 
-    /// How many replies arrived that no caller waited for any more.
+    /// Number of replies that no caller waited for any more.
     pub(crate) const fn late_replies(&self) -> u64 {
         self.late_replies
     }
@@ -272,7 +272,7 @@ impl<W> ClientSession<W> {
         }
     }
 
-    /// The answer to the handshake.
+    /// The reply to the handshake.
     fn handle_answer(&mut self, now: Instant, message: Incoming) {
         let Incoming { reply, status, versioned, payload } = message;
         if status == Some(StatusCode::NO_RESPONDERS) {
@@ -408,7 +408,7 @@ impl<W> ClientSession<W> {
 
 // Output.
 impl<W> ClientSession<W> {
-    /// What happened, oldest first.
+    /// The next event, oldest first.
     pub(crate) fn poll_event(&mut self) -> Option<ClientEvent<W>> {
         let event = self.events.pop_front();
         if self.events.is_empty() && self.calls.len() == 0 {
@@ -418,7 +418,7 @@ impl<W> ClientSession<W> {
         event
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has to be called.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) has to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
             ClientPhase::Opening(opening) => opening.deadline,
@@ -431,7 +431,7 @@ impl<W> ClientSession<W> {
     }
 }
 
-/// Why calls that a draining server has not acknowledged end.
+/// The reason with which calls end that a draining server has not acknowledged.
 const fn drained(acknowledged: u64) -> CloseReason {
     CloseReason::Disconnected { reason: Some(PeerReason::Stopping), acknowledged: Some(acknowledged) }
 }

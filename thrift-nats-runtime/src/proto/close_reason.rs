@@ -1,4 +1,4 @@
-//! Why sessions end, what follows from each reason, and how one side tells the other.
+//! The reasons for which sessions end, the consequences of each, and the disconnect message that carries it.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use crate::shared_error::SharedError;
 /// The reply subject of a disconnect message.
 pub(crate) const DISCONNECT: &str = "DISCONNECT";
 
-/// How many heartbeats in a row a client may miss: as in the code of the legacy package, whose README says "more than three".
+/// Number of consecutive heartbeats that a client may miss: as in the code of the legacy package, whose README says "more
+/// than three".
 pub(super) const MISSED_HEARTBEATS: u32 = 3;
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -51,24 +52,24 @@ pub enum CloseReason {
     ChunkWithoutNumber,
     /// The peer sent bytes that are not a Thrift message.
     Malformed(DecodeError),
-    /// The server's answer to the handshake is not a valid accept.
+    /// The server's accept is malformed.
     BadAccept(AcceptError),
     /// The server does not serve this client's protocol or transport.
     Unsupported {
-        /// What the server serves, as it says itself.
+        /// The protocols and transports that the server serves, as it says itself.
         served: String,
     },
     /// The client uses the header transport, and the server is a legacy server, which cannot read it.
     HeaderTransportToLegacy,
     /// NATS reported no responders for the handshake: no server of the service is running.
     NoServer,
-    /// The handshake was not answered in time.
+    /// The handshake got no reply within its timeout.
     HandshakeTimeout {
         /// The client's handshake timeout.
         timeout: Duration,
     },
-    /// A legacy server has not replied to a call by its deadline. It handles one request at a time, so all later calls would
-    /// wait for that reply.
+    /// A legacy server has not replied to a call by its deadline. It handles one request at a time, so all later calls
+    /// would wait for that reply.
     Unanswered,
     /// The connection to NATS was lost, and possibly chunks with it.
     Reconnected,
@@ -76,7 +77,7 @@ pub enum CloseReason {
     NatsClosed,
     /// The queue of this side exceeded its limit.
     QueueOverflow {
-        /// How many bytes were to be queued.
+        /// Number of bytes that were to be queued.
         queued: usize,
         /// The limit, in bytes.
         limit: usize,
@@ -85,7 +86,7 @@ pub enum CloseReason {
     PublishFailed {
         /// The number of the chunk that was not published, if the message was a chunk.
         chunk: Option<u64>,
-        /// Why it was not published.
+        /// The reason why it was not published.
         source: SharedError,
     },
 }
@@ -109,14 +110,14 @@ impl fmt::Display for CloseReason {
             }
             Self::ChunkWithoutNumber => f.write_str("the peer sent a chunk without a number"),
             Self::Malformed(error) => write!(f, "the peer sent a malformed message: {error}"),
-            Self::BadAccept(error) => write!(f, "malformed answer to the handshake: {error}"),
+            Self::BadAccept(error) => write!(f, "malformed accept of the session: {error}"),
             Self::Unsupported { served } => write!(f, "the server does not serve this protocol or transport; it serves {served}"),
             Self::HeaderTransportToLegacy => {
                 f.write_str("the server is a legacy server, which cannot read the header transport; use another transport")
             }
             Self::NoServer => f.write_str("no server listens on the service's subject"),
             Self::HandshakeTimeout { timeout } => {
-                write!(f, "no answer to the handshake within {timeout:?}")
+                write!(f, "no reply to the handshake within {timeout:?}")
             }
             Self::Unanswered => {
                 f.write_str("a legacy server did not reply to a call by its deadline, and handles no other call before")
@@ -131,7 +132,7 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// What follows from the reason. A new variant has to be added to each method, and to the table in the tests.
+/// The consequences of the reason. A new variant has to be added to each method, and to the table in the tests.
 impl CloseReason {
     /// The reason in the disconnect message, or `None` if the peer knows already or cannot be reached.
     pub(super) const fn disconnect_reason(&self) -> Option<PeerReason> {
@@ -145,7 +146,7 @@ impl CloseReason {
             | Self::PeerGone { .. }
             | Self::NoServer
             | Self::Unsupported { .. }
-            // The server's inbox is unknown until its accept arrives. A late accept is answered then.
+            // The server's inbox is unknown until its accept arrives. A late accept gets a disconnect message then.
             | Self::HandshakeTimeout { .. }
             | Self::NatsClosed => return None,
         })
@@ -362,7 +363,7 @@ pub(super) fn unsupported(served: ProtocolSet) -> Bytes {
     Bytes::from(format!("{word} protocols: {served}; transports: {transports}"))
 }
 
-/// Why a peer closes the session or refuses to open it, by the body of its disconnect message.
+/// The reason in the body of a peer's disconnect message, which ends a session or refuses to open it.
 pub(super) fn refusal_or_disconnect(body: &[u8]) -> CloseReason {
     let text = str::from_utf8(body).ok().and_then(|text| text.strip_prefix(PeerReason::Unsupported.word()));
     match text {

@@ -1,13 +1,13 @@
 //! The deadlines of a session's calls.
 //!
-//! Most calls complete long before their deadlines, and most have the same timeout. A deadline is therefore added at the end
-//! of a queue and is not looked up when its call completes: it is forgotten when it gets to the front. That costs a few
+//! Most calls complete long before their deadlines, and most have the same timeout. A deadline is therefore added at the
+//! end of a queue and is not looked up when its call completes: it is forgotten when it gets to the front. That costs a few
 //! nanoseconds a call.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
-/// How many deadlines of completed calls may be kept, in addition to as many as there are calls in flight.
+/// Number of deadlines of completed calls that may be kept, in addition to as many as there are calls in flight.
 const SLACK: usize = 64;
 
 /// Deadlines of calls. Some of the calls may be complete: the caller has to check.
@@ -46,7 +46,7 @@ impl Deadlines {
         queue.into_iter().chain(unordered).map(|(at, _)| *at).min()
     }
 
-    /// Takes a deadline that has passed, and the number of its call.
+    /// Removes and returns a deadline that has passed, and the number of its call.
     pub(super) fn due(&mut self, now: Instant) -> Option<(Instant, i32)> {
         let is_due = |entry: &(Instant, i32)| entry.0 <= now;
         if self.queue.front().is_some_and(is_due) {

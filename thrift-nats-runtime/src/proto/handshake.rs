@@ -36,7 +36,7 @@ pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-/// What a client announces in the headers of its handshake.
+/// The announcements in the headers of a client's handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announced {
     /// Whether the client supports this project's additions.
@@ -75,8 +75,8 @@ impl Announced {
         }
     }
 
-    /// Whether a server with these protocols can serve the client. A protocol or transport that is not announced is detected
-    /// from the first message.
+    /// Whether a server with these protocols can serve the client. A protocol or transport that is not announced is
+    /// detected from the first message.
     pub(crate) fn is_served(&self, served: ProtocolSet) -> bool {
         let protocol = match self.protocol.as_deref().map(str::parse) {
             Some(Ok(protocol)) if served.contains(protocol) => protocol,
@@ -94,15 +94,15 @@ impl Announced {
 /// A server's accept: a message with the body `"<heartbeat> <deadline>"` and a reply subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Accept {
-    /// Where the client sends its data.
+    /// The subject to which the client sends its data.
     pub(crate) listen: Subject,
-    /// Where the client sends its heartbeats.
+    /// The subject to which the client sends its heartbeats.
     pub(crate) heartbeat: Subject,
-    /// How long the server waits for a heartbeat; `None` if it wants no heartbeats.
+    /// The server's timeout of a heartbeat; `None` without heartbeats.
     pub(crate) deadline: Option<Duration>,
 }
 
-/// Why a server's answer to a handshake is not a valid accept.
+/// The fault of a malformed accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AcceptError {
     /// It has no reply subject, which is where the client would send its data.
@@ -131,8 +131,8 @@ impl Accept {
         let (heartbeat, deadline) = body.split_once(' ').ok_or(AcceptError::Body)?;
         let deadline: i64 = deadline.parse().map_err(|_| AcceptError::Body)?;
         let deadline = u64::try_from(deadline).ok().filter(|millis| *millis > 0).map(Duration::from_millis);
-        // Publishing to an invalid subject would break the NATS protocol, and a subject that is too long for a protocol line
-        // would close the connection, with all its other sessions.
+        // Publishing to an invalid subject would break the NATS protocol, and a subject that is too long for a protocol
+        // line would close the connection, with all its other sessions.
         if check_service_subject(&listen).is_err() {
             return Err(AcceptError::ListenSubject);
         }

@@ -22,7 +22,7 @@ struct InFlightCall<W> {
     deadline: Option<Instant>,
 }
 
-/// What sending the last byte of a request means for its call.
+/// The state of a call after the last byte of its request was sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent<W> {
     /// The call waits for its reply.
@@ -58,7 +58,7 @@ impl<W> CallTable<W> {
         self.calls.contains_key(&seqid)
     }
 
-    /// How far the request of a call has got.
+    /// The progress of the request.
     pub(super) fn progress(&self, seqid: i32) -> Option<RequestProgress> {
         self.calls.get(&seqid).map(|call| call.progress)
     }

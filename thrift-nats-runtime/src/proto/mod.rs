@@ -51,12 +51,12 @@
 //! 4. then, if `has_transmit` or the session has ended, calls `poll_transmit` until it returns `None`, and publishes the
 //!    messages in that order. `poll_transmit` is an input, too: steps 2 and 3 follow. If a message cannot be published, the
 //!    owner calls `handle_publish_failed` before it calls `poll_transmit` again;
-//! 5. drops the session when it has ended and `poll_transmit` has returned `None`. Until then it keeps giving it what arrives:
-//!    the peer must not get the reply for an unknown session before the disconnect message.
+//! 5. drops the session when it has ended and `poll_transmit` has returned `None`. Until then it keeps giving it what
+//!    arrives: the peer must not get the reply for an unknown session before the disconnect message.
 //!
 //! An input after the end changes nothing, with three exceptions: a late accept of an abandoned client's session is replied
-//! to, `poll_transmit` completes the end, and finished requests of a legacy client make room for those that it had sent
-//! before it disconnected.
+//! to, `poll_transmit` completes the end, and finished requests of a legacy client start those that it had sent before it
+//! disconnected.
 
 mod client_session;
 mod close_reason;

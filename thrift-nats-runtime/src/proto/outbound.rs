@@ -30,18 +30,18 @@ impl Outbound {
         self.queue.push(message.into(), seqid)
     }
 
-    /// Removes the message at this place. Returns false if a part of it was sent: the peer would take the next message for
+    /// Removes the message at this place. Returns false if a part of it was sent: the peer would read the next message as
     /// the rest of it.
     pub(super) fn cancel(&mut self, place: u64) -> bool {
         self.begun != Some(place) && self.queue.remove(place)
     }
 
-    /// Drops all that is queued. Chunk numbers continue.
+    /// Drops all queued messages. Chunk numbers continue.
     pub(super) fn clear(&mut self) {
         *self = Self { number: self.number, ..Self::default() };
     }
 
-    /// How many bytes are queued.
+    /// Number of queued bytes.
     pub(super) const fn bytes(&self) -> usize {
         self.queue.bytes()
     }

@@ -1,4 +1,4 @@
-//! How far a request has got, and what that says about a call without a reply.
+//! The progress of a request, and what it means for a call without a reply.
 
 /// Whether the request of a call without a reply may have been run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub enum Outcome {
     Unknown,
 }
 
-/// How far the request of a call has got.
+/// The progress of the request of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestProgress {
     /// The request waits at this place for the reply to the request before it.

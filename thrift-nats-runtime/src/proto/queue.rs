@@ -6,17 +6,17 @@ use bytes::Bytes;
 
 use crate::transport::Parts;
 
-/// How many messages the buffer of an empty queue may have room for.
+/// Capacity that the buffer of an empty queue may keep, in messages.
 const SMALL: usize = 16;
 
 /// A queue of messages. Every operation takes constant time on average.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// A message that was removed leaves an empty one, until all before it are taken. All other messages are not empty.
+    /// A removed message leaves an empty one until all messages before it are gone. No other message is empty.
     messages: VecDeque<Message>,
     /// The place of the first of them.
     first: u64,
-    /// How many of them are not empty.
+    /// Number of messages that are not empty.
     len: usize,
     /// The length of all messages together.
     bytes: usize,
@@ -25,7 +25,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Message {
     seqid: i32,
-    /// The bytes that were not taken yet.
+    /// The bytes that are still queued.
     rest: Parts,
 }
 
@@ -39,17 +39,17 @@ impl Queue {
         self.first + self.messages.len() as u64 - 1
     }
 
-    /// How many messages there are.
+    /// Number of messages.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// How many bytes there are.
+    /// Number of bytes.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes the first message.
+    /// Removes and returns the first message.
     pub(super) fn pop(&mut self) -> Option<(i32, Parts)> {
         let (seqid, rest) =
             self.messages.front_mut().map(|message| (message.seqid, std::mem::take(&mut message.rest)))?;
@@ -58,7 +58,7 @@ impl Queue {
         Some((seqid, rest))
     }
 
-    /// Removes the message at this place. Returns false if it was taken or removed before.
+    /// Removes the message at this place. Returns false if it is not queued any more.
     pub(super) fn remove(&mut self, place: u64) -> bool {
         let Some(message) = place
             .checked_sub(self.first)
@@ -77,8 +77,8 @@ impl Queue {
         (!self.messages.is_empty()).then_some(self.first)
     }
 
-    /// Takes at most `limit` bytes off the first message, from one buffer. Returns them, and the number of the message's call
-    /// if the message is complete.
+    /// Removes at most `limit` bytes from the start of the first message, from one buffer. Returns them, and the number of
+    /// the message's call if the message is complete.
     pub(super) fn take(&mut self, limit: usize) -> Option<(Bytes, Option<i32>)> {
         let Message { seqid, rest } = self.messages.front_mut()?;
         let seqid = *seqid;

@@ -24,7 +24,7 @@ use crate::transport::{Frame, Parts, Receiver};
 /// A timer that is late by more than this part of a heartbeat deadline means that this process was stalled.
 const LATE: u32 = 8;
 
-/// What happened in a server's session. `T` stands for the task of a request.
+/// An event of a server's session. `T` stands for the task of a request.
 #[derive(Debug, PartialEq)]
 pub(crate) enum ServerEvent<T> {
     /// These requests are to be run now, and each to be [finished](ServerSession::finish) once. Those that a legacy client
@@ -85,7 +85,7 @@ impl ServerPhase {
     }
 }
 
-/// When the client's heartbeats are missed.
+/// The deadline of the client's next heartbeat.
 #[derive(Debug)]
 struct HeartbeatMonitor {
     deadline: Duration,
@@ -96,7 +96,8 @@ struct HeartbeatMonitor {
     probe: Option<ProbeTimer>,
 }
 
-/// When to probe the client, after a missed heartbeat: NATS reports a client that is gone in response to a message only.
+/// The time to probe the client, after a missed heartbeat: NATS reports a client that is gone in response to a message
+/// only.
 #[derive(Debug)]
 struct ProbeTimer {
     next: Instant,
@@ -121,7 +122,7 @@ struct WaitingRequests {
 }
 
 impl WaitingRequests {
-    /// Takes the first request. An idle session keeps no buffer.
+    /// Removes the first request. An idle session keeps no buffer.
     fn pop(&mut self) -> Option<ReceivedRequest> {
         let request = self.requests.pop_front()?;
         self.bytes -= request.frame.payload.len();
@@ -142,7 +143,7 @@ pub(crate) struct ServerSession<T> {
     chunk_limit: usize,
     queue_limit: usize,
     max_calls: usize,
-    /// How long a call may take whose request does not say, if the client's handshake said so.
+    /// Timeout of calls whose request has none, if the client's handshake has one.
     call_timeout: Option<Duration>,
     /// A legacy client's requests run one at a time, in order.
     legacy: bool,
@@ -273,7 +274,7 @@ impl<T> ServerSession<T> {
         self.legacy
     }
 
-    /// How long a call may take whose request does not say, if the client's handshake said so.
+    /// Timeout of calls whose request has none, if the client's handshake has one.
     pub(crate) const fn call_timeout(&self) -> Option<Duration> {
         self.call_timeout
     }
@@ -363,8 +364,8 @@ impl<T> ServerSession<T> {
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come. Ends the session if too many heartbeats in a row were
-    /// missed. A call that is late means that this process was stalled, and heartbeats that arrived in the meantime may wait
-    /// to be read: the client is given one more deadline, once.
+    /// missed. A call that is late means that this process was stalled, and heartbeats that arrived in the meantime may
+    /// wait to be read: the client is given one more deadline, once.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let Some(heartbeats) = self.phase.heartbeats_mut() else { return };
         let deadline = heartbeats.deadline;
@@ -386,7 +387,7 @@ impl<T> ServerSession<T> {
 
 // Output.
 impl<T> ServerSession<T> {
-    /// What happened, oldest first, and requests before all else.
+    /// The next event: requests first, and then the oldest.
     pub(crate) fn poll_event(&mut self) -> Option<ServerEvent<T>> {
         if let Some(requests) = self.next_requests() {
             return Some(ServerEvent::Requests(requests));
@@ -412,7 +413,7 @@ impl<T> ServerSession<T> {
         next.map(|request| [request].into())
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has to be called.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) has to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let heartbeats = self.phase.heartbeats()?;
         Some(heartbeats.probe.as_ref().map_or(heartbeats.expires, |probe| probe.next.min(heartbeats.expires)))
@@ -432,7 +433,7 @@ impl<T> ServerSession<T> {
         control || self.accept.is_some() || self.out.bytes() > 0
     }
 
-    /// What to publish next. The messages have to be published in this order.
+    /// The next message to publish. The messages have to be published in this order.
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
         let peer = self.peer.clone();
         if let Some(accept) = self.accept.take() {
@@ -446,7 +447,7 @@ impl<T> ServerSession<T> {
         let probe_timer = self.phase.heartbeats_mut().and_then(|heartbeats| heartbeats.probe.as_mut());
         if let Some(timer) = probe_timer.filter(|timer| timer.due) {
             timer.due = false;
-            // A client ignores an empty message. If the client is gone, NATS answers to the reply subject.
+            // A client ignores an empty message. If the client is gone, NATS sends a `503` to the reply subject.
             return message(probe(&self.own), Bytes::new());
         }
         if let ServerPhase::Draining { notice, .. } = &mut self.phase

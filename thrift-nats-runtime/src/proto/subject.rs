@@ -76,7 +76,7 @@ impl<'a> Address<'a> {
 /// The token of liveness probes. No session has it.
 const PROBE: &str = "p";
 
-/// Where the process with this base is probed.
+/// The subject for liveness probes of the process with this base.
 pub(crate) fn probe_subject(base: &str) -> Subject {
     Subject::from(format!("{base}.{PROBE}"))
 }
@@ -87,7 +87,8 @@ pub(crate) fn probe_reply(base: &str, number: u64) -> Subject {
     Subject::from(format!("{base}.{PROBE}.{number}"))
 }
 
-/// The end of the reply subject with which a server probes a client: that of a heartbeat with a number that no heartbeat has.
+/// The end of the reply subject with which a server probes a client: that of a heartbeat with a number that no heartbeat
+/// has.
 const CLIENT_PROBE: &str = ".h0";
 
 /// The reply subject with which the session `own` of a server probes its client.
@@ -97,7 +98,7 @@ pub(super) fn probe(own: &str) -> Subject {
 
 /// The reply subject of chunk `number` of the session `own`.
 pub(super) fn chunk_reply(own: &str, number: u64) -> Subject {
-    // Not `format!`, which takes five times as long: there is one for each call and each reply.
+    // `format!` is five times as slow: there is one for each call and each reply.
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(number);
     let mut reply = String::with_capacity(own.len() + 1 + digits.len());
@@ -143,8 +144,8 @@ pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
     None
 }
 
-/// The length limit of subjects, in bytes. NATS closes the connection, and with it every session, if a protocol line is longer
-/// than 4 KiB. The line also contains the reply subject.
+/// The length limit of subjects, in bytes. NATS closes the connection, and with it every session, if a protocol line is
+/// longer than 4 KiB. The line also contains the reply subject.
 const SERVICE_SUBJECT_MAX: usize = 2048;
 
 /// Checks the subject of a service, or one that a peer sent; the error describes the fault. Wildcards are allowed,

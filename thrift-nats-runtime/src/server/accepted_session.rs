@@ -108,7 +108,7 @@ impl AcceptedSession {
         &self.token
     }
 
-    /// Where a request comes from that is received now.
+    /// The origin of a request that is received now.
     pub(super) fn origin(&self, now: Instant) -> Origin {
         let Self { subject, legacy, call_timeout, .. } = self;
         Origin { session: Some(subject.clone()), legacy: *legacy, received: now, timeout: *call_timeout }
@@ -142,7 +142,7 @@ impl AcceptedSession {
         changes.requests
     }
 
-    /// Takes the replies of requests that have finished, and publishes them. Returns the requests that are to run now.
+    /// Queues the replies of requests that have finished, and publishes them. Returns the requests that are to run now.
     pub(super) fn finish(
         self: &Arc<Self>,
         finished: impl IntoIterator<Item = Finished>,
@@ -151,7 +151,8 @@ impl AcceptedSession {
         for Finished { key, reply } in finished {
             state.machine.finish(key, reply);
         }
-        // No other reply is about to follow that could be batched. For a legacy client, none does before its next request has run.
+        // No other reply is about to follow that could be batched. For a legacy client, none does before its next request
+        // has run.
         let is_alone = state.machine.is_idle() || self.legacy;
         let changes = self.apply_events(state);
         let publisher = self.endpoint.publisher();
@@ -255,8 +256,8 @@ impl TransmitSource for AcceptedSession {
         let more = state.machine.has_transmit() || !is_open;
         let over = transmit.is_none() && !is_open;
         drop(state);
-        // Not before the disconnect message is sent: a message for a session that is not in the table is answered with "unknown
-        // session", which says less to the client, and would come first.
+        // Not before the disconnect message is sent: the reply to a message for a session that is not in the table is
+        // "unknown session", which tells the client less, and would arrive first.
         if over && let Some(table) = self.table.upgrade() {
             table.remove(&self.token);
         }

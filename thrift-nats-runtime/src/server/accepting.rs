@@ -16,8 +16,8 @@ use crate::error::{BoxError, NatsError};
 pub(super) const QUEUE_GROUP: &str = "rpc";
 /// A number of messages with more digits than NATS reads in an UNSUB.
 const UNREADABLE_MAX: u64 = 9_999_999_999;
-/// How long calls may run on after the NATS server has entered lame duck mode: by default it begins to close connections
-/// after 10 s.
+/// Timeout of the drain after the NATS server has entered lame duck mode: by default it begins to close connections after
+/// 10 s.
 const LAME_DUCK_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Accepts sessions until `accepting` is false, then leaves the queue group. In lame duck mode it drains the sessions, has
@@ -78,7 +78,7 @@ async fn move_away(
     subject: &str,
     lame_duck: &Member,
 ) -> Result<Subscriber, BoxError> {
-    tracing::info!(subject, "NATS server is in lame duck mode; moving to another one");
+    tracing::info!(subject, "NATS server is in lame duck mode; connecting to another one");
     let handle = endpoint.handle();
     let drained = async {
         for session in endpoint.sessions().all() {

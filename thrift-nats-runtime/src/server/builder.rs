@@ -14,7 +14,8 @@ use crate::proto::check_service_subject;
 use crate::protocol::Limits;
 use crate::service::Service;
 
-/// The options of a server. Where [`ClientBuilder`](crate::ClientBuilder) has an option of the same name, it limits the same.
+/// The options of a server. Where [`ClientBuilder`](crate::ClientBuilder) has an option of the same name, it limits the
+/// same.
 ///
 /// | option | default | range | what it limits |
 /// | --- | --- | --- | --- |
@@ -93,8 +94,8 @@ impl ServerBuilder {
 
     /// The number of bytes that a session may hold:
     ///
-    /// - replies that NATS has not taken yet, and requests of a legacy client that wait to run. If there are more, the session
-    ///   ends with [`CloseReason::QueueOverflow`](crate::CloseReason::QueueOverflow).
+    /// - replies that are not yet handed to the NATS connection, and requests of a legacy client that wait to run. If there
+    ///   are more, the session ends with [`CloseReason::QueueOverflow`](crate::CloseReason::QueueOverflow).
     /// - requests that run. A request above the limit is rejected as with [`max_calls`](Self::max_calls).
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
@@ -150,7 +151,8 @@ impl ServerBuilder {
 }
 
 impl Server {
-    /// The options of a server that listens on `subject`. NATS gives each session to one of the servers on the same subject.
+    /// The options of a server that listens on `subject`. NATS gives each session to one of the servers on the same
+    /// subject.
     pub fn builder(nats: &Nats, subject: impl Into<String>) -> ServerBuilder {
         let options = ServerOptions::default();
         ServerBuilder { nats: nats.clone(), subject: subject.into(), options, lame_duck: None }

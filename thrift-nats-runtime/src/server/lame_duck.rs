@@ -14,9 +14,9 @@ use async_nats::Event;
 use tokio::sync::watch;
 
 /// Tells servers that the NATS server of their connection has entered
-/// [lame duck mode](https://docs.nats.io/running-a-nats-service/nats_admin/lame_duck_mode): it accepts no new connections, and
-/// closes those that it has, one by one, after a while. Only the event callback of a connection learns of it, and only the
-/// code that makes the connection can set that callback.
+/// [lame duck mode](https://docs.nats.io/running-a-nats-service/nats_admin/lame_duck_mode): it accepts no new connections,
+/// and closes those that it has, one by one, after a while. Only the event callback of a connection learns of it, and only
+/// the code that makes the connection can set that callback.
 ///
 /// A server that is given a `LameDuck`, with [`ServerBuilder::lame_duck`](crate::ServerBuilder::lame_duck), leaves the NATS
 /// server before its connection is closed. It drains its sessions, so that no call fails, has the connection established
@@ -41,11 +41,11 @@ pub struct LameDuck(Arc<watch::Sender<SharedConnection>>);
 struct SharedConnection {
     /// Whether its NATS server is in lame duck mode.
     lame: bool,
-    /// How many servers share it.
+    /// Number of servers that share it.
     members: usize,
-    /// How many of them have drained their sessions.
+    /// Number of servers that have drained their sessions.
     ready: usize,
-    /// How often it has been abandoned or established anew: earlier counts are void.
+    /// Incremented when the connection is abandoned or established again: earlier counts are then void.
     generation: u64,
 }
 

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::nats_error::NatsError;
 
-/// How long the end of a server waits until NATS has taken the disconnect messages.
+/// Timeout of sending the disconnect messages when a server ends.
 pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Routes messages to the sessions, and gives the requests in it to the executor. Neither waits for a session nor runs a
+/// Routes messages to the sessions, and gives their requests to the executor. Neither waits for a session nor runs a
 /// handler. Ends when the connection is closed or drained. After `stopped` is cancelled it ends when every session has sent
 /// its disconnect message: until then a client that probes this process must not learn from NATS that it is gone.
 pub(super) async fn receive_loop(

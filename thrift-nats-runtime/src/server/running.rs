@@ -19,10 +19,30 @@ use crate::endpoint::{CONNECTION_CHECK, EndpointHandle};
 use crate::error::{NatsError, ServeError, ShutdownError};
 use crate::service::Service;
 
-/// How long NATS may take to confirm the subscriptions.
+/// Timeout of the confirmation of the subscriptions by NATS.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that is listening. Dropping it stops it as [`stop`](Self::stop) does, without waiting for anything.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use thrift_nats_runtime::{Server, Service};
+///
+/// async fn run(
+///     nats: &async_nats::Client,
+///     calculator: impl Service,
+///     shutdown: impl Future<Output = ()>,
+/// ) -> Result<(), Box<dyn std::error::Error>> {
+///     let server = Server::builder(nats, "calculator").serve(calculator).await?;
+///     tokio::select! {
+///         error = server.failed() => return Err(error.into()),
+///         () = shutdown => {}
+///     }
+///     server.drain(Duration::from_secs(10)).await?;
+///     Ok(())
+/// }
+/// ```
 pub struct Server {
     endpoint: Arc<ServerEndpoint>,
     subject: String,
@@ -84,7 +104,7 @@ impl Server {
         &self.subject
     }
 
-    /// How many sessions are open.
+    /// Number of open sessions.
     pub fn sessions(&self) -> usize {
         self.endpoint.sessions().len()
     }
@@ -112,11 +132,12 @@ impl Server {
         self.endpoint.failed().await
     }
 
-    /// Stops at once: drops the handlers that run, and sends every client a disconnect message, so that its calls in flight
-    /// end at once.
+    /// Stops at once: drops the handlers that run, and sends every client a disconnect message. Its calls end at once:
+    /// those whose requests the server has received fail with an unknown outcome, and clients of this crate retry the
+    /// others.
     ///
     /// # Errors
-    /// [`ShutdownError::Nats`] if NATS does not take the disconnect messages within 2 s.
+    /// [`ShutdownError::Nats`] if NATS does not confirm the disconnect messages within 2 s.
     ///
     /// # Cancellation
     /// The server stops even if the future is dropped; the disconnect messages may then be lost.
@@ -132,8 +153,8 @@ impl Server {
     /// `timeout` it stops as [`stop`](Self::stop) does.
     ///
     /// # Errors
-    /// [`ShutdownError::NotDrained`] if handlers still ran after `timeout`; [`ShutdownError::Nats`] if NATS does not take the disconnect
-    /// messages within 2 s.
+    /// [`ShutdownError::NotDrained`] if handlers still ran after `timeout`; [`ShutdownError::Nats`] if NATS does not
+    /// confirm the disconnect messages within 2 s.
     ///
     /// # Cancellation
     /// The server stops as [`stop`](Self::stop) does if the future is dropped.
@@ -166,8 +187,8 @@ impl Server {
         self.endpoint.stopped().cancel();
     }
 
-    /// Waits until NATS has processed everything that was queued. Written to the socket is not enough: if a socket is closed
-    /// with unread data, the peer's TCP drops what NATS has not read.
+    /// Waits until NATS has processed everything that was queued. Written to the socket is not enough: if a socket is
+    /// closed with unread data, the peer's TCP drops what NATS has not read.
     async fn disconnected(&self) -> Result<(), ShutdownError> {
         let handle = self.endpoint.handle();
         let flushed = async {
@@ -177,8 +198,9 @@ impl Server {
                 .await
                 .map_err(|error| NatsError::new("cannot send the disconnect messages", error))
         };
-        tokio::time::timeout(DISCONNECT_TIMEOUT, flushed).await.unwrap_or_else(|elapsed| {
-            Err(NatsError::new("NATS did not take the disconnect messages in time", elapsed))
+        tokio::time::timeout(DISCONNECT_TIMEOUT, flushed).await.unwrap_or_else(|_| {
+            let cause = format!("NATS did not confirm them within {DISCONNECT_TIMEOUT:?}");
+            Err(NatsError::new("cannot send the disconnect messages", cause))
         })?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The endpoint of a server: what all its sessions share, and the way from a message to its session.
+//! The endpoint of a server: the state that all its sessions share. It routes each message to its session.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -19,14 +19,14 @@ use crate::proto::{
 };
 use crate::service::Service;
 
-/// What all sessions of a server share.
+/// State shared by all sessions of a server.
 pub(super) struct ServerEndpoint {
     endpoint: Endpoint<AcceptedSession>,
     options: ServerOptions,
     executor: Arc<Executor>,
     /// Cancelled when the server has stopped: ends its own tasks.
     stopped: CancellationToken,
-    /// Why the server cannot serve any more, if it cannot.
+    /// Set when the server cannot serve any more.
     failed: watch::Sender<Option<ServeError>>,
 }
 
@@ -88,7 +88,7 @@ impl ServerEndpoint {
         self.handle().publisher().flush_queue().await;
     }
 
-    /// Answers a handshake: opens a session, or refuses.
+    /// Replies to a handshake: accepts the session, or refuses it.
     pub(super) fn handshake(&self, message: Message) {
         let connection = self.endpoint.check_connection();
         if let Err(reason) = check_handshake(&message, self.handle().base()) {

@@ -24,20 +24,20 @@ pub struct Request {
     limits: Limits,
 }
 
-/// How a request arrived.
+/// The session of a request, and the time at which it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     /// The subject of the session. `None` within the process.
     pub(crate) session: Option<Subject>,
     /// Whether the client is a legacy peer, which may not support the header transport.
     pub(crate) legacy: bool,
-    /// When it was received.
+    /// The time at which it was received.
     pub(crate) received: Instant,
     /// The timeout of the call, if its headers have none.
     pub(crate) timeout: Option<Duration>,
 }
 
-/// What a reply takes from its request.
+/// The parts of a request that its reply needs.
 pub(crate) struct RequestHeader {
     context: Context,
     format: WireFormat,
@@ -48,7 +48,7 @@ pub(crate) struct RequestHeader {
 }
 
 impl Request {
-    /// The request in this message, and what its reply takes from it.
+    /// The request in this message, and the parts that its reply needs.
     pub(crate) fn new(message: Message, origin: Origin, limits: Limits) -> (Self, RequestHeader) {
         let Message { format, headers, name, kind, seqid, body } = message;
         let Origin { session, legacy, received, timeout } = origin;
@@ -57,7 +57,7 @@ impl Request {
         (Self { context, format, body, limits }, header)
     }
 
-    /// Takes the part of the name before the colon as the service.
+    /// Uses the part of the name before the colon as the service.
     pub(super) fn split_service(&mut self) {
         self.context.split_service();
     }
@@ -102,14 +102,14 @@ impl Request {
             tracing::warn!(method = self.method(), %error, "oneway function failed");
             error.log_hidden(self.method());
         }
-        // Not even if the message is a two-way call: Apache's Go client sends one for a oneway function (since 0.11), and would
-        // read a reply to it as that of its next call.
+        // Not even if the message is a two-way call: Apache's Go client sends one for a oneway function (since 0.11), and
+        // would read a reply to it as that of its next call.
         Ok(Reply { kind: MessageType::Oneway, body: Vec::new().into() })
     }
 
     /// The error of a function that the service does not have.
     pub fn unknown_method(&self) -> Error {
-        let text = format!("unknown function `{}`", self.method());
+        let text = format!("unknown method `{}`", self.method());
         ApplicationException::new(ApplicationExceptionKind::UNKNOWN_METHOD, text).into()
     }
 }

@@ -70,7 +70,7 @@ impl Receiver {
         }
     }
 
-    /// Takes the next chunk of the stream, and passes every message that is now complete to `deliver`. A message that lies
+    /// Adds the next chunk of the stream, and passes every message that is now complete to `deliver`. A message that lies
     /// within one chunk is a slice of it.
     ///
     /// # Errors

@@ -7,14 +7,15 @@ use crate::proto::close_reason::CloseReason;
 use crate::proto::outcome::Outcome;
 use crate::transport::Frame;
 
-/// What happened in a client's session. `W` is what its owner keeps for the caller of a call; each call hands it out once.
+/// An event of a client's session. `W` is what its owner keeps for the caller of a call; each call hands it out once.
 #[derive(Debug, PartialEq)]
 pub(crate) enum ClientEvent<W> {
     /// The server has accepted the session. Calls can be made.
     Opened,
     /// A call is complete: this is its reply.
     Replied { waiter: W, reply: Frame },
-    /// A oneway call is complete: the last byte of its request was given to [`ClientSession::poll_transmit`](super::ClientSession::poll_transmit).
+    /// A oneway call is complete: the last byte of its request was given to
+    /// [`ClientSession::poll_transmit`](super::ClientSession::poll_transmit).
     Sent { waiter: W },
     /// The deadline of a call has passed.
     Expired { waiter: W, outcome: Outcome },
@@ -25,14 +26,14 @@ pub(crate) enum ClientEvent<W> {
     Ended { reason: CloseReason, calls: Vec<(W, Outcome)> },
 }
 
-/// Why a call was not made. The session goes on.
+/// The limit because of which a call was not made. The session continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The queue of requests would exceed its limit.
     QueueFull {
         /// The length of the request, in bytes.
         len: usize,
-        /// How many bytes are queued.
+        /// Number of queued bytes.
         queued: usize,
         /// The limit, in bytes.
         limit: usize,

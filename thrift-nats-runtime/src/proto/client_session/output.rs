@@ -33,7 +33,7 @@ impl<W> ClientSession<W> {
         }
     }
 
-    /// What to publish next. The messages have to be published in this order.
+    /// The next message to publish. The messages have to be published in this order.
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
         if let Some(listen) = self.unwanted.pop() {
             return Some(Transmit::disconnect(listen, PeerReason::UnknownSession.body(None)));
@@ -103,7 +103,7 @@ impl<W> ClientSession<W> {
     }
 }
 
-/// The message that names cancelled calls: as many as fit into `limit` bytes, at least one. Takes them out of `seqids`.
+/// The message that names cancelled calls: as many as fit into `limit` bytes, at least one. Removes them from `seqids`.
 fn cancellation(seqids: &mut Vec<i32>, limit: usize) -> Bytes {
     let mut text = String::new();
     while let Some(seqid) = seqids.last() {

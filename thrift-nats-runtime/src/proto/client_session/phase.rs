@@ -30,7 +30,7 @@ pub(super) enum ClientPhase {
     Closed,
 }
 
-/// A handshake without an answer.
+/// A handshake without a reply.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) service: Subject,
@@ -44,7 +44,7 @@ pub(super) struct Opening {
 /// A session that the server has accepted.
 #[derive(Debug)]
 pub(super) struct OpenSession {
-    /// Where the server receives data.
+    /// The subject on which the server receives data.
     pub(super) listen: Subject,
     pub(super) inbound: Inbound,
     /// `None`: the server wants no heartbeats.
@@ -62,7 +62,7 @@ pub(super) enum ServerKind {
     Legacy { held: Queue },
 }
 
-/// When heartbeats are due.
+/// The timer of heartbeats.
 #[derive(Debug)]
 pub(super) struct HeartbeatTimer {
     pub(super) subject: Subject,
@@ -107,8 +107,8 @@ impl OpenSession {
         }
     }
 
-    /// The accept in this message, if it is one. A server of this crate sends the version header in an accept only, and data
-    /// only from below the subject where it listens. The data of a legacy server has no reply subject.
+    /// The accept in this message, if it is one. A server of this crate sends the version header in an accept only, and
+    /// data only from below the subject where it listens. The data of a legacy server has no reply subject.
     pub(super) fn another_accept(&self, message: &Incoming) -> Option<Accept> {
         let is_data = || message.reply.as_deref()?.strip_prefix(&*self.listen)?.strip_prefix('.');
         if !self.is_legacy() && !message.versioned && is_data().is_some() {

@@ -1,7 +1,7 @@
 //! Running the requests of all sessions of a server.
 //!
 //! The executor owns the tasks that run handlers, the count of those that are pending, and the bound on it. It never
-//! reads from NATS and never publishes: sessions give it requests and take its replies.
+//! reads from NATS and never publishes: sessions give it requests, and publish its replies.
 //!
 //! # When a request runs where, and why
 //!
@@ -42,14 +42,14 @@ use crate::protocol::Limits;
 use crate::service::Service;
 use crate::transport::Parts;
 
-/// How long a chunk task may run before it yields: replies that are ready wait no longer, and neither do other tasks.
+/// Time that a chunk task may run before it yields. Finished replies and other tasks wait no longer than this.
 const TIME_SLICE: Duration = Duration::from_micros(200);
 
 /// Runs the requests of a server.
 pub(super) struct Executor {
     dispatch: Dispatch,
     max_calls: usize,
-    /// How many calls run in tasks of their own.
+    /// Number of calls that run in their own tasks.
     pending: AtomicUsize,
     /// All tasks that run requests.
     tasks: TaskTracker,
@@ -79,7 +79,7 @@ impl Executor {
         }
     }
 
-    /// How many calls run in tasks of their own.
+    /// Number of calls that run in their own tasks.
     pub(super) fn pending_calls(&self) -> usize {
         self.pending.load(Ordering::Relaxed)
     }
