@@ -14,7 +14,7 @@ pub(super) struct Target {
     pub(super) service: Option<Arc<str>>,
 }
 
-/// Where the service runs.
+/// The place where the service runs.
 #[derive(Clone)]
 pub(super) enum TargetKind {
     /// On the servers of a session pool.

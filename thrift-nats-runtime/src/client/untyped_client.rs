@@ -97,12 +97,13 @@ impl Client {
         }
     }
 
-    /// How many calls of all clones are in flight.
+    /// Number of calls in flight of all clones.
     pub fn calls_in_flight(&self) -> usize {
         self.sessions().map(|session| session.in_flight()).sum()
     }
 
-    /// How many replies arrived late on the current sessions: after the call's deadline, or after its future was dropped.
+    /// Number of replies that arrived late on the current sessions: after the call's deadline, or after its future was
+    /// dropped.
     pub fn late_replies(&self) -> u64 {
         self.sessions().map(|session| session.late_replies()).sum()
     }
@@ -125,10 +126,16 @@ impl Client {
     }
 
     /// Closes the sessions of all clones, and tells the servers. Calls in flight fail with
-    /// [`Error::SessionEnded`](crate::Error::SessionEnded), as does every later call. Oneway calls made before are sent first.
+    /// [`Error::SessionEnded`](crate::Error::SessionEnded), as does every later call.
+    ///
+    /// Oneway calls made before are sent first. A legacy server is an exception: it gets one request at a time. Oneway calls
+    /// that still wait for its reply to an earlier call are not sent, and fail.
+    ///
+    /// Only the first call of `close` waits for the disconnect messages. Later ones return at once, even if the first one
+    /// has not finished.
     ///
     /// # Errors
-    /// [`ShutdownError::Nats`] if the connection to NATS is gone, or does not take the disconnect messages within the
+    /// [`ShutdownError::Nats`] if the connection to NATS is gone, or the disconnect messages are not written to it within the
     /// [timeout](crate::ClientBuilder::timeout) of a call.
     ///
     /// # Cancellation

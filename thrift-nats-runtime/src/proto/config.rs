@@ -8,9 +8,9 @@ use crate::protocol::Limits;
 pub(crate) struct ClientConfig {
     /// The size limit of a NATS message, in bytes.
     pub(crate) chunk_limit: usize,
-    /// How many bytes of requests may be queued.
+    /// Limit of queued requests, in bytes.
     pub(crate) queue_limit: usize,
-    /// How many calls may be in flight.
+    /// Limit of calls in flight.
     pub(crate) max_calls: usize,
     /// The limits on messages.
     pub(crate) limits: Limits,
@@ -23,9 +23,9 @@ pub(crate) struct ClientConfig {
 pub(crate) struct ServerConfig {
     /// The size limit of a NATS message, in bytes.
     pub(crate) chunk_limit: usize,
-    /// How many bytes may be queued of replies, and held of unfinished requests.
+    /// Limit of queued replies, and of unfinished requests, in bytes.
     pub(crate) queue_limit: usize,
-    /// How many requests may be unfinished.
+    /// Limit of unfinished requests.
     pub(crate) max_calls: usize,
     /// The limits on messages.
     pub(crate) limits: Limits,
