@@ -8,7 +8,7 @@ use memchr::memchr;
 use smol_str::SmolStr;
 
 use crate::sync::lock;
-use crate::time::FAR_FUTURE;
+use crate::time::{FAR_FUTURE, now};
 use crate::transport::Headers;
 
 /// The header with the caller's timeout in milliseconds. The name is that of fbthrift.
@@ -114,7 +114,7 @@ impl Context {
 
     /// The time until the [`deadline`](Self::deadline), or zero if it has passed.
     pub fn remaining(&self) -> Option<Duration> {
-        self.shared.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.shared.deadline.map(|deadline| deadline.saturating_duration_since(now()))
     }
 
     /// A header of the call: see [`Call::header`](crate::Call::header).

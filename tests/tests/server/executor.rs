@@ -1,11 +1,11 @@
 //! Running requests: handlers that block, are slow, panic or are cancelled delay and end nothing else.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
-use thrift_nats_runtime::Server;
-use thrift_nats_runtime::{ReplyFuture, Request, Service};
+use thrift_nats_runtime::{Error, ReplyFuture, Request, Server, Service};
 use thrift_nats_tests::raw::{RawClient, is_disconnect};
 use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService};
 
@@ -73,6 +73,61 @@ async fn call_that_is_cancelled_before_it_starts_does_not_run() {
     client.cancel("0").await;
     server.drain(BOUND).await.unwrap();
     assert_eq!(service.started("run"), 0);
+}
+
+#[tokio::test]
+async fn deadline_counts_from_when_the_request_was_received() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server).await;
+    let headers = [("Thrift-Nats-Version", "1"), ("Thrift-Nats-Timeout", "50")];
+    let mut client = RawClient::open(&nats.client().await.unwrap(), SUBJECT, &headers).await;
+    // The requests before the last one take 20 * 5 ms. It would be run if its 50 ms began when it starts.
+    client.call(1, &[&["busy"; 20][..], &["run"]].concat()).await;
+    let mut bytes = Vec::new();
+    let text = b"the deadline had passed";
+    while !bytes.windows(text.len()).any(|window| window == text) {
+        bytes.extend_from_slice(&client.receive().await.payload);
+    }
+    assert_eq!(service.started("run"), 0);
+}
+
+/// A service whose method `block` blocks its thread without telling tokio, until the test sends a message.
+struct Blocks<S> {
+    service: S,
+    unblock: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl<S: Service> Service for Blocks<S> {
+    fn name(&self) -> &'static str {
+        self.service.name()
+    }
+
+    fn call(&self, request: Request) -> ReplyFuture {
+        let block = request.method() == "block";
+        let reply = request.reply::<(), Error>(Ok(()));
+        let unblock = Arc::clone(&self.unblock);
+        Box::pin(async move {
+            if block {
+                unblock.lock().unwrap().recv_timeout(BOUND).unwrap();
+            }
+            reply
+        })
+    }
+}
+
+/// After the reply to `ping` is published, the task of the connection must not wait for the thread that `block` holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn blocking_request_of_a_legacy_client_holds_up_no_reply_before_it() {
+    let nats = NatsServer::start().unwrap();
+    let (unblock, blocked) = mpsc::channel();
+    let service = Blocks { service: TestService::default().server(), unblock: Arc::new(Mutex::new(blocked)) };
+    let _server = Server::builder(&nats.client().await.unwrap(), SUBJECT).serve(service).await.unwrap();
+    let mut client = RawClient::legacy(&nats.client().await.unwrap(), SUBJECT).await;
+    client.call(1, &["ping", "block", "ping"]).await;
+    assert_eq!(client.replies(1).await, [0]);
+    unblock.send(()).unwrap();
+    assert_eq!(client.replies(2).await, [1, 2]);
 }
 
 /// A service whose futures panic when they are dropped.

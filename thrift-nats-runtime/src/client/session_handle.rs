@@ -459,9 +459,12 @@ impl Timed for SessionHandle {
         state.machine.handle_timeout(now);
         let completions = self.apply_events(&mut state, 0);
         self.set_timer(&mut state);
+        let wake = completions.ended || state.machine.has_transmit();
         drop(state);
         completions.deliver();
-        self.wake();
+        if wake {
+            self.wake();
+        }
     }
 }
 

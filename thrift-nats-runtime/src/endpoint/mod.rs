@@ -141,8 +141,9 @@ impl<S: EndpointSession> Endpoint<S> {
     /// Adds a session to the table.
     pub(crate) fn insert(&self, token: &Arc<str>, session: &Arc<S>) {
         self.sessions.insert(token, session);
-        // Another task may have noticed a new connection, and have closed the sessions in the table, just before.
-        if session.connection() < self.connection.observe(self.handle.connection()).0 {
+        // Another task may have noticed a new connection, and have closed the sessions in the table, just before. If this task
+        // is the first to notice it, the other sessions end here.
+        if session.connection() < self.check_connection() {
             session.close(CloseReason::Reconnected);
         }
     }
@@ -189,7 +190,30 @@ impl LatestConnection {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    struct TestSession {
+        connection: u64,
+        closed: Mutex<Option<CloseReason>>,
+    }
+
+    impl TestSession {
+        fn new(connection: u64) -> Arc<Self> {
+            Arc::new(Self { connection, closed: Mutex::default() })
+        }
+    }
+
+    impl EndpointSession for TestSession {
+        fn connection(&self) -> u64 {
+            self.connection
+        }
+
+        fn close(self: &Arc<Self>, reason: CloseReason) {
+            *self.closed.lock().unwrap() = Some(reason);
+        }
+    }
 
     #[test]
     fn a_connection_is_new_once_and_an_old_number_does_not_replace_it() {
@@ -198,5 +222,22 @@ mod tests {
         assert_eq!(latest.observe(2), (2, true));
         assert_eq!(latest.observe(1), (2, false), "seen before another task saw 2");
         assert_eq!(latest.observe(2), (2, false), "only the first is told");
+    }
+
+    #[tokio::test]
+    async fn sessions_of_an_earlier_connection_end_also_if_a_new_session_notices_first() {
+        // Never connects: only its statistics are used.
+        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let nats = options.connect("127.0.0.1:1").await.unwrap();
+        let endpoint = Endpoint::start(&nats).unwrap();
+        let (old, new, late) = (TestSession::new(0), TestSession::new(1), TestSession::new(0));
+        endpoint.insert(&"old".into(), &old);
+        nats.statistics().connects.store(1, Ordering::SeqCst);
+        endpoint.insert(&"new".into(), &new);
+        endpoint.insert(&"late".into(), &late);
+        let closed = |session: &TestSession| session.closed.lock().unwrap().clone();
+        assert_eq!(closed(&old), Some(CloseReason::Reconnected));
+        assert_eq!(closed(&late), Some(CloseReason::Reconnected), "opened before, inserted after");
+        assert_eq!(closed(&new), None);
     }
 }

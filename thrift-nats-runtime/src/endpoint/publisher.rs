@@ -1,7 +1,7 @@
 //! Publishing for sessions: at once, or by one task that batches.
 //!
-//! The publisher owns the order in which sessions hand their NATS messages to the connection, and the bound on the bytes
-//! that the connection holds unwritten. It never decides what a message contains: that is the state machine's part.
+//! The publisher owns the order in which sessions hand their NATS messages to the connection. Its task bounds the bytes that
+//! it hands over before they are written. It never decides what a message contains: that is the state machine's part.
 //!
 //! A session that has something to send calls [`Publisher::wake`], or [`Publisher::publish_now`] if nothing else is about
 //! to be queued. Either acquires the session's [`PublishLock`], polls the session until it has nothing more, and releases
@@ -128,11 +128,12 @@ impl Publisher {
                 && let Some((transmit, more)) = source.poll_transmit()
             {
                 has_more = more;
-                left = left.saturating_sub(transmit.payload.len().max(1));
-                if let Some(polled) = self.try_publish(&**source, transmit) {
-                    return self
-                        .submit(Job::Session { source: Arc::clone(source) as _, polled: Some(polled) });
+                let len = transmit.payload.len().max(1);
+                let refused = if len > left { Some(transmit) } else { self.try_publish(&**source, transmit) };
+                if refused.is_some() {
+                    return self.submit(Job::Session { source: Arc::clone(source) as _, polled: refused });
                 }
+                left -= len;
             }
             if left > 0 && publish_lock.release() {
                 return;

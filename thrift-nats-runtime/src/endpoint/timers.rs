@@ -58,6 +58,12 @@ impl Timers {
         }
     }
 
+    /// Whether no timer is set.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.due).is_empty()
+    }
+
     /// Fires timers until the future is dropped. Calls `tick` at least once every `interval`.
     pub(crate) async fn run(&self, interval: Duration, mut tick: impl FnMut()) {
         loop {

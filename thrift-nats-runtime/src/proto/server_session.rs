@@ -41,6 +41,8 @@ pub(crate) enum ServerEvent<T> {
 pub(crate) struct ReceivedRequest {
     pub(crate) key: RequestKey,
     pub(crate) frame: Frame,
+    /// When its last byte was received: its deadline counts from here.
+    pub(crate) received: Instant,
     /// Whether the request may be run. If not, a limit was reached, and the reply is to say so.
     pub(crate) admitted: bool,
 }
@@ -303,7 +305,7 @@ impl<T> ServerSession<T> {
 // Input.
 impl<T> ServerSession<T> {
     /// A message arrived on the session's subject.
-    pub(crate) fn handle_message(&mut self, reply: Option<&str>, payload: Bytes) {
+    pub(crate) fn handle_message(&mut self, now: Instant, reply: Option<&str>, payload: Bytes) {
         if !self.is_open() {
             return;
         }
@@ -324,7 +326,7 @@ impl<T> ServerSession<T> {
             let admitted = requests.len() < max_calls && fits;
             let key = requests.insert(frame.seqid(), len);
             waiting.bytes += len;
-            waiting.requests.push_back(ReceivedRequest { key, frame, admitted });
+            waiting.requests.push_back(ReceivedRequest { key, frame, received: now, admitted });
         });
         match result {
             // Only requests of a legacy client wait for long. All others are handed out with the next event.

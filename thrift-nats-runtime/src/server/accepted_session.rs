@@ -108,10 +108,10 @@ impl AcceptedSession {
         &self.token
     }
 
-    /// The origin of a request that is received now.
-    pub(super) fn origin(&self, now: Instant) -> Origin {
+    /// The origin of a request that was received at this time.
+    pub(super) fn origin(&self, received: Instant) -> Origin {
         let Self { subject, legacy, call_timeout, .. } = self;
-        Origin { session: Some(subject.clone()), legacy: *legacy, received: now, timeout: *call_timeout }
+        Origin { session: Some(subject.clone()), legacy: *legacy, received, timeout: *call_timeout }
     }
 
     /// Whether the client has cancelled this request.
@@ -134,7 +134,7 @@ impl AcceptedSession {
         payload: Bytes,
     ) -> VecDeque<ReceivedRequest> {
         let mut state = self.state();
-        state.machine.handle_message(reply, payload);
+        state.machine.handle_message(now(), reply, payload);
         let changes = self.apply_events(state);
         if changes.ended {
             self.wake();
@@ -224,6 +224,8 @@ impl AcceptedSession {
                 ServerEvent::Cancelled { task } => aborted.push(task),
                 ServerEvent::Ended { reason } => {
                     tracing::debug!(session = &*self.token, %reason, "session ended");
+                    // Else the timer would keep the memory of the session until it fires.
+                    self.endpoint.timers().remove(&mut state.timer);
                     ended = true;
                 }
             }
@@ -286,5 +288,24 @@ impl Timed for AcceptedSession {
         if self.apply_events(state).ended || has_transmit {
             self.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn ended_session_leaves_no_timer_behind() {
+        // Never connects: nothing is published.
+        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let nats = options.connect("127.0.0.1:1").await.unwrap();
+        let endpoint = Endpoint::start(&nats).unwrap();
+        let (options, announced) = (ServerOptions::default(), Announced::default());
+        let session =
+            AcceptedSession::accept(&endpoint, &options, "token".into(), "client".into(), &announced, 0);
+        assert!(!endpoint.handle().timers().is_empty(), "it waits for heartbeats");
+        session.close(CloseReason::Closed);
+        assert!(endpoint.handle().timers().is_empty());
     }
 }

@@ -1,11 +1,10 @@
 //! The task that receives the messages to the sessions of a server.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures_util::StreamExt;
-use tokio_util::sync::CancellationToken;
 
 use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::nats_error::NatsError;
@@ -16,23 +15,26 @@ pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Routes messages to the sessions, and gives their requests to the executor. Neither waits for a session nor runs a
 /// handler. Ends when the connection is closed or drained. After `stopped` is cancelled it ends when every session has sent
 /// its disconnect message: until then a client that probes this process must not learn from NATS that it is gone.
-pub(super) async fn receive_loop(
-    endpoint: Weak<ServerEndpoint>,
+pub(super) fn receive_loop(
+    endpoint: &Arc<ServerEndpoint>,
     mut subscriber: Subscriber,
-    stopped: CancellationToken,
-) {
-    let _vital = Vital(endpoint.clone());
-    let ended = stopped.run_until_cancelled(receive(&endpoint, &mut subscriber)).await;
-    let Some(endpoint) = endpoint.upgrade() else { return };
-    match ended {
-        None => {
-            let _ = tokio::time::timeout(DISCONNECT_TIMEOUT, endpoint.flushed()).await;
-        }
-        Some(()) => {
+) -> impl Future<Output = ()> + Send + use<> {
+    let (handle, sessions) = (endpoint.handle().clone(), Arc::clone(endpoint.sessions()));
+    let (endpoint, stopped) = (Arc::downgrade(endpoint), endpoint.stopped().clone());
+    async move {
+        let _vital = Vital(endpoint.clone());
+        let ended = stopped.run_until_cancelled(receive(&endpoint, &mut subscriber)).await;
+        if let (Some(()), Some(endpoint)) = (ended, endpoint.upgrade()) {
             endpoint.close_sessions();
             let error = NatsError::new("cannot serve any more", "the connection to NATS is closed");
-            endpoint.fail(error.into());
+            return endpoint.fail(error.into());
         }
+        // Without the endpoint, which is gone if the server was dropped.
+        let flushed = async {
+            sessions.empty().await;
+            handle.publisher().flush_queue().await;
+        };
+        let _ = tokio::time::timeout(DISCONNECT_TIMEOUT, flushed).await;
     }
 }
 

@@ -14,7 +14,7 @@ use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
 use super::lame_duck::LameDuck;
 use super::options::ServerOptions;
 use super::receive_loop::{DISCONNECT_TIMEOUT, receive_loop};
-use super::server_endpoint::ServerEndpoint;
+use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::endpoint::{CONNECTION_CHECK, EndpointHandle};
 use crate::error::{NatsError, ServeError, ShutdownError};
 use crate::service::Service;
@@ -86,12 +86,13 @@ impl Server {
                 accept,
                 lame_duck.as_ref().map(LameDuck::join),
             )));
-        tasks.spawn(receive_loop(weak.clone(), inbox, endpoint.stopped().clone()));
+        tasks.spawn(receive_loop(&endpoint, inbox));
         let handle = endpoint.handle().clone();
         tasks.spawn(endpoint.stopped().clone().run_until_cancelled_owned(async move {
+            let _vital = Vital(weak.clone());
             let check = || {
                 if let Some(endpoint) = weak.upgrade() {
-                    endpoint.endpoint().check_connection();
+                    endpoint.check();
                 }
             };
             handle.timers().run(CONNECTION_CHECK, check).await;

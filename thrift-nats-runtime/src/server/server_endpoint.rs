@@ -66,6 +66,14 @@ impl ServerEndpoint {
         &self.stopped
     }
 
+    /// Checks the connection and the publisher task, whose panic nothing else would notice.
+    pub(super) fn check(&self) {
+        self.endpoint.check_connection();
+        if !self.handle().publisher().is_running() && self.failed.borrow().is_none() {
+            self.fail(ServeError::Panicked);
+        }
+    }
+
     /// Notes why the server cannot serve any more, though nothing has stopped it.
     pub(super) fn fail(&self, error: ServeError) {
         tracing::error!(%error, "server failed");

@@ -71,7 +71,7 @@ fn an_ended_session_ignores_input() {
     simulation.run_for(ms(10));
     let session = &mut simulation.sessions.get_mut("s0").unwrap().session;
     let request = message(MessageType::Call, 1, 0, b"");
-    session.handle_message(Some("client.session.1"), request.into());
+    session.handle_message(Instant::now(), Some("client.session.1"), request.into());
     assert_eq!(session.poll_event(), None);
     assert_eq!((session.poll_transmit(), session.poll_timeout()), (None, None));
 }

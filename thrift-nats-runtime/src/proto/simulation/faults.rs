@@ -80,10 +80,10 @@ fn a_duplicate_chunk_is_dropped() {
 fn a_chunk_that_overtakes_another_ends_the_session() {
     let mut session = accepted(false);
     let request: Bytes = message(MessageType::Call, 1, 0, b"").into();
-    session.handle_message(Some("client.session.1"), request.clone());
-    session.handle_message(Some("client.session.3"), request.clone());
+    session.handle_message(Instant::now(), Some("client.session.1"), request.clone());
+    session.handle_message(Instant::now(), Some("client.session.3"), request.clone());
     assert_eq!(poll(&mut session), (Vec::new(), Some(lost(2, 3))));
-    session.handle_message(Some("client.session.2"), request);
+    session.handle_message(Instant::now(), Some("client.session.2"), request);
     assert_eq!(session.poll_event(), None, "it is over");
     session.poll_transmit().expect("the accept");
     assert_eq!(session.poll_transmit().unwrap().payload, "1 chunk-lost");

@@ -174,7 +174,7 @@ fn pipelining_client(requests: usize) -> ServerSession<i32> {
     let accept = session.poll_transmit().expect("the accept");
     assert_eq!(accept.headers, None, "a legacy peer may not be able to read any");
     let stream: Vec<_> = (0..requests).flat_map(|id| message(MessageType::Call, 0, id, b"")).collect();
-    session.handle_message(None, stream.into());
+    session.handle_message(Instant::now(), None, stream.into());
     session
 }
 
@@ -215,7 +215,7 @@ fn requests_before_the_disconnect_of_a_legacy_client_are_run() {
     let mut session = pipelining_client(3);
     let mut request = one_request(&mut session);
     let reason = CloseReason::Disconnected { reason: None, acknowledged: None };
-    session.handle_message(Some("DISCONNECT"), Bytes::new());
+    session.handle_message(Instant::now(), Some("DISCONNECT"), Bytes::new());
     assert_eq!(poll(&mut session), (Vec::new(), Some(reason)));
     for _ in 0..2 {
         session.finish(request.key, Bytes::from("reply"));
@@ -230,7 +230,7 @@ fn requests_before_the_disconnect_of_a_legacy_client_are_run() {
 fn the_reply_subject_of_legacy_data_is_ignored() {
     for reply in [None, Some(""), Some("anything"), Some("client.session.9")] {
         let mut session = accepted(true);
-        session.handle_message(reply, message(MessageType::Call, 0, 1, b"").into());
+        session.handle_message(Instant::now(), reply, message(MessageType::Call, 0, 1, b"").into());
         let (requests, ended) = poll(&mut session);
         assert_eq!((requests.len(), ended), (1, None), "{reply:?}");
     }
@@ -239,7 +239,7 @@ fn the_reply_subject_of_legacy_data_is_ignored() {
 #[test]
 fn malformed_data_from_a_legacy_peer_ends_the_session() {
     let mut session = accepted(true);
-    session.handle_message(None, Bytes::from_static(b"GET / HTTP/1.1"));
+    session.handle_message(Instant::now(), None, Bytes::from_static(b"GET / HTTP/1.1"));
     let (_, ended) = poll(&mut session);
     assert!(matches!(ended, Some(CloseReason::Malformed(_))), "{ended:?}");
     assert!(!session.is_open());

@@ -47,7 +47,11 @@ fn every_reason_decides_the_disconnect_message_and_the_outcomes() {
 
         let mut session = accepted(false);
         session.poll_transmit().expect("the accept");
-        session.handle_message(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into());
+        session.handle_message(
+            Instant::now(),
+            Some("client.session.1"),
+            message(MessageType::Call, 1, 0, b"").into(),
+        );
         let request = one_request(&mut session);
         session.finish(request.key, Bytes::from("reply"));
         session.close(reason.clone());

@@ -48,7 +48,7 @@ impl Simulation {
         let no_responders = status == Some(StatusCode::NO_RESPONDERS);
         self.server_input(&token, |session| match address {
             Address::Session { .. } if no_responders => session.handle_undelivered(None),
-            Address::Session { .. } => session.handle_message(reply.as_deref(), payload),
+            Address::Session { .. } => session.handle_message(now, reply.as_deref(), payload),
             Address::Heartbeat { .. } => session.handle_heartbeat(now),
             Address::Cancelled { .. } => session.handle_cancellation(&payload),
             Address::Undelivered { chunk, .. } if no_responders => session.handle_undelivered(chunk),
@@ -96,7 +96,7 @@ impl Simulation {
     }
 
     pub(super) fn start_request(&mut self, token: &str, request: ReceivedRequest) {
-        let ReceivedRequest { key, frame, admitted } = request;
+        let ReceivedRequest { key, frame, received: _, admitted } = request;
         assert!(admitted, "within the limits");
         let (kind, seqid, id, mut payload) = parse(&frame);
         assert_eq!(frame.format, self.setup.format, "the client's format");

@@ -44,8 +44,8 @@ fn a_request_that_was_received_in_part_is_not_run() {
 fn queued_replies_are_sent_before_a_stopped_servers_disconnect() {
     let mut session = accepted(false);
     let request: Bytes = message(MessageType::Call, 1, 0, b"").into();
-    session.handle_message(Some("client.session.1"), request.clone());
-    session.handle_message(Some("client.session.2"), request);
+    session.handle_message(Instant::now(), Some("client.session.1"), request.clone());
+    session.handle_message(Instant::now(), Some("client.session.2"), request);
     let (requests, _) = poll(&mut session);
     let [first, second] = requests.try_into().expect("two requests");
     session.finish(first.key, Bytes::from("reply"));
@@ -106,7 +106,11 @@ fn an_idle_session_drains_at_once() {
 #[test]
 fn draining_twice_sends_one_notice() {
     let mut session = accepted(false);
-    session.handle_message(Some("client.session.1"), message(MessageType::Call, 1, 0, b"").into());
+    session.handle_message(
+        Instant::now(),
+        Some("client.session.1"),
+        message(MessageType::Call, 1, 0, b"").into(),
+    );
     one_request(&mut session);
     let told = |session: &mut ServerSession<i32>| {
         let replies = std::iter::from_fn(|| session.poll_transmit()).filter_map(|transmit| transmit.reply);

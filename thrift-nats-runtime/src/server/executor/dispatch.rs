@@ -35,7 +35,7 @@ impl Dispatch {
         overloaded: bool,
         now: Instant,
     ) -> Result<StartedCall, Parts> {
-        let ReceivedRequest { key, frame, admitted } = request;
+        let ReceivedRequest { key, frame, received, admitted } = request;
         let message = match Message::parse(frame, self.limits) {
             Ok(message) => message,
             Err(error) => {
@@ -47,7 +47,7 @@ impl Dispatch {
             return Err(Parts::default());
         }
         let kind = message.kind;
-        let (request, header) = Request::new(message, session.origin(now), self.limits);
+        let (request, header) = Request::new(message, session.origin(received), self.limits);
         let deadline = request.context().deadline();
         let refuse = |kind, text: &str| {
             let error = ApplicationException::new(kind, text);

@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,7 @@ use crate::error::{ApplicationException, ApplicationExceptionKind};
 use crate::proto::{ReceivedRequest, RequestKey};
 use crate::protocol::Limits;
 use crate::service::Service;
+use crate::time;
 use crate::transport::Parts;
 
 /// Time that a chunk task may run before it yields. Finished replies and other tasks wait no longer than this.
@@ -130,7 +131,7 @@ impl Executor {
             return;
         }
         let mut finished = Vec::with_capacity(requests.len());
-        let mut now = Instant::now();
+        let mut now = time::now();
         let end_of_slice = now + TIME_SLICE;
         while let Some(request) = requests.pop_front() {
             let key = request.key;
@@ -143,13 +144,14 @@ impl Executor {
                     Poll::Pending => self.spawn_pending(&session, call, key),
                 },
             }
-            now = Instant::now();
-            let slice_over = now > end_of_slice;
-            if requests.is_empty() || slice_over {
-                // A legacy client's next request may run now.
-                requests.extend(session.finish(finished.drain(..)));
-            }
-            if slice_over {
+            now = time::now();
+            if requests.is_empty() || now > end_of_slice {
+                if !finished.is_empty() {
+                    // A legacy client's next request may run now.
+                    requests.extend(session.finish(finished.drain(..)));
+                }
+                // In a new task, because publishing has woken the task of the NATS connection: it may be the next to run on
+                // this thread, and a handler that blocks the thread would hold it up.
                 return self.start(session, requests);
             }
         }
