@@ -166,7 +166,6 @@ pub mod __private {
     pub use serde;
 
     pub use crate::arguments::{Argument, Arguments, Chain, Parameter, Parameters, StructOfArguments};
-    pub use crate::service::{Reply, Request};
     pub use crate::{method_error, open_enum, service_server};
 }
 

@@ -107,8 +107,8 @@ pub mod shared {
         #[doc(hidden)]
         pub async fn dispatch(
             handler: &H,
-            request: &::thrift_nats_runtime::__private::Request,
-        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::__private::Reply> {
+            request: &::thrift_nats_runtime::Request,
+        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::Reply> {
             match request.method() {
                 "getStruct" => {
                     let (key,) = request.arguments(((1, "key"),))?;
@@ -422,8 +422,8 @@ pub mod tutorial {
         #[doc(hidden)]
         pub async fn dispatch(
             handler: &H,
-            request: &::thrift_nats_runtime::__private::Request,
-        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::__private::Reply> {
+            request: &::thrift_nats_runtime::Request,
+        ) -> ::thrift_nats_runtime::Result<::thrift_nats_runtime::Reply> {
             match request.method() {
                 "ping" => {
                     let () = request.arguments(())?;

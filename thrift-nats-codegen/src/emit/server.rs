@@ -162,8 +162,8 @@ impl Emitter<'_> {
                 #[doc(hidden)]
                 pub async fn dispatch(
                     handler: &#handler,
-                    request: &#rt::__private::Request,
-                ) -> #rt::Result<#rt::__private::Reply> {
+                    request: &#rt::Request,
+                ) -> #rt::Result<#rt::Reply> {
                     #unused
                     #body
                 }
