@@ -39,13 +39,13 @@ pub(crate) const TRACESTATE: &str = "tracestate";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Context {
-    shared: Arc<Shared>,
+    shared: Arc<CallContext>,
     /// The start of the function in the name: after the service, if the server has several.
     function: usize,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct CallContext {
     /// The name in the message: a function, or `service:function`.
     name: SmolStr,
     session: Option<Subject>,
@@ -69,7 +69,7 @@ impl Context {
         let deadline =
             timeout.filter(|it| *it < FAR_FUTURE).and_then(|timeout| received.checked_add(timeout));
         let reply_headers = Mutex::default();
-        let shared = Shared { name, session, received, deadline, headers, reply_headers };
+        let shared = CallContext { name, session, received, deadline, headers, reply_headers };
         Self { shared: Arc::new(shared), function: 0 }
     }
 

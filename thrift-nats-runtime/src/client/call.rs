@@ -64,20 +64,20 @@ pin_project! {
     /// If it is polled after it has completed.
     #[must_use = "a call is not sent until it is polled"]
     pub struct Call<T, E = Error> {
-        state: CallState<Result<T, E>>,
+        state: FutureState<Result<T, E>>,
         // A call that was polled cannot be moved, and so not be given options, which take it by value.
         #[pin]
         pinned: PhantomPinned,
     }
 }
 
-enum CallState<O> {
+enum FutureState<O> {
     Unsent(PreparedCall),
     InFlight(Pin<Box<dyn Future<Output = O> + Send>>),
     Completed,
 }
 
-impl<O> CallState<O> {
+impl<O> FutureState<O> {
     /// Polls the future that `send` makes of the call.
     fn poll(
         &mut self,
@@ -99,7 +99,7 @@ impl<O> CallState<O> {
     }
 }
 
-impl<O> fmt::Debug for CallState<O> {
+impl<O> fmt::Debug for FutureState<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsent(call) => f
@@ -121,12 +121,12 @@ impl<T, E> fmt::Debug for Call<T, E> {
 
 impl<T, E> Call<T, E> {
     pub(super) const fn new(call: PreparedCall) -> Self {
-        Self { state: CallState::Unsent(call), pinned: PhantomPinned }
+        Self { state: FutureState::Unsent(call), pinned: PhantomPinned }
     }
 
     /// Changes a call that was not polled, as every call that can be moved.
     fn with(mut self, change: impl FnOnce(&mut PreparedCall)) -> Self {
-        if let CallState::Unsent(call) = &mut self.state {
+        if let FutureState::Unsent(call) = &mut self.state {
             change(call);
         }
         self
@@ -175,9 +175,9 @@ impl<T, E> Call<T, E> {
     /// The same call, which returns the headers of the reply beside the result.
     pub fn with_headers(self) -> CallWithHeaders<T, E> {
         let state = match self.state {
-            CallState::Unsent(call) => CallState::Unsent(call),
+            FutureState::Unsent(call) => FutureState::Unsent(call),
             // Cannot be: a call that was polled cannot be moved.
-            CallState::InFlight(_) | CallState::Completed => CallState::Completed,
+            FutureState::InFlight(_) | FutureState::Completed => FutureState::Completed,
         };
         CallWithHeaders { state }
     }
@@ -208,7 +208,7 @@ impl<T: Success, E: MethodError> Future for Call<T, E> {
 /// If it is polled after it has completed.
 #[must_use = "a call is not sent until it is polled"]
 pub struct CallWithHeaders<T, E = Error> {
-    state: CallState<Response<T, E>>,
+    state: FutureState<Response<T, E>>,
 }
 
 impl<T, E> fmt::Debug for CallWithHeaders<T, E> {

@@ -41,9 +41,9 @@ pub(crate) trait EndpointSession: Send + Sync + 'static {
 
 /// The parts of an endpoint that its sessions use. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct EndpointHandle(Arc<Shared>);
+pub(crate) struct EndpointHandle(Arc<EndpointShared>);
 
-struct Shared {
+struct EndpointShared {
     nats: Nats,
     statistics: Arc<Statistics>,
     base: String,
@@ -106,7 +106,7 @@ impl<S> Endpoint<S> {
         let inbox = nats.new_inbox();
         let prefix = inbox.rsplit_once('.').map_or(inbox.as_str(), |(prefix, _)| prefix);
         let base = format!("{prefix}.{}", random_token()?);
-        let handle = EndpointHandle(Arc::new(Shared {
+        let handle = EndpointHandle(Arc::new(EndpointShared {
             nats: nats.clone(),
             statistics: nats.statistics(),
             base,

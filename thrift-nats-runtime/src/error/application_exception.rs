@@ -265,15 +265,15 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read the account")]
-    struct Outer(#[source] Inner);
+    struct Outer(#[source] Cause);
 
     #[derive(Debug, thiserror::Error)]
     #[error("password of the database is wrong")]
-    struct Inner;
+    struct Cause;
 
     #[test]
     fn the_text_of_an_internal_error_is_hidden_from_the_caller() {
-        let exception = ApplicationException::internal(Outer(Inner));
+        let exception = ApplicationException::internal(Outer(Cause));
         assert_eq!(exception.to_string(), "INTERNAL_ERROR: internal error");
         let source = std::error::Error::source(&exception).unwrap();
         assert!(source.is::<Outer>(), "{source:?}");
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_text_of_a_revealed_error_includes_its_sources() {
-        let exception = ApplicationException::revealed(Outer(Inner));
+        let exception = ApplicationException::revealed(Outer(Cause));
         let text = "INTERNAL_ERROR: cannot read the account: password of the database is wrong";
         assert_eq!(exception.to_string(), text);
         assert!(std::error::Error::source(&exception).is_none());

@@ -13,7 +13,7 @@ const SMALL: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// A removed message leaves an empty one until all messages before it are gone. No other message is empty.
-    messages: VecDeque<Message>,
+    messages: VecDeque<QueuedMessage>,
     /// The place of the first of them.
     first: u64,
     /// Number of messages that are not empty.
@@ -23,7 +23,7 @@ pub(super) struct Queue {
 }
 
 #[derive(Debug)]
-struct Message {
+struct QueuedMessage {
     seqid: i32,
     /// The bytes that are still queued.
     rest: Parts,
@@ -35,7 +35,7 @@ impl Queue {
         debug_assert!(!message.is_empty(), "a message must not be empty");
         self.bytes += message.len();
         self.len += 1;
-        self.messages.push_back(Message { seqid, rest: message });
+        self.messages.push_back(QueuedMessage { seqid, rest: message });
         self.first + self.messages.len() as u64 - 1
     }
 
@@ -80,7 +80,7 @@ impl Queue {
     /// Removes at most `limit` bytes from the start of the first message, from one buffer. Returns them, and the number of
     /// the message's call if the message is complete.
     pub(super) fn take(&mut self, limit: usize) -> Option<(Bytes, Option<i32>)> {
-        let Message { seqid, rest } = self.messages.front_mut()?;
+        let QueuedMessage { seqid, rest } = self.messages.front_mut()?;
         let seqid = *seqid;
         let part = rest.take(limit);
         let complete = rest.is_empty();

@@ -20,7 +20,7 @@ pub type DecodeResult<T> = Result<T, DecodeError>;
 #[derive(Clone, PartialEq, Eq)]
 pub struct EncodeError {
     // Boxed, so that `Result<(), EncodeError>` is one pointer wide and is returned in a register.
-    inner: Box<Inner<EncodeErrorKind>>,
+    inner: Box<ErrorWithPath<EncodeErrorKind>>,
 }
 
 /// The reason for an [`EncodeError`].
@@ -101,7 +101,7 @@ impl EncodeError {
 impl From<EncodeErrorKind> for EncodeError {
     #[cold]
     fn from(kind: EncodeErrorKind) -> Self {
-        Self { inner: Box::new(Inner { kind, path: Vec::new() }) }
+        Self { inner: Box::new(ErrorWithPath { kind, path: Vec::new() }) }
     }
 }
 
@@ -124,23 +124,23 @@ impl std::error::Error for EncodeError {}
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecodeError {
     // Boxed, so that a `Result` of a small value stays small. The path allocates only when there is an error.
-    inner: Box<Inner<DecodeErrorKind>>,
+    inner: Box<ErrorWithPath<DecodeErrorKind>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Inner<K> {
+struct ErrorWithPath<K> {
     kind: K,
     /// Innermost step first.
     path: Vec<PathSegment>,
 }
 
-impl<K> Inner<K> {
+impl<K> ErrorWithPath<K> {
     fn path(&self) -> impl Iterator<Item = PathSegment> + '_ {
         self.path.iter().rev().copied()
     }
 }
 
-impl<K: fmt::Display> fmt::Display for Inner<K> {
+impl<K: fmt::Display> fmt::Display for ErrorWithPath<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, segment) in self.path().enumerate() {
             match segment {
@@ -400,7 +400,7 @@ impl DecodeError {
 impl From<DecodeErrorKind> for DecodeError {
     #[cold]
     fn from(kind: DecodeErrorKind) -> Self {
-        Self { inner: Box::new(Inner { kind, path: Vec::new() }) }
+        Self { inner: Box::new(ErrorWithPath { kind, path: Vec::new() }) }
     }
 }
 
