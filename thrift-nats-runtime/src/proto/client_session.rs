@@ -148,8 +148,8 @@ impl<W> ClientSession<W> {
         Some((waiter?, if withdrawn { Outcome::NotRun } else { Outcome::Unknown }))
     }
 
-    /// Ends the session, unless it has ended. The server is told; if this side closes the session on purpose, all that is
-    /// queued is sent before.
+    /// Ends the session, unless it has ended. The reason decides whether the server is told, and whether queued requests are
+    /// sent before.
     pub(crate) fn close(&mut self, reason: CloseReason) {
         let phase = match std::mem::replace(&mut self.phase, ClientPhase::Closed) {
             ClientPhase::Opening(_) => ClientPhase::Abandoned,
@@ -170,7 +170,7 @@ impl<W> ClientSession<W> {
     /// Ends the session, which now is in this phase.
     fn end(&mut self, phase: ClientPhase, reason: CloseReason) {
         self.phase = phase;
-        if reason != CloseReason::Closed {
+        if !reason.keeps_queue() {
             self.out = Outbound::default();
         }
         let calls = self.calls.fail_all(&reason);

@@ -24,6 +24,8 @@ pub(super) const MISSED_HEARTBEATS: u32 = 3;
 pub enum CloseReason {
     /// This side closed it.
     Closed,
+    /// This side is a server that was stopped, or has drained the session.
+    Stopped,
     /// The peer sent a disconnect message.
     Disconnected {
         /// The peer's reason. A legacy peer gives none.
@@ -95,6 +97,7 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("closed by this side"),
+            Self::Stopped => f.write_str("stopped or drained by this server"),
             Self::Disconnected { reason: Some(reason), .. } => write!(f, "closed by the peer: {reason}"),
             Self::Disconnected { reason: None, .. } => f.write_str("closed by the peer"),
             Self::PeerGone { .. } => f.write_str("the peer's process is gone: no responders for a message of the session"),
@@ -138,6 +141,7 @@ impl CloseReason {
     pub(super) const fn disconnect_reason(&self) -> Option<PeerReason> {
         Some(match self {
             Self::Closed | Self::HeaderTransportToLegacy | Self::Unanswered => PeerReason::Closed,
+            Self::Stopped => PeerReason::Stopping,
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
             Self::QueueOverflow { .. } => PeerReason::QueueOverflow,
             Self::ChunkLost { .. } | Self::Reconnected | Self::PublishFailed { .. } => PeerReason::ChunkLost,
@@ -152,31 +156,60 @@ impl CloseReason {
         })
     }
 
+    /// Whether what is queued is still sent before the disconnect message: a client's requests, or a server's replies.
+    pub(super) const fn keeps_queue(&self) -> bool {
+        match self {
+            Self::Closed | Self::Stopped => true,
+            Self::Disconnected { .. }
+            | Self::PeerGone { .. }
+            | Self::MissedHeartbeats { .. }
+            | Self::ChunkLost { .. }
+            | Self::ChunkWithoutNumber
+            | Self::Malformed(_)
+            | Self::BadAccept(_)
+            | Self::Unsupported { .. }
+            | Self::HeaderTransportToLegacy
+            | Self::NoServer
+            | Self::HandshakeTimeout { .. }
+            | Self::Unanswered
+            | Self::Reconnected
+            | Self::NatsClosed
+            | Self::QueueOverflow { .. }
+            | Self::PublishFailed { .. } => false,
+        }
+    }
+
+    /// Whether a server still runs the requests that it has received and not started.
+    pub(super) const fn keeps_waiting_requests(&self) -> bool {
+        match self {
+            // The disconnect message came after the requests, and oneway requests among them have to be run.
+            Self::Disconnected { .. } => true,
+            Self::Closed
+            | Self::Stopped
+            | Self::PeerGone { .. }
+            | Self::MissedHeartbeats { .. }
+            | Self::ChunkLost { .. }
+            | Self::ChunkWithoutNumber
+            | Self::Malformed(_)
+            | Self::BadAccept(_)
+            | Self::Unsupported { .. }
+            | Self::HeaderTransportToLegacy
+            | Self::NoServer
+            | Self::HandshakeTimeout { .. }
+            | Self::Unanswered
+            | Self::Reconnected
+            | Self::NatsClosed
+            | Self::QueueOverflow { .. }
+            | Self::PublishFailed { .. } => false,
+        }
+    }
+
     /// Whether a request with this progress may have been run.
     pub(super) const fn outcome(&self, progress: RequestProgress) -> Outcome {
         let chunk = match progress {
             RequestProgress::Held(_) => return Outcome::NotRun,
             RequestProgress::Queued(_) => {
-                return match self {
-                    // Everything that is queued is still published.
-                    Self::Closed => Outcome::Unknown,
-                    Self::Disconnected { .. }
-                    | Self::PeerGone { .. }
-                    | Self::MissedHeartbeats { .. }
-                    | Self::ChunkLost { .. }
-                    | Self::ChunkWithoutNumber
-                    | Self::Malformed(_)
-                    | Self::BadAccept(_)
-                    | Self::Unsupported { .. }
-                    | Self::HeaderTransportToLegacy
-                    | Self::NoServer
-                    | Self::HandshakeTimeout { .. }
-                    | Self::Unanswered
-                    | Self::Reconnected
-                    | Self::NatsClosed
-                    | Self::QueueOverflow { .. }
-                    | Self::PublishFailed { .. } => Outcome::NotRun,
-                };
+                return if self.keeps_queue() { Outcome::Unknown } else { Outcome::NotRun };
             }
             RequestProgress::Sent(chunk) => chunk,
         };
@@ -187,6 +220,7 @@ impl CloseReason {
             Self::PeerGone { chunk } | Self::PublishFailed { chunk, .. } => *chunk,
             Self::Disconnected { acknowledged: None, .. }
             | Self::Closed
+            | Self::Stopped
             | Self::MissedHeartbeats { .. }
             | Self::ChunkLost { .. }
             | Self::ChunkWithoutNumber
@@ -214,6 +248,7 @@ impl CloseReason {
     pub(crate) const fn is_retryable(&self) -> bool {
         match self {
             Self::Closed
+            | Self::Stopped
             | Self::Malformed(_)
             | Self::ChunkWithoutNumber
             | Self::Unsupported { .. }
@@ -252,6 +287,7 @@ impl CloseReason {
     pub(crate) const fn is_transient(&self) -> bool {
         match self {
             Self::Closed
+            | Self::Stopped
             | Self::Unsupported { .. }
             | Self::HeaderTransportToLegacy
             | Self::BadAccept(_)
@@ -412,6 +448,7 @@ mod tests {
         let table = [
             // reason, disconnect reason, retryable, transient, [held, queued, sent]
             (Reason::Closed, Some("closed"), no, no, [NotRun, Unknown, Unknown]),
+            (Reason::Stopped, Some("stopping"), no, no, [NotRun, Unknown, Unknown]),
             (disconnected(None, None), None, yes, yes, [NotRun, NotRun, Unknown]),
             (disconnected(None, Some(6)), None, yes, yes, [NotRun, NotRun, NotRun]),
             (disconnected(None, Some(7)), None, yes, yes, [NotRun, NotRun, Unknown]),
@@ -475,6 +512,10 @@ mod tests {
             assert_eq!(reason.is_transient(), transient, "{reason:?}");
             let progress = [RequestProgress::Held(0), RequestProgress::Queued(0), RequestProgress::Sent(7)];
             assert_eq!(progress.map(|progress| reason.outcome(progress)), outcomes, "{reason:?}");
+            let on_purpose = matches!(reason, Reason::Closed | Reason::Stopped);
+            assert_eq!(reason.keeps_queue(), on_purpose, "{reason:?}");
+            let by_peer = matches!(reason, Reason::Disconnected { .. });
+            assert_eq!(reason.keeps_waiting_requests(), by_peer, "{reason:?}");
         }
     }
 

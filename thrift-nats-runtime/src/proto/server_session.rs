@@ -230,25 +230,22 @@ impl<T> ServerSession<T> {
 
     /// Ends the session because the server stops. Replies that are queued are sent before.
     pub(crate) fn stop(&mut self) {
-        if self.is_open() {
-            self.phase = ServerPhase::Closing(PeerReason::Stopping);
-            self.drop_waiting();
-            self.events.push_back(ServerEvent::Ended { reason: CloseReason::Closed });
-        }
+        self.close(CloseReason::Stopped);
     }
 
-    /// Ends the session, unless it has ended. Replies that are queued are dropped.
+    /// Ends the session, unless it has ended. The reason decides whether the client is told, whether queued replies are sent
+    /// before, and whether requests that wait to run are still run.
     pub(crate) fn close(&mut self, reason: CloseReason) {
         if !self.is_open() {
             return;
         }
         self.phase = reason.disconnect_reason().map_or(ServerPhase::Closed, ServerPhase::Closing);
-        // A disconnect message comes after the requests that were sent before it, and oneway requests among them have to
-        // be run.
-        if !matches!(reason, CloseReason::Disconnected { .. }) {
+        if !reason.keeps_waiting_requests() {
             self.drop_waiting();
         }
-        self.out = Outbound::default();
+        if !reason.keeps_queue() {
+            self.out = Outbound::default();
+        }
         self.events.push_back(ServerEvent::Ended { reason });
     }
 

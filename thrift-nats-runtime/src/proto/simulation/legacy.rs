@@ -206,7 +206,7 @@ fn a_drain_replies_to_all_requests_of_a_legacy_client() {
         assert!(session.is_open());
     }
     session.finish(request.key, Bytes::from("reply"));
-    assert_eq!(poll(&mut session), (Vec::new(), Some(CloseReason::Closed)));
+    assert_eq!(poll(&mut session), (Vec::new(), Some(CloseReason::Stopped)));
 }
 
 /// The disconnect message arrives after the requests, and oneway requests among them have to be run.

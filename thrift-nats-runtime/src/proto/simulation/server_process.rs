@@ -86,7 +86,7 @@ impl Simulation {
                     session.session.finish(key, Bytes::new());
                 }
                 ServerEvent::Ended { reason } => {
-                    if reason != CloseReason::Closed {
+                    if reason != CloseReason::Stopped {
                         self.server_ended.push((self.now, reason));
                     }
                     self.sessions.get_mut(token).expect("it has just ended").known = false;
