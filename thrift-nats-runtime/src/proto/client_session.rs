@@ -16,10 +16,10 @@ use async_nats::{StatusCode, Subject};
 
 pub(crate) use self::event::{ClientEvent, Incoming, Refused};
 use self::phase::{ClientPhase, Closing, OpenSession, Opening, ServerKind};
+use super::call_table::CallTable;
 use super::close_reason::{CloseReason, DISCONNECT, PeerReason, refusal_or_disconnect};
 use super::config::ClientConfig;
 use super::handshake::Accept;
-use super::in_flight::CallTable;
 use super::inbound::likely_messages;
 use super::outbound::Outbound;
 use super::outcome::{Outcome, RequestProgress};
@@ -376,7 +376,7 @@ impl<W> ClientSession<W> {
     /// if that is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let mut unanswered = false;
-        while let Some(seqid) = self.calls.expire(now) {
+        while let Some(seqid) = self.calls.next_expired(now) {
             if let Some((waiter, outcome)) = self.cancel(seqid) {
                 self.events.push_back(ClientEvent::Expired { waiter, outcome });
             }

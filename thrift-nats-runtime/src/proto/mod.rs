@@ -58,12 +58,12 @@
 //! to, `poll_transmit` completes the end, and finished requests of a legacy client start those that it had sent before it
 //! disconnected.
 
+mod call_table;
 mod client_session;
 mod close_reason;
 mod config;
 mod deadlines;
 mod handshake;
-mod in_flight;
 mod inbound;
 mod outbound;
 mod outcome;

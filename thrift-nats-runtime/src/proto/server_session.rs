@@ -65,10 +65,10 @@ enum ServerPhase {
 }
 
 impl ServerPhase {
-    const fn is_open(&self) -> bool {
+    const fn has_ended(&self) -> bool {
         match self {
-            Self::Open(_) | Self::Draining { .. } => true,
-            Self::Closing(_) | Self::Closed => false,
+            Self::Open(_) | Self::Draining { .. } => false,
+            Self::Closing(_) | Self::Closed => true,
         }
     }
 
@@ -196,7 +196,7 @@ impl<T> ServerSession<T> {
     pub(crate) fn finish(&mut self, key: RequestKey, reply: impl Into<Parts>) {
         let reply = reply.into();
         self.requests.remove(key);
-        if self.is_open() && !reply.is_empty() {
+        if !self.has_ended() && !reply.is_empty() {
             let queued = self.out.bytes() + reply.len();
             // A reply is sent however long it is, if no other is queued.
             if self.out.bytes() > 0 && queued > self.queue_limit {
@@ -236,7 +236,7 @@ impl<T> ServerSession<T> {
     /// Ends the session, unless it has ended. The reason decides whether the client is told, whether queued replies are sent
     /// before, and whether requests that wait to run are still run.
     pub(crate) fn close(&mut self, reason: CloseReason) {
-        if !self.is_open() {
+        if self.has_ended() {
             return;
         }
         self.phase = reason.disconnect_reason().map_or(ServerPhase::Closed, ServerPhase::Closing);
@@ -278,9 +278,9 @@ impl<T> ServerSession<T> {
         self.call_timeout
     }
 
-    /// Whether the session has not ended.
-    pub(crate) const fn is_open(&self) -> bool {
-        self.phase.is_open()
+    /// Whether the session has ended. Its last messages may still have to be sent.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.phase.has_ended()
     }
 
     /// Whether no request is running or waiting: no other reply is about to follow those that are queued.
@@ -303,7 +303,7 @@ impl<T> ServerSession<T> {
 impl<T> ServerSession<T> {
     /// A message arrived on the session's subject.
     pub(crate) fn handle_message(&mut self, now: Instant, reply: Option<&str>, payload: Bytes) {
-        if !self.is_open() {
+        if self.has_ended() {
             return;
         }
         if reply == Some(DISCONNECT) {

@@ -253,10 +253,10 @@ impl TransmitSource for AcceptedSession {
         // The limit of the NATS server may have changed.
         state.machine.set_chunk_limit(self.endpoint.chunk_limit(self.chunk_limit));
         let transmit = state.machine.poll_transmit();
-        let is_open = state.machine.is_open();
+        let ended = state.machine.has_ended();
         // A session that has ended is polled until there is nothing left, which removes it.
-        let more = state.machine.has_transmit() || !is_open;
-        let over = transmit.is_none() && !is_open;
+        let more = state.machine.has_transmit() || ended;
+        let over = transmit.is_none() && ended;
         drop(state);
         // Not before the disconnect message is sent: the reply to a message for a session that is not in the table is
         // "unknown session", which tells the client less, and would arrive first.

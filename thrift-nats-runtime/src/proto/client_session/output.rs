@@ -6,9 +6,9 @@ use bytes::Bytes;
 use super::ClientSession;
 use super::event::ClientEvent;
 use super::phase::{ClientPhase, Closing, ServerKind};
+use crate::proto::call_table::Sent;
 use crate::proto::close_reason::PeerReason;
 use crate::proto::handshake::Announced;
-use crate::proto::in_flight::Sent;
 use crate::proto::subject::chunk_reply;
 use crate::proto::transmit::Transmit;
 

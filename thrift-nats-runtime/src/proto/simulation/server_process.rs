@@ -143,7 +143,7 @@ impl Simulation {
 
     /// Whether the server still has a session.
     pub(super) fn server_has_session(&self) -> bool {
-        self.sessions.values().any(|session| session.session.is_open())
+        self.sessions.values().any(|session| !session.session.has_ended())
     }
 
     pub(super) fn answer_unknown(&mut self, reply: Option<&str>) {

@@ -63,7 +63,7 @@ impl<W> CallTable<W> {
         self.calls.get(&seqid).map(|call| call.progress)
     }
 
-    /// Adds a call. No call in the table has its number.
+    /// Adds a call. No call in the table may have its number: that call would keep its waiter, and the new call would fail.
     pub(super) fn insert(
         &mut self,
         seqid: i32,
@@ -73,8 +73,8 @@ impl<W> CallTable<W> {
         waiter: W,
     ) {
         let call = InFlightCall { waiter: Some(waiter), oneway, progress, deadline };
-        let before = self.calls.insert(seqid, call);
-        debug_assert!(before.is_none(), "sequence number {seqid} is in flight");
+        debug_assert!(!self.contains(seqid), "sequence number {seqid} is in flight");
+        self.calls.entry(seqid).or_insert(call);
         if let Some(at) = deadline {
             let calls = &self.calls;
             self.deadlines.add(at, seqid, calls.len(), |at, seqid| has_deadline(calls, at, seqid));
@@ -123,9 +123,9 @@ impl<W> CallTable<W> {
         self.deadlines.next()
     }
 
-    /// A call whose deadline has passed, each at most once. To be called until it returns `None`, which also forgets the
-    /// deadlines of completed calls.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<i32> {
+    /// A call whose deadline has passed, each at most once. The call stays in the table. To be called until it returns
+    /// `None`, which also forgets the deadlines of completed calls.
+    pub(super) fn next_expired(&mut self, now: Instant) -> Option<i32> {
         while let Some((at, seqid)) = self.deadlines.due(now) {
             if has_deadline(&self.calls, at, seqid) {
                 return Some(seqid);
@@ -213,9 +213,9 @@ mod tests {
         table.insert(1, false, Some(at(5)), InChunk(1), 1);
         table.complete(1);
         table.insert(1, false, Some(at(9)), InChunk(2), 1);
-        assert_eq!(table.expire(at(5)), None);
+        assert_eq!(table.next_expired(at(5)), None);
         assert_eq!(table.next_deadline(), Some(at(9)));
-        assert_eq!((table.expire(at(9)), table.expire(at(9))), (Some(1), None));
+        assert_eq!((table.next_expired(at(9)), table.next_expired(at(9))), (Some(1), None));
         assert_eq!(table.next_deadline(), None);
     }
 
