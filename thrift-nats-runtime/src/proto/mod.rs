@@ -88,6 +88,7 @@ pub(crate) use self::refusal::{late_message, overloaded, unknown_session, unsupp
 pub(crate) use self::request_table::RequestKey;
 pub(crate) use self::server_session::{ReceivedRequest, ServerEvent, ServerSession};
 pub(crate) use self::subject::{
-    Address, check_service_subject, probe_reply, probe_subject, random_token, session_subject,
+    Address, Checkpoint, check_service_subject, checkpoint_subject, probe_reply, probe_subject, random_token,
+    session_subject,
 };
 pub(crate) use self::transmit::Transmit;

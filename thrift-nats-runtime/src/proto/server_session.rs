@@ -15,7 +15,7 @@ use super::handshake::{Accept, Announced, version_headers};
 use super::inbound::{Inbound, likely_messages};
 use super::outbound::Outbound;
 use super::request_table::{RequestKey, RequestTable};
-use super::subject::{chunk_reply, drain_notice, probe};
+use super::subject::{chunk_reply, drain_notice, heartbeat_subject, probe};
 use super::transmit::Transmit;
 use crate::error::SharedError;
 use crate::time::after;
@@ -172,7 +172,7 @@ impl<T> ServerSession<T> {
         config: ServerConfig,
     ) -> Self {
         let legacy = !announced.versioned;
-        let heartbeat = Subject::from(format!("{own}.h"));
+        let heartbeat = heartbeat_subject(&own);
         let heartbeats = deadline.map(|deadline| HeartbeatMonitor::new(now, deadline, legacy));
         Self {
             accept: Some(Accept { listen: own.clone(), heartbeat, deadline }),

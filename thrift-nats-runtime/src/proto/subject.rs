@@ -1,4 +1,5 @@
-//! The subjects of sessions: a random token below the subject that the process has subscribed to, its base.
+//! The subjects of sessions: a random token below the subject that the process has subscribed to, its base. Also the other
+//! subjects below a base.
 //!
 //! | subject | what arrives there |
 //! | --- | --- |
@@ -10,6 +11,7 @@
 //! | `<base>.<token>.<n>` | the 503 for chunk `n`, which this side sent |
 //! | `<base>.<token>.h<n>` | the 503 for a heartbeat or probe that this side sent |
 //! | `<base>.<token>.d<n>` | the 503 for a drain notice that this side sent |
+//! | `<base>.ready`, `<base>.left`, `<base>.end` | a server's own message: NATS has processed all that it sent before |
 //!
 //! A 503 is NATS's reply to a message without a subscriber (no responders).
 
@@ -62,11 +64,13 @@ impl<'a> Address<'a> {
         if token == PROBE {
             return tail.parse().ok().map(|number| Self::Gone { number });
         }
-        if tail == "c" {
+        if tail == CANCELLED {
             return Some(Self::Cancelled { token });
         }
-        match tail.strip_prefix(['h', DRAIN]) {
-            Some("") => (tail == "h").then_some(Self::Heartbeat { token }),
+        if tail == HEARTBEAT {
+            return Some(Self::Heartbeat { token });
+        }
+        match tail.strip_prefix(HEARTBEAT).or_else(|| tail.strip_prefix(DRAIN)) {
             Some(number) => number.parse::<u64>().ok().map(|_| Self::Undelivered { token, chunk: None }),
             None => tail.parse().ok().map(|number| Self::Undelivered { token, chunk: Some(number) }),
         }
@@ -87,8 +91,52 @@ pub(crate) fn probe_reply(base: &str, number: u64) -> Subject {
     Subject::from(format!("{base}.{PROBE}.{number}"))
 }
 
-/// The end of the reply subject with which a server probes a client: that of a heartbeat with a number that no heartbeat
-/// has.
+/// The last token of the subject of a session's heartbeats, and the prefix of the number in their reply subject.
+const HEARTBEAT: &str = "h";
+
+/// The subject of the heartbeats of the session `own` of a server.
+pub(super) fn heartbeat_subject(own: &str) -> Subject {
+    Subject::from(format!("{own}.{HEARTBEAT}"))
+}
+
+/// The reply subject of a heartbeat of the session `own` of a client, which has sent chunks up to `number`. It is not the
+/// reply subject of a chunk: no responders for a heartbeat does not mean that a chunk was lost.
+pub(super) fn heartbeat_reply(own: &str, number: u64) -> Subject {
+    Subject::from(format!("{own}.{HEARTBEAT}{number}"))
+}
+
+/// The last token of the subject of cancelled calls.
+const CANCELLED: &str = "c";
+
+/// The subject of the cancelled calls of the session `listen` of a server.
+pub(super) fn cancellation_subject(listen: &str) -> Subject {
+    Subject::from(format!("{listen}.{CANCELLED}"))
+}
+
+/// What a server has done before it waits until NATS has processed it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Checkpoint {
+    /// It has subscribed to its subjects.
+    Subscribed,
+    /// It has left the queue group.
+    LeftQueueGroup,
+    /// It has sent the disconnect messages.
+    Disconnected,
+}
+
+/// The subject of the message that a server with this base sends to itself: it arrives after NATS has processed all that the
+/// server sent before. No session has this token.
+pub(crate) fn checkpoint_subject(base: &str, checkpoint: Checkpoint) -> Subject {
+    let token = match checkpoint {
+        Checkpoint::Subscribed => "ready",
+        Checkpoint::LeftQueueGroup => "left",
+        Checkpoint::Disconnected => "end",
+    };
+    Subject::from(format!("{base}.{token}"))
+}
+
+/// The end of the reply subject with which a server probes a client. A server sends no heartbeats, so that it is not the
+/// reply subject of any other message of a server.
 const CLIENT_PROBE: &str = ".h0";
 
 /// The reply subject with which the session `own` of a server probes its client.
@@ -109,7 +157,7 @@ pub(super) fn chunk_reply(own: &str, number: u64) -> Subject {
 }
 
 /// The prefix of the chunk number in the reply subject of a drain notice.
-const DRAIN: char = 'd';
+const DRAIN: &str = "d";
 
 /// The reply subject of the drain notice of the session `own`, which receives no chunk after `acknowledged`.
 pub(super) fn drain_notice(own: &str, acknowledged: u64) -> Subject {
@@ -232,11 +280,35 @@ mod tests {
     }
 
     #[test]
+    fn no_session_has_the_token_of_a_checkpoint() {
+        for checkpoint in [Checkpoint::Subscribed, Checkpoint::LeftQueueGroup, Checkpoint::Disconnected] {
+            let subject = checkpoint_subject("base", checkpoint);
+            assert_ne!(subject.len(), session_subject("base", &random_token().unwrap()).len(), "{subject}");
+        }
+    }
+
+    #[test]
     fn every_kind_of_address_is_recognized() {
         assert_eq!(Address::parse("tok"), Some(Address::Session { token: "tok" }));
         assert_eq!(Address::parse("tok.h"), Some(Address::Heartbeat { token: "tok" }));
         assert_eq!(Address::parse("p"), Some(Address::Probe));
         assert_eq!(Address::parse("p.3"), Some(Address::Gone { number: 3 }));
+        assert_eq!(
+            Address::parse(heartbeat_subject("tok").as_str()),
+            Some(Address::Heartbeat { token: "tok" })
+        );
+        assert_eq!(
+            Address::parse(heartbeat_reply("tok", 0).as_str()),
+            Some(Address::Undelivered { token: "tok", chunk: None })
+        );
+        assert_eq!(
+            Address::parse(probe("tok").as_str()),
+            Some(Address::Undelivered { token: "tok", chunk: None })
+        );
+        assert_eq!(
+            Address::parse(cancellation_subject("tok").as_str()),
+            Some(Address::Cancelled { token: "tok" })
+        );
         assert_eq!(Address::parse("tok.c"), Some(Address::Cancelled { token: "tok" }));
         assert_eq!(Address::parse("tok.17"), Some(Address::Undelivered { token: "tok", chunk: Some(17) }));
         assert_eq!(Address::parse("tok.h17"), Some(Address::Undelivered { token: "tok", chunk: None }));

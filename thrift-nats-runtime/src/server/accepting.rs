@@ -3,7 +3,7 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use async_nats::{Client as Nats, Subscriber};
+use async_nats::{Client as Nats, Subject, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
@@ -11,6 +11,7 @@ use super::lame_duck::Member;
 use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::endpoint::CONNECTION_CHECK;
 use crate::error::{BoxError, NatsError};
+use crate::proto::{Checkpoint, checkpoint_subject};
 
 /// The queue group of all servers on a subject, as in the legacy package.
 pub(super) const QUEUE_GROUP: &str = "rpc";
@@ -85,7 +86,7 @@ async fn move_away(
             session.drain();
         }
         endpoint.flushed().await;
-        round_trip(handle.nats(), format!("{}.left", handle.base())).await
+        round_trip(handle.nats(), checkpoint_subject(handle.base(), Checkpoint::LeftQueueGroup)).await
     };
     // Sessions that are left after the timeout end with the connection.
     let before = handle.connection();
@@ -111,14 +112,14 @@ async fn move_away(
 async fn leave_queue_group(nats: &Nats, base: &str, handshakes: &mut Subscriber) -> Result<(), BoxError> {
     handshakes.unsubscribe_after(UNREADABLE_MAX).await?;
     // No handshake comes after this.
-    round_trip(nats, format!("{base}.left")).await?;
+    round_trip(nats, checkpoint_subject(base, Checkpoint::LeftQueueGroup)).await?;
     handshakes.unsubscribe().await?;
     Ok(())
 }
 
 /// Waits until NATS has processed everything that was published and subscribed on this connection before, and everything
 /// that NATS sent before has arrived. No other task may use `subject`.
-pub(super) async fn round_trip(nats: &Nats, subject: String) -> Result<(), BoxError> {
+pub(super) async fn round_trip(nats: &Nats, subject: Subject) -> Result<(), BoxError> {
     let mut back = nats.subscribe(subject.clone()).await?;
     nats.publish(subject, bytes::Bytes::new()).await?;
     back.next().await.map(drop).ok_or_else(|| "the connection is closed".into())

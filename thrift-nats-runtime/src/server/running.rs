@@ -17,6 +17,7 @@ use super::receive_loop::{DISCONNECT_TIMEOUT, receive_loop};
 use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::endpoint::{CONNECTION_CHECK, EndpointHandle};
 use crate::error::{NatsError, ServeError, ShutdownError};
+use crate::proto::{Checkpoint, checkpoint_subject};
 use crate::service::Service;
 
 /// Timeout of the confirmation of the subscriptions by NATS.
@@ -195,7 +196,7 @@ impl Server {
         let flushed = async {
             self.tasks.wait().await;
             self.endpoint.flushed().await;
-            round_trip(handle.nats(), format!("{}.end", handle.base()))
+            round_trip(handle.nats(), checkpoint_subject(handle.base(), Checkpoint::Disconnected))
                 .await
                 .map_err(|error| NatsError::new("cannot send the disconnect messages", error))
         };
@@ -216,7 +217,7 @@ impl Drop for Server {
 /// Waits until NATS has processed the subscriptions: a message published after them on the same connection comes back.
 async fn confirm(handle: &EndpointHandle, inbox: &mut Subscriber) -> Result<(), NatsError> {
     let what = "NATS does not confirm the subscriptions of the server";
-    let subject = format!("{}.ready", handle.base());
+    let subject = checkpoint_subject(handle.base(), Checkpoint::Subscribed);
     handle.nats().publish(subject, bytes::Bytes::new()).await.map_err(|error| NatsError::new(what, error))?;
     match tokio::time::timeout(LISTEN_TIMEOUT, inbox.next()).await {
         Ok(Some(_)) => Ok(()),

@@ -1,6 +1,5 @@
 //! The messages that a client's session publishes.
 
-use async_nats::Subject;
 use bytes::Bytes;
 
 use super::ClientSession;
@@ -9,7 +8,7 @@ use super::phase::{ClientPhase, Closing, ServerKind};
 use crate::proto::call_table::Sent;
 use crate::proto::close_reason::PeerReason;
 use crate::proto::handshake::Announced;
-use crate::proto::subject::chunk_reply;
+use crate::proto::subject::{cancellation_subject, chunk_reply, heartbeat_reply};
 use crate::proto::transmit::Transmit;
 
 impl<W> ClientSession<W> {
@@ -57,14 +56,13 @@ impl<W> ClientSession<W> {
                 // Before data: only heartbeats keep the session alive, and a long message would delay them.
                 if let Some(timer) = session.heartbeat.as_mut().filter(|timer| timer.due) {
                     timer.due = false;
-                    // Not the number of a chunk: no responders for a heartbeat does not mean that a chunk was lost.
-                    let reply = Subject::from(format!("{}.h{}", self.inbox, self.out.number()));
+                    let reply = heartbeat_reply(&self.inbox, self.out.number());
                     return Some(message(timer.subject.clone(), Some(reply), Bytes::new()));
                 }
                 if let ServerKind::Current { cancelled } = &mut session.server
                     && !cancelled.is_empty()
                 {
-                    let subject = Subject::from(format!("{}.c", session.listen));
+                    let subject = cancellation_subject(&session.listen);
                     return Some(message(subject, None, cancellation(cancelled, self.config.chunk_limit)));
                 }
                 let listen = session.listen.clone();
