@@ -395,7 +395,7 @@ impl<W> ClientSession<W> {
                 if let Some(timer) = session.heartbeat.as_mut().filter(|timer| timer.next <= now) {
                     timer.due = true;
                     // From now, not from when it was due: a process that was stalled does not make up for heartbeats.
-                    timer.next = now + timer.interval;
+                    timer.next = now + timer.period;
                 }
             }
             ClientPhase::Opening(_)

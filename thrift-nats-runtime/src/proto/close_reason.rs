@@ -40,8 +40,8 @@ pub enum CloseReason {
     },
     /// The client missed three heartbeats in a row.
     MissedHeartbeats {
-        /// The deadline of each heartbeat.
-        deadline: Duration,
+        /// The heartbeat interval of the server.
+        interval: Duration,
     },
     /// A chunk of the peer was lost in transit.
     ChunkLost {
@@ -101,11 +101,11 @@ impl fmt::Display for CloseReason {
             Self::Disconnected { reason: Some(reason), .. } => write!(f, "closed by the peer: {reason}"),
             Self::Disconnected { reason: None, .. } => f.write_str("closed by the peer"),
             Self::PeerGone { .. } => f.write_str("the peer's process is gone: no responders for a message of the session"),
-            Self::MissedHeartbeats { deadline } => {
+            Self::MissedHeartbeats { interval } => {
                 write!(
                     f,
                     "no heartbeat from the client for {:?}",
-                    *deadline * MISSED_HEARTBEATS
+                    *interval * MISSED_HEARTBEATS
                 )
             }
             Self::ChunkLost { expected, found } => {
@@ -466,7 +466,7 @@ mod tests {
             (Reason::PeerGone { chunk: Some(7) }, None, yes, yes, [NotRun, NotRun, NotRun]),
             (Reason::PeerGone { chunk: Some(8) }, None, yes, yes, [NotRun, NotRun, Unknown]),
             (
-                Reason::MissedHeartbeats { deadline: Duration::ZERO },
+                Reason::MissedHeartbeats { interval: Duration::ZERO },
                 Some("missed-heartbeats"),
                 yes,
                 yes,

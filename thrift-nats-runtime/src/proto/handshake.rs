@@ -91,15 +91,15 @@ impl Announced {
     }
 }
 
-/// A server's accept: a message with the body `"<heartbeat> <deadline>"` and a reply subject.
+/// A server's accept: a message with the body `"<heartbeat> <interval>"` and a reply subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Accept {
     /// The subject to which the client sends its data.
     pub(crate) listen: Subject,
     /// The subject to which the client sends its heartbeats.
     pub(crate) heartbeat: Subject,
-    /// The server's timeout of a heartbeat; `None` without heartbeats.
-    pub(crate) deadline: Option<Duration>,
+    /// The heartbeat interval; `None` without heartbeats.
+    pub(crate) interval: Option<Duration>,
 }
 
 /// The fault of a malformed accept.
@@ -119,18 +119,18 @@ pub enum AcceptError {
 impl Accept {
     /// The body of the message.
     pub(crate) fn body(&self) -> Bytes {
-        // Rounded down: the server must not announce a longer deadline than it waits.
-        let deadline = self.deadline.map_or(0, |deadline| deadline.as_millis().min(i64::MAX as u128));
-        Bytes::from(format!("{} {deadline}", self.heartbeat))
+        // Rounded down: the server must not announce a longer interval than it waits.
+        let interval = self.interval.map_or(0, |interval| interval.as_millis().min(i64::MAX as u128));
+        Bytes::from(format!("{} {interval}", self.heartbeat))
     }
 
     /// Reads an accept.
     pub(crate) fn parse(reply: Option<&Subject>, body: &[u8]) -> Result<Self, AcceptError> {
         let listen = reply.filter(|reply| !reply.is_empty()).ok_or(AcceptError::NoListenSubject)?.clone();
         let body = str::from_utf8(body).map_err(|_| AcceptError::Body)?;
-        let (heartbeat, deadline) = body.split_once(' ').ok_or(AcceptError::Body)?;
-        let deadline: i64 = deadline.parse().map_err(|_| AcceptError::Body)?;
-        let deadline = u64::try_from(deadline).ok().filter(|millis| *millis > 0).map(Duration::from_millis);
+        let (heartbeat, interval) = body.split_once(' ').ok_or(AcceptError::Body)?;
+        let interval: i64 = interval.parse().map_err(|_| AcceptError::Body)?;
+        let interval = u64::try_from(interval).ok().filter(|millis| *millis > 0).map(Duration::from_millis);
         // Publishing to an invalid subject would break the NATS protocol, and a subject that is too long for a protocol
         // line would close the connection, with all its other sessions.
         if check_service_subject(&listen).is_err() {
@@ -139,7 +139,7 @@ impl Accept {
         if check_service_subject(heartbeat).is_err() {
             return Err(AcceptError::Body);
         }
-        Ok(Self { listen, heartbeat: Subject::from(heartbeat), deadline })
+        Ok(Self { listen, heartbeat: Subject::from(heartbeat), interval })
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
         let accept = Accept {
             listen: "listen".into(),
             heartbeat: "_INBOX.a.h".into(),
-            deadline: Some(Duration::from_millis(1500)),
+            interval: Some(Duration::from_millis(1500)),
         };
         assert_eq!(accept.body(), "_INBOX.a.h 1500");
         assert_eq!(Accept::parse(Some(&accept.listen), &accept.body()), Ok(accept));
@@ -202,10 +202,10 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_of_zero_or_less_disables_heartbeats() {
-        assert_eq!(parse("beat 0").unwrap().deadline, None);
-        assert_eq!(parse("beat -1").unwrap().deadline, None);
-        assert_eq!(parse("beat -9223372036854775808").unwrap().deadline, None);
+    fn an_interval_of_zero_or_less_disables_heartbeats() {
+        assert_eq!(parse("beat 0").unwrap().interval, None);
+        assert_eq!(parse("beat -1").unwrap().interval, None);
+        assert_eq!(parse("beat -9223372036854775808").unwrap().interval, None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::error::SharedError;
 use crate::time::after;
 use crate::transport::{Frame, Parts, Receiver};
 
-/// A timer that is late by more than this part of a heartbeat deadline means that this process was stalled.
+/// A timer that is late by more than this part of a heartbeat interval means that this process was stalled.
 const LATE: u32 = 8;
 
 /// An event of a server's session. `T` stands for the task of a request.
@@ -90,9 +90,9 @@ impl ServerPhase {
 /// The deadline of the client's next heartbeat.
 #[derive(Debug)]
 struct HeartbeatMonitor {
-    deadline: Duration,
+    interval: Duration,
     expires: Instant,
-    /// Whether the client was given another deadline since its last heartbeat, because this process was stalled.
+    /// Whether the client was given another interval since its last heartbeat, because this process was stalled.
     extended: bool,
     /// `None` for a legacy client, which is not probed.
     probe: Option<ProbeTimer>,
@@ -108,10 +108,10 @@ struct ProbeTimer {
 }
 
 impl HeartbeatMonitor {
-    fn new(now: Instant, deadline: Duration, legacy: bool) -> Self {
-        let probe = (!legacy).then(|| ProbeTimer { next: after(now, deadline), due: false });
-        let expires = after(now, deadline.saturating_mul(MISSED_HEARTBEATS));
-        Self { deadline, expires, extended: false, probe }
+    fn new(now: Instant, interval: Duration, legacy: bool) -> Self {
+        let probe = (!legacy).then(|| ProbeTimer { next: after(now, interval), due: false });
+        let expires = after(now, interval.saturating_mul(MISSED_HEARTBEATS));
+        Self { interval, expires, extended: false, probe }
     }
 }
 
@@ -161,21 +161,21 @@ pub(crate) struct ServerSession<T> {
 
 // The verbs of this side.
 impl<T> ServerSession<T> {
-    /// Accepts a handshake from the client at `peer`, which announced this. `deadline` is how long to wait for each
+    /// Accepts a handshake from the client at `peer`, which announced this. `interval` is how long to wait for each
     /// heartbeat; `None` asks for none.
     pub(crate) fn accept(
         now: Instant,
         peer: Subject,
         own: Subject,
         announced: &Announced,
-        deadline: Option<Duration>,
+        interval: Option<Duration>,
         config: ServerConfig,
     ) -> Self {
         let legacy = !announced.versioned;
         let heartbeat = heartbeat_subject(&own);
-        let heartbeats = deadline.map(|deadline| HeartbeatMonitor::new(now, deadline, legacy));
+        let heartbeats = interval.map(|interval| HeartbeatMonitor::new(now, interval, legacy));
         Self {
-            accept: Some(Accept { listen: own.clone(), heartbeat, deadline }),
+            accept: Some(Accept { listen: own.clone(), heartbeat, interval }),
             peer,
             own,
             chunk_limit: config.chunk_limit,
@@ -340,7 +340,7 @@ impl<T> ServerSession<T> {
     pub(crate) fn handle_heartbeat(&mut self, now: Instant) {
         let legacy = self.legacy;
         if let Some(heartbeats) = self.phase.heartbeats_mut() {
-            *heartbeats = HeartbeatMonitor::new(now, heartbeats.deadline, legacy);
+            *heartbeats = HeartbeatMonitor::new(now, heartbeats.interval, legacy);
         }
     }
 
@@ -364,23 +364,23 @@ impl<T> ServerSession<T> {
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come. Ends the session if too many heartbeats in a row were
     /// missed. A call that is late means that this process was stalled, and heartbeats that arrived in the meantime may
-    /// wait to be read: the client is given one more deadline, once.
+    /// wait to be read: the client is given one more interval, once.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let Some(heartbeats) = self.phase.heartbeats_mut() else { return };
-        let deadline = heartbeats.deadline;
+        let interval = heartbeats.interval;
         if let Some(probe) = heartbeats.probe.as_mut().filter(|probe| probe.next <= now) {
             probe.due = true;
-            probe.next = after(now, deadline);
+            probe.next = after(now, interval);
         }
         if heartbeats.expires > now {
             return;
         }
-        if !heartbeats.extended && now - heartbeats.expires > deadline / LATE {
+        if !heartbeats.extended && now - heartbeats.expires > interval / LATE {
             heartbeats.extended = true;
-            heartbeats.expires = now + deadline;
+            heartbeats.expires = now + interval;
             return;
         }
-        self.close(CloseReason::MissedHeartbeats { deadline });
+        self.close(CloseReason::MissedHeartbeats { interval });
     }
 }
 

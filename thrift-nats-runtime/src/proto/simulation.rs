@@ -261,7 +261,7 @@ fn in_the_middle(seed: u64) -> Simulation {
         network: Network::sound(ms(0)..=ms(random.within(0..=20))),
         chunk_limit: random.one_of(&[16, 64, 333, 65_536]) as usize,
         handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
-        deadline: Some(ms(100)),
+        interval: Some(ms(100)),
         legacy: false,
         format: any_format(&mut random),
     });

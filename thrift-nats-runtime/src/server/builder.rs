@@ -64,8 +64,8 @@ pub struct ServerBuilder {
 impl ServerBuilder {
     /// The time within which a client has to send each heartbeat: a session whose client misses three in a row ends. `None`
     /// disables heartbeats: then the server notices that a client has vanished only when it sends to it.
-    pub fn heartbeat(mut self, deadline: impl Into<Option<Duration>>) -> Self {
-        self.options.heartbeat = deadline.into();
+    pub fn heartbeat(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.options.heartbeat = interval.into();
         self
     }
 

@@ -66,7 +66,8 @@ pub(super) enum ServerKind {
 #[derive(Debug)]
 pub(super) struct HeartbeatTimer {
     pub(super) subject: Subject,
-    pub(super) interval: Duration,
+    /// Three quarters of the interval that the accept names.
+    pub(super) period: Duration,
     pub(super) next: Instant,
     /// Whether a heartbeat is to be sent now.
     pub(super) due: bool,
@@ -81,11 +82,11 @@ pub(super) struct Closing {
 
 impl OpenSession {
     pub(super) fn new(now: Instant, accept: Accept, versioned: bool, receiver: Receiver) -> Self {
-        let heartbeat = accept.deadline.map(|deadline| {
+        let heartbeat = accept.interval.map(|interval| {
             // As the legacy package computes it, in whole milliseconds.
-            let millis = deadline.as_millis() as u64;
-            let interval = Duration::from_millis(millis - millis / 4);
-            HeartbeatTimer { subject: accept.heartbeat, interval, next: now + interval, due: false }
+            let millis = interval.as_millis() as u64;
+            let period = Duration::from_millis(millis - millis / 4);
+            HeartbeatTimer { subject: accept.heartbeat, period, next: now + period, due: false }
         });
         let server = if versioned {
             ServerKind::Current { cancelled: Vec::new() }

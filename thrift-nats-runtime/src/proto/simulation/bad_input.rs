@@ -107,7 +107,7 @@ fn an_unpublished_chunk_ends_the_session_and_its_request_is_not_run() {
 
 #[test]
 fn an_unpublished_heartbeat_leaves_earlier_outcomes_unknown() {
-    let mut simulation = Simulation::opened(Setup { deadline: Some(ms(100)), ..slow() });
+    let mut simulation = Simulation::opened(Setup { interval: Some(ms(100)), ..slow() });
     simulation.call(10);
     simulation.publish();
     simulation.client.handle_timeout(simulation.instant() + ms(200));

@@ -9,7 +9,7 @@ fn any_setup(seed: u64) -> Setup {
         seed,
         network: Network::sound(ms(0)..=ms(random.within(0..=20))),
         chunk_limit: random.one_of(&[16, 64, 333, 1000, 65_536]) as usize,
-        deadline: random.chance(500).then(|| ms(random.within(100..=400))),
+        interval: random.chance(500).then(|| ms(random.within(100..=400))),
         handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
         legacy: false,
         format: any_format(&mut random),

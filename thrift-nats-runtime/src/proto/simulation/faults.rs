@@ -136,7 +136,7 @@ fn network_faults_end_sessions_and_never_corrupt_data() {
             },
             chunk_limit: random.one_of(&[16, 64, 333, 65_536]) as usize,
             handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
-            deadline: random.chance(500).then(|| ms(100)),
+            interval: random.chance(500).then(|| ms(100)),
             legacy: false,
             format: any_format(&mut random),
         });
@@ -169,7 +169,7 @@ fn network_faults_end_sessions_and_never_corrupt_data() {
             // NATS does not duplicate messages. If it did, no responders for one copy would not mean that another was lost.
             simulation.check_outcomes();
         }
-        if !simulation.client.is_open() && simulation.setup.deadline.is_some() {
+        if !simulation.client.is_open() && simulation.setup.interval.is_some() {
             simulation.run_for(ms(300));
             assert!(!simulation.server_has_session(), "it gets no heartbeats");
         }

@@ -2,12 +2,12 @@
 
 use super::*;
 
-const DEADLINE: Duration = ms(100);
+const INTERVAL: Duration = ms(100);
 /// The time at which the server accepts, with a network delay of 1 ms.
 const ACCEPTED: Duration = ms(1);
 
 fn with_heartbeats() -> Setup {
-    Setup { deadline: Some(DEADLINE), ..Setup::new() }
+    Setup { interval: Some(INTERVAL), ..Setup::new() }
 }
 
 fn is_heartbeat(message: &InTransit) -> bool {
@@ -15,21 +15,21 @@ fn is_heartbeat(message: &InTransit) -> bool {
 }
 
 #[test]
-fn heartbeats_are_sent_every_three_quarters_of_the_deadline() {
+fn heartbeats_are_sent_every_three_quarters_of_the_interval() {
     for millis in [1, 2, 3, 4, 5, 7, 100, 1500, 60_000] {
         // As the legacy package computes it, in whole numbers: 5 - 5 / 4 is 4.
         let every = ms(millis - millis / 4);
-        let mut simulation = Simulation::new(Setup { deadline: Some(ms(millis)), ..Setup::new() });
+        let mut simulation = Simulation::new(Setup { interval: Some(ms(millis)), ..Setup::new() });
         simulation.run_until(ms(2) + 10 * every);
         let opened = simulation.opened.expect("it is open");
         let expected: Vec<_> = (1..=10).map(|beat| opened + beat * every).collect();
-        assert_eq!(simulation.heartbeats(), expected, "a deadline of {millis} ms");
+        assert_eq!(simulation.heartbeats(), expected, "an interval of {millis} ms");
         assert!(simulation.server_has_session());
     }
 }
 
 #[test]
-fn no_heartbeats_are_sent_without_a_deadline() {
+fn no_heartbeats_are_sent_without_an_interval() {
     let mut simulation = Simulation::opened(Setup::new());
     assert_eq!(simulation.next_timeout(), None);
     simulation.run_for(ms(1_000_000));
@@ -75,19 +75,19 @@ fn an_ended_session_sends_no_heartbeats() {
 }
 
 #[test]
-fn a_session_ends_after_exactly_three_deadlines_without_a_heartbeat() {
+fn a_session_ends_after_exactly_three_intervals_without_a_heartbeat() {
     for (last_beat_arrives, beats_end) in [(ACCEPTED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))] {
         let mut simulation = Simulation::new(with_heartbeats());
         simulation.run_until(beats_end);
         // The client runs, but its messages are lost.
         simulation.setup.network.loses = |message| message.to == Party::Server;
-        let expires = last_beat_arrives + 3 * DEADLINE;
+        let expires = last_beat_arrives + 3 * INTERVAL;
         simulation.run_until(expires - Duration::from_nanos(1));
         assert!(simulation.server_has_session(), "not after two, and not before the third is over");
         simulation.run_until(expires);
         assert_eq!(
             simulation.server_ended,
-            [(expires, CloseReason::MissedHeartbeats { deadline: DEADLINE })]
+            [(expires, CloseReason::MissedHeartbeats { interval: INTERVAL })]
         );
         assert!(!simulation.server_has_session());
         let disconnects = simulation.disconnects(Party::Server);
@@ -104,7 +104,7 @@ fn a_dead_client_is_detected_with_its_first_missed_heartbeat() {
         simulation.client_runs = false;
         simulation.run_for(ms(1000));
         // A probe takes one round trip.
-        let noticed = last_beat_arrives + DEADLINE + ms(2);
+        let noticed = last_beat_arrives + INTERVAL + ms(2);
         assert_eq!(simulation.server_ended, [(noticed, CloseReason::PeerGone { chunk: None })]);
     }
 }
@@ -130,7 +130,7 @@ fn a_probe_is_not_an_answer_to_the_handshake() {
     let mut simulation = Simulation::new(with_heartbeats());
     // The accept is lost, and nothing else.
     simulation.setup.network.loses = |message| message.to == Party::Client && !message.payload.is_empty();
-    simulation.run_until(ACCEPTED + DEADLINE + ms(5));
+    simulation.run_until(ACCEPTED + INTERVAL + ms(5));
     assert!(!simulation.client.is_open() && simulation.ended.is_none(), "{:?}", simulation.ended);
 }
 
@@ -154,7 +154,7 @@ fn two_missed_heartbeats_are_forgiven() {
 fn data_does_not_count_as_a_heartbeat() {
     let mut simulation = Simulation::new(Setup { handler: ms(50)..=ms(50), ..with_heartbeats() });
     simulation.setup.network.loses = is_heartbeat;
-    let expires = ACCEPTED + 3 * DEADLINE;
+    let expires = ACCEPTED + 3 * INTERVAL;
     for at in [20, 100, 180, 230, 260, 290] {
         simulation.plan(ms(at), PlannedStep::Call { len: 10, oneway: false, timeout: None });
     }
@@ -163,7 +163,7 @@ fn data_does_not_count_as_a_heartbeat() {
     simulation.run_until(expires - Duration::from_nanos(1));
     assert!(simulation.server_has_session());
     simulation.run_until(expires + ms(100));
-    assert_eq!(simulation.server_ended, [(expires, CloseReason::MissedHeartbeats { deadline: DEADLINE })]);
+    assert_eq!(simulation.server_ended, [(expires, CloseReason::MissedHeartbeats { interval: INTERVAL })]);
     assert_eq!(simulation.disconnects(Party::Server)[0], (expires, "6 missed-heartbeats"));
     let reason =
         CloseReason::Disconnected { reason: Some(PeerReason::MissedHeartbeats), acknowledged: Some(6) };

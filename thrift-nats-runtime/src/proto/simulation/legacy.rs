@@ -16,7 +16,7 @@ fn a_legacy_server_gets_one_request_at_a_time_in_order() {
             network: Network::sound(ms(0)..=ms(random.within(0..=20))),
             chunk_limit: random.one_of(&[16, 64, 333, 65_536]) as usize,
             handler: ms(0)..=ms(random.one_of(&[0, 5, 50])),
-            deadline: random.chance(500).then(|| ms(100)),
+            interval: random.chance(500).then(|| ms(100)),
             legacy: true,
             format: WireFormat { protocol: any_format(&mut random).protocol, ..WireFormat::default() },
         });

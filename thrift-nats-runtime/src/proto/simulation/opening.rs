@@ -118,9 +118,9 @@ fn a_second_server_that_accepts_is_disconnected() {
 }
 
 #[test]
-fn a_heartbeat_deadline_is_capped_at_the_largest_of_an_accept() {
-    let deadline = Duration::from_millis(u64::MAX);
-    let simulation = Simulation::opened(Setup { deadline: Some(deadline), ..Setup::new() });
+fn a_heartbeat_interval_is_capped_at_the_largest_of_an_accept() {
+    let interval = Duration::from_millis(u64::MAX);
+    let simulation = Simulation::opened(Setup { interval: Some(interval), ..Setup::new() });
     assert_eq!(simulation.published[1].payload, "server.s0.h 9223372036854775807");
     assert!(simulation.client.is_open());
 }

@@ -31,7 +31,7 @@ fn a_request_that_was_delivered_in_part_is_not_run() {
 
 #[test]
 fn no_responders_for_a_heartbeat_ends_the_session() {
-    let mut simulation = Simulation::new(Setup { deadline: Some(ms(1000)), ..slow() });
+    let mut simulation = Simulation::new(Setup { interval: Some(ms(1000)), ..slow() });
     simulation.run_until(ms(2));
     simulation.call(10);
     simulation.run_for(ms(10));
@@ -98,7 +98,7 @@ fn data_for_an_unknown_session_is_answered_with_disconnect() {
 
 #[test]
 fn a_heartbeat_for_an_unknown_session_is_answered_with_disconnect() {
-    let mut simulation = forgotten(Setup { deadline: Some(ms(100)), ..slow() });
+    let mut simulation = forgotten(Setup { interval: Some(ms(100)), ..slow() });
     simulation.run_for(ms(1000));
     let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: None };
     assert_eq!(simulation.end(), (ms(2 + 75 + 2), &reason));

@@ -9,7 +9,7 @@ use crate::protocol::DecodeErrorKind;
 /// The disconnect message, and the outcomes of a request that was sent and of one that was queued.
 #[test]
 fn every_reason_decides_the_disconnect_message_and_the_outcomes() {
-    let deadline = ms(1);
+    let interval = ms(1);
     let failed = |chunk| CloseReason::PublishFailed { chunk, source: SharedError::new("refused") };
     let lost = CloseReason::ChunkLost { expected: 1, found: 2 };
     let malformed = CloseReason::Malformed(DecodeErrorKind::InvalidUtf8.into());
@@ -22,7 +22,7 @@ fn every_reason_decides_the_disconnect_message_and_the_outcomes() {
         (failed(None), Some("0 chunk-lost"), Unknown, NotRun),
         (failed(Some(1)), Some("0 chunk-lost"), NotRun, NotRun),
         (failed(Some(2)), Some("0 chunk-lost"), Unknown, NotRun),
-        (CloseReason::MissedHeartbeats { deadline }, Some("0 missed-heartbeats"), Unknown, NotRun),
+        (CloseReason::MissedHeartbeats { interval }, Some("0 missed-heartbeats"), Unknown, NotRun),
         (lost, Some("0 chunk-lost"), Unknown, NotRun),
         (CloseReason::ChunkWithoutNumber, Some("0 malformed"), Unknown, NotRun),
         (malformed, Some("0 malformed"), Unknown, NotRun),

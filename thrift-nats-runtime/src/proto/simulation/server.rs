@@ -15,7 +15,7 @@ fn no_responders_for_an_accept_ends_the_session() {
 }
 
 #[test]
-fn a_heartbeat_deadline_in_the_far_future_is_accepted() {
+fn a_heartbeat_interval_in_the_far_future_is_accepted() {
     let now = Instant::now();
     let mut session = ServerSession::<i32>::accept(
         now,
@@ -33,8 +33,8 @@ fn a_heartbeat_deadline_in_the_far_future_is_accepted() {
 
 #[test]
 fn a_stalled_server_does_not_miss_unread_heartbeats() {
-    let deadline = ms(100);
-    // Less than a deadline late, and much more.
+    let interval = ms(100);
+    // Less than an interval late, and much more.
     for late in [ms(13), ms(99), ms(5000)] {
         let now = Instant::now();
         let config = Setup::new().server_config();
@@ -43,24 +43,24 @@ fn a_stalled_server_does_not_miss_unread_heartbeats() {
             INBOX.into(),
             "server.s0".into(),
             &ours(),
-            Some(deadline),
+            Some(interval),
             config,
         );
-        let expires = now + 3 * deadline;
-        assert_eq!(session.poll_timeout(), Some(now + deadline), "to probe the client");
+        let expires = now + 3 * interval;
+        assert_eq!(session.poll_timeout(), Some(now + interval), "to probe the client");
         let woken = expires + late;
         session.handle_timeout(woken);
         assert_eq!(session.poll_event(), None, "the timer fires before the heartbeats are read");
-        assert_eq!(session.poll_timeout(), Some(woken + deadline));
+        assert_eq!(session.poll_timeout(), Some(woken + interval));
         // The heartbeats are read.
         session.handle_heartbeat(woken + ms(1));
-        assert_eq!(session.poll_timeout(), Some(woken + ms(1) + deadline));
-        // Once more, without a heartbeat: the client gets one more deadline, however late the timer is.
-        let woken = woken + ms(1) + 3 * deadline + late;
+        assert_eq!(session.poll_timeout(), Some(woken + ms(1) + interval));
+        // Once more, without a heartbeat: the client gets one more interval, however late the timer is.
+        let woken = woken + ms(1) + 3 * interval + late;
         session.handle_timeout(woken);
         assert_eq!(session.poll_event(), None);
-        let reason = CloseReason::MissedHeartbeats { deadline };
-        session.handle_timeout(woken + deadline + late);
+        let reason = CloseReason::MissedHeartbeats { interval };
+        session.handle_timeout(woken + interval + late);
         assert_eq!(poll(&mut session), (Vec::new(), Some(reason)));
     }
 }

@@ -65,7 +65,7 @@ impl Simulation {
             peer,
             own,
             &Announced { versioned, ..Announced::default() },
-            self.setup.deadline,
+            self.setup.interval,
             self.setup.server_config(),
         );
         self.sessions.insert(token, SimulatedSession { session, known: true, running: BTreeMap::new() });

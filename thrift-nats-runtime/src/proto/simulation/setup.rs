@@ -83,8 +83,8 @@ pub(super) struct Setup {
     pub(super) seed: u64,
     pub(super) network: Network,
     pub(super) chunk_limit: usize,
-    /// The server's timeout of a heartbeat.
-    pub(super) deadline: Option<Duration>,
+    /// The server's heartbeat interval.
+    pub(super) interval: Option<Duration>,
     /// The duration of a handler.
     pub(super) handler: RangeInclusive<Duration>,
     /// The network removes all additions of this project, so that each side treats the other as a legacy peer.
@@ -99,7 +99,7 @@ impl Setup {
             seed: 0,
             network: Network::sound(ms(1)..=ms(1)),
             chunk_limit: 1000,
-            deadline: None,
+            interval: None,
             handler: ms(0)..=ms(0),
             legacy: false,
             format: WireFormat::new(Protocol::Binary, Transport::Buffered),
