@@ -30,14 +30,14 @@ impl fmt::Display for ApachePython {
     }
 }
 
-/// Why the library is not available.
+/// The reason why the library is not available.
 #[derive(Debug, thiserror::Error)]
 #[error("Apache Thrift {VERSION} for Python is not available: {0}")]
 pub struct NoApachePython(String);
 
 impl ApachePython {
-    /// The library, installed if necessary. If it cannot be installed, this prints the reason to standard error, and that the
-    /// test is skipped.
+    /// The library, installed if necessary. If it cannot be installed, this prints the reason to standard error, and that
+    /// the test is skipped.
     ///
     /// # Panics
     /// If the library is not available and the variable `CI` is set, because CI skips no test.

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 pub const BOUND: Duration = Duration::from_secs(30);
 /// A timeout that is far longer than any test, for calls that must end for another reason than their deadline.
 pub const NEVER: Duration = Duration::from_secs(3600);
-/// How often [`eventually`] checks its condition.
+/// The interval at which [`eventually`] checks its condition.
 const POLL: Duration = Duration::from_millis(2);
 
 /// Waits until `holds` returns true. For conditions without an event to wait for.

@@ -5,10 +5,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often the child is polled, because std has no wait with a timeout.
+/// The interval at which the child is polled, because std has no wait with a timeout.
 const POLL: Duration = Duration::from_millis(5);
 
-/// Why a helper program failed.
+/// The error of a helper program.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The program does not exist or cannot be executed.

@@ -1,4 +1,4 @@
-//! Where the workspace and its target folder are.
+//! The folders of the workspace and of its build output.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -19,7 +19,7 @@ use crate::folders::{target_dir, workspace_dir};
 const PROBE_BOUND: Duration = Duration::from_secs(60);
 /// The bound for a build, including the download of its modules.
 const BUILD_BOUND: Duration = Duration::from_secs(300);
-/// Where the instructions of Go install it.
+/// The folder into which Go's instructions install it.
 #[cfg(not(windows))]
 const USUAL: &str = "/usr/local/go/bin";
 #[cfg(windows)]
@@ -32,7 +32,7 @@ pub struct GoPeer {
     go: String,
 }
 
-/// Why the Go peer is not available.
+/// The reason why the Go peer is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum GoPeerError {
     /// Go was not found.

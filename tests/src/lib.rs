@@ -1,5 +1,5 @@
-//! The harness of the tests: NATS servers, a proxy, raw peers, the test service and the oracle. Each test starts a NATS server
-//! of its own, on a free port.
+//! The harness of the tests: NATS servers, a proxy, raw peers, the test service and the oracle. Each test starts its own
+//! NATS server, on a free port.
 //!
 //! ```
 //! use thrift_nats_tests::NatsServer;

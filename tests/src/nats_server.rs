@@ -77,7 +77,7 @@ impl Membership {
     }
 }
 
-/// Why a server did not start.
+/// The error of a server that did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No NATS server was found.
@@ -124,7 +124,7 @@ pub enum StartError {
     },
 }
 
-/// Why a server did not reload its settings.
+/// The error of a server that did not reload its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The server does not run, or cannot be signalled.
@@ -194,7 +194,7 @@ impl NatsServer {
         Builder::default()
     }
 
-    /// Where clients connect, such as `nats://127.0.0.1:38109`. A restart does not change it.
+    /// The URL for clients, such as `nats://127.0.0.1:38109`. A restart does not change it.
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.ports.client)

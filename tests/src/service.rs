@@ -101,7 +101,7 @@ impl TestService {
         eventually(format!("{count} calls of {method} have started"), move || self.started(method) >= count)
     }
 
-    /// How often `run`, `wait` and `notify` have started with this `id`.
+    /// Number of times that `run`, `wait` and `notify` have started with this `id`.
     #[must_use]
     pub fn runs(&self, id: i32) -> usize {
         lock(&self.state.runs).get(&id).copied().unwrap_or_default()
@@ -119,12 +119,12 @@ impl TestService {
         self.state.waiting.load(Ordering::SeqCst)
     }
 
-    /// Releases so many calls that wait, now or later.
+    /// Releases `calls` calls that wait, now or later.
     pub fn release(&self, calls: usize) {
         self.state.permits.add_permits(calls);
     }
 
-    /// Unblocks so many calls that block their threads, now or later.
+    /// Unblocks `calls` calls that block their threads, now or later.
     pub fn unblock(&self, calls: usize) {
         *lock(&self.state.unblocked) += calls;
         self.state.changed.notify_all();

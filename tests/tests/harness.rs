@@ -174,8 +174,8 @@ async fn nodes_of_a_cluster_forward_messages_and_rejoin_after_a_crash() {
 async fn echo(client: &async_nats::Client) {
     use futures_util::StreamExt as _;
 
-    let mut echo = client.subscribe("echo").await.expect("the client takes a subscription");
-    client.publish("echo", "".into()).await.expect("the client takes a message");
+    let mut echo = client.subscribe("echo").await.expect("the connection is open");
+    client.publish("echo", "".into()).await.expect("the connection is open");
     echo.next().await.expect("the subscription stays");
 }
 

@@ -72,7 +72,7 @@ fn attacks() -> Vec<Attack> {
         binary("the longest set", b"\x0e\0\x29\x08\x7f\xff\xff\xff", too_long),
         binary("the longest map", b"\x0d\0\x32\x0b\x0b\x7f\xff\xff\xff", too_long),
         binary("an unknown list of more than the rest", b"\x0f\0\xc8\x0c\0\x0f\xff\xff\0", beyond),
-        binary("text that is none", b"\x0b\0\x07\0\0\0\x02\xc3\x28\0", utf8),
+        binary("invalid UTF-8", b"\x0b\0\x07\0\0\0\x02\xc3\x28\0", utf8),
         binary("structs in each other", times(b"\x0c\0\x0e", levels), deep),
         binary("unknown structs in each other", times(b"\x0c\0\xc8", levels), deep),
         binary(
@@ -91,7 +91,7 @@ fn attacks() -> Vec<Attack> {
         compact("the longest list", b"\x09\x3a\xfc\xff\xff\xff\xff\x07", too_long),
         compact("the longest map", b"\x0b\x64\xff\xff\xff\xff\x07\x88", too_long),
         compact("a list of more than the rest", b"\x09\x2e\xf5\xff\xff\x3f\x01", beyond),
-        compact("text that is none", b"\x78\x02\xc3\x28\0", utf8),
+        compact("invalid UTF-8", b"\x78\x02\xc3\x28\0", utf8),
         compact("structs in each other", times(b"\xec", levels), deep),
         compact("unknown lists in each other", concat(&[b"\x09\x90\x03", &times(b"\x19", levels)]), deep),
         json("a list of more than the rest", r#"{"23":{"lst":["i32",1000000,1]}}"#, beyond),
@@ -113,7 +113,7 @@ fn attacks() -> Vec<Attack> {
             format!("{{\"200\":{{\"lst\":{}", r#"["lst",1,"#.repeat(levels)),
             deep,
         ),
-        json("text that is none", b"{\"7\":{\"str\":\"\xc3\x28\"}}", utf8),
+        json("invalid UTF-8", b"{\"7\":{\"str\":\"\xc3\x28\"}}", utf8),
     ]
 }
 
@@ -203,7 +203,7 @@ fn memory_is_bounded_for_elements_far_larger_than_on_the_wire() {
         read_within::<Vec<owned::Everything>>(boxed.into(), limits),
         read_within::<Vec<Vec<owned::Point>>>(lists.into(), limits),
     ] {
-        let error = result.expect_err("it takes more than it may");
+        let error = result.expect_err("the memory limit is exceeded");
         assert!(expected(error.kind()), "{error}");
         assert!(memory <= 3 * limit as u64 + AHEAD, "{memory} bytes");
     }

@@ -1,4 +1,4 @@
-//! The contestants: encoding and decoding as closures of one type.
+//! The codecs under test, as closures of one type.
 
 use std::fmt;
 use std::hint::black_box;

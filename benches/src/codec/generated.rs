@@ -54,5 +54,5 @@ impl thrift::protocol::TSerializable for Nothing {
 /// Hash maps with pilota's hasher, for our types.
 pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, ahash::RandomState>;
 
-/// Whether Apache takes part: its generator is a program that may be missing.
+/// Whether Apache's codec is measured: its generator is a program that may be missing.
 pub(crate) const APACHE: bool = cfg!(apache);

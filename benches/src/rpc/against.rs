@@ -33,7 +33,7 @@ struct Build {
 
 /// Runs the program `old` and this one in turn, and prints the ratios new/old at each of `levels`.
 ///
-/// Each turn starts both programs anew, each with its own NATS server, and measures all levels. The order changes from
+/// Each turn starts both programs again, each with its own NATS server, and measures all levels. The order changes from
 /// turn to turn.
 pub(crate) fn compare(old: &Path, turns: usize, time: Duration, levels: &[usize]) -> Result<(), BoxError> {
     let new = env::current_exe()?;

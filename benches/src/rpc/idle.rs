@@ -26,7 +26,7 @@ const BEFORE: usize = 2000;
 /// The timeout of a handshake. It is long, because many run concurrently.
 const HANDSHAKE: Duration = Duration::from_secs(60);
 
-/// How the sessions are divided among clients.
+/// The division of the sessions among clients.
 #[derive(Clone, Copy, Debug)]
 enum Clients {
     Pools,

@@ -53,8 +53,8 @@ pub(crate) fn measure(
             runtime.block_on(drive(level, time, move |_| {
                 let call = client.echo(&payload);
                 async move {
-                    let answer = call.await?;
-                    if answer.len() == MEGABYTE { Ok(()) } else { Err("a wrong answer".into()) }
+                    let reply = call.await?;
+                    if reply.len() == MEGABYTE { Ok(()) } else { Err("a wrong reply".into()) }
                 }
             }))
         };

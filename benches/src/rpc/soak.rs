@@ -53,7 +53,7 @@ pub(crate) fn soak(runtime: &Runtime, broker: &Broker, time: Duration) -> Result
         {
             return Err("memory is not as before".into());
         }
-        println!("All is as before.");
+        println!("Memory, subscriptions and tasks are as before.");
         Ok(())
     })
 }
@@ -95,8 +95,8 @@ async fn guests(nats: async_nats::Client, time: Duration) -> Result<u64, BoxErro
         calls.iter().take(GUESTS / 2).for_each(|call| call.abort());
         for call in calls {
             // A cancelled call has no result.
-            if let Ok(answer) = call.await {
-                answer?;
+            if let Ok(reply) = call.await {
+                reply?;
             }
         }
         sessions += 1;

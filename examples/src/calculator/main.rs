@@ -44,10 +44,10 @@ enum Command {
 /// The wire format of the client. The server detects it, and supports all of them.
 #[derive(Clone, Copy, Debug, Args)]
 struct Format {
-    /// How values are encoded: binary, compact, json
+    /// The encoding of values: binary, compact, json
     #[arg(long, value_name = "NAME", default_value_t)]
     protocol: Protocol,
-    /// How messages are delimited: buffered, framed, header
+    /// The framing of messages: buffered, framed, header
     #[arg(long, value_name = "NAME", default_value_t)]
     transport: Transport,
 }
@@ -60,7 +60,7 @@ struct Common {
     /// The subject of the service
     #[arg(long, default_value = "calculator")]
     subject: String,
-    /// How often the server expects a heartbeat from a client: 5s, 500ms; 0s disables heartbeats
+    /// The interval of a client's heartbeats: 5s, 500ms; 0s disables them
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     heartbeat: Duration,
 }

@@ -11,7 +11,7 @@ use super::program::NatsProgram;
 
 /// The bound for a server to listen, which takes about 20 ms on an idle machine.
 const START_BOUND: Duration = Duration::from_secs(30);
-/// How often the ports file is polled.
+/// The interval at which the ports file is polled.
 pub(super) const POLL: Duration = Duration::from_millis(2);
 
 pub(super) const CONFIG: &str = "nats-server.conf";

@@ -37,7 +37,7 @@ pub struct NatsProgram {
     origin: Origin,
 }
 
-/// How a program was found.
+/// The source of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// `NATS_SERVER` names it.
@@ -66,7 +66,7 @@ pub struct Search {
     pub installers: &'static [Installer],
 }
 
-/// Why no NATS server was found.
+/// The error of a search that found no NATS server.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// `NATS_SERVER` does not name a NATS server.
@@ -74,7 +74,7 @@ pub enum FindError {
     Variable {
         /// The value of the variable.
         path: PathBuf,
-        /// Why it is not accepted.
+        /// The reason why it is not accepted.
         source: ProbeError,
     },
     /// No server was found, and none could be installed.
@@ -90,11 +90,11 @@ pub enum FindError {
 pub struct Attempt {
     /// The attempt.
     pub what: String,
-    /// Why it failed.
+    /// The reason why it failed.
     pub error: AttemptError,
 }
 
-/// Why an attempt failed.
+/// The error of an attempt.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
     /// The program does not exist.
@@ -117,7 +117,7 @@ pub enum AttemptError {
     Folder(#[source] io::Error),
 }
 
-/// Why a program is not accepted as a NATS server.
+/// The reason why a program is not accepted as a NATS server.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// It cannot be executed.
@@ -160,7 +160,7 @@ impl NatsProgram {
         &self.version
     }
 
-    /// How it was found.
+    /// The source of the program.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin

@@ -17,7 +17,7 @@ use super::{BoxError, SUBJECT};
 
 /// The pause after a failed call. It limits the number of failed calls during an outage.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How long a client waits for the first server, and a call for the next one.
+/// Timeout of a client's wait for the first server, and of a call's wait for the next one.
 const SERVER_BOUND: Duration = Duration::from_secs(5);
 
 /// The options of a client.
@@ -135,7 +135,7 @@ fn wrong(garbled: &super::api::oracle::Garbled) -> Ending {
 }
 
 fn wrong_parcel(parcel: &Parcel) -> Ending {
-    Ending::Wrong(format!("the answer is {} with {} bytes", parcel.id, parcel.payload.len()))
+    Ending::Wrong(format!("the reply is {} with {} bytes", parcel.id, parcel.payload.len()))
 }
 
 fn failed(error: &Error) -> Ending {

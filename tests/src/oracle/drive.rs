@@ -19,7 +19,7 @@ const SERVERS: usize = 3;
 const CLIENTS: usize = 2;
 /// The pause between two faults.
 const CALM: Duration = Duration::from_millis(300);
-/// How often the drive checks whether the calls are made.
+/// The interval at which the drive checks whether the calls are made.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The options of a drive.
@@ -100,7 +100,7 @@ impl<'a> Phase<'a> {
         heavy: bool,
         folder: &'a TempDir,
     ) -> Result<Self, BoxError> {
-        // Few for a slow consumer, so that NATS takes no other connection for one.
+        // Few for a slow consumer, so that NATS does not close another connection as one.
         let pending = if heavy { 4_000_000 } else { 64_000_000 };
         let settings = NatsServer::builder()
             .config("write_deadline: \"500ms\"")

@@ -1,14 +1,14 @@
 //! The records of clients and servers: files of lines, which the oracle reads when the processes have exited.
 //!
-//! A process writes each line at once and in one call, so that it survives the process even if that is killed. Only the last
-//! line can be truncated; it is ignored then.
+//! A process writes each line at once and in one call, so that it survives the process even if that is killed. Only the
+//! last line can be truncated; it is ignored then.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     /// With the right reply.

@@ -29,7 +29,7 @@ pub(super) struct Plan {
     pub(super) id: u64,
     pub(super) function: Function,
     pub(super) len: usize,
-    /// How long the handler takes.
+    /// The duration of the handler.
     pub(super) takes: Duration,
 }
 
@@ -99,7 +99,7 @@ pub enum Fault {
     ClientKilled,
     /// One message in a hundred is dropped, in either direction.
     ChunksDropped,
-    /// A client takes nothing in for a while.
+    /// A client does not read from its connection for a while.
     SlowConsumer,
     /// One of the three NATS servers is killed, and comes back a moment later.
     NodeKilled,
@@ -120,10 +120,11 @@ impl Fault {
         Self::NatsRestarted,
     ];
 
-    /// How many calls are made while this breaks, of a share of so many; and whether they are heavy.
+    /// The number of calls that are made under this fault, if each fault has an equal `share`; and whether the calls are
+    /// heavy.
     pub(super) fn calls(self, share: u64) -> (u64, bool) {
         match self {
-            // What a client does not take in has to fill all that lies between here and there.
+            // The replies that the client does not read have to fill all buffers between the server and the client.
             Self::SlowConsumer => (share.div_ceil(20), true),
             Self::None
             | Self::RollingRestart

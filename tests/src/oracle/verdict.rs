@@ -28,7 +28,7 @@ pub struct Violation {
     pub id: u64,
     /// The fault at the time.
     pub fault: Fault,
-    /// What happened.
+    /// A description of the violation.
     pub what: String,
 }
 

@@ -168,7 +168,7 @@ impl Added {
         Self(Arc::new(InForce { rule, action, meant: AtomicU64::new(0), applied: watch::Sender::new(0) }))
     }
 
-    /// How often it has applied.
+    /// Number of messages to which it was applied.
     #[must_use]
     pub fn applied(&self) -> u64 {
         *self.0.applied.borrow()

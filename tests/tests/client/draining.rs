@@ -1,4 +1,4 @@
-//! What a client does while a server that it has a session with is drained.
+//! Clients of a server that is drained.
 
 use std::time::{Duration, Instant};
 

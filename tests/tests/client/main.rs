@@ -15,7 +15,7 @@ use std::time::Duration;
 use thrift_nats_runtime::{Call, Client};
 use thrift_nats_tests::probe::ProbeClient;
 
-/// So short that it passes within a test.
+/// A timeout that passes within a test.
 const SHORT: Duration = Duration::from_millis(100);
 
 fn length(client: &Client, len: usize) -> Call<i32> {

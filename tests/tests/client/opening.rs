@@ -38,7 +38,7 @@ async fn handshake_without_an_accept_ends_after_the_timeout() {
     assert_eq!(error, ConnectError::Handshake { subject: SUBJECT.to_owned(), reason });
 }
 
-/// Holds handshakes until the test forwards them to the server, which listens on a subject of its own.
+/// Holds handshakes until the test forwards them to the server, which listens on another subject.
 struct HeldHandshakes {
     nats: Nats,
     held: RawServer,

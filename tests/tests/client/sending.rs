@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::{SHORT, length, wait};
 
-/// The lengths of the chunks of a call whose request has about so many bytes, as a server sees them.
+/// The lengths of the chunks of a call whose request has about `bytes` bytes, as a server sees them.
 async fn chunks(nats: &NatsServer, limit: Option<usize>, bytes: usize) -> Vec<usize> {
     let connection = nats.client().await.unwrap();
     let mut server = RawServer::listen(&connection, SUBJECT).await;

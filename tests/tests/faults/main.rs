@@ -1,5 +1,5 @@
-//! Faults between a client and a server: lost, late, duplicated and malformed messages, lost connections, and limits of NATS.
-//! The tests say which side detects a fault and what becomes of the calls. Each fails if the detection is removed.
+//! Faults between a client and a server: lost, late, duplicated and malformed messages, lost connections, and limits of
+//! NATS. The tests verify which side detects a fault, and the outcome of the calls. Each fails if the detection is removed.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod cluster;

@@ -1,4 +1,4 @@
-//! A client and a server, each connected to NATS through a proxy of its own.
+//! A client and a server, each connected to NATS through its own proxy.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Without heartbeats, so that only what the test is about detects anything.
+    /// Without heartbeats, so that only the detector under test can notice the fault.
     pub(crate) async fn new() -> Self {
         Self::with(NatsServer::builder(), None).await
     }
@@ -88,7 +88,7 @@ pub(crate) async fn result_of<T>(call: JoinHandle<T>) -> T {
     soon(call).await.unwrap()
 }
 
-/// Why the session of a call ended, and what is known of the call.
+/// The reason why the session of a call ended, and the outcome of the call.
 #[track_caller]
 pub(crate) fn ended(result: Ran) -> (CloseReason, Outcome) {
     match result {

@@ -42,7 +42,7 @@ impl Caller {
                 process.tell(command.line());
                 let mut answer = None;
                 process
-                    .until("an answer of the Go client", |said| {
+                    .until("a result of the Go client", |said| {
                         answer = answer.take().or_else(|| said.answers.pop_front());
                         answer.is_some()
                     })

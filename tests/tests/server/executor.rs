@@ -18,7 +18,7 @@ async fn handlers_that_block_their_threads_delay_no_other_message() {
     let mut one = RawClient::numbered(&connection, SUBJECT).await;
     let mut other = RawClient::numbered(&connection, SUBJECT).await;
 
-    // Three handlers block three threads. The receive loop still takes what the same client and another one send.
+    // Three handlers block three threads. The receive loop still receives from the same client and from another one.
     for chunk in 1..=3 {
         one.call(chunk, &["block", "ping"]).await;
     }
@@ -58,7 +58,8 @@ async fn call_that_is_cancelled_before_it_starts_does_not_run() {
     let service = TestService::default();
     let server = service.serve(&nats, |server| server).await;
     let mut client = RawClient::numbered(&nats.client().await.unwrap(), SUBJECT).await;
-    // The numbers of calls that are over, as most are when they are cancelled. They are not kept although a call still runs.
+    // The numbers of calls that are over, as most are when they are cancelled. They are not kept although a call still
+    // runs.
     client.call(1, &["wait"]).await;
     service.until_started("wait", 1).await;
     let over: Vec<_> = (1000..1100).map(|seqid| seqid.to_string()).collect();

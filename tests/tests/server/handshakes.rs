@@ -1,4 +1,4 @@
-//! Handshakes: which open a session, and what becomes of those that come to nothing.
+//! Handshakes that open a session, and handshakes that leave none.
 
 use std::time::Duration;
 

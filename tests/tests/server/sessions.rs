@@ -1,4 +1,4 @@
-//! What ends a session, which side learns of it, and that other sessions continue.
+//! Ends of sessions: their causes, the side that learns of each, and other sessions, which continue.
 
 use std::time::Duration;
 

@@ -52,8 +52,8 @@ impl Drop for Responder {
 /// Sends a payload and checks the response.
 pub(crate) async fn request(client: Client, payload: Bytes) -> Result<(), BoxError> {
     let len = payload.len();
-    let answer = client.request("request", payload).await?;
-    if answer.payload.len() == len { Ok(()) } else { Err("a wrong response".into()) }
+    let response = client.request("request", payload).await?;
+    if response.payload.len() == len { Ok(()) } else { Err("a wrong response".into()) }
 }
 
 impl Contestant for Responder {
