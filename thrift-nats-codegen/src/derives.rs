@@ -15,7 +15,7 @@ pub(crate) struct Derives<'a> {
     pub(crate) options: &'a Options,
 }
 
-/// Why a field lacks a trait, and how to fix that without removing the trait.
+/// The reason why a field lacks a trait, and a fix that does not remove the trait.
 struct Lack {
     why: String,
     instead: Option<String>,
@@ -84,7 +84,7 @@ impl Derives<'_> {
         }
     }
 
-    /// Why a field of a struct lacks a trait, if it does.
+    /// The reason why a field of a struct lacks a trait, if it does.
     fn lacking_in(&self, id: ItemId, index: usize, field: &Field, name: &str) -> Option<Lack> {
         // Keys are made to be ordered and hashed.
         if name != "Copy" && self.program.keys.contains(&id) {
@@ -96,7 +96,7 @@ impl Derives<'_> {
         self.lacking(&field.ty, name)
     }
 
-    /// Why a type lacks a trait, if it does. Nothing is known of the user's own types.
+    /// The reason why a type lacks a trait, if it does. Nothing is known of the user's own types.
     fn lacking(&self, ty: &Ty, name: &str) -> Option<Lack> {
         if custom(ty).is_some() {
             return None;

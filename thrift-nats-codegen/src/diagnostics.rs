@@ -17,7 +17,7 @@ pub enum Severity {
     Warning,
 }
 
-/// How the options are set, for the hints of diagnostics.
+/// The front end that sets the options, for the hints of diagnostics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[doc(hidden)]
 pub enum FrontEnd {
@@ -29,7 +29,7 @@ pub enum FrontEnd {
 }
 
 impl FrontEnd {
-    /// How a folder to search for included files is set.
+    /// The option for a folder to search for included files.
     pub(crate) const fn include_option(self) -> &'static str {
         match self {
             Self::Rust => "include(\"DIR\")",
@@ -37,7 +37,7 @@ impl FrontEnd {
         }
     }
 
-    /// How a file is said to have its code in another crate.
+    /// The option for a file whose code is in another crate.
     pub(crate) const fn extern_option(self) -> &'static str {
         match self {
             Self::Rust => "extern_file",
@@ -92,7 +92,7 @@ impl Diagnostic {
         self
     }
 
-    /// What to do about it.
+    /// A proposal to fix it.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -190,7 +190,7 @@ impl<'a> Finding<'a> {
         &self.diagnostic.message
     }
 
-    /// How to fix it, if that is known.
+    /// A proposal to fix it, if one is known.
     pub fn help(&self) -> Option<&'a str> {
         self.diagnostic.help.as_deref()
     }
@@ -257,9 +257,9 @@ impl fmt::Display for Finding<'_> {
     }
 }
 
-/// Notes that are further away than this are shown in an excerpt of their own: in lines, and in bytes.
+/// Notes that are further away than this are shown in a separate excerpt: in lines, and in bytes.
 const SAME_EXCERPT: (usize, usize) = (200, 10_000);
-/// How much of a long line is searched before and after the marked text, in bytes. Some files are one line.
+/// Number of bytes of a long line that are searched before and after the marked text. Some files have only one line.
 const AROUND: usize = 500;
 
 fn render(sources: &Sources, diagnostic: &Diagnostic, renderer: &Renderer) -> String {

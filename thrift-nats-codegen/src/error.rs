@@ -56,7 +56,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The text starts on a line of its own: `main` prints `Error: ` before it.
+        // The text starts on a new line: `main` prints `Error: ` before it.
         write!(f, "the Thrift IDL has errors\n\n{}", self.report)
     }
 }

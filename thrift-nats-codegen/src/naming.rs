@@ -1,7 +1,7 @@
 //! Rust's names for everything in a program: case, keywords and clashes.
 //!
-//! A name that has Rust's case already is kept; others are converted. If several names become the same one, the name that is
-//! written in that form keeps it, and the others get a `_` at the end, in source order. A warning shows both places.
+//! A name that has Rust's case already is kept; others are converted. If several names become the same one, the name that
+//! is written in that form keeps it, and the others get a `_` at the end, in source order. A warning shows both places.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -155,7 +155,7 @@ fn service_names(
     // An underscore that made the name unique would be in the middle.
     let name = items[id.index()].name.trim_end_matches('_');
     let mut room = Room::new(&[]);
-    // Of the client, which has all functions and some of its own.
+    // Of the client, which has all functions and further methods.
     let mut client_methods = Room::new(&CLIENT_RESERVED).into_taken();
     let mut ancestor = *extends;
     while let Some(parent) = ancestor {
@@ -200,8 +200,8 @@ fn service_names(
     (members, ServiceNames { client, server, handler, functions })
 }
 
-/// The variants of the error of a function: each is named after its exception. Where two entries of the list have exceptions of
-/// one name, they are named after the entries.
+/// The variants of the error of a function: each is named after its exception. Where two entries of the list have
+/// exceptions of one name, they are named after the entries.
 fn wanted_variants(program: &Program, throws: &[Field], items: &[ItemNames]) -> Vec<Wanted> {
     let exceptions: Vec<Option<&str>> = throws
         .iter()
@@ -340,7 +340,7 @@ impl Wanted {
     }
 }
 
-/// Where names must differ from each other.
+/// A scope in which names must differ from each other.
 struct Room {
     taken: HashSet<String>,
 }

@@ -6,7 +6,7 @@ use crate::attributes::{Rule, Rules};
 use crate::diagnostics::FrontEnd;
 use crate::error::Error;
 
-/// How code is generated. Build scripts, the attribute macro and the command share these options.
+/// Options of the generated code. Build scripts, the attribute macro and the command share these options.
 ///
 /// ```no_run
 /// fn main() -> Result<(), thrift_nats_codegen::Error> {
@@ -52,7 +52,7 @@ pub struct Options {
     pub(crate) runtime: String,
 }
 
-/// What sets and maps become. One of them alone can be chosen in the IDL: `(rust.type = "hash")`.
+/// The Rust types of sets and maps. The IDL can choose it for a single type: `(rust.type = "hash")`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Containers {
@@ -63,7 +63,7 @@ pub enum Containers {
     Hash,
 }
 
-/// What strings become. One of them alone can be chosen in the IDL: `(rust.type = "shared")`.
+/// The Rust type of strings. The IDL can choose it for a single type: `(rust.type = "shared")`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Strings {
@@ -123,7 +123,7 @@ impl Options {
         self
     }
 
-    /// The name of the file that [`compile`](Self::compile) writes. It may be in a folder of its own, but not outside of the
+    /// The name of the file that [`compile`](Self::compile) writes. It may be in a subfolder, but not outside of the
     /// one that is written to.
     pub fn file_name(mut self, name: impl Into<PathBuf>) -> Self {
         self.file_name = name.into();
@@ -142,21 +142,21 @@ impl Options {
         self
     }
 
-    /// What sets and maps become.
+    /// The Rust types of sets and maps.
     pub const fn containers(mut self, containers: Containers) -> Self {
         self.containers = containers;
         self
     }
 
-    /// What strings become.
+    /// The Rust type of strings.
     pub const fn strings(mut self, strings: Strings) -> Self {
         self.strings = strings;
         self
     }
 
     /// An attribute for the enums, structs, unions and exceptions that `pattern` matches: `Order`, `orders.Order`,
-    /// `orders.*`, in the IDL's names, with `*` for any part of a name. A pattern that matches nothing is an error when code
-    /// is generated.
+    /// `orders.*`, in the IDL's names, with `*` for any part of a name. A pattern that matches nothing is an error when
+    /// code is generated.
     ///
     /// # Errors
     /// If `attribute` is not of the form `#[…]`.
@@ -184,7 +184,8 @@ impl Options {
 
     /// The code of `file`, which is included here, is in the module `path` of another crate, as in
     /// `extern_file("shared.thrift", "::other_crate::shared")`: types and services are shared with it. `file` is the end
-    /// of a path; it is an error when code is generated if nothing is included by it, or if it is what code is generated from.
+    /// of a path; it is an error when code is generated if nothing is included by it, or if it is what code is generated
+    /// from.
     ///
     /// # Errors
     /// If `path` is not a path.
@@ -222,7 +223,7 @@ impl Options {
         self
     }
 
-    /// How the options are set, for the hints of diagnostics.
+    /// The front end, for the hints of diagnostics.
     #[doc(hidden)]
     pub const fn front_end(mut self, front_end: FrontEnd) -> Self {
         self.front_end = front_end;

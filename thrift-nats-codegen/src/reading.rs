@@ -70,7 +70,7 @@ impl Reading {
     }
 }
 
-/// Why a file cannot be read, in words.
+/// The reason why a file cannot be read, in words.
 pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),

@@ -1,5 +1,5 @@
-//! The parts of a file that could not be read. They may define any name that is missing elsewhere, so that the checker does not
-//! report errors that only follow from another.
+//! The parts of a file that could not be read. They may define any name that is missing elsewhere, so that the checker does
+//! not report errors that only follow from another.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ const KEYWORDS: [&str; 8] =
 /// The parts of a file that could not be read.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
-    /// Where something is missing, in source order.
+    /// The places with missing code, in source order.
     gaps: Vec<Span>,
     /// The names that may be defined there.
     names: HashSet<String>,

@@ -230,7 +230,7 @@ fn a_misspelt_command_is_a_wrong_command_line() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn completions_that_nobody_reads_to_their_end_are_no_panic() {
+fn completions_to_a_full_device_do_not_panic() {
     let output = Command::new(env!("CARGO_BIN_EXE_thrift-nats-gen"))
         .args(["completions", "bash"])
         .stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap())

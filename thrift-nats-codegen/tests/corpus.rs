@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use thrift_nats_codegen::{Options, Severity};
 
-/// What Apache's compiler takes and this one refuses on purpose: the end of the path, what the error says, and why.
+/// Files that Apache's compiler accepts and this one rejects on purpose: the end of the path, a part of the error, and the
+/// reason.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("oddities/enum_dotted_value.thrift", "expected a name", "nothing can refer to an enum value with a dot"),
     ("oddities/union_required.thrift", "a union cannot require", "no value could ever have two fields"),
@@ -106,7 +107,7 @@ fn every_mistake_is_found_at_its_place() {
     assert!(ELSEWHERE.len() * 20 < files, "at least 95% are at their place");
 }
 
-/// What Apache takes in silence is an error or a warning here, at its place.
+/// Mistakes that Apache accepts without a message are errors or warnings here, at their places.
 #[test]
 fn what_apache_passes_over_is_said() {
     let Some(corpus) = corpus() else { return };
@@ -157,7 +158,8 @@ const FOREIGN: &[&str] = &[
 /// Types without a name. A name that is missing in the other file may be theirs.
 const NAMELESS: &[&str] = &["syn_struct_no_name.thrift", "enum_no_name.thrift"];
 
-/// What one file makes of another: it is in the struct that is not closed, or it may define what the other misses.
+/// Pairs in which the first file affects the second: the second is inside the struct that the first leaves open, or the
+/// first may define the name that the second misses.
 const TOGETHER: &[(&str, &str)] = &[
     ("syn_struct_unclosed.thrift", "lex_bad_char_at.thrift"),
     ("syn_struct_unclosed.thrift", "hdr_package.thrift"),
@@ -202,7 +204,7 @@ fn the_mistakes_of_two_files_are_all_told_where_they_are_in_one() {
             let wanted: Vec<_> = first_places.iter().copied().chain(behind).collect();
             let found = errors_of(&file, &text);
             pairs += 1;
-            // A comment that is not closed takes all that follows.
+            // A comment that is not closed extends to the end of the file.
             let is_rest_lost = first == "lex_comment_eof.thrift"
                 || FOREIGN.contains(&second.as_str()) && !first_places.is_empty();
             let is_nameless = [first, second].iter().any(|file| NAMELESS.contains(&file.as_str()));
@@ -220,7 +222,7 @@ fn the_mistakes_of_two_files_are_all_told_where_they_are_in_one() {
     assert!(failures.is_empty(), "{} of {pairs}:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Where the words, literals and signs of a text are, those of comments left out.
+/// The places of the words, literals and signs of a text, without comments.
 fn tokens(text: &str) -> Vec<std::ops::Range<usize>> {
     let comments = thrift_parser::parse(text).document.comments;
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');

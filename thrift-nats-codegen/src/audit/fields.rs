@@ -38,7 +38,7 @@ type Fields<'a> = (List, &'a [Field]);
 struct Owner<'n> {
     name: &'n str,
     role: Role,
-    /// Where it is named, old and new.
+    /// The places of its name, old and new.
     old: Place,
     new: Place,
 }

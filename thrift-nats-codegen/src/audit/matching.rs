@@ -109,8 +109,8 @@ fn key<'s>(side: &Side<'s>, id: ItemId) -> (Room, &'s str) {
     (Room::of(&item.kind), item.name.text.as_str())
 }
 
-/// The new file for each old one. The given files match each other, whatever their names. Other files are matched by their path
-/// from there, and then by the longest common end of their paths.
+/// The new file for each old one. The given files match each other, whatever their names. Other files are matched by their
+/// path from there, and then by the longest common end of their paths.
 fn files(old: &Side<'_>, new: &Side<'_>) -> Vec<Option<usize>> {
     let mut found: Vec<Option<usize>> = vec![None; old.program.files.len()];
     let mut taken = vec![false; new.program.files.len()];
@@ -153,7 +153,7 @@ fn from_root<'s>(side: &Side<'s>, file: usize) -> Option<&'s Path> {
     side.path(file).strip_prefix(side.path(0).parent()?).ok()
 }
 
-/// How many parts two paths have in common, from their ends.
+/// Number of parts that two paths have in common, from their ends.
 fn common_end(one: &Path, other: &Path) -> usize {
     let parts = |path: &Path| -> Vec<String> {
         let normal = path.components().filter_map(|part| match part {

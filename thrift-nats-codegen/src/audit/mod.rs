@@ -1,8 +1,8 @@
 //! Breaking changes between two versions of an IDL.
 //!
-//! Each version is resolved by itself. Then the definitions of both are matched, and each pair is compared. An error is a change
-//! after which old and new peers do not understand each other. A warning is a change that breaks source code or the meaning of a
-//! value. `docs/audit.md` has the table of rules. This module knows no Rust: it uses neither names nor shapes.
+//! Each version is resolved by itself. Then the definitions of both are matched, and each pair is compared. An error is a
+//! change after which old and new peers do not understand each other. A warning is a change that breaks source code or the
+//! meaning of a value. `docs/audit.md` has the table of rules. This module knows no Rust: it uses neither names nor shapes.
 
 mod definitions;
 mod fields;
@@ -40,7 +40,7 @@ impl Version {
         Self { files, include_paths: Vec::new(), front_end: FrontEnd::Rust }
     }
 
-    /// How the options are set, for the hints of diagnostics.
+    /// The front end, for the hints of diagnostics.
     #[doc(hidden)]
     pub const fn front_end(mut self, front_end: FrontEnd) -> Self {
         self.front_end = front_end;
@@ -54,8 +54,8 @@ impl Version {
     }
 }
 
-/// Finds the breaking changes between two versions of an IDL. Errors break the wire format; warnings break source code or the
-/// meaning of values. Each finding has its place in both versions.
+/// Finds the breaking changes between two versions of an IDL. Errors break the wire format; warnings break source code or
+/// the meaning of values. Each finding has its place in both versions.
 ///
 /// ```no_run
 /// use thrift_nats_codegen::{Version, audit};
@@ -65,7 +65,7 @@ impl Version {
 /// ```
 ///
 /// # Errors
-/// If a version has no files, or its IDL has errors of its own.
+/// If a version has no files, or its IDL has errors.
 pub fn audit(old: &Version, new: &Version) -> Result<Report, Error> {
     if old.files.is_empty() || new.files.is_empty() {
         return Err(Error::message("no file is given"));
@@ -111,7 +111,7 @@ struct Audit<'a> {
     functions: HashSet<((ItemId, usize), (ItemId, usize))>,
     /// Old types that were replaced by a type with the same encoding.
     replaced: HashSet<ItemId>,
-    /// How the types of two names differ.
+    /// The difference between the types of two names.
     changes: HashMap<(ItemId, ItemId), Change>,
     /// Whether two constants with different names have the same value.
     equal: HashMap<(ItemId, ItemId), bool>,

@@ -9,7 +9,7 @@ use super::version::word;
 use crate::diagnostics::Severity;
 use crate::ir::{ItemId, ItemKind, Program, Ty, TyKind};
 
-/// How a value is encoded.
+/// The encoding of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wire {
     Bool,
@@ -45,7 +45,7 @@ impl fmt::Display for Wire {
     }
 }
 
-/// How one type differs from another.
+/// The difference between two types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// They are the same, or the change is reported at a definition.
@@ -76,7 +76,7 @@ impl Change {
     }
 }
 
-/// How a type that is not a typedef is encoded. `None` if it has an error, which is reported already.
+/// The encoding of a type that is not a typedef. `None` if it has an error, which is reported already.
 fn wire(program: &Program, ty: &Ty) -> Option<Wire> {
     Some(match &program.behind(ty).kind {
         TyKind::Base(base) => match base {
@@ -102,7 +102,7 @@ fn wire(program: &Program, ty: &Ty) -> Option<Wire> {
 }
 
 impl Audit<'_> {
-    /// How a type has changed. A definition that replaces another is compared with it, too.
+    /// The change of a type. A definition that replaces another is compared with it, too.
     pub(super) fn types(&mut self, old: &Ty, new: &Ty) -> Change {
         if let (TyKind::Item(old), TyKind::Item(new)) = (&old.kind, &new.kind)
             && self.matches.are(*old, *new)

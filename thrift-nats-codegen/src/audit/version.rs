@@ -5,8 +5,8 @@ use thrift_parser::syntax::{self, Definition, Document, Header, Span};
 use crate::ir::{Function, Item, ItemId, ItemKind, Program};
 use crate::sources::{Place, SourceId, Sources};
 
-/// A version. The places in its program refer to its own files. All places that its methods return refer to the files of both
-/// versions.
+/// A version. The places in its program refer to its own files. All places that its methods return refer to the files of
+/// both versions.
 pub(super) struct Side<'a> {
     pub(super) program: &'a Program,
     /// By file of the program: its number among the files of both versions.
@@ -116,48 +116,48 @@ impl<'a> Side<'a> {
         Some(self.at(self.program.item(id).file, part(field)?))
     }
 
-    /// Where the id of a field is written, if it is.
+    /// The place of the id of a field, if it has one.
     pub(super) fn field_id(&self, list: List, index: usize) -> Option<Place> {
         self.of_field(list, index, |field| field.id.map(|id| id.span))
     }
 
-    /// Where `required` or `optional` is written.
+    /// The place of `required` or `optional`.
     pub(super) fn requiredness(&self, list: List, index: usize) -> Option<Place> {
         self.of_field(list, index, |field| field.requiredness.map(|(_, span)| span))
     }
 
-    /// Where the default of a field is written.
+    /// The place of the default of a field.
     pub(super) fn default(&self, list: List, index: usize) -> Option<Place> {
         self.of_field(list, index, |field| field.default.as_ref().map(|value| value.span))
     }
 
-    /// Where the number of an enum's value is written.
+    /// The place of the number of an enum's value.
     pub(super) fn number(&self, id: ItemId, index: usize) -> Option<Place> {
         let Definition::Enum(item) = self.definition(id) else { return None };
         let span = item.values.get(index)?.number?.span;
         Some(self.at(self.program.item(id).file, span))
     }
 
-    /// Where the value of a constant is written.
+    /// The place of the value of a constant.
     pub(super) fn value(&self, id: ItemId) -> Option<Place> {
         let Definition::Const(item) = self.definition(id) else { return None };
         Some(self.at(self.program.item(id).file, item.value.span))
     }
 
-    /// Where a service names its parent.
+    /// The place of the parent of a service.
     pub(super) fn parent(&self, id: ItemId) -> Option<Place> {
         let Definition::Service(item) = self.definition(id) else { return None };
         let span = item.extends.as_ref()?.span;
         Some(self.at(self.program.item(id).file, span))
     }
 
-    /// Where a function says what it returns.
+    /// The place of the return type of a function.
     pub(super) fn returns(&self, service: ItemId, function: usize) -> Option<Place> {
         let span = self.written_function(service, function)?.returns_span;
         Some(self.at(self.program.item(service).file, span))
     }
 
-    /// Where `oneway` is written.
+    /// The place of `oneway`.
     pub(super) fn oneway(&self, service: ItemId, function: usize) -> Option<Place> {
         let span = self.written_function(service, function)?.oneway?;
         Some(self.at(self.program.item(service).file, span))

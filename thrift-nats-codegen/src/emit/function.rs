@@ -11,7 +11,7 @@ use crate::ir::{Field, Function, ItemId, TyKind};
 use crate::naming::{FunctionNames, ident};
 use crate::shape::FieldShape;
 
-/// How many arguments a tuple of the runtime can have.
+/// The largest number of arguments in a tuple of the runtime.
 pub(super) const MOST_IN_A_TUPLE: usize = 12;
 
 /// Whether a server reads the arguments of a function into a struct, because there are too many for a tuple.
@@ -109,8 +109,8 @@ impl Emitter<'_> {
         vec![declaration, quote! { #rt::__private::method_error!(#name { #(#entries),* } #(#from)*); }]
     }
 
-    /// The type arguments of `Result` and `Call` for a function, in the module of `at`: what it returns, and its error if it
-    /// throws.
+    /// The type arguments of `Result` and `Call` for a function, in the module of `at`: what it returns, and its error if
+    /// it throws.
     pub(super) fn result_type(
         &self,
         service: ItemId,

@@ -17,7 +17,7 @@ pub(super) enum Position {
     Key,
 }
 
-/// How a method of a client takes an argument.
+/// The parameter type of an argument in a client's method.
 pub(super) struct Parameter {
     pub(super) ty: TokenStream,
     pub(super) borrowed: bool,

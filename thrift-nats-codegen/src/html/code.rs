@@ -12,7 +12,7 @@ pub(super) struct Link {
 /// A piece of [`Code`].
 #[derive(Debug)]
 pub(super) struct Span {
-    /// Where the piece links to, if anywhere.
+    /// The target of the piece's link, if it has one.
     pub(super) href: Option<String>,
     pub(super) text: String,
 }

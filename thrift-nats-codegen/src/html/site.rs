@@ -1,4 +1,4 @@
-//! What all pages share: the program, the names of the pages, and the addresses of definitions.
+//! State that all pages share: the program, the names of the pages, and the addresses of definitions.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -6,7 +6,7 @@ use super::code::{Code, Link};
 use super::site::Site;
 use crate::ir::{Constant, ItemId, ItemKind};
 
-/// A list or map whose text is longer than this has each entry on a line of its own.
+/// A list or map whose text is longer than this has each entry on a separate line.
 const WIDTH: usize = 72;
 
 /// Appends a value that is written in `file` to `code`.

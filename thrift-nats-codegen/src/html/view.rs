@@ -1,7 +1,7 @@
 //! The data of each template below `templates/docs/`.
 //!
-//! Templates are compiled into the crate and checked against these types. They escape every value, except the two types that
-//! implement `HtmlSafe`: the HTML of a comment ([`Html`]) and the search index ([`SearchIndex`]).
+//! Templates are compiled into the crate and checked against these types. They escape every value, except the two types
+//! that implement `HtmlSafe`: the HTML of a comment ([`Html`]) and the search index ([`SearchIndex`]).
 
 use askama::Template;
 
@@ -56,7 +56,7 @@ pub(super) struct DefinitionView<'a> {
     pub(super) body: Body<'a>,
 }
 
-/// What a definition consists of.
+/// The contents of a definition.
 pub(super) enum Body<'a> {
     /// A typedef or a constant.
     Code(Code),
@@ -71,7 +71,7 @@ pub(super) enum Body<'a> {
     },
 }
 
-/// What the IDL says of a definition, a field, a value or a function besides its type.
+/// The text and the annotations that the IDL has for a definition, a field, a value or a function, besides its type.
 pub(super) struct About<'a> {
     /// The reason of each annotation `deprecated`; empty if it gives none.
     pub(super) deprecated: Vec<&'a str>,

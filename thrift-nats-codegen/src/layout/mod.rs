@@ -1,12 +1,12 @@
 //! Prints Rust tokens as text, formatted like rustfmt does.
 //!
-//! It knows only the Rust that this crate emits: items, statements, calls, paths and types, and of the operators only `=`, `+`,
-//! `!=` and prefixes. It prints the given tokens, and trailing commas; the tests compare its output with its input, token by
-//! token.
+//! It knows only the Rust that this crate emits: items, statements, calls, paths and types, and of the operators only `=`,
+//! `+`, `!=` and prefixes. It prints the given tokens, and trailing commas; the tests compare its output with its input,
+//! token by token.
 //!
-//! The crate has its own printer because of speed. prettyplease prints all of Rust, and needs a syntax tree of `syn` for it. For
-//! 15,700 lines it took 95 ms, and this printer takes 18 ms. Build scripts and the attribute macro run whenever an IDL file
-//! changes. `cargo xtask bench idl` measures the generator as a whole.
+//! The crate has its own printer because of speed. prettyplease prints all of Rust, and needs a syntax tree of `syn` for
+//! it. For 15,700 lines it took 95 ms, and this printer takes 18 ms. Build scripts and the attribute macro run whenever an
+//! IDL file changes. `cargo xtask bench idl` measures the generator as a whole.
 //!
 //! `flat` turns tokens into one text, `tree` finds the brackets in it, `entry` splits lists, and `print` writes lines.
 
@@ -72,12 +72,12 @@ impl File {
         text.push_str(&piece.text);
     }
 
-    /// How many modules are open.
+    /// Number of open modules.
     pub(crate) fn depth(&self) -> usize {
         self.open.len() - 1
     }
 
-    /// Opens a module: `header` is all that stands before its brace.
+    /// Opens a module: `header` is the code before its brace.
     pub(crate) fn open(&mut self, header: TokenStream) {
         let indent = self.indent();
         let last = self.open.last_mut().expect("the file itself is never closed");

@@ -12,7 +12,7 @@ const BLANKS: &str = "                                ";
 /// Lines so far.
 pub(super) struct Printer {
     pub(super) text: String,
-    /// Where the line was begun: no space stands there.
+    /// The start of the line: no space is written there.
     pub(super) start: usize,
 }
 
@@ -29,12 +29,12 @@ impl Printer {
         }
     }
 
-    /// How much of the line is taken.
+    /// Number of columns of the line that are used.
     fn column(&self) -> usize {
         self.text.len() - self.text.rfind('\n').map_or(0, |at| at + 1)
     }
 
-    /// Entries of a list, each on a line of its own.
+    /// Entries of a list, each on a separate line.
     pub(super) fn entries(
         &mut self,
         trees: &[Tree<'_>],
@@ -119,7 +119,7 @@ impl Printer {
         }
     }
 
-    /// Tokens without anything that has to have lines of its own; `more` columns follow them.
+    /// Tokens that need no separate lines; `more` columns follow them.
     fn fit(&mut self, trees: &[Tree<'_>], indent: usize, more: usize) {
         let start = self.text.len();
         self.flat(trees);
@@ -148,7 +148,7 @@ impl Printer {
             self.fit(&trees[index + 1..], indent, more);
             return;
         }
-        // Else a bound or a value goes to a line of its own.
+        // Otherwise a bound or a value starts a new line.
         let Some(at) = at else { return self.flat(trees) };
         self.flat(&trees[..at]);
         self.line(indent + 4);
@@ -156,7 +156,7 @@ impl Printer {
         self.fit(&trees[at..], indent + 4, more);
     }
 
-    /// A group with lines of its own.
+    /// A group on separate lines.
     fn broken(&mut self, group: &Group<'_>, indent: usize) {
         let (open, close) = brackets(group.delimiter);
         if group.space && self.text.len() != self.start {
@@ -204,7 +204,7 @@ fn flat(trees: &[Tree<'_>], text: &mut String) {
     }
 }
 
-/// What stands in a group, without a comma at its end; but where it is the only one, which makes a tuple of one.
+/// The contents of a group, without a comma at its end unless it makes a tuple of one.
 fn without_last_comma<'t, 's>(group: &'t Group<'s>) -> &'t [Tree<'s>] {
     let is_comma = |tree: &Tree<'_>| matches!(tree, Tree::Token { text: ",", .. });
     match group.trees.split_last() {
@@ -238,7 +238,7 @@ fn is_hugging(group: &Group<'_>) -> bool {
         })
 }
 
-/// Where to break a line without brackets: before the last `+`, or after the last `=`.
+/// The place to break a line without brackets: before the last `+`, or after the last `=`.
 fn break_point(trees: &[Tree<'_>]) -> Option<usize> {
     let mut angles = 0_usize;
     let mut found = None;

@@ -26,7 +26,7 @@ pub(super) struct Group<'s> {
     pub(super) delimiter: Delimiter,
     pub(super) trees: Vec<Tree<'s>>,
     pub(super) space: bool,
-    /// Whether it has lines of its own whatever it holds.
+    /// Whether it is on separate lines regardless of its contents.
     pub(super) broken: bool,
     pub(super) list: List,
 }
@@ -40,7 +40,7 @@ pub(super) enum List {
     Commas,
 }
 
-/// Words before a brace that make it a body, with lines of its own.
+/// Words before a brace that make it a body, which is on separate lines.
 fn is_body(word: &str) -> bool {
     matches!(word, "struct" | "enum" | "impl" | "trait" | "mod" | "fn" | "match" | "if")
 }
@@ -88,7 +88,7 @@ struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    /// The trees up to the bracket that closes them, or to the end: about so many.
+    /// The trees up to the bracket that closes them, or to the end; `count` is an estimate of their number.
     fn trees(&mut self, count: usize) -> Vec<Tree<'s>> {
         let mut builder = Builder { trees: Vec::with_capacity(count), ..Builder::default() };
         while let Some(token) = self.tokens.next() {
@@ -152,7 +152,7 @@ impl<'s> Builder<'s> {
             "|" => self.in_pipes = !self.in_pipes,
             // A comma within `<…>` ends nothing.
             ";" | "," | "=>" if self.angles.is_empty() => self.body = None,
-            // `impl Trait` in a signature is none; `fn` in an `impl` has a body of its own.
+            // `impl Trait` in a signature is not an `impl`; a `fn` in an `impl` has its own body.
             word if is_body(word) && self.body.is_none_or(|before| before == "impl" && word == "fn") => {
                 self.body = Some(word);
             }

@@ -88,7 +88,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Why a type cannot have this `rust.type`.
+    /// The reason why a type cannot have this `rust.type`.
     fn misplaced(&self, ty: &Ty, value: &str) -> Option<&'static str> {
         match (value, &ty.kind) {
             (_, TyKind::Unknown) => None,

@@ -2,7 +2,8 @@
 
 /// The name that is most similar to `wanted`, if it is similar enough for a suggestion.
 pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters may differ, as in rustc. In names of one or two letters only the case may, or one may be missing.
+    // A third of the letters may differ, as in rustc. In names of one or two letters only the case may, or one may be
+    // missing.
     let most = |name: &str| match wanted.chars().count() {
         0 | 1 => 0,
         2 => usize::from(name.len() > 2),
@@ -19,7 +20,7 @@ pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) ->
         .map(|(_, name)| name)
 }
 
-/// How Thrift writes a value of another language.
+/// Thrift's form of a value of another language.
 pub(super) fn value(written: &str) -> Option<&'static str> {
     Some(match written {
         _ if written.eq_ignore_ascii_case("true") => "write `true`",

@@ -73,7 +73,7 @@ pub(crate) fn missing_folders<'a>(folders: impl IntoIterator<Item = &'a PathBuf>
 struct Loaded {
     id: SourceId,
     file: File,
-    /// Where each of `file.includes` is written.
+    /// The place of each of `file.includes`.
     places: Vec<Place>,
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum Item {
 pub(crate) struct Builder<'s> {
     source: &'s str,
     compact: &'s CompactSource,
-    /// Where the parse tree starts in the code.
+    /// The start of the parse tree in the code.
     pub(crate) base: usize,
     pub(crate) errors: Vec<SyntaxError>,
     /// Keywords of legacy forms.

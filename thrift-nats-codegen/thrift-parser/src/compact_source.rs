@@ -8,7 +8,7 @@ use crate::syntax::{Comment, CommentKind, Span};
 use crate::syntax_error::SyntaxError;
 use crate::token::{end_of_literal, end_of_word, is_word_byte};
 
-/// How many levels deep brackets may nest. This covers types in types, values in values and `xsd_attrs` in fields.
+/// The depth limit of nested brackets. This covers types in types, values in values and `xsd_attrs` in fields.
 ///
 /// The parser uses the stack for each level. At this limit it needs less than 1 MiB, in an unoptimised build too.
 pub const MAX_NESTING: usize = 64;
@@ -69,7 +69,7 @@ impl CompactSource {
         self.item_starts.get(before + nth - 1).copied().unwrap_or(self.code.len())
     }
 
-    /// Where the first token at or after `at` starts.
+    /// The start of the first token at or after `at`.
     pub(crate) fn skip_blanks(&self, at: usize) -> usize {
         at + self.code[at..].bytes().take_while(|byte| *byte == BLANK as u8).count()
     }
@@ -169,7 +169,7 @@ impl CompactSource {
         }
     }
 
-    /// Where the white space and comments at `at` end. A comment that is not closed ends the scan.
+    /// The end of the white space and comments at `at`. A comment that is not closed ends the scan.
     fn trivia(&mut self, source: &str, mut at: usize) -> usize {
         let bytes = source.as_bytes();
         while let Some(&byte) = bytes.get(at) {

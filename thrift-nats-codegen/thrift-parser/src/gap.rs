@@ -11,7 +11,7 @@ use crate::token::{end_of_literal, end_of_word, first_word, words};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
-    /// Where the text is. If that is within the span of a definition of the document, the definition lacks members.
+    /// The span of the text. If it is within the span of a definition of the document, the definition lacks members.
     pub span: Span,
     /// The names that the text may define. Only one, if a definition could be read up to its name; otherwise every word
     /// that may be the name of a definition or member.

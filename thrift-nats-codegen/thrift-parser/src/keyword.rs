@@ -3,7 +3,7 @@
 /// The keywords of definitions with a body.
 pub(crate) const BODIES: [&str; 5] = ["enum", "struct", "union", "exception", "service"];
 
-/// Whether a header or definition starts with this keyword. Keywords of removed forms count: each has an error of its own.
+/// Whether a header or definition starts with this keyword. Keywords of removed forms count: each has its own error.
 pub(crate) fn starts_item(word: &str) -> bool {
     matches!(word, "include" | "cpp_include" | "namespace" | "typedef" | "const" | "senum")
         || word.ends_with("_namespace")

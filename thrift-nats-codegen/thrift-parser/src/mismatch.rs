@@ -22,7 +22,7 @@ impl Mismatch {
         (at < end || end == compact.code.len()).then(|| Self { at, error: Box::new(error) })
     }
 
-    /// Why `rule` does not match at `start`; `None` if that cannot be told from the code before `end`.
+    /// The reason why `rule` does not match at `start`; `None` if that cannot be told from the code before `end`.
     pub(crate) fn of_rule(compact: &CompactSource, rule: Rule, start: usize, end: usize) -> Option<Self> {
         let error = ParseTree::parse(rule, &compact.code[start..end]);
         Self::new(compact, error.expect_err("the caller has seen that the rule does not match"), start, end)

@@ -51,7 +51,7 @@ pub fn parse(source: &str) -> Parsed {
 
 struct Parser<'s> {
     state: ParseState<'s>,
-    /// Where the last item starts if it is a `typedef` or `const`. Neither has a closing token, so text after it on its
+    /// The start of the last item if it is a `typedef` or `const`. Neither has a closing token, so text after it on its
     /// line may belong to it.
     unclosed: Option<usize>,
     /// Whether annotations may follow the last item.
@@ -137,7 +137,7 @@ impl Parser<'_> {
         let code = compact.code.as_str();
         let mut start = at;
         let mut names = Vec::new();
-        // A token on a line of its own starts another item, unless no item can start with it.
+        // A token at the start of a line starts another item, unless no item can start with it.
         let continues_last_item = || {
             const NO_ITEM: &[char] =
                 &['"', '\'', '[', ']', ':', '=', ')', '>', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
@@ -171,7 +171,7 @@ impl Parser<'_> {
         next
     }
 
-    /// Where parsing continues after the item that starts at `at` and has an error at `error_at`.
+    /// The place where parsing continues after the item that starts at `at` and has an error at `error_at`.
     fn next_item(&self, at: usize, error_at: usize) -> usize {
         let compact = self.state.compact;
         if error_at == at && compact.code[at..].starts_with([';', ',', '}']) {

@@ -63,7 +63,7 @@ enum GapEnd {
 
 /// Code that was skipped.
 struct Skipped {
-    /// Where the gap ends.
+    /// The end of the gap.
     at: usize,
     end: GapEnd,
     /// Whether every bracket in the gap is closed and none of them is a brace.
@@ -96,7 +96,7 @@ impl Recovery<'_, '_> {
             match skipped.end {
                 GapEnd::Member | GapEnd::ClosingBrace => {}
                 GapEnd::Item => {
-                    // If the error left no bracket open, the missing brace is an error of its own.
+                    // If the error left no bracket open, the missing brace is a separate error.
                     if skipped.is_balanced && error_at < from {
                         self.report(from);
                     }
@@ -219,7 +219,7 @@ impl Recovery<'_, '_> {
     }
 }
 
-/// How many bytes an optional rule matches.
+/// Number of bytes that an optional rule matches.
 fn matched_len(rule: Rule, code: &str) -> usize {
     parse_optional(rule, code).root().end()
 }

@@ -23,7 +23,7 @@ pub struct SyntaxError {
     pub label: String,
     /// The place of the error. May be empty, at the end of the line or the file.
     pub span: Span,
-    /// How to fix it, if that is known.
+    /// A proposal to fix it, if one is known.
     pub help: Option<String>,
 }
 

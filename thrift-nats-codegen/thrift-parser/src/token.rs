@@ -20,7 +20,7 @@ pub(crate) fn token_at(source: &str, at: usize) -> Span {
     Span::new(at as u32, (at + len) as u32)
 }
 
-/// Where the literal that starts at `at` ends, and whether it is closed. A literal that is not closed ends with its line.
+/// The end of the literal that starts at `at`, and whether it is closed. A literal that is not closed ends with its line.
 pub(crate) fn end_of_literal(bytes: &[u8], at: usize) -> (usize, bool) {
     let quote = bytes[at];
     let mut end = at + 1;
@@ -38,7 +38,7 @@ pub(crate) fn end_of_literal(bytes: &[u8], at: usize) -> (usize, bool) {
     (end, false)
 }
 
-/// Where the word or number at `at` ends, dots included. Any other character is a token alone.
+/// The end of the word or number at `at`, dots included. Any other character is a token alone.
 pub(crate) fn end_of_word(bytes: &[u8], at: usize) -> usize {
     let run = |wanted: fn(u8) -> bool, from: usize| {
         bytes[from..].iter().position(|byte| !wanted(*byte)).map_or(bytes.len(), |len| from + len)

@@ -21,7 +21,7 @@ pub(crate) struct Ast {
     /// The `.thrift` file; its includes are not read
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// How to write it
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
 }
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Ast) -> Result<ExitCode, Error> {
     Ok(if parsed.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// How many bytes lie between two places whose characters are counted.
+/// Number of bytes between two places whose characters are counted.
 const STEP: usize = 128;
 
 /// The text that spans are of, with what it takes to find lines and columns quickly.
@@ -55,7 +55,7 @@ struct Tree<'t> {
     text: &'t str,
     /// The offset of each line's first byte.
     lines: Vec<usize>,
-    /// How many characters start before each `STEP`th byte.
+    /// Number of characters that start before each `STEP`th byte.
     characters: Vec<usize>,
 }
 
@@ -72,7 +72,7 @@ impl<'t> Tree<'t> {
         Self { text, lines, characters }
     }
 
-    /// How many characters start before a byte.
+    /// Number of characters that start before a byte.
     fn characters_before(&self, offset: usize) -> usize {
         let step = offset / STEP;
         self.characters[step] + starts(&self.text.as_bytes()[step * STEP..offset])
@@ -285,7 +285,7 @@ fn each<T>(items: &[T], of: impl FnMut(&T) -> Value) -> Value {
     Value::Array(items.iter().map(of).collect())
 }
 
-/// How many characters start within a part of a text.
+/// Number of characters that start within a part of a text.
 fn starts(part: &[u8]) -> usize {
     part.iter().filter(|byte| !matches!(byte, 0x80..0xC0)).count()
 }

@@ -11,7 +11,7 @@ use crate::show;
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The `.thrift` files to check, with all that they include
+    /// The `.thrift` files to check, with their includes
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Search this folder for included files, after the including file's own
@@ -20,7 +20,7 @@ pub(crate) struct Check {
     /// Fail if there is a warning
     #[arg(long)]
     deny_warnings: bool,
-    /// How to say it: text goes to the standard error, JSON (one object a line) to the standard output
+    /// The output format: text goes to the standard error, JSON (one object a line) to the standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

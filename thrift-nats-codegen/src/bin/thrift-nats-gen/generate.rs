@@ -31,10 +31,10 @@ pub(crate) struct Generate {
     /// Generate no service traits and servers
     #[arg(long)]
     no_server: bool,
-    /// What sets and maps become
+    /// The Rust types of sets and maps
     #[arg(long, value_enum, value_name = "KIND", default_value_t = ContainerKind::Btree)]
     containers: ContainerKind,
-    /// What strings become: `String`, or `FastStr` with the runtime's feature `faststr`
+    /// The Rust type of strings: `String`, or `FastStr` with the runtime's feature `faststr`
     #[arg(long, value_enum, value_name = "KIND", default_value_t = StringKind::Owned)]
     strings: StringKind,
     /// Derive serde's traits; with the runtime's feature `serde`

@@ -9,8 +9,8 @@ use crate::ir::{Constant, Field, ItemId, ItemKind, Program, Requiredness, Ty, Ty
 use crate::resolve::{Checker, hints};
 use crate::sources::{Place, SourceId};
 
-/// The most values that are written out for constants that are used as values of other types. Without a bound, a few lines could
-/// stand for any number of values.
+/// The most values that are written out for constants that are used as values of other types. Without a bound, a few lines
+/// could stand for any number of values.
 const MOST_COPIES: usize = 1_000_000;
 
 /// The place of a value, as far as it decides how the value is converted.
@@ -18,7 +18,7 @@ const MOST_COPIES: usize = 1_000_000;
 pub(super) struct Position {
     /// Within a set element or map key, where types are ordered and a constant of the plain type cannot be used.
     pub(super) key: bool,
-    /// How many constants of other types led here.
+    /// Number of constants of other types that led here.
     pub(super) hops: usize,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Fitter<'c, 'a> {
     pub(super) checker: &'c mut Checker<'a>,
     /// By item: whether it is a constant whose value needs itself.
     pub(super) circular: Vec<bool>,
-    /// How many values were written out for constants that are used as values of other types.
+    /// Number of values that were written out for constants that are used as values of other types.
     pub(super) copies: usize,
 }
 

@@ -35,7 +35,7 @@ impl PlacedComment<'_> {
     }
 }
 
-/// A field, function, value or the like: a line of its own, or part of a line with its siblings.
+/// A field, function, value or the like: a separate line, or part of a line with its siblings.
 #[derive(Debug, Default)]
 pub(crate) struct Entry<'s> {
     /// The comments before it.
@@ -152,7 +152,7 @@ impl Entry<'_> {
 }
 
 impl Piece<'_> {
-    /// The width on one line, with the space before it; `None` if the entry needs a line of its own.
+    /// The width on one line, with the space before it; `None` if the entry needs a separate line.
     fn one_line_width(&self) -> Option<usize> {
         let width = match &self.kind {
             PieceKind::Token(text) => Some(width_of(text)),

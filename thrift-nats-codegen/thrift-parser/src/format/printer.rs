@@ -93,7 +93,7 @@ impl Printer {
         self.trailing(&entry.trailing);
     }
 
-    /// Prints an entry on a line of its own.
+    /// Prints an entry on a separate line.
     fn entry(&mut self, entry: &Entry<'_>, indent: usize, gap: Gap) {
         self.start_entry(entry, indent, gap);
         self.pieces(&entry.pieces, indent, ",".len());
@@ -285,7 +285,7 @@ enum Shift {
     Right(usize),
 }
 
-/// How the lines of a comment move if its first line moves between two columns. They move together or not at all, so that
+/// The shift of a comment's lines if its first line moves between two columns. They move together or not at all, so that
 /// they stay aligned.
 fn shift(lines: &[&str], from: usize, to: usize) -> Shift {
     if to >= from {

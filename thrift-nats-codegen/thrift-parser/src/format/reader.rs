@@ -69,9 +69,9 @@ struct Reader<'s> {
     compact: &'s CompactSource,
     /// The comments that are not placed yet.
     unplaced: &'s [Comment],
-    /// Where the parse tree starts in the code.
+    /// The start of the parse tree in the code.
     base: usize,
-    /// Where the last token or comment ends.
+    /// The end of the last token or comment.
     last_end: usize,
     /// The last token of the entry; `None` at its start and after a comment.
     previous: Option<Rule>,
