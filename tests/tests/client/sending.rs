@@ -130,3 +130,21 @@ async fn caller_is_woken_after_its_call_has_left_the_calls_in_flight() {
         assert!(call.as_mut().poll(&mut cx).is_ready());
     }
 }
+
+#[tokio::test]
+async fn handlers_of_cancelled_calls_end_also_if_the_client_is_dropped_at_once() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let server = service.serve(&nats, |server| server).await;
+    let client = ProbeClient::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let calls: Vec<_> = (0..100)
+        .map(|id| tokio::spawn(client.wait(id).timeout(std::time::Duration::from_secs(3600))))
+        .collect();
+    service.until_started("wait", 100).await;
+    drop(client);
+    for call in calls {
+        call.abort();
+    }
+    // The handlers wait for the test. A drain ends in time only if all of them were dropped.
+    server.drain(thrift_nats_tests::BOUND).await.unwrap();
+}

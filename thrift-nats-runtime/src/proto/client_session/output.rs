@@ -69,7 +69,14 @@ impl<W> ClientSession<W> {
                 let (number, payload) = self.next_chunk()?;
                 Some(message(listen, Some(chunk_reply(&self.inbox, number)), payload))
             }
-            ClientPhase::Closing(Closing { listen, body }) => {
+            ClientPhase::Closing(Closing { listen, cancelled, .. })
+                if self.out.bytes() == 0 && !cancelled.is_empty() =>
+            {
+                // Without it, the server would run their handlers until their deadlines.
+                let subject = Subject::from(format!("{listen}.c"));
+                Some(message(subject, None, cancellation(cancelled, self.config.chunk_limit)))
+            }
+            ClientPhase::Closing(Closing { listen, body, .. }) => {
                 let (listen, body) = (listen.clone(), body.clone());
                 if let Some((number, payload)) = self.next_chunk() {
                     return Some(message(listen, Some(chunk_reply(&self.inbox, number)), payload));

@@ -73,11 +73,15 @@ pub(super) struct HeartbeatTimer {
     pub(super) due: bool,
 }
 
-/// The disconnect message that is left to be sent after the end, after any queued data.
+/// The messages that are left to be sent after the end, after any queued data: the cancelled calls, then the disconnect
+/// message.
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) listen: Subject,
+    /// The body of the disconnect message.
     pub(super) body: Bytes,
+    /// Cancelled calls of which the server was not told.
+    pub(super) cancelled: Vec<i32>,
 }
 
 impl OpenSession {
@@ -122,7 +126,11 @@ impl OpenSession {
     /// The disconnect message with this reason.
     pub(super) fn closing(self, reason: PeerReason) -> Closing {
         let acknowledged = self.inbound.acknowledged();
-        Closing::new(self.listen, self.server.is_versioned().then_some(acknowledged), reason)
+        let closing = Closing::new(self.listen, self.server.is_versioned().then_some(acknowledged), reason);
+        match self.server {
+            ServerKind::Current { cancelled } => Closing { cancelled, ..closing },
+            ServerKind::Legacy { .. } => closing,
+        }
     }
 }
 
@@ -139,7 +147,7 @@ impl Closing {
     /// `acknowledged` is `None` for a legacy server, which gets an empty disconnect message.
     pub(super) fn new(listen: Subject, acknowledged: Option<u64>, reason: PeerReason) -> Self {
         let body = acknowledged.map_or_else(Bytes::new, |acknowledged| reason.body(Some(acknowledged)));
-        Self { listen, body }
+        Self { listen, body, cancelled: Vec::new() }
     }
 }
 

@@ -23,6 +23,31 @@ fn a_closed_client_sends_queued_data_and_then_disconnects() {
 }
 
 #[test]
+fn a_client_that_closes_first_sends_the_calls_that_it_cancelled() {
+    let base = Instant::now();
+    let config = ClientConfig { chunk_limit: 12, ..Setup::new().client_config() };
+    let mut client =
+        ClientSession::open(base, SERVICE.into(), INBOX.into(), HANDSHAKE_TIMEOUT, CALL_TIMEOUT, config);
+    let payload = Bytes::from("server.s0.h 0");
+    let accept =
+        Incoming { reply: Some("server.s0".into()), versioned: true, payload, ..Incoming::default() };
+    client.poll_transmit().expect("the handshake");
+    client.handle_message(base, accept);
+    for seqid in 1..=2 {
+        client.call(seqid, false, Bytes::from_static(b"request"), None, seqid).unwrap();
+    }
+    while client.poll_transmit().is_some() {}
+    assert_eq!(client.cancel(2), Some((2, Outcome::Unknown)));
+    client.call(3, true, Bytes::from_static(b"oneway"), None, 3).unwrap();
+    client.close(CloseReason::Closed);
+    let sent: Vec<_> = std::iter::from_fn(|| client.poll_transmit())
+        .map(|message| (message.subject.to_string(), message.payload))
+        .collect();
+    let expected = [("server.s0", "oneway"), ("server.s0.c", "2"), ("server.s0", "0 closed")];
+    assert_eq!(sent, expected.map(|(subject, payload)| (subject.to_owned(), Bytes::from(payload))));
+}
+
+#[test]
 fn a_request_queued_when_the_client_closes_may_be_run() {
     let mut simulation = Simulation::opened(slow());
     simulation.call(10);
