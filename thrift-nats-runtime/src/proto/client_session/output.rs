@@ -73,7 +73,7 @@ impl<W> ClientSession<W> {
                 if self.out.bytes() == 0 && !cancelled.is_empty() =>
             {
                 // Without it, the server would run their handlers until their deadlines.
-                let subject = Subject::from(format!("{listen}.c"));
+                let subject = cancellation_subject(listen);
                 Some(message(subject, None, cancellation(cancelled, self.config.chunk_limit)))
             }
             ClientPhase::Closing(Closing { listen, body, .. }) => {
