@@ -253,4 +253,34 @@ service Type extends shared.SharedService {
 
 service Quiet {}
 
+/** Functions that have the names of methods of `Arc` and of Rust's traits. */
+service Shadow {
+  i32 clone(1: i32 value),
+  i32 clone_from(1: i32 value),
+  i32 fmt(1: i32 value),
+  i32 into(1: i32 value),
+  i32 try_into(1: i32 value),
+  i32 from(1: i32 value),
+  i32 drop(1: i32 value),
+  i32 as_ref(1: i32 value),
+  i32 borrow(1: i32 value),
+  i32 deref(1: i32 value),
+  i32 eq(1: i32 value),
+  i32 ne(1: i32 value),
+  i32 cmp(1: i32 value),
+  i32 hash(1: i32 value),
+  i32 default(1: i32 value),
+  i32 to_string(1: i32 value),
+  i32 to_owned(1: i32 value),
+  i32 type_id(1: i32 value),
+  i32 downgrade(1: i32 value),
+  i32 as_ptr(1: i32 value),
+  i32 poll(1: i32 value),
+  i32 into_future(1: i32 value),
+  i32 name(1: i32 value),
+  i32 call(1: i32 value),
+  i32 dispatch(1: i32 value),
+  i32 oneway_(1: i32 value),
+}
+
 service Child extends Type {}

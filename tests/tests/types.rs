@@ -24,8 +24,8 @@ use api::generated::shared;
 use api::generated::types::all::{
     self, BY_DOUBLE, BYTES, Branch, CORNER, ChildClient, Chosen, Colour, Count, Defaults, Either, FAVOURITE,
     HEX, ID, Key, KeyShape, Keys, LARGE, LIMIT, LIMIT_AS_LONG, ORIGIN, PRIMES, Point, QuietServer, ROUND,
-    SAME_WORDS, SMALL, Self_, Shape, Silent, Speaks, Strict, TABLE, TEXT, THIRD, TINY, Tree, TypeClient,
-    TypeNewError, TypeRpcError, TypeServer, TypeShapeError, WHOLE, WORDS, YES,
+    SAME_WORDS, SMALL, Self_, ShadowClient, ShadowServer, Shape, Silent, Speaks, Strict, TABLE, TEXT, THIRD,
+    TINY, Tree, TypeClient, TypeNewError, TypeRpcError, TypeServer, TypeShapeError, WHOLE, WORDS, YES,
 };
 
 fn encode(value: &impl Value) -> Vec<u8> {
@@ -301,6 +301,38 @@ async fn services_work_with_hostile_names_and_inherited_functions() {
     assert_eq!(client.self_().await.unwrap(), Self_::default());
     assert_eq!(client.shape(&Shape::Circle(1.5)).await, Ok(Shape::Circle(1.5)));
     assert_eq!(client.defaults().await.unwrap(), Defaults::default());
+}
+
+/// Implements `Shadow` with functions that return their argument.
+macro_rules! shadow {
+    ($($function:ident)*) => {
+        impl all::Shadow for Handler {
+            $(
+                async fn $function(&self, _cx: &Context, value: i32) -> Result<i32, Error> {
+                    Ok(value)
+                }
+            )*
+        }
+    };
+}
+
+shadow! {
+    clone clone_from fmt into try_into from drop as_ref borrow deref eq ne cmp
+    hash default to_string to_owned type_id downgrade as_ptr poll into_future name call dispatch oneway_
+}
+
+#[tokio::test]
+async fn functions_may_have_the_names_of_methods_of_arc_and_of_traits() {
+    let server = ShadowServer::new(Arc::new(Handler));
+    let client = ShadowClient::new(thrift_nats_runtime::Client::in_process(server.clone()));
+    // The client's own methods are not hidden.
+    let other: ShadowClient = client.clone();
+    assert_eq!(other.clone_(1).await, Ok(1));
+    assert_eq!(client.as_ref_(2).await, Ok(2));
+    assert_eq!(client.into_(3).await, Ok(3));
+    assert_eq!(client.to_string(4).await, Ok(4));
+    assert_eq!(client.dispatch(5).await, Ok(5));
+    assert_eq!(client.call(6).await, Ok(6));
 }
 
 #[tokio::test]

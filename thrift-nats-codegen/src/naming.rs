@@ -139,8 +139,10 @@ impl Names {
 /// Names that generated code uses bare, in patterns and expressions.
 const TYPE_RESERVED: [&str; 5] = ["Some", "None", "Ok", "Err", "Self"];
 
-/// Names of the client's own.
-const CLIENT_RESERVED: [&str; 4] = ["connect", "new", "in_process", "close"];
+/// The client's own methods, and the trait methods that a function must not clash with: it would hide `clone` and `as_ref`, and
+/// would be hidden by `into` and `try_into`, which every type has and which take `self` by value.
+const CLIENT_RESERVED: [&str; 8] =
+    ["connect", "new", "in_process", "close", "clone", "as_ref", "into", "try_into"];
 
 fn service_names(
     program: &Program,

@@ -169,7 +169,8 @@ macro_rules! service_server {
     ($server:ident, $service:ident, $written:literal $(,)?) => {
         impl<__H> ::core::clone::Clone for $server<__H> {
             fn clone(&self) -> Self {
-                Self { handler: ::std::sync::Arc::clone(&self.handler) }
+                // A function of the service may be called `clone`, and its trait is implemented for `Arc`, too.
+                Self { handler: ::core::clone::Clone::clone(&self.handler) }
             }
         }
 
@@ -185,7 +186,7 @@ macro_rules! service_server {
             }
 
             fn call(&self, request: $crate::Request) -> $crate::ReplyFuture {
-                let handler = ::std::sync::Arc::clone(&self.handler);
+                let handler = ::core::clone::Clone::clone(&self.handler);
                 ::std::boxed::Box::pin(async move { Self::dispatch(&handler, &request).await })
             }
         }

@@ -88,7 +88,7 @@ pub mod shared {
             cx: &::thrift_nats_runtime::Context,
             key: i32,
         ) -> ::thrift_nats_runtime::Result<SharedStruct> {
-            H::get_struct(self, cx, key).await
+            <H as SharedService>::get_struct(self, cx, key).await
         }
     }
 
@@ -381,7 +381,7 @@ pub mod tutorial {
             &self,
             cx: &::thrift_nats_runtime::Context,
         ) -> ::thrift_nats_runtime::Result<()> {
-            H::ping(self, cx).await
+            <H as Calculator>::ping(self, cx).await
         }
         async fn add(
             &self,
@@ -389,7 +389,7 @@ pub mod tutorial {
             num1: i32,
             num2: i32,
         ) -> ::thrift_nats_runtime::Result<i32> {
-            H::add(self, cx, num1, num2).await
+            <H as Calculator>::add(self, cx, num1, num2).await
         }
         async fn calculate(
             &self,
@@ -397,13 +397,13 @@ pub mod tutorial {
             logid: i32,
             w: Work,
         ) -> ::thrift_nats_runtime::Result<i32, CalculatorCalculateError> {
-            H::calculate(self, cx, logid, w).await
+            <H as Calculator>::calculate(self, cx, logid, w).await
         }
         async fn zip(
             &self,
             cx: &::thrift_nats_runtime::Context,
         ) -> ::thrift_nats_runtime::Result<()> {
-            H::zip(self, cx).await
+            <H as Calculator>::zip(self, cx).await
         }
     }
 

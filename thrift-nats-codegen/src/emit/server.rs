@@ -134,7 +134,7 @@ impl Emitter<'_> {
                 let result = self.result_type(id, function, names, id);
                 quote! {
                     async fn #method(&self, cx: &#rt::Context #(, #arguments: #types)*) -> #rt::Result<#result> {
-                        #handler::#method(self, cx #(, #arguments)*).await
+                        <#handler as #name>::#method(self, cx #(, #arguments)*).await
                     }
                 }
             },
