@@ -22,7 +22,7 @@ use crate::protocol::Limits;
 /// | [`handshake_timeout`](Self::handshake_timeout) | 2 s | more than 0 | the duration of opening a session |
 /// | [`wait_for_server`](Self::wait_for_server) | 100 ms | any | the wait of a call if no server listens |
 /// | [`sessions`](Self::sessions) | 1 | 1 or more | open sessions |
-/// | [`max_calls_per_session`](Self::max_calls_per_session) | 65,536 | 1 or more | calls in flight of a session |
+/// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 1 or more | calls in flight of a session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
 /// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |

@@ -27,7 +27,7 @@ impl Default for ClientOptions {
             handshake_timeout: Duration::from_secs(2),
             chunk_limit: 64 * 1024,
             queue_limit: 64 << 20,
-            max_calls: 1 << 16,
+            max_calls: 1 << 14,
             sessions: 1,
             wait_for_server: Duration::from_millis(100),
             limits: Limits::DEFAULT,
