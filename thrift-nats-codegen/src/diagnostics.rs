@@ -326,8 +326,8 @@ fn excerpts<'a>(sources: &Sources, diagnostic: &'a Diagnostic) -> Vec<Excerpt<'a
 }
 
 impl<'a> Excerpt<'a> {
-    /// Only these lines are given to the renderer, and no more of them than it can show: it would go through the whole file
-    /// for every error otherwise. Where a line is cut, it cannot tell the column, which is said apart.
+    /// Gives only these lines to the renderer, and only the part of them that it can show. Otherwise it would read the
+    /// whole file for every error. The renderer does not know the column in a line that is cut, so the origin states it.
     fn snippet(
         &self,
         sources: &'a Sources,

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn components_join_what_reaches_each_other() {
+    fn nodes_that_reach_each_other_are_one_component() {
         let graph = Graph { edges: vec![vec![1], vec![0, 2], vec![3], vec![2], vec![]] };
         let component = graph.components();
         assert_eq!(component[0], component[1]);

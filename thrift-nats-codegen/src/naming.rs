@@ -48,7 +48,7 @@ pub(crate) struct ServiceNames {
 /// The names that are generated for a function besides its method.
 #[derive(Clone, Debug)]
 pub(crate) struct FunctionNames {
-    /// The method of the client, where names of the client's own are taken.
+    /// The method of the client, which has further methods with reserved names.
     pub(crate) client_method: String,
     /// The parameters of the trait's method.
     pub(crate) parameters: Vec<String>,
@@ -202,8 +202,8 @@ fn service_names(
     (members, ServiceNames { client, server, handler, functions })
 }
 
-/// The variants of the error of a function: each is named after its exception. Where two entries of the list have
-/// exceptions of one name, they are named after the entries.
+/// The variants of the error of a function: each is named after its exception. If two entries of the list have
+/// exceptions with the same name, the variants are named after the entries.
 fn wanted_variants(program: &Program, throws: &[Field], items: &[ItemNames]) -> Vec<Wanted> {
     let exceptions: Vec<Option<&str>> = throws
         .iter()
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_raw_gets_an_underscore() {
+    fn keywords_that_cannot_be_raw_get_an_underscore() {
         assert_eq!(ident(&snake("type")).to_string(), "r#type");
         assert_eq!(ident(&snake("self")).to_string(), "self_");
         assert_eq!(ident(&upper_camel("Self")).to_string(), "Self_");

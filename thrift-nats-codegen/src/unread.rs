@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistake_is_known_to_be_within_what_holds_it() {
+    fn a_mistake_is_within_each_span_around_it() {
         let unread = Unread::new("", Vec::new(), &[], vec![Span::new(3, 4), Span::new(10, 12)]);
         assert!(unread.is_mistaken(Span::new(0, 20)) && unread.is_mistaken(Span::new(10, 12)));
         assert!(!unread.is_mistaken(Span::new(4, 10)) && !unread.is_mistaken(Span::new(0, 3)));

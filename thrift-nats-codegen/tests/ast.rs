@@ -186,7 +186,7 @@ fn columns_count_characters_in_long_lines_too() {
 }
 
 #[test]
-fn a_file_with_mistakes_gives_what_could_be_parsed_and_code_1() {
+fn a_file_with_mistakes_gives_the_parsed_parts_and_code_1() {
     let (tree, said, code) = ast(b"struct A { 1: i32 a }\nstruct B { 1: }\nenum C { X }\n");
     assert_eq!(code, 1);
     assert!(said.contains("error: expected a type") && said.contains("--> a.thrift:2:15"), "{said}");

@@ -282,7 +282,7 @@ fn fields_that_are_not_required_go_with_a_warning() {
 }
 
 #[test]
-fn requiredness_changes_are_as_bad_as_what_comes_of_them() {
+fn requiredness_changes_are_as_severe_as_their_consequences() {
     for (old, new, severity, was, is) in [
         ("required", "optional", "error", "required", "optional"),
         ("optional", "required", "error", "optional", "required"),
@@ -565,7 +565,7 @@ fn a_parent_that_changes_is_an_error_where_functions_go_with_it() {
 }
 
 #[test]
-fn what_goes_is_an_error_where_a_service_has_it_on_the_wire() {
+fn a_removed_definition_is_an_error_where_a_service_has_it_on_the_wire() {
     finds(
         "struct In { 1: i32 x }\nstruct A { 1: optional In i }\nstruct Free {}\nservice S { A get() }",
         "struct A { }\nservice S { A get() }",
@@ -636,7 +636,7 @@ fn included_files_are_matched_by_their_paths() {
 }
 
 #[test]
-fn what_moves_to_another_file_is_a_warning_and_is_compared_there() {
+fn a_definition_moved_to_another_file_is_a_warning_and_is_compared_there() {
     let old: Files<'_> = &[("a.thrift", "struct T { 1: i32 a }\nstruct S { 1: T t }")];
     let new: Files<'_> =
         &[("a.thrift", "include \"t.thrift\"\nstruct S { 1: t.T t }"), ("t.thrift", "struct T { 1: i64 a }")];

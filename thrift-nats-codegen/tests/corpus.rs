@@ -109,7 +109,7 @@ fn every_mistake_is_found_at_its_place() {
 
 /// Mistakes that Apache accepts without a message are errors or warnings here, at their places.
 #[test]
-fn what_apache_passes_over_is_said() {
+fn mistakes_that_apache_accepts_silently_are_reported() {
     let Some(corpus) = corpus() else { return };
     let invalid = corpus.join("invalid");
     for row in table(&invalid.join("EXPECTED.tsv")).into_iter().filter(|row| row[1] == "policy") {

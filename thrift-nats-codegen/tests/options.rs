@@ -47,7 +47,7 @@ fn comments_can_be_left_out() {
 }
 
 #[test]
-fn what_is_derived_anyway_is_not_derived_twice() {
+fn default_derives_are_not_derived_twice() {
     let text = "struct A { 1: i32 a = 5 } (rust.derive = \"Hash, Default, serde::Serialize, ::serde::Deserialize, x::Y\")";
     let plain = code(&Options::new(), text);
     assert!(
@@ -130,21 +130,21 @@ fn folders_for_includes_are_searched_after_the_files_own() {
 }
 
 #[test]
-fn compile_writes_where_it_is_told_and_only_what_has_changed() {
+fn compile_writes_changed_files_to_the_chosen_folder() {
     let (folder, path) = file(IDL);
     let out = folder.path().join("out");
     let options = Options::new().out_dir(&out).file_name("api.rs");
     options.compile([&path]).unwrap();
     let written = out.join("api.rs");
     assert_eq!(fs::read_to_string(&written).unwrap(), options.generate([&path]).unwrap().code);
-    // A time that no write of now would leave.
+    // Differs from the time of any later write.
     let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     fs::File::options().write(true).open(&written).unwrap().set_modified(long_ago).unwrap();
     options.compile([&path]).unwrap();
-    assert_eq!(fs::metadata(&written).unwrap().modified().unwrap(), long_ago, "left alone");
+    assert_eq!(fs::metadata(&written).unwrap().modified().unwrap(), long_ago, "not written");
     fs::write(&path, IDL.replace("greet(", "hello(")).unwrap();
     options.compile([&path]).unwrap();
-    assert_ne!(fs::metadata(&written).unwrap().modified().unwrap(), long_ago, "written anew");
+    assert_ne!(fs::metadata(&written).unwrap().modified().unwrap(), long_ago, "written again");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn compile_writes_nothing_outside_of_its_folder() {
 }
 
 #[test]
-fn an_error_leaves_what_was_written_alone() {
+fn an_error_keeps_earlier_output() {
     let (folder, path) = file(IDL);
     let options = Options::new().out_dir(folder.path());
     options.compile([&path]).unwrap();
@@ -269,7 +269,7 @@ fn the_code_of_an_included_file_can_be_elsewhere() {
 }
 
 #[test]
-fn what_code_is_asked_for_cannot_be_in_another_crate() {
+fn a_generated_file_cannot_be_in_another_crate() {
     let (_folder, path) = file("struct A {}");
     let options = Options::new().extern_file("greeter.thrift", "::other_crate::greeter").unwrap();
     let error = options.generate([&path]).unwrap_err().to_string();

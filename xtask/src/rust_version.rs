@@ -10,7 +10,7 @@ const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
 const PUBLISHED: [&str; 4] =
     ["thrift-nats-codegen", "thrift-nats-macros", "thrift-nats-parser", "thrift-nats-runtime"];
 
-/// Checks the published packages with exactly that compiler, which rustup installs if it is missing. Where rustup cannot,
+/// Checks the published packages with exactly that compiler, which rustup installs if it is missing. If rustup cannot,
 /// the step only says so: a test compares the number with those of the locked dependencies.
 pub(crate) fn check() -> Result<(), Failed> {
     let installed = Command::new("rustup")
@@ -56,7 +56,7 @@ mod tests {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// The packages of the list and all that they depend on, except for their tests.
+    /// The packages of the list and their dependencies, without those of their tests.
     fn dependencies<'a>(metadata: &'a Value, packages: &BTreeMap<&'a str, &'a Value>) -> BTreeSet<&'a str> {
         let nodes: BTreeMap<_, _> = metadata["resolve"]["nodes"]
             .as_array()

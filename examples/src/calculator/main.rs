@@ -91,7 +91,7 @@ async fn serve(common: &Common) -> Result<(), BoxError> {
         // The connection was closed for good, for example: no client can call this server any more.
         error = server.failed() => return Err(error.into()),
     }
-    // Calls in flight are completed; clients move to another server without losing a call.
+    // Calls in flight complete. Clients make later calls on another server; none is lost.
     Ok(server.drain(Duration::from_secs(10)).await?)
 }
 

@@ -165,12 +165,12 @@ func connect(conn *nats.Conn, subject string, muted *atomic.Bool, onEnd func(str
 	case accept = <-accepted:
 	case <-time.After(handshakeBound):
 		_ = s.own.Unsubscribe()
-		return nil, errors.New("nobody accepts")
+		return nil, errors.New("no server accepted the session in time")
 	}
 	heartbeat, millis, found := strings.Cut(string(accept.Data), " ")
 	deadline, err := strconv.ParseInt(millis, 10, 64)
 	if accept.Reply == "" || !found || heartbeat == "" || err != nil {
-		return nil, fmt.Errorf("this is no accept: %q to %q", accept.Data, accept.Reply)
+		return nil, fmt.Errorf("malformed accept: %q to %q", accept.Data, accept.Reply)
 	}
 	s.peer = accept.Reply
 	if deadline > 0 {

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn guarantees_that_hold_are_no_violations() {
+    fn guarantees_that_hold_are_not_violations() {
         let not_run = || Ending::NotRun("NoServer".into());
         let unknown = || Ending::Unknown("SessionEnded".into());
         assert_eq!(verdict(Fault::None, Function::Once, Ending::Answered, 1), []);

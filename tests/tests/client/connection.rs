@@ -69,7 +69,7 @@ async fn calls_on_a_closed_connection_fail_at_once() {
     }
 }
 
-/// The queue of the connection has room for one message, and many sessions have something to send at once.
+/// The queue of the connection holds only one message, and many sessions have something to send at once.
 #[tokio::test]
 async fn sessions_that_wait_for_the_connection_do_not_block_each_other() {
     let nats = NatsServer::start().unwrap();

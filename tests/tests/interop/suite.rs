@@ -126,8 +126,8 @@ pairings!(every_function_has_the_same_result: Wire::all(), NO_HEARTBEATS);
 pairings!(texts_longer_than_a_nats_message_come_whole: Wire::all(), NO_HEARTBEATS);
 pairings!(an_unknown_function_is_said_to_be_unknown: Wire::all(), NO_HEARTBEATS);
 pairings!(an_error_that_is_not_declared_is_an_internal_error: Wire::all(), NO_HEARTBEATS);
-pairings!(what_is_not_there_is_a_missing_result: Wire::all(), NO_HEARTBEATS);
-pairings!(a_oneway_function_is_never_answered: Wire::all(), NO_HEARTBEATS);
+pairings!(a_missing_value_is_a_missing_result: Wire::all(), NO_HEARTBEATS);
+pairings!(a_oneway_function_gets_no_reply: Wire::all(), NO_HEARTBEATS);
 pairings!(thousands_of_calls_go_through_one_session: Wire::all(), NO_HEARTBEATS);
 pairings!(a_client_that_closes_ends_the_session_of_the_server: [Wire::USUAL].into_iter(), NO_HEARTBEATS);
 pairings!(a_server_that_stops_ends_the_session_of_the_client: [Wire::USUAL].into_iter(), NO_HEARTBEATS);
@@ -188,8 +188,8 @@ mod rules {
         goes_on_as_the_server_does(pair).await;
     }
 
-    /// After a TApplicationException, our server keeps the session, and the legacy package ends it. Our client then opens the
-    /// next one, and the call that causes this does not fail.
+    /// After a TApplicationException, our server keeps the session, and the legacy package ends it. Our client then opens
+    /// the next one, and the call that causes this does not fail.
     async fn goes_on_as_the_server_does(mut pair: Pair) {
         if pair.host.ends_after_exceptions() {
             pair.host.until_sessions(0).await;
@@ -204,7 +204,7 @@ mod rules {
         }
     }
 
-    pub(super) async fn what_is_not_there_is_a_missing_result(mut pair: Pair) {
+    pub(super) async fn a_missing_value_is_a_missing_result(mut pair: Pair) {
         let answer = pair.caller.get_struct(17).await;
         assert!(answer.is_application(MISSING_RESULT), "{answer:?}");
         // A missing result is not an exception: the session continues with either server.
@@ -212,7 +212,7 @@ mod rules {
         pair.host.until_sessions(1).await;
     }
 
-    pub(super) async fn a_oneway_function_is_never_answered(mut pair: Pair) {
+    pub(super) async fn a_oneway_function_gets_no_reply(mut pair: Pair) {
         assert_eq!(pair.caller.call(Command::Zip).await, Answer::done());
         // The next reply is that of the next call.
         assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
@@ -294,7 +294,8 @@ mod rules {
 mod alone {
     use super::*;
 
-    /// The Go server announces 500 ms as `0`, as the legacy package does. Clients send no heartbeats, and it ends the session.
+    /// The Go server announces 500 ms as `0`, as the legacy package does. Clients send no heartbeats, and it ends the
+    /// session.
     #[tokio::test]
     async fn client_survives_a_server_that_enforces_heartbeats_without_announcing_them() {
         let half = Duration::from_millis(500);

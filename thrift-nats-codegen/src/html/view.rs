@@ -113,7 +113,7 @@ pub(super) struct FunctionView<'a> {
     pub(super) anchor: String,
     pub(super) signature: Code,
     pub(super) about: About<'a>,
-    /// `None` if the signature shows all that is known of the arguments.
+    /// `None` if the IDL has no more about the arguments than the signature.
     pub(super) arguments: Option<FieldTable<'a>>,
     /// `None` if the function throws nothing.
     pub(super) throws: Option<FieldTable<'a>>,

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_stays_on_a_line_and_bodies_have_their_own() {
+    fn code_that_fits_stays_on_a_line_except_bodies() {
         let text = layout(quote! {
             #[doc = " A point."]
             #[derive(Clone, Debug)]
@@ -167,7 +167,7 @@ impl<T: Some> ::a::B for Point {
     }
 
     #[test]
-    fn what_does_not_fit_is_opened_at_its_last_bracket() {
+    fn a_line_that_does_not_fit_is_broken_at_its_last_bracket() {
         let text = layout(quote! {
             fn long(&self, first: ::some::rather::long::path::to::AType, second: ::another::rather::long::path) -> Out {
                 self.client.call("a rather long literal", |field| match field.id { 1 => field.read(), _ => field.skip() })

@@ -86,8 +86,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports typedefs of immense types: two dozen lines can stand for a type with millions of parts. After this check, going
-    /// through a type takes bounded time.
+    /// Reports typedefs of immense types: two dozen lines can stand for a type with millions of parts. After this check,
+    /// going through a type takes bounded time.
     pub(super) fn immense_typedefs(&mut self) {
         let edges = self.each(|item| match &item.kind {
             ItemKind::Typedef(ty) => {
@@ -99,7 +99,7 @@ impl Checker<'_> {
         });
         let component = Graph { edges }.components();
         let mut order: Vec<usize> = (0..component.len()).collect();
-        // A component is numbered after all that it leads to.
+        // A component has a larger number than all components it leads to.
         order.sort_by_key(|index| component[*index]);
         let mut parts = vec![1_usize; component.len()];
         for index in order {

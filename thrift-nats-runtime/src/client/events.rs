@@ -87,7 +87,7 @@ pub enum SessionEvent {
 
 /// The events of a client's sessions: see [`Client::events`](super::Client::events).
 ///
-/// It is a [`Stream`], and has a [`next`](Self::next) of its own, so that no extension trait needs to be imported.
+/// It is a [`Stream`], and has its own [`next`](Self::next), so that no extension trait needs to be imported.
 ///
 /// ```no_run
 /// # async fn example(client: &thrift_nats_runtime::Client) {

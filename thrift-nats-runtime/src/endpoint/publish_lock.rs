@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_queued_while_the_owner_looks_is_looked_at_again() {
+    fn messages_queued_while_the_owner_polls_are_polled_again() {
         let lock = PublishLock::default();
         assert!(lock.acquire());
         lock.begin();

@@ -1,7 +1,7 @@
 //! Publishing for sessions: at once, or by one task that batches.
 //!
-//! The publisher owns the order in which sessions hand their NATS messages to the connection. Its task bounds the bytes that
-//! it hands over before they are written. It never decides what a message contains: that is the state machine's part.
+//! The publisher owns the order in which sessions hand their NATS messages to the connection. Its task bounds the bytes
+//! that it hands over before they are written. It never decides what a message contains: that is the state machine's part.
 //!
 //! A session that has something to send calls [`Publisher::wake`], or [`Publisher::publish_now`] if nothing else is about
 //! to be queued. Either acquires the session's [`PublishLock`], polls the session until it has nothing more, and releases
@@ -235,7 +235,7 @@ impl Task {
             if left > 0 && source.publish_lock().release() {
                 return;
             }
-            // Without any other handle, no other session can be queued: there is none to be fair to.
+            // Without any other handle, no other session can be queued, so this one continues at once.
             if let Some(queue) = self.queue.upgrade() {
                 // An error means that this task is gone.
                 let _ = queue.send(Job::Session { source, polled: None });

@@ -12,7 +12,7 @@ use crate::time::now;
 
 /// An object with a timer.
 pub(crate) trait Timed: Send + Sync + 'static {
-    /// Does the work that is due at `now`, and sets its timer anew. `timer` is the key that fired, which is no longer set.
+    /// Does the work that is due at `now`, and sets its timer again. `timer` is the key that fired, which is no longer set.
     fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey);
 }
 

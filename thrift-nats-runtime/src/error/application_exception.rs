@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(passed_on.kind, ApplicationExceptionKind::INTERNAL_ERROR);
         assert!(passed_on.message.ends_with("LOADSHEDDING: enough"), "{}", passed_on.message);
         let own = ApplicationException::from(&Error::from(made.clone()));
-        assert_eq!(own, made, "a handler may say it of its own call");
+        assert_eq!(own, made, "a handler may return it for its call");
     }
 
     #[derive(Debug, thiserror::Error)]

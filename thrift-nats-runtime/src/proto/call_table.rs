@@ -81,7 +81,7 @@ impl<W> CallTable<W> {
         }
     }
 
-    /// Notes that a held request was moved to the queue, at this place.
+    /// Records that a held request is now in the queue, at this place.
     pub(super) fn mark_queued(&mut self, seqid: i32, place: u64) {
         if let Some(call) = self.calls.get_mut(&seqid) {
             call.progress = RequestProgress::Queued(place);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_fails_what_was_not_acknowledged() {
+    fn a_drain_fails_calls_that_were_not_acknowledged() {
         let calls =
             [(1, false, Held(0)), (2, false, Queued(0)), (3, false, InChunk(7)), (4, false, InChunk(8))];
         let mut table = table(&calls);

@@ -434,7 +434,7 @@ mod tests {
     use crate::format::Protocol;
     use crate::protocol::DecodeErrorKind;
 
-    /// Every variant, and all that follows from it. The request was held, was queued, or its last byte was in chunk 7.
+    /// Every variant with its consequences. The request was held, was queued, or its last byte was in chunk 7.
     #[test]
     fn consequences_of_every_reason() {
         type Reason = CloseReason;

@@ -21,7 +21,7 @@ const TRANSPORT_HEADER: &str = "Thrift-Nats-Transport";
 /// The header of a handshake that names the service, for servers that have several.
 const SERVICE_HEADER: &str = "Thrift-Nats-Service";
 
-/// The header of a handshake with the timeout of calls whose requests have none of their own, in milliseconds.
+/// The header of a handshake with the timeout of calls whose requests have none, in milliseconds.
 const TIMEOUT_HEADER: &str = "Thrift-Nats-Timeout";
 
 /// The headers of an accept.
@@ -44,7 +44,7 @@ pub(crate) struct Announced {
     /// `None` if the client does not announce it.
     pub(crate) protocol: Option<String>,
     pub(crate) transport: Option<String>,
-    /// The timeout of calls whose requests have none of their own.
+    /// The timeout of calls whose requests have none.
     pub(crate) timeout: Option<Duration>,
 }
 

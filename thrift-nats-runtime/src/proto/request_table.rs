@@ -25,7 +25,7 @@ struct UnfinishedRequest<T> {
 enum RequestState<T> {
     /// The request waits, or runs for the first time, in a task that it shares with others.
     Received,
-    /// The request has a task of its own.
+    /// The request has a separate task.
     Pending(T),
     /// The client does not wait for the reply.
     Cancelled,

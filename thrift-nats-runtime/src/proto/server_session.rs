@@ -52,7 +52,7 @@ pub(crate) struct ReceivedRequest {
 enum ServerPhase {
     /// `None`: the server wants no heartbeats.
     Open(Option<HeartbeatMonitor>),
-    /// No more requests are received. The session ends when all that were received have finished.
+    /// No more requests are received. The session ends when the received ones have finished.
     Draining {
         heartbeats: Option<HeartbeatMonitor>,
         /// Whether the client still has to be told. A legacy client never is.
@@ -135,7 +135,7 @@ impl WaitingRequests {
     }
 }
 
-/// The server's side of a session. `T` stands for the task of a request that has one of its own.
+/// The server's side of a session. `T` is the separate task of a request, if it has one.
 #[derive(Debug)]
 pub(crate) struct ServerSession<T> {
     /// The client's inbox.
@@ -233,8 +233,8 @@ impl<T> ServerSession<T> {
         self.close(CloseReason::Stopped);
     }
 
-    /// Ends the session, unless it has ended. The reason decides whether the client is told, whether queued replies are sent
-    /// before, and whether requests that wait to run are still run.
+    /// Ends the session, unless it has ended. The reason decides whether the client is told, whether queued replies are
+    /// sent before, and whether requests that wait to run are still run.
     pub(crate) fn close(&mut self, reason: CloseReason) {
         if self.has_ended() {
             return;
@@ -399,7 +399,7 @@ impl<T> ServerSession<T> {
         event
     }
 
-    /// The requests to run next: all that wait, or for a legacy client one, if none runs.
+    /// The requests to run next: all waiting ones, or for a legacy client one, if none runs.
     fn next_requests(&mut self) -> Option<VecDeque<ReceivedRequest>> {
         if self.waiting.requests.is_empty() {
             return None;

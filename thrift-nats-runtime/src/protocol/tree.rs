@@ -295,7 +295,7 @@ fn any_name() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..8).prop_map(String::from_iter)
 }
 
-/// A change to bytes at a position, which is taken modulo their length.
+/// A change to bytes at a position modulo their length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mutation {
     Replace(usize, u8),

@@ -273,7 +273,7 @@ mod tests {
     use crate::protocol::tree::{Tree, any_protocol};
     use crate::protocol::{from_bytes, from_bytes_with_limits, to_bytes, to_bytes_with_limits};
 
-    /// A struct that has no fields and keeps all that it reads.
+    /// A struct without fields, which keeps every field that it reads.
     #[derive(Debug, PartialEq)]
     struct KeepsAll(UnknownFields);
 

@@ -22,7 +22,7 @@ const UNREADABLE_MAX: u64 = 9_999_999_999;
 const LAME_DUCK_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Accepts sessions until `accepting` is false, then leaves the queue group. In lame duck mode it drains the sessions, has
-/// the connection established anew, and joins the queue group again.
+/// the connection established again, and joins the queue group again.
 pub(super) async fn accept_sessions(
     endpoint: Weak<ServerEndpoint>,
     mut handshakes: Subscriber,
@@ -73,7 +73,7 @@ pub(super) async fn accept_sessions(
     }
 }
 
-/// Drains the sessions, has the connection established anew, and joins the queue group there.
+/// Drains the sessions, has the connection established again, and joins the queue group there.
 async fn move_away(
     endpoint: &ServerEndpoint,
     subject: &str,

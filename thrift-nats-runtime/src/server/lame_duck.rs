@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!                 LameDuckMode           all members ready
-//!   normal ──────────────────────▶ lame ──────────────────▶ normal   one member has the connection established anew
+//!   normal ──────────────────────▶ lame ──────────────────▶ normal   one member has the connection established again
 //!                                    │       Connected
-//!                                    └────────────────────▶ normal   the connection was lost and established anew
+//!                                    └────────────────────▶ normal   the connection was lost and established again
 //! ```
 
 use std::future::{Ready, ready};
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 /// A server that is given a `LameDuck`, with [`ServerBuilder::lame_duck`](crate::ServerBuilder::lame_duck), leaves the NATS
 /// server before its connection is closed. It drains its sessions, so that no call fails, has the connection established
 /// with another NATS server of the cluster, and serves there. Servers that share a connection share one `LameDuck`: the
-/// connection is established anew once all of them have drained their sessions.
+/// connection is established again once all of them have drained their sessions.
 ///
 /// ```no_run
 /// # async fn example(service: impl thrift_nats_runtime::Service) -> Result<(), Box<dyn std::error::Error>> {
@@ -114,7 +114,7 @@ impl Member {
     }
 
     /// Marks this server as ready and waits for the other servers on the connection. Returns true for exactly one of them,
-    /// which has to have the connection established anew; for none if it was established anew in the meantime.
+    /// which has to have the connection established again; for none if it was established again in the meantime.
     ///
     /// # Cancellation
     /// The server is not ready any more if the future is dropped.

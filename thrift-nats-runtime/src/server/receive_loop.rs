@@ -41,7 +41,7 @@ pub(super) fn receive_loop(
 async fn receive(endpoint: &Weak<ServerEndpoint>, subscriber: &mut Subscriber) {
     while let Some(message) = subscriber.next().await {
         let Some(endpoint) = endpoint.upgrade() else { return };
-        // Held before the requests are taken from their session, so that a drain never finds them neither queued in the
+        // Held before the requests leave their session, so that a drain never finds them neither queued in the
         // session nor running in a task.
         let _held = endpoint.executor().hold();
         if let Some((session, requests)) = endpoint.receive(message) {

@@ -111,10 +111,10 @@ impl Server {
         self.endpoint.sessions().len()
     }
 
-    /// Waits until the server cannot serve any more though nothing has stopped it, and returns why: the connection to NATS
-    /// was closed or drained, it could not be established anew after lame duck mode (see [`LameDuck`](super::LameDuck)), or
-    /// a task of the server has panicked. A lost connection is none of these: the client library establishes it again, and
-    /// the server goes on.
+    /// Waits until the server cannot serve any more although it was not stopped, and returns why: the connection to NATS
+    /// was closed or drained, it could not be established again after lame duck mode (see [`LameDuck`](super::LameDuck)),
+    /// or a task of the server has panicked. A lost connection is none of these: the client library establishes it again,
+    /// and the server continues.
     ///
     /// # Cancellation
     /// Dropping the future has no effect.

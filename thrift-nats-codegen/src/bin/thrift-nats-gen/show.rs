@@ -12,7 +12,7 @@ pub(crate) fn report(report: &Report) {
     }
 }
 
-/// Writes to the standard output. Who reads it may have seen enough, and gone.
+/// Writes to the standard output. Ignores errors, because the reader may have closed the pipe.
 pub(crate) fn output(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

@@ -16,7 +16,7 @@ fn any_setup(seed: u64) -> Setup {
     }
 }
 
-/// Plans so many calls within half a second.
+/// Plans `calls` calls within half a second.
 fn plan_calls(simulation: &mut Simulation, calls: u64) {
     for _ in 0..calls {
         let len = match simulation.random.within(0..=9) {
@@ -130,7 +130,7 @@ fn late_reply_is_dropped() {
     assert!(simulation.ran.contains(&late) && simulation.ran.contains(&other));
     let next = simulation.call(10);
     simulation.run_for(ms(100));
-    assert_eq!(simulation.state(next), CallState::Replied, "the session goes on");
+    assert_eq!(simulation.state(next), CallState::Replied, "the session continues");
 }
 
 #[test]
@@ -140,7 +140,11 @@ fn a_cancelled_call_is_dropped_by_its_server() {
     simulation.run_for(ms(20));
     simulation.cancel_call(cancelled);
     simulation.run_for(ms(1));
-    assert_eq!(simulation.sessions["s0"].running.len(), 1, "the server has been told of the other");
+    assert_eq!(
+        simulation.sessions["s0"].running.len(),
+        1,
+        "the server has received the cancellation of the other"
+    );
     simulation.run_for(ms(100));
     assert_eq!(simulation.state(other), CallState::Replied);
     assert_eq!(simulation.client.late_replies(), 0);

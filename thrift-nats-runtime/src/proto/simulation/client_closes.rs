@@ -58,7 +58,7 @@ fn a_request_queued_when_the_client_closes_may_be_run() {
 }
 
 #[test]
-fn a_client_that_closes_says_what_it_received() {
+fn a_closing_client_acknowledges_the_last_received_chunk() {
     let mut simulation = Simulation::opened(Setup::new());
     for _ in 0..3 {
         simulation.call(10);

@@ -154,7 +154,7 @@ impl Simulation {
     pub(super) fn check_outcomes(&self) {
         for (id, call) in self.calls.iter().enumerate() {
             match call.state {
-                CallState::Waiting => panic!("call {id} waits for ever"),
+                CallState::Waiting => panic!("call {id} never ends"),
                 CallState::Ended(Outcome::NotRun) | CallState::Expired(Outcome::NotRun) => {
                     assert!(!self.ran.contains(&id), "call {id} was run")
                 }

@@ -126,7 +126,7 @@ fn clients_with_heartbeats_and_legacy_clients_are_not_probed() {
 }
 
 #[test]
-fn a_probe_is_not_an_answer_to_the_handshake() {
+fn a_probe_is_not_a_reply_to_the_handshake() {
     let mut simulation = Simulation::new(with_heartbeats());
     // The accept is lost, and nothing else.
     simulation.setup.network.loses = |message| message.to == Party::Client && !message.payload.is_empty();

@@ -10,7 +10,7 @@ use crate::protocol::{
 };
 use crate::transport::{Frame, Headers};
 
-/// The payload of a call: so many bytes, which no other call has.
+/// The payload of a call: `len` bytes, different for each call.
 pub(super) fn payload(id: usize, len: usize) -> Vec<u8> {
     let mut random = Random(id as u64);
     (0..len.div_ceil(8)).flat_map(|_| random.next().to_be_bytes()).take(len).collect()

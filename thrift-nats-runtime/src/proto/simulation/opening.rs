@@ -41,7 +41,7 @@ fn a_handshake_without_a_server_fails_at_once() {
 }
 
 #[test]
-fn an_unanswered_handshake_times_out() {
+fn a_handshake_without_a_reply_times_out() {
     let mut simulation = Simulation::new(Setup::new());
     simulation.setup.network.lost = 1000;
     simulation.run_until(HANDSHAKE_TIMEOUT - Duration::from_nanos(1));
@@ -140,7 +140,7 @@ fn a_malformed_accept_ends_the_handshake() {
 
 /// The client's handshake has timed out, and the session is unknown to its process.
 #[test]
-fn late_accept_is_answered_with_disconnect() {
+fn late_accept_gets_a_disconnect_message() {
     let network = Network::sound(ms(600)..=ms(600));
     let mut simulation = Simulation::new(Setup { network, ..Setup::new() });
     simulation.run_for(ms(1199));
@@ -156,7 +156,7 @@ fn late_accept_is_answered_with_disconnect() {
 
 /// The accept arrives after the end of the session and before the process removes the session.
 #[test]
-fn accept_of_an_abandoned_handshake_is_answered_with_disconnect() {
+fn accept_of_an_abandoned_handshake_gets_a_disconnect_message() {
     let mut simulation = Simulation::new(Setup::new());
     simulation.publish();
     simulation.client.close(CloseReason::Closed);
@@ -179,14 +179,14 @@ fn accept_of_an_abandoned_handshake_is_answered_with_disconnect() {
 }
 
 #[test]
-fn a_message_without_a_sender_session_gets_no_answer() {
+fn a_message_without_a_sender_session_gets_no_reply() {
     assert_eq!(unknown_session(""), None);
     assert_eq!(unknown_session(".1"), None, "a subject is never empty");
     assert_eq!(unknown_session("DISCONNECT"), None, "two processes would reply to each other without end");
 }
 
 #[test]
-fn a_message_to_an_unknown_session_is_answered_at_the_senders_session() {
+fn the_reply_for_an_unknown_session_goes_to_the_senders_session() {
     let subject = |reply| unknown_session(reply).expect("a reply").subject.to_string();
     assert_eq!(subject("client.session.17"), "client.session", "a chunk");
     assert_eq!(subject("client.session.h17"), "client.session", "a heartbeat");
@@ -196,7 +196,7 @@ fn a_message_to_an_unknown_session_is_answered_at_the_senders_session() {
 
 /// A legacy server's inbox may end in anything, a number included.
 #[test]
-fn a_late_accept_is_answered_at_its_own_reply_subject() {
+fn the_reply_to_a_late_accept_goes_to_its_reply_subject() {
     let told = |reply, payload: &[u8]| {
         let transmit = late_message(Some(&Subject::from_static(reply)), payload)?;
         Some((transmit.subject.to_string(), transmit.payload))

@@ -85,7 +85,7 @@ fn forgotten(setup: Setup) -> Simulation {
 
 /// Requests before the unknown one may have been run. It was not run, and none after it was.
 #[test]
-fn data_for_an_unknown_session_is_answered_with_disconnect() {
+fn data_for_an_unknown_session_gets_a_disconnect_message() {
     let mut simulation = forgotten(slow());
     simulation.call(10);
     let sent = simulation.now;
@@ -97,7 +97,7 @@ fn data_for_an_unknown_session_is_answered_with_disconnect() {
 }
 
 #[test]
-fn a_heartbeat_for_an_unknown_session_is_answered_with_disconnect() {
+fn a_heartbeat_for_an_unknown_session_gets_a_disconnect_message() {
     let mut simulation = forgotten(Setup { interval: Some(ms(100)), ..slow() });
     simulation.run_for(ms(1000));
     let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: None };

@@ -5,7 +5,7 @@ use super::Outcome::{NotRun, Unknown};
 use super::*;
 
 #[test]
-fn a_stopped_server_fails_calls_at_once_and_says_what_it_received() {
+fn a_stopped_server_fails_calls_at_once_and_acknowledges_the_last_received_chunk() {
     let mut simulation = Simulation::opened(slow());
     let start = simulation.now;
     simulation.call(10);

@@ -65,7 +65,7 @@ impl Network {
     }
 }
 
-/// A random format of all that a client can use.
+/// A random format among those of clients.
 pub(super) fn any_format(random: &mut Random) -> WireFormat {
     loop {
         let protocol = Protocol::ALL[random.within(0..=Protocol::ALL.len() as u64 - 1) as usize];

@@ -8,18 +8,18 @@
 //! 1. The receive loop gives each NATS message to its session and calls [`Executor::start`] with the requests that are
 //!    complete with it. The receive loop never runs a handler, so a handler that blocks its thread cannot stop it.
 //! 2. `start` spawns one task for all requests of the message: the *chunk task*. It polls the handlers one after the
-//!    other, each once. A handler that completes at once, as most do, costs no task of its own, and the replies of a
+//!    other, each once. A handler that completes at once, as most do, costs no further task, and the replies of a
 //!    chunk leave together.
-//! 3. A handler that is pending after its first poll moves to a task of its own. That task ends when the handler
+//! 3. A handler that is pending after its first poll continues in a separate task. That task ends when the handler
 //!    completes, at the call's deadline, when the client cancels the call, or when the server stops.
 //! 4. A chunk task that has run for [`TIME_SLICE`] sends the replies that it has and leaves the rest of its requests to a
 //!    new chunk task, so that other tasks get the thread.
 //!
 //! A legacy client's requests run one at a time, in order: its next request starts when the one before has completed.
 //!
-//! A handler that blocks its thread without telling tokio (see `tokio::task::block_in_place`) delays what tokio has queued
-//! for that thread, as in every tokio server, and the requests after it in the same NATS message, which are of the same
-//! client.
+//! A handler that blocks its thread without telling tokio (see `tokio::task::block_in_place`) delays the requests after it
+//! in the same NATS message, which are of the same client. A task that was woken on the blocked thread may wait with it, as
+//! in every tokio program.
 
 mod dispatch;
 
@@ -157,7 +157,7 @@ impl Executor {
         }
     }
 
-    /// Continues a pending call in a task of its own.
+    /// Continues a pending call in a separate task.
     fn spawn_pending(self: &Arc<Self>, session: &Arc<AcceptedSession>, call: StartedCall, key: RequestKey) {
         let StartedCall { header, result, deadline } = call;
         self.pending.fetch_add(1, Ordering::Relaxed);
