@@ -329,6 +329,7 @@ async fn functions_may_have_the_names_of_methods_of_arc_and_of_traits() {
     let other: ShadowClient = client.clone();
     assert_eq!(other.clone_(1).await, Ok(1));
     assert_eq!(client.as_ref_(2).await, Ok(2));
+    assert_eq!(client.as_ref().calls_in_flight(), 0);
     assert_eq!(client.into_(3).await, Ok(3));
     assert_eq!(client.to_string(4).await, Ok(4));
     assert_eq!(client.dispatch(5).await, Ok(5));

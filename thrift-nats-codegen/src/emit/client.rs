@@ -46,6 +46,14 @@ impl Emitter<'_> {
             }
         });
         let doc = format!(" A client of `{}`. Cheap to clone; clones share the sessions.", item.name.text);
+        let as_ref = quote! {
+            #[doc = " The client without types, for its session events and counters."]
+            impl ::core::convert::AsRef<#rt::Client> for #client {
+                fn as_ref(&self) -> &#rt::Client {
+                    &self.client
+                }
+            }
+        };
         let declaration = quote! {
             #[doc = #doc]
             #[derive(Clone, Debug)]
@@ -86,7 +94,7 @@ impl Emitter<'_> {
                 #(#inherited)*
             }
         };
-        vec![declaration, methods]
+        vec![declaration, methods, as_ref]
     }
 
     /// The method for a function of `service`, in the client of `at`.

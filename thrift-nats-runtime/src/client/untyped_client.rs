@@ -118,6 +118,8 @@ impl Client {
 
     /// The events of the sessions of all clones, from now on. They are for observation: the client opens and replaces its
     /// sessions itself. A client within the process has no sessions.
+    ///
+    /// A generated client implements `AsRef<Client>`: `calculator.as_ref().events()`.
     pub fn events(&self) -> SessionEvents {
         match &self.target.kind {
             TargetKind::Pool(pool) => pool.events(),
