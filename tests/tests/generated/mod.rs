@@ -92,7 +92,7 @@ pub mod shared {
         }
     }
 
-    /// Serves `SharedService` with a handler: pass it to `Server::serve`.
+    /// Serves `SharedService` with a handler: pass it to `ServerBuilder::serve`.
     pub struct SharedServiceServer<H> {
         handler: ::std::sync::Arc<H>,
     }
@@ -167,6 +167,13 @@ pub mod shared {
         /// Returns the value of a key.
         pub fn get_struct(&self, key: i32) -> ::thrift_nats_runtime::Call<SharedStruct> {
             self.client.call("getStruct", &((1, &key),))
+        }
+    }
+
+    /// The client without types, for its session events and counters.
+    impl ::core::convert::AsRef<::thrift_nats_runtime::Client> for SharedServiceClient {
+        fn as_ref(&self) -> &::thrift_nats_runtime::Client {
+            &self.client
         }
     }
 }
@@ -383,6 +390,7 @@ pub mod tutorial {
         ) -> ::thrift_nats_runtime::Result<()> {
             <H as Calculator>::ping(self, cx).await
         }
+
         async fn add(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -391,6 +399,7 @@ pub mod tutorial {
         ) -> ::thrift_nats_runtime::Result<i32> {
             <H as Calculator>::add(self, cx, num1, num2).await
         }
+
         async fn calculate(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -399,6 +408,7 @@ pub mod tutorial {
         ) -> ::thrift_nats_runtime::Result<i32, CalculatorCalculateError> {
             <H as Calculator>::calculate(self, cx, logid, w).await
         }
+
         async fn zip(
             &self,
             cx: &::thrift_nats_runtime::Context,
@@ -407,7 +417,7 @@ pub mod tutorial {
         }
     }
 
-    /// Serves `Calculator` with a handler: pass it to `Server::serve`.
+    /// Serves `Calculator` with a handler: pass it to `ServerBuilder::serve`.
     pub struct CalculatorServer<H> {
         handler: ::std::sync::Arc<H>,
     }
@@ -519,6 +529,13 @@ pub mod tutorial {
             key: i32,
         ) -> ::thrift_nats_runtime::Call<super::shared::SharedStruct> {
             self.client.call("getStruct", &((1, &key),))
+        }
+    }
+
+    /// The client without types, for its session events and counters.
+    impl ::core::convert::AsRef<::thrift_nats_runtime::Client> for CalculatorClient {
+        fn as_ref(&self) -> &::thrift_nats_runtime::Client {
+            &self.client
         }
     }
 

@@ -117,7 +117,7 @@ impl Emitter<'_> {
         let unused_async = unused.is_some().then(|| {
             quote! { #[allow(clippy::unused_async, reason = "the dispatch of every service is async")] }
         });
-        let server_doc = format!(" Serves `{written}` with a handler: pass it to `Server::serve`.");
+        let server_doc = format!(" Serves `{written}` with a handler: pass it to `ServerBuilder::serve`.");
         let declaration = quote! {
             #doc
             #deprecated

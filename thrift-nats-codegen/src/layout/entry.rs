@@ -19,7 +19,9 @@ pub(super) fn is_tall(entry: &[Tree<'_>]) -> bool {
 
 /// Whether an entry is a statement or expression rather than an item.
 pub(super) fn is_statement(entry: &[Tree<'_>]) -> bool {
-    const ITEMS: [&str; 9] = ["pub", "impl", "fn", "struct", "enum", "trait", "mod", "const", "static"];
+    // Generated code has `async` functions, but not `async` blocks.
+    const ITEMS: [&str; 10] =
+        ["pub", "async", "impl", "fn", "struct", "enum", "trait", "mod", "const", "static"];
     match entry.iter().find(|tree| matches!(tree, Tree::Token { .. })) {
         Some(Tree::Token { text, .. }) => !ITEMS.contains(text) && *text != "::",
         _ => true,
