@@ -15,7 +15,8 @@ use crate::protocol::{
 };
 use crate::transport::{Frame, Headers, Parts, begin_frame, end_frame, may_be_apart};
 
-/// The error of a function: its declared exceptions, and [`Error`] for every other failure. Generated for functions that throw.
+/// The error of a function: its declared exceptions, and [`Error`] for every other failure. Generated for functions that
+/// throw.
 pub trait MethodError: From<Error> + Send + 'static {
     /// The error, unless it is a declared exception.
     fn undeclared(&self) -> Option<&Error>;
@@ -179,7 +180,7 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    /// The whole message with this body, as it goes over the wire.
+    /// The whole message with this body, as it is sent.
     pub(crate) fn seal(&self, body: &Body, limits: Limits) -> Result<Parts, EncodeError> {
         let Self { format, headers, name, kind, seqid } = *self;
         let (body, apart) = match body {

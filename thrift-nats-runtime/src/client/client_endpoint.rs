@@ -40,7 +40,7 @@ impl ClientEndpoint {
     /// The endpoint of this connection; started if there is none.
     pub(super) async fn of(nats: &Nats) -> Result<Arc<Self>, NatsError> {
         let key = connection_key(&nats.statistics());
-        // Dropped outside the lock: this may be the last owner, whose drop takes the lock.
+        // Dropped outside the lock: this may be the last owner, whose drop acquires the lock.
         let existing = lock(&ENDPOINTS).get(&key).and_then(Weak::upgrade);
         if let Some(existing) = existing.filter(|it| it.is_running()) {
             return Ok(existing);

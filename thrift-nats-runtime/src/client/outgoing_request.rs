@@ -18,7 +18,7 @@ pub(super) struct OutgoingRequest<'a> {
     pub(super) kind: MessageType,
     pub(super) body: &'a Body,
     pub(super) headers: &'a Headers,
-    /// The session's protocol and transport. A request with headers goes in the header transport instead.
+    /// The session's protocol and transport. A request with headers is sent in the header transport instead.
     pub(super) format: WireFormat,
     pub(super) limits: Limits,
     /// The call's timeout, if it differs from the one in the session's handshake.

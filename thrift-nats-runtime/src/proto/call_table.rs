@@ -36,7 +36,7 @@ pub(super) enum Sent<W> {
 /// The calls in flight, by sequence number.
 ///
 /// A number is in the table at most once, from [`insert`](Self::insert) until the call completes, is cancelled, or fails.
-/// Each call hands out its waiter at most once.
+/// Each call returns its waiter at most once.
 #[derive(Debug)]
 pub(super) struct CallTable<W> {
     calls: FxHashMap<i32, InFlightCall<W>>,

@@ -286,7 +286,7 @@ fn accepted(legacy: bool) -> ServerSession<i32> {
     ServerSession::accept(Instant::now(), INBOX.into(), "server.s0".into(), &announced, None, config)
 }
 
-/// The requests that a session hands out now, and why it has ended if it has.
+/// The requests that a session returns now, and the reason of its end, if it has ended.
 fn poll(session: &mut ServerSession<i32>) -> (Vec<ReceivedRequest>, Option<CloseReason>) {
     let (mut requests, mut ended) = (Vec::new(), None);
     while let Some(event) = session.poll_event() {
@@ -299,7 +299,7 @@ fn poll(session: &mut ServerSession<i32>) -> (Vec<ReceivedRequest>, Option<Close
     (requests, ended)
 }
 
-/// The only request that a session hands out now.
+/// The only request that a session returns now.
 fn one_request(session: &mut ServerSession<i32>) -> ReceivedRequest {
     let (requests, _) = poll(session);
     let [request] = requests.try_into().expect("one request");

@@ -113,7 +113,7 @@ pub(super) fn cancellation_subject(listen: &str) -> Subject {
     Subject::from(format!("{listen}.{CANCELLED}"))
 }
 
-/// What a server has done before it waits until NATS has processed it.
+/// A step of a server after which it waits until NATS has processed it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Checkpoint {
     /// It has subscribed to its subjects.

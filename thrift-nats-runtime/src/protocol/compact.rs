@@ -1,6 +1,6 @@
 //! The compact protocol (TCompactProtocol): varints, and headers of one byte.
 //!
-//! Where implementations differ, every form is read, and the form of C++ and Go is written: a field delta of 15 in the
+//! If implementations differ, every form is read, and the form of C++ and Go is written: a field delta of 15 in the
 //! short form, and 1 as the element type of `bool`.
 
 mod reader;

@@ -122,7 +122,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Moves the server to another NATS server when the one of its connection goes into lame duck mode: see [`LameDuck`].
+    /// Connects the server to another NATS server when the one of its connection enters lame duck mode: see [`LameDuck`].
     pub fn lame_duck(mut self, lame_duck: &LameDuck) -> Self {
         self.lame_duck = Some(lame_duck.clone());
         self

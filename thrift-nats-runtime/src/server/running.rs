@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// Waits until the server cannot serve any more although it was not stopped, and returns why: the connection to NATS
-    /// was closed or drained, it could not be established again after lame duck mode (see [`LameDuck`](super::LameDuck)),
+    /// was closed or drained, it could not be established again after lame duck mode (see [`LameDuck`]),
     /// or a task of the server has panicked. A lost connection is none of these: the client library establishes it again,
     /// and the server continues.
     ///

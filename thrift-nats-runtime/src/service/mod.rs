@@ -3,9 +3,9 @@
 //! Servers run requests through it, and so do clients of a service in the same process. It never touches NATS, sessions or
 //! timers: its caller owns the deadline and sends the reply.
 //!
-//! A received message becomes a [`Request`] and a [`RequestHeader`]. The request goes to [`Service::call`], by
-//! [`Contained::new`], which turns a panic into an error. Its result goes to [`RequestHeader::reply_message`], which writes the
-//! reply's message.
+//! A received message becomes a [`Request`] and a [`RequestHeader`]. The request is passed to [`Service::call`], by
+//! [`Contained::new`], which turns a panic into an error. Its result is passed to [`RequestHeader::reply_message`], which
+//! writes the reply's message.
 
 mod contained;
 mod request;
@@ -24,8 +24,8 @@ pub type ReplyFuture = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>
 
 /// A service that can be called.
 ///
-/// Generated code implements it for the server type of each service, which wraps a handler. An implementation by hand serves
-/// functions without generated code:
+/// Generated code implements it for the server type of each service, which wraps a handler. An implementation by hand
+/// serves functions without generated code:
 ///
 /// ```
 /// use thrift_nats_runtime::{Call, Client, Error, ReplyFuture, Request, Service};
@@ -63,6 +63,7 @@ pub trait Service: Send + Sync + 'static {
     /// [`tokio::task::spawn_blocking`] or `tokio::task::block_in_place`.
     ///
     /// # Cancellation
-    /// The future is dropped when the caller cancels the call, when the deadline of the call passes, and when the server stops.
+    /// The future is dropped when the caller cancels the call, when the deadline of the call passes, and when the server
+    /// stops.
     fn call(&self, request: Request) -> ReplyFuture;
 }

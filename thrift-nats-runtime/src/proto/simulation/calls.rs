@@ -254,7 +254,7 @@ fn a_call_cancelled_before_its_first_byte_is_sent_is_never_sent() {
     let (told, chunks): (Vec<_>, Vec<_>) = rest.partition(|transmit| transmit.subject.ends_with(".c"));
     let queued: usize = chunks.iter().map(|transmit| transmit.payload.len()).sum();
     let one = message(MessageType::Call, 1, 0, &payload(0, 100)).len();
-    assert_eq!(queued, 4 * one - 10, "the first goes whole, since a part of it has");
+    assert_eq!(queued, 4 * one - 10, "the rest of the first is still sent, because a part of it was");
     let told: Vec<_> = told.iter().map(|transmit| str::from_utf8(&transmit.payload).unwrap()).collect();
     assert_eq!(
         told,

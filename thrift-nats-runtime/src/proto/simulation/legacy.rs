@@ -106,7 +106,7 @@ fn held_calls_fail_when_the_call_before_them_expires() {
     }
 }
 
-/// The rest of the request has to be sent, because the server would take the next request for the rest of it.
+/// The rest of the request has to be sent, because the server would read the next request as the rest of it.
 #[test]
 fn a_request_sent_in_part_at_its_deadline_ends_a_legacy_session() {
     let mut simulation = Simulation::opened(legacy());
