@@ -129,6 +129,14 @@ fn readme_works_and_mistakes_in_the_idl_have_places() {
         .write("src/main.rs", &format!("{main}fn main() {{ let _ = api::greeter::Nameless::default(); }}\n"));
     let output = macros.cargo(&["check", "-q"], &[]);
     assert!(output.status.success(), "{}", text(&output));
+    // Mistakes in the arguments of the macro: each is shown, and the module is filled nevertheless.
+    let mistakes = main.replace("thrift\")]", "thrift\", inclde(\"x\"), serde = 5, client = false)]");
+    let fine = fs::read_to_string(macros.path("src/main.rs")).unwrap();
+    macros.write("src/main.rs", &fine.replace(main, &mistakes));
+    let output = macros.cargo(&["check", "-q"], &[]);
+    assert_shows(&output, &["unknown option `inclde`", "expected boolean literal", "src/main.rs:1"]);
+    assert!(text(&output).contains("2 previous errors"), "the module is there: {}", text(&output));
+    macros.write("src/main.rs", &fine);
     // Built again, because the IDL file has changed.
     macros.write("idl/greeter.thrift", &idl.replace("1: string name", "1: strin name"));
     let wanted =

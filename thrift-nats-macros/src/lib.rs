@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Ident, ItemMod, LitBool, LitStr, Token, parenthesized};
 use thrift_nats_codegen::{Containers, Error, Generated, Options, Strings};
 
@@ -41,42 +41,52 @@ pub fn thrift(
     expand(arguments.into(), module.into()).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-/// The arguments of the attribute.
+/// The arguments of the attribute, as far as they could be read.
 struct Arguments {
     files: Vec<PathBuf>,
     options: Options,
     /// The first file, for errors.
     span: Span,
-}
-
-impl Parse for Arguments {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        // Cargo sets it for every crate. Other build tools run in the folder of the crate.
-        let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-        let mut arguments =
-            Self { files: Vec::new(), options: Options::new().threads(false), span: input.span() };
-        while !input.is_empty() {
-            if input.peek(LitStr) {
-                let file: LitStr = input.parse()?;
-                if arguments.files.is_empty() {
-                    arguments.span = file.span();
-                }
-                arguments.files.push(folder.join(file.value()));
-            } else {
-                arguments.option(input, &folder)?;
-            }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-        }
-        if arguments.files.is_empty() {
-            return Err(syn::Error::new(arguments.span, "expected the path of a `.thrift` file, in quotes"));
-        }
-        Ok(arguments)
-    }
+    /// The arguments that could not be read.
+    error: Option<syn::Error>,
 }
 
 impl Arguments {
+    fn new(arguments: TokenStream) -> Self {
+        // Cargo sets it for every crate. Other build tools run in the folder of the crate.
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+        let span = arguments.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
+        let mut read = Self { files: Vec::new(), options: Options::new().threads(false), span, error: None };
+        for argument in split(arguments) {
+            let result = (|input: ParseStream<'_>| read.argument(input, &folder)).parse2(argument);
+            result.unwrap_or_else(|error| read.report(error));
+        }
+        if read.files.is_empty() && read.error.is_none() {
+            read.report(syn::Error::new(read.span, "expected the path of a `.thrift` file, in quotes"));
+        }
+        read
+    }
+
+    fn report(&mut self, error: syn::Error) {
+        match &mut self.error {
+            Some(errors) => errors.combine(error),
+            None => self.error = Some(error),
+        }
+    }
+
+    fn argument(&mut self, input: ParseStream<'_>, folder: &std::path::Path) -> syn::Result<()> {
+        if input.peek(LitStr) {
+            let file: LitStr = input.parse()?;
+            if self.files.is_empty() {
+                self.span = file.span();
+            }
+            self.files.push(folder.join(file.value()));
+        } else {
+            self.option(input, folder)?;
+        }
+        if input.is_empty() { Ok(()) } else { Err(input.error("expected `,`")) }
+    }
+
     fn option(&mut self, input: ParseStream<'_>, folder: &std::path::Path) -> syn::Result<()> {
         let name: Ident = input.parse()?;
         let options = self.options.clone();
@@ -139,6 +149,22 @@ impl Arguments {
     }
 }
 
+/// The arguments between commas. A comma may follow the last one.
+fn split(arguments: TokenStream) -> Vec<TokenStream> {
+    let mut split = vec![TokenStream::new()];
+    for token in arguments {
+        match (&token, split.last_mut()) {
+            (TokenTree::Punct(punct), _) if punct.as_char() == ',' => split.push(TokenStream::new()),
+            (_, Some(last)) => last.extend([token]),
+            (_, None) => {}
+        }
+    }
+    if split.last().is_some_and(TokenStream::is_empty) {
+        split.pop();
+    }
+    split
+}
+
 /// `= "choice"`.
 fn choice(input: ParseStream<'_>) -> syn::Result<(String, Span)> {
     input.parse::<Token![=]>()?;
@@ -158,12 +184,17 @@ fn pair(input: ParseStream<'_>) -> syn::Result<(String, String)> {
 }
 
 fn expand(arguments: TokenStream, module: TokenStream) -> syn::Result<TokenStream> {
-    let Arguments { files, options, span } = syn::parse2(arguments)?;
     let module: ItemMod = syn::parse2(module)?;
     let Some((_, items)) = &module.content else {
         return Err(syn::Error::new_spanned(&module, "expected a module with braces: `mod api {}`"));
     };
     let (attributes, visibility, name) = (&module.attrs, &module.vis, &module.ident);
+    let Arguments { files, options, span, error } = Arguments::new(arguments);
+    // The module is filled as far as possible. Without it, rustc would report the paths into it as errors, too.
+    let error = error.map(|error| error.to_compile_error());
+    if files.is_empty() {
+        return Ok(quote! { #error #module });
+    }
     let (filled, read) = match options.generate(&files) {
         Ok(Generated { code, sources, warnings, .. }) => {
             let code: TokenStream = code.parse().map_err(|error| syn::Error::new(span, error))?;
@@ -183,6 +214,7 @@ fn expand(arguments: TokenStream, module: TokenStream) -> syn::Result<TokenStrea
         quote! { const _: &[u8] = ::core::include_bytes!(#path); }
     });
     Ok(quote! {
+        #error
         #(#attributes)*
         #visibility mod #name {
             #(#items)*
