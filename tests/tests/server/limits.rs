@@ -22,11 +22,12 @@ fn wait(client: &ProbeClient) -> JoinHandle<Result<i32, Error>> {
 }
 
 #[track_caller]
-fn assert_overloaded<T: std::fmt::Debug>(result: Result<T, Error>) {
+fn assert_overloaded<T: std::fmt::Debug>(result: Result<T, Error>, text: &str) {
     match result {
         Err(error @ Error::Application(_)) if error.outcome() == Outcome::NotRun => {
             let Error::Application(exception) = error else { unreachable!() };
             assert_eq!(exception.kind, ApplicationExceptionKind::LOADSHEDDING);
+            assert_eq!(exception.message, text);
         }
         other => panic!("{other:?}"),
     }
@@ -59,21 +60,28 @@ struct CallLimit {
     fill: &'static [usize],
     /// Whether the next call of each session is rejected.
     rejected: [bool; 2],
+    text: &'static str,
 }
 
 #[tokio::test]
 async fn call_above_a_limit_is_rejected_and_does_not_run() {
     let cases = [
         // All sessions share the limit of the server.
-        CallLimit { option: |server| server.max_calls(3), fill: &[0, 1, 0], rejected: [true, true] },
+        CallLimit {
+            option: |server| server.max_calls(3),
+            fill: &[0, 1, 0],
+            rejected: [true, true],
+            text: "the server runs 3 calls; see `max_calls`",
+        },
         // Each session has its own.
         CallLimit {
             option: |server| server.max_calls_per_session(2),
             fill: &[0, 0],
             rejected: [true, false],
+            text: "the session has 2 unfinished calls; see `max_calls_per_session`",
         },
     ];
-    for CallLimit { option, fill, rejected } in cases {
+    for CallLimit { option, fill, rejected, text } in cases {
         let nats = NatsServer::start().unwrap();
         let connection = nats.client().await.unwrap();
         let service = TestService::default();
@@ -83,7 +91,7 @@ async fn call_above_a_limit_is_rejected_and_does_not_run() {
         eventually("the limit is reached", || service.waiting() == fill.len()).await;
         for (client, rejected) in clients.iter().zip(rejected) {
             if rejected {
-                assert_overloaded(soon(wait(client)).await.unwrap());
+                assert_overloaded(soon(wait(client)).await.unwrap(), text);
                 assert_eq!(service.started("wait"), calls.len());
             } else {
                 calls.push(wait(client));
@@ -132,7 +140,12 @@ async fn request_above_the_queue_limit_is_rejected_while_others_run() {
         |len: usize| tokio::spawn(client.call::<i32, Error>("wait", &((100, "x".repeat(len).as_str()),)));
     let first = wait(600_000);
     eventually("the first runs", || service.waiting() == 1).await;
-    assert_overloaded(soon(wait(600_000)).await.unwrap());
+    let Err(Error::Application(exception)) = soon(wait(600_000)).await.unwrap() else {
+        panic!("it is above the limit")
+    };
+    assert_overloaded::<i32>(Err(exception.clone().into()), &exception.message);
+    assert!(exception.message.starts_with("the session has unfinished requests of 600"), "{exception}");
+    assert!(exception.message.ends_with("this one would exceed 1000000; see `queue_limit`"), "{exception}");
     let second = wait(300_000);
     eventually("a request that fits runs", || service.waiting() == 2).await;
     service.release(3);

@@ -4,6 +4,7 @@
 //! states, and the order in which it has to be called, are in the [parent module](super).
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_nats::Subject;
@@ -43,8 +44,40 @@ pub(crate) struct ReceivedRequest {
     pub(crate) frame: Frame,
     /// When its last byte was received: its deadline counts from here.
     pub(crate) received: Instant,
-    /// Whether the request may be run. If not, a limit was reached, and the reply is to say so.
-    pub(crate) admitted: bool,
+    /// The limit that the request exceeds, if any. Such a request is not run, and the reply says why.
+    pub(crate) exceeds: Option<SessionLimit>,
+}
+
+/// A limit of the session that a request exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionLimit {
+    /// As many requests are unfinished as the limit allows.
+    Calls {
+        /// The limit.
+        limit: usize,
+    },
+    /// The unfinished requests would hold more bytes than the limit allows.
+    Bytes {
+        /// The length of the unfinished requests, in bytes.
+        unfinished: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for SessionLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Calls { limit } => {
+                write!(f, "the session has {limit} unfinished calls; see `max_calls_per_session`")
+            }
+            Self::Bytes { unfinished, limit } => write!(
+                f,
+                "the session has unfinished requests of {unfinished} bytes, and this one would exceed {limit}; see \
+                 `queue_limit`"
+            ),
+        }
+    }
 }
 
 /// The states of a server's session. The diagram is in the [parent module](super).
@@ -318,12 +351,18 @@ impl<T> ServerSession<T> {
         let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
         let result = self.inbound.receive(reply, payload, |frame| {
             let len = frame.payload.len();
-            // A request is run however long it is, if no other is unfinished.
-            let fits = requests.bytes() == 0 || requests.bytes() + len <= queue_limit;
-            let admitted = requests.len() < max_calls && fits;
+            let unfinished = requests.bytes();
+            let exceeds = if requests.len() >= max_calls {
+                Some(SessionLimit::Calls { limit: max_calls })
+            } else if unfinished > 0 && unfinished + len > queue_limit {
+                // A request is run however long it is, if no other is unfinished.
+                Some(SessionLimit::Bytes { unfinished, limit: queue_limit })
+            } else {
+                None
+            };
             let key = requests.insert(frame.seqid(), len);
             waiting.bytes += len;
-            waiting.requests.push_back(ReceivedRequest { key, frame, received: now, admitted });
+            waiting.requests.push_back(ReceivedRequest { key, frame, received: now, exceeds });
         });
         match result {
             // Only requests of a legacy client wait for long. All others are handed out with the next event.

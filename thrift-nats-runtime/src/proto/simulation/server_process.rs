@@ -96,8 +96,8 @@ impl Simulation {
     }
 
     pub(super) fn start_request(&mut self, token: &str, request: ReceivedRequest) {
-        let ReceivedRequest { key, frame, received: _, admitted } = request;
-        assert!(admitted, "within the limits");
+        let ReceivedRequest { key, frame, received: _, exceeds } = request;
+        assert_eq!(exceeds, None);
         let (kind, seqid, id, mut payload) = parse(&frame);
         assert_eq!(frame.format, self.setup.format, "the client's format");
         let session = self.sessions.get_mut(token).expect("a session of the server");

@@ -27,15 +27,15 @@ pub(super) struct StartedCall {
 
 impl Dispatch {
     /// Calls the handler. If the handler is not to see the request, returns the reply instead, empty if there is none.
-    /// `overloaded` says that the server runs as many calls as it may.
+    /// `max_calls` is the limit on the calls of the server, if it is reached.
     pub(super) fn start(
         &self,
         session: &Arc<AcceptedSession>,
         request: ReceivedRequest,
-        overloaded: bool,
+        max_calls: Option<usize>,
         now: Instant,
     ) -> Result<StartedCall, Parts> {
-        let ReceivedRequest { key, frame, received, admitted } = request;
+        let ReceivedRequest { key, frame, received, exceeds } = request;
         let message = match Message::parse(frame, self.limits) {
             Ok(message) => message,
             Err(error) => {
@@ -56,8 +56,12 @@ impl Dispatch {
             }
             Err(header.reply_message(Err(error.into())))
         };
-        if !admitted || overloaded {
-            return refuse(ApplicationExceptionKind::LOADSHEDDING, "the server runs as many calls as it may");
+        if let Some(limit) = exceeds {
+            return refuse(ApplicationExceptionKind::LOADSHEDDING, &limit.to_string());
+        }
+        if let Some(limit) = max_calls {
+            let text = format!("the server runs {limit} calls; see `max_calls`");
+            return refuse(ApplicationExceptionKind::LOADSHEDDING, &text);
         }
         if deadline.is_some_and(|deadline| deadline <= now) {
             return refuse(

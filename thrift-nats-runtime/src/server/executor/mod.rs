@@ -107,8 +107,9 @@ impl Executor {
         &self.stop
     }
 
-    fn is_full(&self) -> bool {
-        self.pending_calls() >= self.max_calls
+    /// The limit on pending calls, if it is reached.
+    fn reached_limit(&self) -> Option<usize> {
+        (self.pending_calls() >= self.max_calls).then_some(self.max_calls)
     }
 
     /// Spawns a task that [`stop`](Self::stop) ends.
@@ -135,7 +136,7 @@ impl Executor {
         let end_of_slice = now + TIME_SLICE;
         while let Some(request) = requests.pop_front() {
             let key = request.key;
-            match self.dispatch.start(&session, request, self.is_full(), now) {
+            match self.dispatch.start(&session, request, self.reached_limit(), now) {
                 Err(reply) => finished.push(Finished { key, reply }),
                 Ok(mut call) => match futures_util::poll!(&mut call.result) {
                     Poll::Ready(result) => {
