@@ -39,10 +39,54 @@ impl std::error::Error for SharedError {
     }
 }
 
+/// The text of an error and of all its sources, for an error whose `source` returns nothing.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.0.to_string();
+        f.write_str(&text)?;
+        let mut error = self.0;
+        while let Some(source) = error.source() {
+            let before = std::mem::replace(&mut text, source.to_string());
+            // Some errors print their source and return it, too, for example those of `async_nats`.
+            if !before.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            error = source;
+        }
+        Ok(())
+    }
+}
+
 impl Eq for SharedError {}
 
 impl PartialEq for SharedError {
     fn eq(&self, other: &Self) -> bool {
         self.0.to_string() == other.0.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("refused")]
+    struct Refused;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no connection")]
+    struct Hides(#[source] Refused);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot publish: {0}")]
+    struct Prints(#[source] Hides);
+
+    #[test]
+    fn a_chain_contains_the_text_of_every_source_once() {
+        assert_eq!(Chain(&Refused).to_string(), "refused");
+        assert_eq!(Chain(&Hides(Refused)).to_string(), "no connection: refused");
+        assert_eq!(Chain(&Prints(Hides(Refused))).to_string(), "cannot publish: no connection: refused");
     }
 }

@@ -1,9 +1,10 @@
 //! Thrift's own exception, TApplicationException.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use super::{BoxError, Error, Outcome, SharedError};
 use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value};
+use crate::shared_error::Chain;
 
 /// Thrift's own exception (TApplicationException): the reply to a call that fails in a way that the IDL does not declare.
 ///
@@ -166,14 +167,7 @@ impl ApplicationException {
     ///
     /// Accepts every error that `Box<dyn Error + Send + Sync>` can be made from, and text.
     pub fn revealed(error: impl Into<BoxError>) -> Self {
-        let error = error.into();
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            // Writing to a string does not fail.
-            let _ = write!(message, ": {error}");
-            source = error.source();
-        }
+        let message = Chain(&*error.into()).to_string();
         Self::new(ApplicationExceptionKind::INTERNAL_ERROR, message)
     }
 

@@ -123,6 +123,11 @@ fn every_kind_is_documented() {
     assert_eq!(documented(include_str!("shutdown.rs")), owned(shutdown));
 }
 
+/// Does not print its source.
+#[derive(Debug, thiserror::Error)]
+#[error("nested")]
+struct Nested(#[source] async_nats::PublishError);
+
 #[test]
 fn a_cause_is_printed_and_not_returned_from_source() {
     let text = |error: &dyn std::error::Error| {
@@ -153,6 +158,16 @@ fn a_cause_is_printed_and_not_returned_from_source() {
     let nats = NatsError::new("cannot subscribe", "refused");
     assert_eq!(text(&nats), "cannot subscribe: refused");
     assert_eq!(nats.cause().to_string(), "refused");
+    let chain = || {
+        let io = std::io::Error::other("connection reset");
+        async_nats::PublishError::with_source(async_nats::client::PublishErrorKind::Send, io)
+    };
+    let nested = NatsError::new("cannot subscribe", Nested(chain()));
+    let publish = chain().to_string();
+    assert_eq!(text(&nested), format!("cannot subscribe: nested: {publish}"));
+    let failed = CloseReason::PublishFailed { chunk: None, source: SharedError::new(Nested(chain())) };
+    assert_eq!(failed.to_string(), format!("cannot publish to NATS: nested: {publish}"));
+    assert_eq!(publish.matches("connection reset").count(), 1);
     let internal = Error::from(ApplicationException::internal("secret"));
     assert_eq!(internal.to_string(), "INTERNAL_ERROR: internal error");
     assert_eq!(internal.source().unwrap().to_string(), "secret", "it is not printed");
