@@ -9,16 +9,27 @@ use super::NatsError;
 #[non_exhaustive]
 pub enum ShutdownError {
     /// The server was not drained before the timeout, and was stopped.
-    #[error("not drained within {timeout:?}; {calls} running calls were dropped")]
+    #[error("not drained within {timeout:?}: {}", unfinished(*calls))]
     NotDrained {
         /// The timeout.
         timeout: Duration,
-        /// Number of calls that still ran. Zero if only a session was still open, because not all replies were sent.
+        /// Number of calls that still ran. If it is zero, NATS had not confirmed that the server left the queue group, or
+        /// had not taken all replies.
         calls: usize,
     },
     /// NATS did not confirm the disconnect messages. Peers may notice the end later.
     #[error("{0}")]
     Nats(NatsError),
+}
+
+/// What a server that was not drained waited for.
+fn unfinished(calls: usize) -> String {
+    match calls {
+        0 => "NATS had not confirmed that the server left the queue group, or had not taken all replies"
+            .to_owned(),
+        1 => "1 running call was dropped".to_owned(),
+        _ => format!("{calls} running calls were dropped"),
+    }
 }
 
 impl ShutdownError {

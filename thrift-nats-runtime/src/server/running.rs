@@ -155,7 +155,8 @@ impl Server {
     /// `timeout` it stops as [`stop`](Self::stop) does.
     ///
     /// # Errors
-    /// [`ShutdownError::NotDrained`] if handlers still ran after `timeout`; [`ShutdownError::Nats`] if NATS does not
+    /// [`ShutdownError::NotDrained`] if handlers still ran after `timeout`, or NATS had not confirmed by then that the
+    /// server left the queue group, or had not taken all replies; [`ShutdownError::Nats`] if NATS does not
     /// confirm the disconnect messages within 2 s.
     ///
     /// # Cancellation
