@@ -235,7 +235,7 @@ impl SessionPool {
                 (None, Err(_)) => {}
             }
         });
-        Attempt { opened, task: task.abort_handle() }
+        Attempt::new(opened, task.abort_handle())
     }
 
     /// Stores the result of an attempt.
@@ -245,7 +245,7 @@ impl SessionPool {
         result: Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError>,
     ) -> Result<Arc<SessionHandle>, ConnectError> {
         let mut reopening = self.reopening(index);
-        reopening.attempt = None;
+        reopening.finish_attempt();
         let result = match result {
             Ok((endpoint, session)) => {
                 self.slots[index].replace(&mut reopening, endpoint, Arc::clone(&session));

@@ -38,22 +38,39 @@ struct EarlierSessions(Vec<Weak<SessionHandle>>);
 pub(super) type Opened = Option<Result<Arc<SessionHandle>, ConnectError>>;
 
 /// An attempt to open a session. It runs in a task of its own, so that a call that waits for it can be cancelled without
-/// ending it for the others. Dropping it ends the task.
+/// ending it for the others. Dropping it ends the task, unless the task has finished the attempt.
 pub(super) struct Attempt {
     pub(super) opened: watch::Receiver<Opened>,
-    pub(super) task: AbortHandle,
+    /// `None` once the task has taken the attempt out of the slot itself.
+    task: Option<AbortHandle>,
 }
 
 impl Attempt {
+    pub(super) const fn new(opened: watch::Receiver<Opened>, task: AbortHandle) -> Self {
+        Self { opened, task: Some(task) }
+    }
+
     /// Whether the task still runs. It also ends with its runtime.
     pub(super) fn is_running(&self) -> bool {
-        !self.task.is_finished()
+        self.task.as_ref().is_some_and(|task| !task.is_finished())
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl Reopening {
+    /// Takes the attempt out, which has its result. Called by its own task, which still has to hand the result to the calls
+    /// that wait for it, and is therefore not ended.
+    pub(super) fn finish_attempt(&mut self) {
+        if let Some(mut attempt) = self.attempt.take() {
+            attempt.task = None;
+        }
     }
 }
 
