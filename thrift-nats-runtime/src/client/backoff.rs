@@ -32,7 +32,11 @@ impl Backoff {
         let failures = before.map_or(0, |before| before.failures);
         let longest = match &error {
             ConnectError::NoServer { .. } => LONGEST.min(wait_for_server),
-            _ => LONGEST,
+            ConnectError::InvalidSubject { .. }
+            | ConnectError::InvalidFormat { .. }
+            | ConnectError::InvalidOption(_)
+            | ConnectError::Handshake { .. }
+            | ConnectError::Nats(_) => LONGEST,
         };
         let pause = FIRST.saturating_mul(1 << failures.min(16)).min(longest);
         // Without random bytes, the pause is the whole bound.

@@ -22,7 +22,7 @@ use crate::service::Service;
 /// | [`heartbeat`](Self::heartbeat) | 10 s | whole ms, 1 ms to 292 years, or `None` | the time between heartbeats of a client |
 /// | [`max_sessions`](Self::max_sessions) | 262,144 | 0 or more | open sessions |
 /// | [`max_calls`](Self::max_calls) | 65,536 | 0 or more | running calls of all sessions |
-/// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 0 or more | running and waiting calls of a session |
+/// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 1 or more | running and waiting calls of a session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
 /// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |

@@ -50,6 +50,8 @@ impl ServerOptions {
                 });
             }
         }
+        let calls = self.max_calls_per_session;
+        InvalidOption::check("max_calls_per_session", calls, "1 or more", |calls| *calls > 0)?;
         InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
         InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
         if self.protocols == ProtocolSet::new(&[]) {
@@ -84,6 +86,8 @@ mod tests {
             let error = options.check().unwrap_err();
             assert_eq!((error.option, error.value.as_str()), ("heartbeat", value));
         }
+        let calls = named("max_calls_per_session", "0");
+        assert_eq!(with(|options| options.max_calls_per_session = 0), calls);
         assert_eq!(with(|options| options.chunk_limit = 0), named("chunk_limit", "0"));
         assert_eq!(with(|options| options.queue_limit = 0), named("queue_limit", "0"));
         assert_eq!(with(|options| options.protocols = ProtocolSet::new(&[])), named("protocols", "[]"));
