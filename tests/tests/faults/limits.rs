@@ -165,6 +165,25 @@ async fn requests_that_cannot_be_sent_fill_the_queue_up_to_its_limit() {
 }
 
 #[tokio::test]
+async fn closing_a_client_may_take_longer_than_a_call() {
+    let it = Setup::new().await;
+    let nats = connection(&it.near.url()).await;
+    let timeout = Duration::from_millis(1);
+    let client = Client::builder(&nats, SUBJECT).timeout(timeout).connect().await.unwrap();
+    let probe = ProbeClient::new(client.clone());
+    it.near.stall(Direction::ToServer);
+    // More than the buffers of the connection.
+    for _ in 0..24 {
+        tokio::spawn(probe.length(&"x".repeat(1 << 20)).timeout(NEVER));
+    }
+    eventually("all calls are made", || client.calls_in_flight() == 24).await;
+    let close = tokio::spawn(async move { client.close().await });
+    tokio::time::sleep(20 * timeout).await;
+    it.near.go_on(Direction::ToServer);
+    assert_eq!(result_of(close).await, Ok(()));
+}
+
+#[tokio::test]
 async fn replies_that_cannot_be_sent_end_their_session_at_the_queue_limit() {
     let it = Setup::new().await;
     let server = Server::builder(&connection(&it.far.url()).await, "limited").queue_limit(1 << 20);

@@ -22,7 +22,7 @@ use crate::endpoint::EndpointSession;
 use crate::error::{ConnectError, Error, NatsError, Outcome, ShutdownError};
 use crate::proto::CloseReason;
 use crate::sync::lock;
-use crate::time::{FAR_FUTURE, now};
+use crate::time::{DISCONNECT_TIMEOUT, FAR_FUTURE, now};
 
 /// The sessions of a client with a service. All clones of the client share it.
 pub(super) struct SessionPool {
@@ -167,9 +167,8 @@ impl SessionPool {
             }
             Ok(())
         };
-        let timeout = self.options().timeout;
-        tokio::time::timeout(timeout.min(FAR_FUTURE), flushed).await.unwrap_or_else(|_| {
-            let cause = format!("they were not written to the connection within {timeout:?}");
+        tokio::time::timeout(DISCONNECT_TIMEOUT, flushed).await.unwrap_or_else(|_| {
+            let cause = format!("they were not written to the connection within {DISCONNECT_TIMEOUT:?}");
             Err(NatsError::new("cannot send the disconnect messages", cause).into())
         })
     }

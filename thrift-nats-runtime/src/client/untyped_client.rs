@@ -137,8 +137,7 @@ impl Client {
     /// has not finished.
     ///
     /// # Errors
-    /// [`ShutdownError::Nats`] if the connection to NATS is gone, or the disconnect messages are not written to it within the
-    /// [timeout](crate::ClientBuilder::timeout) of a call.
+    /// [`ShutdownError::Nats`] if the connection to NATS is gone, or the disconnect messages are not written to it within 2 s.
     ///
     /// # Cancellation
     /// The client is closed at the first poll. If the future is dropped later, only the wait for NATS ends.

@@ -1,16 +1,13 @@
 //! The task that receives the messages to the sessions of a server.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures_util::StreamExt;
 
 use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::nats_error::NatsError;
-
-/// Timeout of sending the disconnect messages when a server ends.
-pub(super) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::time::DISCONNECT_TIMEOUT;
 
 /// Routes messages to the sessions, and gives their requests to the executor. Neither waits for a session nor runs a
 /// handler. Ends when the connection is closed or drained. After `stopped` is cancelled it ends when every session has sent

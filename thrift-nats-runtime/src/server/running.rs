@@ -13,12 +13,13 @@ use tokio_util::task::TaskTracker;
 use super::accepting::{QUEUE_GROUP, accept_sessions, round_trip};
 use super::lame_duck::LameDuck;
 use super::options::ServerOptions;
-use super::receive_loop::{DISCONNECT_TIMEOUT, receive_loop};
+use super::receive_loop::receive_loop;
 use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::endpoint::{CONNECTION_CHECK, EndpointHandle};
 use crate::error::{NatsError, ServeError, ShutdownError};
 use crate::proto::{Checkpoint, checkpoint_subject};
 use crate::service::Service;
+use crate::time::DISCONNECT_TIMEOUT;
 
 /// Timeout of the confirmation of the subscriptions by NATS.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
