@@ -156,7 +156,7 @@ impl CloseReason {
         })
     }
 
-    /// Whether what is queued is still sent before the disconnect message: a client's requests, or a server's replies.
+    /// Whether the queue is still sent before the disconnect message: a client's requests, or a server's replies.
     pub(super) const fn keeps_queue(&self) -> bool {
         match self {
             Self::Closed | Self::Stopped => true,
