@@ -28,7 +28,7 @@ use crate::shared_error::Chain;
 /// ```
 ///
 /// Two exceptions are equal if their kinds and messages are.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ApplicationException {
     /// A description for people.
     pub message: String,
@@ -135,6 +135,18 @@ impl fmt::Debug for ApplicationExceptionKind {
 impl fmt::Display for ApplicationException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+/// The kind and the message, and the error that [`internal`](ApplicationException::internal) was given.
+impl fmt::Debug for ApplicationException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("ApplicationException");
+        text.field("kind", &self.kind).field("message", &self.message);
+        if let Some(error) = self.hidden() {
+            text.field("source", &error);
+        }
+        text.finish()
     }
 }
 

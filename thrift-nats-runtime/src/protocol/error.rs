@@ -34,7 +34,10 @@ pub enum EncodeErrorKind {
         limit: usize,
     },
     /// A string, binary, container or message is longer than its limit.
-    #[error("{what} of {len} {} exceeds the limit of {limit}; see `Limits::{}`", unit(.what), limit_of(.what))]
+    #[error(
+        "{what} of {len} {} {} the limit of {limit}; see `Limits::{}`",
+        unit(.what), exceed(.what), limit_of(.what)
+    )]
     TooLong {
         /// `string`, `binary`, `list`, `set`, `map`, `message`, `headers` or `frame`.
         what: &'static str,
@@ -195,7 +198,10 @@ pub enum DecodeErrorKind {
         len: u64,
     },
     /// A length or count exceeds its limit.
-    #[error("{what} of {len} {} exceeds the limit of {limit}; see `Limits::{}`", unit(.what), limit_of(.what))]
+    #[error(
+        "{what} of {len} {} {} the limit of {limit}; see `Limits::{}`",
+        unit(.what), exceed(.what), limit_of(.what)
+    )]
     TooLong {
         /// `string`, `list`, `message` and so on.
         what: &'static str,
@@ -323,6 +329,14 @@ fn unit(what: &str) -> &'static str {
     }
 }
 
+/// "exceeds" in the number of `what`.
+fn exceed(what: &str) -> &'static str {
+    match what {
+        "headers" => "exceed",
+        _ => "exceeds",
+    }
+}
+
 /// The field of [`Limits`](super::Limits) that bounds a `what`.
 fn limit_of(what: &str) -> &'static str {
     match what {
@@ -439,7 +453,7 @@ mod tests {
             ("map", "map of 4 entries exceeds the limit of 3; see `Limits::container`"),
             ("set", "set of 4 elements exceeds the limit of 3; see `Limits::container`"),
             ("message name", "message name of 4 bytes exceeds the limit of 3; see `Limits::name`"),
-            ("headers", "headers of 4 bytes exceeds the limit of 3; see `Limits::header`"),
+            ("headers", "headers of 4 bytes exceed the limit of 3; see `Limits::header`"),
             ("frame", "frame of 4 bytes exceeds the limit of 3; see `Limits::message`"),
         ] {
             let decode = DecodeErrorKind::TooLong { what, len: 4, limit: 3 };

@@ -1,6 +1,7 @@
 //! The headers of a message: metadata that is not in the IDL.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The headers of a call or a reply: names and values that the header transport carries with a message.
 ///
@@ -12,11 +13,19 @@ use std::collections::BTreeMap;
 /// let mut headers = Headers::new();
 /// headers.insert("tenant", "blue");
 /// assert_eq!(headers.get("tenant"), Some("blue"));
+/// assert_eq!(format!("{headers:?}"), r#"{"tenant": "blue"}"#);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     // `None` instead of an empty map.
     entries: Option<BTreeMap<String, String>>,
+}
+
+/// A map: `{"tenant": "blue"}`.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
 }
 
 impl Headers {
