@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::Client as Nats;
 
-use super::options::ClientOptions;
+use super::options::{ClientOptions, check_service};
 use super::session_pool::SessionPool;
 use super::untyped_client::Client;
 use crate::error::ConnectError;
@@ -29,7 +29,7 @@ use crate::protocol::Limits;
 /// | [`protocol`](Self::protocol) | binary | | |
 /// | [`transport`](Self::transport) | buffered | | |
 /// | [`zlib`](Self::zlib) | no | | |
-/// | [`service`](Self::service) | none | | |
+/// | [`service`](Self::service) | none | a name without a colon | |
 ///
 /// A server detects the protocol and the transport, and replies in the same. A legacy server has to be configured for them,
 /// and never supports the header transport.
@@ -142,7 +142,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Calls the functions of this service, of a server that has [several](crate::Services).
+    /// Calls the functions of this service, of a server that has [several](crate::Services). The name must not be empty or have
+    /// a colon, which separates it from the name of the function in messages.
     pub fn service(mut self, name: impl Into<Arc<str>>) -> Self {
         self.service = Some(name.into());
         self
@@ -164,6 +165,9 @@ impl ClientBuilder {
     pub async fn connect(self) -> Result<Client, ConnectError> {
         let Self { nats, subject, service, options } = self;
         options.check()?;
+        if let Some(service) = &service {
+            check_service(service)?;
+        }
         if let Err(reason) = check_subject(&subject) {
             return Err(ConnectError::InvalidSubject { subject, reason });
         }

@@ -51,6 +51,12 @@ impl ClientOptions {
     }
 }
 
+/// Checks the name of a service. A colon separates it from the name of the function in messages.
+pub(super) fn check_service(name: &str) -> Result<(), InvalidOption> {
+    let is_valid = |name: &&str| !name.is_empty() && !name.contains(':');
+    InvalidOption::check("service", name, "a name without a colon", is_valid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +79,15 @@ mod tests {
                 Err(ConnectError::InvalidOption(error)) => assert_eq!(error.option, option),
                 other => panic!("{option}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_service_has_a_name_without_a_colon() {
+        assert_eq!(check_service("Calculator"), Ok(()));
+        for name in ["", ":", "a:b"] {
+            let error = check_service(name).unwrap_err();
+            assert_eq!((error.option, error.value), ("service", format!("{name:?}")));
         }
     }
 }
