@@ -10,8 +10,8 @@ use super::outgoing_request::OutgoingRequest;
 use super::retries::{AttemptError, Retries};
 use super::session_handle::Failure;
 use super::session_pool::SessionPool;
-use super::target::{Target, TargetKind};
-use crate::error::{ApplicationException, ApplicationExceptionKind, Error, Outcome};
+use super::target::{InProcess, Target, TargetKind};
+use crate::error::{ApplicationException, ApplicationExceptionKind, CloseReason, Error, Outcome};
 use crate::format::{Transport, WireFormat};
 use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
 use crate::proto::Refused;
@@ -40,8 +40,15 @@ impl PreparedCall {
         let deadline = now().checked_add(self.timeout);
         match &self.target.kind {
             TargetKind::Pool(pool) => self.reply_of_server(pool, name, body, deadline).await,
-            TargetKind::InProcess(service) => {
-                let reply = self.reply_of_service(&**service, name, body);
+            TargetKind::InProcess(InProcess { service, closed }) => {
+                let ended = |outcome| Error::SessionEnded { reason: CloseReason::Closed, outcome };
+                if closed.is_cancelled() {
+                    return Err(ended(Outcome::NotRun));
+                }
+                let reply = async {
+                    let reply = closed.run_until_cancelled(self.reply_of_service(&**service, name, body));
+                    reply.await.unwrap_or_else(|| Err(ended(Outcome::Unknown)))
+                };
                 match deadline {
                     // The handler is dropped with the future; it may have run in part.
                     Some(deadline) => tokio::time::timeout_at(deadline.into(), reply)
@@ -199,7 +206,7 @@ impl PreparedCall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Client;
+    use crate::{Client, ReplyFuture};
 
     struct Panics;
 
@@ -208,7 +215,7 @@ mod tests {
             "Panics"
         }
 
-        fn call(&self, _request: Request) -> crate::service::ReplyFuture {
+        fn call(&self, _request: Request) -> ReplyFuture {
             panic!("before there is a future")
         }
     }
@@ -231,5 +238,28 @@ mod tests {
         let call: crate::Call<()> = Client::in_process(Panics).call("f", &());
         let error = call.await.unwrap_err();
         assert!(matches!(&error, Error::Application(it) if it.kind.0 == 6), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_closed_client_in_the_process_fails_calls_in_flight_and_later_ones() {
+        struct Waits;
+
+        impl Service for Waits {
+            fn name(&self) -> &'static str {
+                "Waits"
+            }
+
+            fn call(&self, _request: Request) -> ReplyFuture {
+                Box::pin(std::future::pending())
+            }
+        }
+
+        let client = Client::in_process(Waits);
+        let ended = |outcome| Err(Error::SessionEnded { reason: CloseReason::Closed, outcome });
+        let in_flight = async { client.call::<(), Error>("f", &()).await };
+        let other = client.for_service("other");
+        let (result, closed) = tokio::join!(in_flight, other.close());
+        assert_eq!((result, closed), (ended(Outcome::Unknown), Ok(())));
+        assert_eq!(client.clone().call::<(), Error>("f", &()).await, ended(Outcome::NotRun));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::options::ClientOptions;
 use super::session_pool::SessionPool;
 use crate::service::Service;
@@ -20,7 +22,15 @@ pub(super) enum TargetKind {
     /// On the servers of a session pool.
     Pool(Arc<SessionPool>),
     /// In this process.
-    InProcess(Arc<dyn Service>),
+    InProcess(InProcess),
+}
+
+/// A service in this process.
+#[derive(Clone)]
+pub(super) struct InProcess {
+    pub(super) service: Arc<dyn Service>,
+    /// Cancelled when the client is closed. Shared by all clones.
+    pub(super) closed: CancellationToken,
 }
 
 impl Target {

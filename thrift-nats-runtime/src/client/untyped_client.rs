@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::call::Call;
 use super::events::{EventSender, SessionEvents};
 use super::prepared_call::PreparedCall;
 use super::session_handle::SessionHandle;
 use super::session_pool::SessionPool;
-use super::target::{Target, TargetKind};
+use super::target::{InProcess, Target, TargetKind};
 use crate::arguments::Arguments;
 use crate::error::ShutdownError;
 use crate::method::{Body, encode_arguments};
@@ -44,7 +46,7 @@ impl fmt::Debug for Client {
             TargetKind::Pool(pool) => {
                 f.debug_struct("Client").field("subject", &pool.subject()).finish_non_exhaustive()
             }
-            TargetKind::InProcess(service) => f.debug_tuple("Client").field(&service.name()).finish(),
+            TargetKind::InProcess(local) => f.debug_tuple("Client").field(&local.service.name()).finish(),
         }
     }
 }
@@ -52,7 +54,8 @@ impl fmt::Debug for Client {
 impl Client {
     /// A client of a service in this process: the same encoding and dispatch, without NATS.
     pub fn in_process(service: impl Service) -> Self {
-        Self { target: Target { kind: TargetKind::InProcess(Arc::new(service)), service: None } }
+        let local = InProcess { service: Arc::new(service), closed: CancellationToken::new() };
+        Self { target: Target { kind: TargetKind::InProcess(local), service: None } }
     }
 
     /// A client of a service on the servers of `pool`.
@@ -60,7 +63,8 @@ impl Client {
         Self { target: Target { kind: TargetKind::Pool(pool), service } }
     }
 
-    /// A client of another service of the same server, if it has [several](crate::Services). It shares the sessions.
+    /// A client of another service of the same server, if it has [several](crate::Services). It shares the sessions. The
+    /// name is not checked, unlike that of [`ClientBuilder::service`](crate::ClientBuilder::service).
     #[must_use]
     pub fn for_service(&self, name: impl Into<Arc<str>>) -> Self {
         Self { target: Target { kind: self.target.kind.clone(), service: Some(name.into()) } }
@@ -144,7 +148,10 @@ impl Client {
     pub async fn close(&self) -> Result<(), ShutdownError> {
         match &self.target.kind {
             TargetKind::Pool(pool) => pool.close().await,
-            TargetKind::InProcess(_) => Ok(()),
+            TargetKind::InProcess(local) => {
+                local.closed.cancel();
+                Ok(())
+            }
         }
     }
 }
