@@ -137,7 +137,7 @@ impl Server {
 
     /// Stops at once: drops the handlers that run, and sends every client a disconnect message. Its calls end at once:
     /// those whose requests the server has received fail with an unknown outcome, and clients of this crate retry the
-    /// others.
+    /// others. A handler that blocks its thread is not dropped before its thread returns.
     ///
     /// # Errors
     /// [`ShutdownError::Nats`] if NATS does not confirm the disconnect messages within 2 s.
