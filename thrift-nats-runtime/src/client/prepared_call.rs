@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::options::ClientOptions;
 use super::outgoing_request::OutgoingRequest;
 use super::retries::{AttemptError, Retries};
-use super::session_handle::Failure;
+use super::session_handle::{Failure, SessionHandle};
 use super::session_pool::SessionPool;
 use super::target::{InProcess, Target, TargetKind};
 use crate::error::{ApplicationException, ApplicationExceptionKind, CloseReason, Error, Outcome};
@@ -40,22 +40,9 @@ impl PreparedCall {
         let deadline = now().checked_add(self.timeout);
         match &self.target.kind {
             TargetKind::Pool(pool) => self.reply_of_server(pool, name, body, deadline).await,
-            TargetKind::InProcess(InProcess { service, closed }) => {
-                let ended = |outcome| Error::SessionEnded { reason: CloseReason::Closed, outcome };
-                if closed.is_cancelled() {
-                    return Err(ended(Outcome::NotRun));
-                }
-                let reply = async {
-                    let reply = closed.run_until_cancelled(self.reply_of_service(&**service, name, body));
-                    reply.await.unwrap_or_else(|| Err(ended(Outcome::Unknown)))
-                };
-                match deadline {
-                    // The handler is dropped with the future; it may have run in part.
-                    Some(deadline) => tokio::time::timeout_at(deadline.into(), reply)
-                        .await
-                        .unwrap_or_else(|_| Err(self.expired(Outcome::Unknown))),
-                    None => reply.await,
-                }
+            // Boxed: it would make the future of every call larger, which is copied and allocated.
+            TargetKind::InProcess(in_process) => {
+                Box::pin(self.reply_in_process(in_process, name, body, deadline)).await
             }
         }
     }
@@ -102,6 +89,20 @@ impl PreparedCall {
         }
     }
 
+    /// A session to make the call on, as soon as one is open.
+    async fn open_session(
+        &self,
+        pool: &Arc<SessionPool>,
+        deadline: Option<Instant>,
+    ) -> Result<Arc<SessionHandle>, Error> {
+        match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), pool.session(Some(deadline)))
+                .await
+                .unwrap_or_else(|_| Err(self.expired(Outcome::NotRun))),
+            None => pool.session(None).await,
+        }
+    }
+
     /// Sends the call once.
     async fn attempt(
         &self,
@@ -115,14 +116,8 @@ impl PreparedCall {
         let (session, at_once) = match pool.current().map_err(AttemptError::Final)? {
             Some(session) => (session, first),
             None => {
-                // Boxed: rarely needed, and it would make every call's future several times as large.
-                let opening = Box::pin(pool.session(deadline));
-                let session = match deadline {
-                    Some(deadline) => tokio::time::timeout_at(deadline.into(), opening)
-                        .await
-                        .unwrap_or_else(|_| Err(self.expired(Outcome::NotRun))),
-                    None => opening.await,
-                };
+                // Boxed, because it is rarely needed, for the same reason as in `reply`.
+                let session = Box::pin(self.open_session(pool, deadline)).await;
                 (session.map_err(AttemptError::Final)?, false)
             }
         };
@@ -165,6 +160,31 @@ impl PreparedCall {
         // A difference of up to an eighth is not worth a frame with headers.
         let known = self.timeout == announced && self.timeout.saturating_sub(left) <= announced / 8;
         (!known).then_some(left)
+    }
+
+    /// Calls a service of this process, until the deadline or until the client is closed.
+    async fn reply_in_process(
+        &self,
+        InProcess { service, closed }: &InProcess,
+        name: &str,
+        body: &Body,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Message>, Error> {
+        let ended = |outcome| Error::SessionEnded { reason: CloseReason::Closed, outcome };
+        if closed.is_cancelled() {
+            return Err(ended(Outcome::NotRun));
+        }
+        let reply = async {
+            let reply = closed.run_until_cancelled(self.reply_of_service(&**service, name, body));
+            reply.await.unwrap_or_else(|| Err(ended(Outcome::Unknown)))
+        };
+        match deadline {
+            // The handler is dropped with the future; it may have run in part.
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), reply)
+                .await
+                .unwrap_or_else(|_| Err(self.expired(Outcome::Unknown))),
+            None => reply.await,
+        }
     }
 
     /// Runs the call by a service in this process.
