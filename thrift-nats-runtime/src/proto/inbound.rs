@@ -8,7 +8,7 @@ use crate::transport::{Frame, Receiver};
 
 /// A guess of how many messages a chunk contains, to reserve memory once.
 pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
-    (chunk.len() / 32).min(64)
+    (chunk.len() / 32).min(128)
 }
 
 /// The receiving half of a session.

@@ -73,6 +73,12 @@ impl<T> RequestTable<T> {
         self.cancelled > 0
     }
 
+    /// Makes place for so many requests at once, instead of growing step by step.
+    pub(super) fn reserve(&mut self, requests: usize) {
+        self.slots.reserve(requests.saturating_sub(self.free.len()));
+        self.free.reserve(requests);
+    }
+
     /// Adds a request of `len` bytes.
     pub(super) fn insert(&mut self, seqid: Option<i32>, len: usize) -> RequestKey {
         self.last_number += 1;

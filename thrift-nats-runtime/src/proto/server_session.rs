@@ -347,7 +347,9 @@ impl<T> ServerSession<T> {
             return;
         }
         let (requests, waiting) = (&mut self.requests, &mut self.waiting);
-        waiting.requests.reserve(likely_messages(&payload));
+        let likely = likely_messages(&payload);
+        requests.reserve(likely);
+        waiting.requests.reserve(likely);
         let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
         let result = self.inbound.receive(reply, payload, |frame| {
             let len = frame.payload.len();
