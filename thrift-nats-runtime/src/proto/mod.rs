@@ -64,6 +64,7 @@ mod close_reason;
 mod config;
 mod deadlines;
 mod handshake;
+mod heartbeat_monitor;
 mod inbound;
 mod outbound;
 mod outcome;

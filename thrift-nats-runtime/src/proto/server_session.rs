@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::close_reason::{CloseReason, DISCONNECT, MISSED_HEARTBEATS, PeerReason};
+use super::close_reason::{CloseReason, DISCONNECT, PeerReason};
 use super::config::ServerConfig;
 use super::handshake::{Accept, Announced, version_headers};
+use super::heartbeat_monitor::HeartbeatMonitor;
 use super::inbound::{Inbound, likely_messages};
 use super::outbound::Outbound;
 use super::request_table::{RequestKey, RequestTable};
@@ -117,34 +118,6 @@ impl ServerPhase {
             Self::Open(heartbeats) | Self::Draining { heartbeats, .. } => heartbeats.as_mut(),
             Self::Closing(_) | Self::Closed => None,
         }
-    }
-}
-
-/// The deadline of the client's next heartbeat.
-#[derive(Debug)]
-struct HeartbeatMonitor {
-    interval: Duration,
-    expires: Instant,
-    /// Whether the client was given another interval since its last heartbeat, because this process was stalled.
-    extended: bool,
-    /// `None` for a legacy client, which is not probed.
-    probe: Option<ProbeTimer>,
-}
-
-/// The time to probe the client, after a missed heartbeat: NATS reports a client that is gone in response to a message
-/// only.
-#[derive(Debug)]
-struct ProbeTimer {
-    next: Instant,
-    /// Whether a probe is to be sent now.
-    due: bool,
-}
-
-impl HeartbeatMonitor {
-    fn new(now: Instant, interval: Duration, legacy: bool) -> Self {
-        let probe = (!legacy).then(|| ProbeTimer { next: after(now, interval), due: false });
-        let expires = after(now, interval.saturating_mul(MISSED_HEARTBEATS));
-        Self { interval, expires, extended: false, probe }
     }
 }
 
