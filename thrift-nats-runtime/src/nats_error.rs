@@ -1,6 +1,6 @@
 //! An operation that NATS did not carry out.
 
-use crate::shared_error::{BoxError, Chain, SharedError};
+use crate::shared_error::{BoxError, ErrorChain, SharedError};
 
 /// An operation that NATS, its client library or the operating system below them did not carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl NatsError {
 
 impl std::fmt::Display for NatsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.what, Chain(self.cause()))
+        write!(f, "{}: {}", self.what, ErrorChain(self.cause()))
     }
 }
 

@@ -40,9 +40,9 @@ impl std::error::Error for SharedError {
 }
 
 /// The text of an error and of all its sources, for an error whose `source` returns nothing.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn std::error::Error + 'static));
+pub(crate) struct ErrorChain<'a>(pub(crate) &'a (dyn std::error::Error + 'static));
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = self.0.to_string();
         f.write_str(&text)?;
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_chain_contains_the_text_of_every_source_once() {
-        assert_eq!(Chain(&Refused).to_string(), "refused");
-        assert_eq!(Chain(&Hides(Refused)).to_string(), "no connection: refused");
-        assert_eq!(Chain(&Prints(Hides(Refused))).to_string(), "cannot publish: no connection: refused");
+        assert_eq!(ErrorChain(&Refused).to_string(), "refused");
+        assert_eq!(ErrorChain(&Hides(Refused)).to_string(), "no connection: refused");
+        assert_eq!(ErrorChain(&Prints(Hides(Refused))).to_string(), "cannot publish: no connection: refused");
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{BoxError, Error, Outcome, SharedError};
 use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value};
-use crate::shared_error::Chain;
+use crate::shared_error::ErrorChain;
 
 /// Thrift's own exception (TApplicationException): the reply to a call that fails in a way that the IDL does not declare.
 ///
@@ -179,7 +179,7 @@ impl ApplicationException {
     ///
     /// Accepts every error that `Box<dyn Error + Send + Sync>` can be made from, and text.
     pub fn revealed(error: impl Into<BoxError>) -> Self {
-        let message = Chain(&*error.into()).to_string();
+        let message = ErrorChain(&*error.into()).to_string();
         Self::new(ApplicationExceptionKind::INTERNAL_ERROR, message)
     }
 

@@ -9,7 +9,7 @@ use super::handshake::AcceptError;
 use super::outcome::{Outcome, RequestProgress};
 use crate::format::{ProtocolSet, Transport};
 use crate::protocol::DecodeError;
-use crate::shared_error::{Chain, SharedError};
+use crate::shared_error::{ErrorChain, SharedError};
 
 /// The reply subject of a disconnect message.
 pub(crate) const DISCONNECT: &str = "DISCONNECT";
@@ -130,7 +130,7 @@ impl fmt::Display for CloseReason {
             Self::QueueOverflow { queued, limit } => {
                 write!(f, "{queued} bytes to be queued exceed the limit of {limit}")
             }
-            Self::PublishFailed { source, .. } => write!(f, "cannot publish to NATS: {}", Chain(source.get())),
+            Self::PublishFailed { source, .. } => write!(f, "cannot publish to NATS: {}", ErrorChain(source.get())),
         }
     }
 }
