@@ -112,8 +112,8 @@ impl Publisher {
     }
 
     /// Publishes for `source` in the calling task: saves the switch to the publishing task, which an idle call would pay
-    /// without any gain. Never waits: long messages are left to the task, and so is
-    /// every message if the queue of the connection is full.
+    /// without any gain. Never waits: long messages are left to the task, and so is every message if the queue of the
+    /// connection is full.
     pub(crate) fn publish_now(&self, source: &Arc<impl TransmitSource>) {
         let publish_lock = source.publish_lock();
         if !publish_lock.acquire() {
