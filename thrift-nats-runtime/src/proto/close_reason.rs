@@ -84,6 +84,21 @@ pub enum CloseReason {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The sessions of this process held more memory together than the option `memory_limit` allows, and this one held the
+    /// most.
+    MemoryLimit {
+        /// Number of bytes that this session held.
+        held: usize,
+        /// The limit of all sessions together, in bytes.
+        limit: usize,
+    },
+    /// The server's process did not answer a probe, although NATS has not reported that it is gone: it hangs, or was paused.
+    Unresponsive {
+        /// The option `liveness_timeout`.
+        timeout: Duration,
+    },
+    /// The peer sent more bytes than this side had allowed.
+    WindowExceeded,
     /// The NATS client could not publish a message of the session.
     PublishFailed {
         /// The number of the chunk that was not published, if the message was a chunk.
@@ -130,6 +145,14 @@ impl fmt::Display for CloseReason {
             Self::QueueOverflow { queued, limit } => {
                 write!(f, "{queued} bytes to be queued exceed the limit of {limit}")
             }
+            Self::MemoryLimit { held, limit } => write!(
+                f,
+                "all sessions together held more than {limit} bytes, and this one the most: {held}; see `memory_limit`"
+            ),
+            Self::Unresponsive { timeout } => {
+                write!(f, "the server's process did not answer a probe within {timeout:?}")
+            }
+            Self::WindowExceeded => f.write_str("the peer sent more bytes than it was allowed to send"),
             Self::PublishFailed { source, .. } => write!(f, "cannot publish to NATS: {}", ErrorChain(source.get())),
         }
     }
@@ -145,7 +168,11 @@ impl CloseReason {
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
             Self::QueueOverflow { .. } => PeerReason::QueueOverflow,
             Self::ChunkLost { .. } | Self::Reconnected | Self::PublishFailed { .. } => PeerReason::ChunkLost,
-            Self::ChunkWithoutNumber | Self::Malformed(_) | Self::BadAccept(_) => PeerReason::Malformed,
+            Self::ChunkWithoutNumber | Self::WindowExceeded | Self::Malformed(_) | Self::BadAccept(_) => {
+                PeerReason::Malformed
+            }
+            Self::MemoryLimit { .. } => PeerReason::MemoryLimit,
+            Self::Unresponsive { .. } => PeerReason::Unresponsive,
             Self::Disconnected { .. }
             | Self::PeerGone { .. }
             | Self::NoServer
@@ -175,6 +202,9 @@ impl CloseReason {
             | Self::Reconnected
             | Self::NatsClosed
             | Self::QueueOverflow { .. }
+            | Self::MemoryLimit { .. }
+            | Self::Unresponsive { .. }
+            | Self::WindowExceeded
             | Self::PublishFailed { .. } => false,
         }
     }
@@ -200,6 +230,9 @@ impl CloseReason {
             | Self::Reconnected
             | Self::NatsClosed
             | Self::QueueOverflow { .. }
+            | Self::MemoryLimit { .. }
+            | Self::Unresponsive { .. }
+            | Self::WindowExceeded
             | Self::PublishFailed { .. } => false,
         }
     }
@@ -233,7 +266,10 @@ impl CloseReason {
             | Self::Unanswered
             | Self::Reconnected
             | Self::NatsClosed
-            | Self::QueueOverflow { .. } => None,
+            | Self::QueueOverflow { .. }
+            | Self::MemoryLimit { .. }
+            | Self::Unresponsive { .. }
+            | Self::WindowExceeded => None,
         };
         match first_not_received {
             Some(first) if chunk >= first => Outcome::NotRun,
@@ -251,6 +287,7 @@ impl CloseReason {
             | Self::Stopped
             | Self::Malformed(_)
             | Self::ChunkWithoutNumber
+            | Self::WindowExceeded
             | Self::Unsupported { .. }
             | Self::HeaderTransportToLegacy
             | Self::Disconnected { reason: Some(PeerReason::Malformed), .. } => false,
@@ -265,7 +302,9 @@ impl CloseReason {
                         | PeerReason::UnknownSession
                         | PeerReason::Unsupported
                         | PeerReason::Overloaded
-                        | PeerReason::QueueOverflow,
+                        | PeerReason::QueueOverflow
+                        | PeerReason::MemoryLimit
+                        | PeerReason::Unresponsive,
                     ),
                 ..
             }
@@ -279,6 +318,8 @@ impl CloseReason {
             | Self::Reconnected
             | Self::NatsClosed
             | Self::QueueOverflow { .. }
+            | Self::MemoryLimit { .. }
+            | Self::Unresponsive { .. }
             | Self::PublishFailed { .. } => true,
         }
     }
@@ -293,6 +334,7 @@ impl CloseReason {
             | Self::BadAccept(_)
             | Self::Malformed(_)
             | Self::ChunkWithoutNumber
+            | Self::WindowExceeded
             | Self::NatsClosed
             | Self::Disconnected { reason: Some(PeerReason::Malformed | PeerReason::Unsupported), .. } => {
                 false
@@ -307,7 +349,9 @@ impl CloseReason {
                         | PeerReason::ChunkLost
                         | PeerReason::UnknownSession
                         | PeerReason::Overloaded
-                        | PeerReason::QueueOverflow,
+                        | PeerReason::QueueOverflow
+                        | PeerReason::MemoryLimit
+                        | PeerReason::Unresponsive,
                     ),
                 ..
             }
@@ -319,6 +363,8 @@ impl CloseReason {
             | Self::Unanswered
             | Self::Reconnected
             | Self::QueueOverflow { .. }
+            | Self::MemoryLimit { .. }
+            | Self::Unresponsive { .. }
             | Self::PublishFailed { .. } => true,
         }
     }
@@ -346,10 +392,14 @@ pub enum PeerReason {
     Overloaded,
     /// Its queue exceeded its limit.
     QueueOverflow,
+    /// Its sessions held more memory than its limit allows, and this one held the most.
+    MemoryLimit,
+    /// It got no answer from this side, which hangs or was paused.
+    Unresponsive,
 }
 
 impl PeerReason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Closed,
         Self::Stopping,
         Self::MissedHeartbeats,
@@ -359,6 +409,8 @@ impl PeerReason {
         Self::Unsupported,
         Self::Overloaded,
         Self::QueueOverflow,
+        Self::MemoryLimit,
+        Self::Unresponsive,
     ];
 
     const fn word(self) -> &'static str {
@@ -372,6 +424,8 @@ impl PeerReason {
             Self::Unsupported => "unsupported",
             Self::Overloaded => "overloaded",
             Self::QueueOverflow => "queue-overflow",
+            Self::MemoryLimit => "memory-limit",
+            Self::Unresponsive => "unresponsive",
         }
     }
 
@@ -423,6 +477,8 @@ impl fmt::Display for PeerReason {
             Self::Unsupported => "it does not serve this protocol or transport",
             Self::Overloaded => "it has as many sessions as its limit allows",
             Self::QueueOverflow => "its queue exceeded its limit",
+            Self::MemoryLimit => "its sessions exceeded its memory limit, and this one held the most",
+            Self::Unresponsive => "it got no answer to a probe",
         })
     }
 }
@@ -462,6 +518,8 @@ mod tests {
             (peer(PeerReason::Unsupported), None, yes, no, [NotRun, NotRun, Unknown]),
             (peer(PeerReason::Overloaded), None, yes, yes, [NotRun, NotRun, Unknown]),
             (peer(PeerReason::QueueOverflow), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::MemoryLimit), None, yes, yes, [NotRun, NotRun, Unknown]),
+            (peer(PeerReason::Unresponsive), None, yes, yes, [NotRun, NotRun, Unknown]),
             (Reason::PeerGone { chunk: None }, None, yes, yes, [NotRun, NotRun, Unknown]),
             (Reason::PeerGone { chunk: Some(7) }, None, yes, yes, [NotRun, NotRun, NotRun]),
             (Reason::PeerGone { chunk: Some(8) }, None, yes, yes, [NotRun, NotRun, Unknown]),
@@ -502,6 +560,21 @@ mod tests {
                 yes,
                 [NotRun, NotRun, Unknown],
             ),
+            (
+                Reason::MemoryLimit { held: 2, limit: 1 },
+                Some("memory-limit"),
+                yes,
+                yes,
+                [NotRun, NotRun, Unknown],
+            ),
+            (
+                Reason::Unresponsive { timeout: Duration::ZERO },
+                Some("unresponsive"),
+                yes,
+                yes,
+                [NotRun, NotRun, Unknown],
+            ),
+            (Reason::WindowExceeded, Some("malformed"), no, no, [NotRun, NotRun, Unknown]),
             (failed(None), Some("chunk-lost"), yes, yes, [NotRun, NotRun, Unknown]),
             (failed(Some(7)), Some("chunk-lost"), yes, yes, [NotRun, NotRun, NotRun]),
             (failed(Some(8)), Some("chunk-lost"), yes, yes, [NotRun, NotRun, Unknown]),

@@ -58,6 +58,8 @@
 //! to, `poll_transmit` completes the end, and finished requests of a legacy client start those that it had sent before it
 //! disconnected.
 
+#[expect(dead_code, reason = "its users follow")]
+mod budget;
 mod call_table;
 mod client_session;
 mod close_reason;
@@ -66,6 +68,8 @@ mod deadlines;
 mod handshake;
 mod heartbeat_monitor;
 mod inbound;
+#[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
+mod inbox_policy;
 mod outbound;
 mod outcome;
 mod queue;
@@ -77,6 +81,8 @@ mod simulation;
 mod subject;
 mod transmit;
 
+#[expect(unused_imports, reason = "its users follow")]
+pub(crate) use self::budget::{Budget, Share};
 pub(crate) use self::client_session::{ClientEvent, ClientSession, Incoming, Refused};
 pub(crate) use self::close_reason::DISCONNECT;
 pub use self::close_reason::{CloseReason, PeerReason};
@@ -84,6 +90,8 @@ pub(crate) use self::config::{ClientConfig, ServerConfig};
 pub use self::handshake::AcceptError;
 pub(crate) use self::handshake::{Announced, VERSION_HEADER, millis};
 pub(crate) use self::inbound::likely_messages;
+#[expect(unused_imports, reason = "its users follow")]
+pub(crate) use self::inbox_policy::{BadInbox, InboxPolicy};
 pub use self::outcome::Outcome;
 pub(crate) use self::refusal::{late_message, overloaded, unknown_session, unsupported};
 pub(crate) use self::request_table::RequestKey;
