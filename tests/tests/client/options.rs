@@ -71,6 +71,32 @@ async fn timeout_of_the_client_ends_the_handler() {
 }
 
 #[tokio::test]
+async fn call_whose_deadline_has_passed_is_not_sent() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server).await;
+    let connection = nats.client().await.unwrap();
+    let client = Client::connect(&connection, SUBJECT).await.unwrap();
+    let no_time = Client::builder(&connection, SUBJECT).timeout(Duration::ZERO).connect().await.unwrap();
+    for call in [
+        wait(&client).timeout(Duration::ZERO),
+        wait(&client).timeout(Duration::ZERO).idempotent(),
+        wait(&client).timeout(Duration::from_nanos(1)),
+        wait(&no_time),
+    ] {
+        match soon(call).await {
+            Err(Error::DeadlineExceeded { outcome: Outcome::NotRun, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    for client in [client, no_time] {
+        let probe = ProbeClient::new(client);
+        assert_eq!(soon(probe.add(1, 1).timeout(BOUND)).await, Ok(2), "the session continues");
+    }
+    assert_eq!(service.started("wait"), 0);
+}
+
+#[tokio::test]
 async fn dropping_a_call_drops_its_handler_and_no_other() {
     let nats = NatsServer::start().unwrap();
     let service = TestService::default();

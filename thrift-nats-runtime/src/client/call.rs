@@ -133,7 +133,8 @@ impl<T, E> Call<T, E> {
     }
 
     /// The time that the call may take, including opening a session and retries. The default is that of the
-    /// [client](crate::ClientBuilder::timeout). A server of this crate learns of it: see [`Context::deadline`].
+    /// [client](crate::ClientBuilder::timeout). A server of this crate learns of it: see [`Context::deadline`]. A call with
+    /// a timeout of 0 fails with [`Error::DeadlineExceeded`], and nothing is sent.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|call| call.timeout = timeout)
     }

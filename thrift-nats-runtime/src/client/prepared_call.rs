@@ -35,6 +35,9 @@ impl PreparedCall {
     /// Sends the call; its reply, or `None` for a oneway call that was handed to NATS.
     pub(super) async fn reply(&self) -> Result<Option<Message>, Error> {
         let body = self.body.as_ref().map_err(Clone::clone)?;
+        if self.timeout.is_zero() {
+            return Err(self.expired(Outcome::NotRun));
+        }
         let name = &*self.name();
         // `None`: beyond what the clock can count.
         let deadline = now().checked_add(self.timeout);
@@ -123,7 +126,15 @@ impl PreparedCall {
         };
         // The whole timeout is left, and the server knows it from the handshake.
         let known = at_once && self.timeout == announced;
-        let timeout = if known { None } else { self.timeout_to_announce(deadline) };
+        let timeout = if known {
+            None
+        } else {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
+            if left == Some(Duration::ZERO) {
+                return Err(AttemptError::Final(self.expired(Outcome::NotRun)));
+            }
+            self.timeout_to_announce(left)
+        };
         let (kind, headers) = (self.kind, &self.headers);
         let outgoing = OutgoingRequest { name, kind, body, headers, format, limits, timeout };
         match session.call(&outgoing, deadline).await {
@@ -150,13 +161,12 @@ impl PreparedCall {
         })
     }
 
-    /// The timeout to send with the request, if it is not the one that the handshake announced.
-    fn timeout_to_announce(&self, deadline: Option<Instant>) -> Option<Duration> {
+    /// The timeout to send with the request, of which `left` is left, if it is not the one that the handshake announced.
+    fn timeout_to_announce(&self, left: Option<Duration>) -> Option<Duration> {
         let announced = self.target.options().timeout;
-        let Some(deadline) = deadline else {
+        let Some(left) = left else {
             return (self.timeout != announced).then_some(self.timeout);
         };
-        let left = deadline.saturating_duration_since(now());
         // A difference of up to an eighth is not worth a frame with headers.
         let known = self.timeout == announced && self.timeout.saturating_sub(left) <= announced / 8;
         (!known).then_some(left)
@@ -246,10 +256,10 @@ mod tests {
         let announced = |timeout: Duration| {
             let call = client.prepare(MessageType::Call, "f", &());
             let call = PreparedCall { timeout, ..call };
-            call.timeout_to_announce(now().checked_add(timeout))
+            call.timeout_to_announce(now().checked_add(timeout).map(|_| timeout))
         };
         assert_eq!(announced(ClientOptions::default().timeout), None, "the handshake has announced it");
-        assert!(announced(Duration::from_secs(1)).is_some_and(|left| left <= Duration::from_secs(1)));
+        assert_eq!(announced(Duration::from_secs(1)), Some(Duration::from_secs(1)));
         assert_eq!(announced(Duration::MAX), Some(Duration::MAX), "no deadline");
     }
 
@@ -258,6 +268,13 @@ mod tests {
         let call: crate::Call<()> = Client::in_process(Panics).call("f", &());
         let error = call.await.unwrap_err();
         assert!(matches!(&error, Error::Application(it) if it.kind.0 == 6), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_call_without_time_does_not_run_in_the_process() {
+        let call: crate::Call<()> = Client::in_process(Panics).call("f", &());
+        let error = call.timeout(Duration::ZERO).await.unwrap_err();
+        assert!(matches!(error, Error::DeadlineExceeded { outcome: Outcome::NotRun, .. }), "{error}");
     }
 
     #[tokio::test]
