@@ -8,7 +8,7 @@ use memchr::memchr;
 use smol_str::SmolStr;
 
 use crate::sync::lock;
-use crate::time::{FAR_FUTURE, now};
+use crate::time::{FAR_FUTURE, after, now};
 use crate::transport::Headers;
 
 /// The header with the caller's timeout in milliseconds. The name is that of fbthrift.
@@ -56,18 +56,18 @@ struct CallContext {
 }
 
 impl Context {
-    /// The context of a call of `name`. `timeout` applies if the call's headers have none.
+    /// The context of a call of `name`. `timeout` applies if the call's headers have none, and `max_timeout` in any case.
     pub(crate) fn new(
         name: SmolStr,
         session: Option<Subject>,
         received: Instant,
         timeout: Option<Duration>,
+        max_timeout: Duration,
         headers: Headers,
     ) -> Self {
         let millis = headers.get(CLIENT_TIMEOUT).and_then(|millis| millis.parse().ok());
-        let timeout = millis.map(Duration::from_millis).or(timeout);
-        let deadline =
-            timeout.filter(|it| *it < FAR_FUTURE).and_then(|timeout| received.checked_add(timeout));
+        let timeout = millis.map(Duration::from_millis).or(timeout).unwrap_or(Duration::MAX).min(max_timeout);
+        let deadline = (timeout < FAR_FUTURE).then(|| after(received, timeout));
         let reply_headers = Mutex::default();
         let shared = CallContext { name, session, received, deadline, headers, reply_headers };
         Self { shared: Arc::new(shared), function: 0 }
@@ -106,8 +106,9 @@ impl Context {
         self.shared.received
     }
 
-    /// The deadline of the call: the time at which it was received, plus the caller's timeout. The handler's future is
-    /// dropped then. `None` if the caller announced no timeout, as legacy clients do not.
+    /// The deadline of the call: the time at which it was received, plus the caller's timeout or the server's
+    /// [`max_timeout`](crate::ServerBuilder::max_timeout), whichever is less. Legacy clients announce no timeout. The
+    /// handler's future is dropped at the deadline. `None` if both are longer than a century.
     pub fn deadline(&self) -> Option<Instant> {
         self.shared.deadline
     }
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     fn context(name: &str, headers: Headers, timeout: Option<Duration>) -> Context {
-        Context::new(name.into(), None, Instant::now(), timeout, headers)
+        Context::new(name.into(), None, Instant::now(), timeout, Duration::MAX, headers)
     }
 
     #[test]
@@ -169,6 +170,26 @@ mod tests {
         headers.insert(CLIENT_TIMEOUT, u64::MAX.to_string());
         assert_eq!(context("f", headers, None).deadline(), None, "in the far future");
         assert_eq!(context("f", Headers::new(), None).remaining(), None);
+    }
+
+    #[test]
+    fn no_timeout_is_longer_than_that_of_the_server() {
+        let max = Duration::from_secs(60);
+        let within = |timeout: Option<u64>, own: Option<u64>| {
+            let mut headers = Headers::new();
+            if let Some(own) = own {
+                headers.insert(CLIENT_TIMEOUT, own.to_string());
+            }
+            let timeout = timeout.map(Duration::from_millis);
+            let context = Context::new("f".into(), None, Instant::now(), timeout, max, headers);
+            context.deadline().unwrap() - context.received()
+        };
+        assert_eq!(within(None, None), max, "a legacy client announces none");
+        assert_eq!(within(Some(u64::MAX), None), max);
+        assert_eq!(within(None, Some(u64::MAX)), max);
+        assert_eq!(within(Some(60_001), Some(60_001)), max);
+        assert_eq!(within(Some(59_000), None), Duration::from_secs(59));
+        assert_eq!(within(Some(u64::MAX), Some(250)), Duration::from_millis(250));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Limits of servers: sessions, calls, queues, sizes and deadlines. Each test fails if its option is ignored.
 
+use std::time::Duration;
+
 use async_nats::Client as Nats;
 use thrift_nats_runtime::protocol::Limits;
 use thrift_nats_runtime::{
@@ -7,7 +9,7 @@ use thrift_nats_runtime::{
 };
 use thrift_nats_tests::probe::ProbeClient;
 use thrift_nats_tests::raw::{RawClient, RawServer, is_disconnect, message, request};
-use thrift_nats_tests::{NatsServer, SUBJECT, TestService, eventually, soon};
+use thrift_nats_tests::{NEVER, NatsServer, SUBJECT, TestService, eventually, soon};
 use tokio::task::JoinHandle;
 
 use crate::no_heartbeats;
@@ -167,6 +169,37 @@ async fn server_ends_calls_at_the_timeout_in_the_handshake() {
     assert!(reply.starts_with(b"\x80\x01\0\x03\0\0\0\x04wait\0\0\0\x07"), "{reply:?}");
     assert!(reply.ends_with(b"\x08\0\x02\0\0\0\x0c\0"), "{reply:?}");
     assert_eq!((service.started("wait"), service.waiting()), (1, 0));
+}
+
+/// No client can occupy the server for longer, whatever it announces.
+#[tokio::test]
+async fn call_ends_at_the_longest_timeout_of_the_server() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server.max_timeout(Duration::from_millis(500))).await;
+    let endless = u64::MAX.to_string();
+    let announces: [&[(&str, &str)]; 3] = [
+        &[],
+        &[("Thrift-Nats-Version", "1")],
+        &[("Thrift-Nats-Version", "1"), ("Thrift-Nats-Timeout", &endless)],
+    ];
+    let mut clients = Vec::new();
+    for headers in announces {
+        let client = RawClient::open(&connection, SUBJECT, headers).await;
+        client.send_chunk(1, request("wait", 7)).await;
+        clients.push((client, headers));
+    }
+    for (mut client, headers) in clients {
+        let reply = client.receive().await.payload;
+        // A TApplicationException of the kind 12, TIMEOUT.
+        assert!(reply.starts_with(b"\x80\x01\0\x03\0\0\0\x04wait\0\0\0\x07"), "{headers:?}: {reply:?}");
+        assert!(reply.ends_with(b"\x08\0\x02\0\0\0\x0c\0"), "{headers:?}: {reply:?}");
+    }
+    assert_eq!((service.started("wait"), service.waiting()), (3, 0));
+    let client = Client::builder(&connection, SUBJECT).timeout(NEVER).connect().await.unwrap();
+    let left = soon(ProbeClient::new(client).remaining()).await.unwrap();
+    assert!((0..=500).contains(&left), "the handler has {left} ms");
 }
 
 #[tokio::test]

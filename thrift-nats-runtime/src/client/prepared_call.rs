@@ -218,7 +218,13 @@ impl PreparedCall {
         };
         let envelope = Envelope { format, headers, name, kind, seqid: 0 };
         let message = receive(envelope.seal(body, limits)?)?;
-        let origin = Origin { session: None, legacy: false, received: now(), timeout: Some(self.timeout) };
+        let origin = Origin {
+            session: None,
+            legacy: false,
+            received: now(),
+            timeout: Some(self.timeout),
+            max_timeout: Duration::MAX,
+        };
         let (request, header) = Request::new(message, origin, limits);
         let result = Contained::new(service, request).await;
         if self.kind == MessageType::Oneway {

@@ -43,6 +43,8 @@ pub(super) struct AcceptedSession {
     legacy: bool,
     /// The timeout of a call whose request does not name one.
     call_timeout: Option<Duration>,
+    /// The longest timeout of a call.
+    max_timeout: Duration,
     /// The option, in bytes.
     chunk_limit: usize,
     state: Mutex<AcceptedState>,
@@ -94,6 +96,7 @@ impl AcceptedSession {
             subject: machine.subject().clone(),
             legacy: machine.is_legacy(),
             call_timeout: machine.call_timeout(),
+            max_timeout: options.max_timeout,
             chunk_limit: options.chunk_limit,
             state: Mutex::new(AcceptedState { machine, timer: None }),
             any_cancelled: AtomicBool::new(false),
@@ -110,8 +113,14 @@ impl AcceptedSession {
 
     /// The origin of a request that was received at this time.
     pub(super) fn origin(&self, received: Instant) -> Origin {
-        let Self { subject, legacy, call_timeout, .. } = self;
-        Origin { session: Some(subject.clone()), legacy: *legacy, received, timeout: *call_timeout }
+        let Self { subject, legacy, call_timeout, max_timeout, .. } = self;
+        Origin {
+            session: Some(subject.clone()),
+            legacy: *legacy,
+            received,
+            timeout: *call_timeout,
+            max_timeout: *max_timeout,
+        }
     }
 
     /// Whether the client has cancelled this request.

@@ -23,6 +23,7 @@ use crate::service::Service;
 /// | [`max_sessions`](Self::max_sessions) | 262,144 | 0 or more | open sessions |
 /// | [`max_calls`](Self::max_calls) | 65,536 | 0 or more | running calls of all sessions |
 /// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 1 or more | running and waiting calls of a session |
+/// | [`max_timeout`](Self::max_timeout) | 10 minutes | more than 0 | the timeout of a call |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
 /// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |
@@ -89,6 +90,15 @@ impl ServerBuilder {
     /// [`max_calls`](Self::max_calls).
     pub const fn max_calls_per_session(mut self, calls: usize) -> Self {
         self.options.max_calls_per_session = calls;
+        self
+    }
+
+    /// The longest timeout of a call. A call whose client announces a longer one ends at this one, and so does a call of a
+    /// legacy client, which announces none: the handler is dropped, and the client gets the exception
+    /// [`TIMEOUT`](crate::ApplicationExceptionKind::TIMEOUT). [`Context::deadline`](crate::Context::deadline) reflects it.
+    /// `Duration::MAX` means no limit: a client then decides for how long its calls occupy the server.
+    pub const fn max_timeout(mut self, timeout: Duration) -> Self {
+        self.options.max_timeout = timeout;
         self
     }
 

@@ -16,6 +16,7 @@ pub(super) struct ServerOptions {
     pub(super) max_sessions: usize,
     pub(super) max_calls: usize,
     pub(super) max_calls_per_session: usize,
+    pub(super) max_timeout: Duration,
     pub(super) chunk_limit: usize,
     pub(super) queue_limit: usize,
     pub(super) limits: Limits,
@@ -29,6 +30,7 @@ impl Default for ServerOptions {
             max_sessions: 1 << 18,
             max_calls: 1 << 16,
             max_calls_per_session: 1 << 14,
+            max_timeout: Duration::from_secs(600),
             chunk_limit: 64 * 1024,
             queue_limit: 64 << 20,
             limits: Limits::DEFAULT,
@@ -52,6 +54,10 @@ impl ServerOptions {
         }
         let calls = self.max_calls_per_session;
         InvalidOption::check("max_calls_per_session", calls, "1 or more", |calls| *calls > 0)?;
+        if self.max_timeout.is_zero() {
+            let (option, value) = ("max_timeout", format!("{:?}", self.max_timeout));
+            return Err(InvalidOption { option, value, range: "more than 0" });
+        }
         InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
         InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
         if self.protocols == ProtocolSet::new(&[]) {
@@ -88,6 +94,8 @@ mod tests {
         }
         let calls = named("max_calls_per_session", "0");
         assert_eq!(with(|options| options.max_calls_per_session = 0), calls);
+        assert_eq!(with(|options| options.max_timeout = Duration::ZERO), named("max_timeout", "0ns"));
+        assert_eq!(with(|options| options.max_timeout = Duration::MAX), None);
         assert_eq!(with(|options| options.chunk_limit = 0), named("chunk_limit", "0"));
         assert_eq!(with(|options| options.queue_limit = 0), named("queue_limit", "0"));
         assert_eq!(with(|options| options.protocols = ProtocolSet::new(&[])), named("protocols", "[]"));

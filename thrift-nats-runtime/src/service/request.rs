@@ -35,6 +35,8 @@ pub(crate) struct Origin {
     pub(crate) received: Instant,
     /// The timeout of the call, if its headers have none.
     pub(crate) timeout: Option<Duration>,
+    /// The longest timeout of a call.
+    pub(crate) max_timeout: Duration,
 }
 
 /// The parts of a request that its reply needs.
@@ -51,8 +53,8 @@ impl Request {
     /// The request in this message, and the parts that its reply needs.
     pub(crate) fn new(message: Message, origin: Origin, limits: Limits) -> (Self, RequestHeader) {
         let Message { format, headers, name, kind, seqid, body } = message;
-        let Origin { session, legacy, received, timeout } = origin;
-        let context = Context::new(name, session, received, timeout, headers);
+        let Origin { session, legacy, received, timeout, max_timeout } = origin;
+        let context = Context::new(name, session, received, timeout, max_timeout, headers);
         let header = RequestHeader { context: context.clone(), format, kind, seqid, legacy, limits };
         (Self { context, format, body, limits }, header)
     }
