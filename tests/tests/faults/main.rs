@@ -4,6 +4,7 @@
 
 mod cluster;
 mod connections;
+mod floods;
 mod limits;
 mod messages;
 mod setup;

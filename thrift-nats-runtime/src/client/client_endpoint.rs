@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
-use futures_util::StreamExt;
+use async_nats::{Client as Nats, Message, StatusCode};
 use tokio::task::AbortHandle;
 
 use super::server_process::ServerProcesses;
 use super::session_handle::{EndpointParts, SessionHandle};
-use crate::endpoint::{CONNECTION_CHECK, Endpoint, EndpointHandle, SessionTable, connection_key};
+use crate::endpoint::{
+    CONNECTION_CHECK, Endpoint, EndpointHandle, ReceiveQueue, SessionTable, connection_key,
+};
 use crate::nats_error::NatsError;
 use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message};
 use crate::sync::lock;
@@ -54,7 +55,8 @@ impl ClientEndpoint {
         let servers = ServerProcesses::new(endpoint.handle().clone());
         let late_accepts = Arc::downgrade(&keeper);
         let started = Arc::new(Self { endpoint, servers, tasks: OnceLock::new(), late_accepts });
-        let receive = tokio::spawn(receive_loop(Arc::downgrade(&started), subscriber));
+        let queue = started.endpoint.receive(subscriber);
+        let receive = tokio::spawn(receive_loop(Arc::downgrade(&started), queue));
         let timers = run_timers(Arc::downgrade(&started), started.handle().clone(), keeper);
         let timers = tokio::spawn(timers);
         started.tasks.get_or_init(|| [receive.abort_handle(), timers.abort_handle()]);
@@ -146,8 +148,8 @@ impl ClientEndpoint {
 }
 
 /// Routes messages to the sessions. Never waits for a session.
-async fn receive_loop(endpoint: Weak<ClientEndpoint>, mut subscriber: Subscriber) {
-    while let Some(message) = subscriber.next().await {
+async fn receive_loop(endpoint: Weak<ClientEndpoint>, mut queue: ReceiveQueue) {
+    while let Some(message) = queue.next().await {
         let Some(endpoint) = endpoint.upgrade() else { return };
         endpoint.receive(message);
     }

@@ -4,13 +4,15 @@
 //! route messages, and the state machines in `proto` handle them.
 //!
 //! 1. [`Endpoint::start`] starts the publisher. The endpoint's owner subscribes to
-//!    [`subscription`](Endpoint::subscription), and spawns one task that receives and one that runs the [`Timers`].
+//!    [`subscription`](Endpoint::subscription), and spawns one task that receives from [`Endpoint::receive`] and one that runs
+//!    the [`Timers`].
 //! 2. The owner makes a session with the [`EndpointHandle`], and adds it to the table with [`Endpoint::insert`].
 //! 3. The owner calls [`Endpoint::check_connection`] before it handles a message, and every [`CONNECTION_CHECK`] (50 ms).
 //! 4. A session that has ended, and has sent its last message, removes itself from the [`SessionTable`].
 
 mod publish_lock;
 mod publisher;
+mod receive_queue;
 mod session_table;
 mod timers;
 
@@ -18,10 +20,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::{Client as Nats, Message, Statistics};
+use async_nats::{Client as Nats, Message, Statistics, Subscriber};
 
 pub(crate) use self::publish_lock::PublishLock;
 pub(crate) use self::publisher::{Publisher, TransmitSource};
+pub(crate) use self::receive_queue::ReceiveQueue;
 pub(crate) use self::session_table::SessionTable;
 pub(crate) use self::timers::{Timed, TimerKey, Timers};
 use crate::nats_error::NatsError;
@@ -29,6 +32,9 @@ use crate::proto::{self, Address, CloseReason};
 
 /// How often the connection is checked if no message arrives: the client library has no signal to wait for.
 pub(crate) const CONNECTION_CHECK: Duration = Duration::from_millis(50);
+
+/// Limit of the messages that were received and not yet handled, in bytes.
+const RECEIVE_LIMIT: usize = 256 << 20;
 
 /// A session, as its endpoint sees it.
 pub(crate) trait EndpointSession: Send + Sync + 'static {
@@ -162,12 +168,37 @@ impl<S: EndpointSession> Endpoint<S> {
         latest
     }
 
+    /// Receives from `subscriber`, which is subscribed to the [`subscription`](Self::subscription). If too many messages wait
+    /// to be handled, the sessions that have the most of them end.
+    pub(crate) fn receive(&self, subscriber: Subscriber) -> ReceiveQueue {
+        let start = self.handle.base().len() + 1;
+        let sessions = Arc::downgrade(&self.sessions);
+        let report = move |token: &str, held| {
+            if let Some(session) = sessions.upgrade().and_then(|sessions| sessions.get(token)) {
+                session.close(CloseReason::MemoryLimit { held, limit: RECEIVE_LIMIT });
+            }
+        };
+        ReceiveQueue::new(
+            subscriber,
+            RECEIVE_LIMIT,
+            move |message| session_token(&message.subject, start),
+            report,
+        )
+    }
+
     /// Ends all sessions.
     pub(crate) fn close_all(&self, reason: &CloseReason) {
         for session in self.sessions.all() {
             session.close(reason.clone());
         }
     }
+}
+
+/// The token of the session that a message with this subject belongs to: the part from `start` to the next dot. Wrong
+/// for a message that belongs to no session.
+fn session_token(subject: &str, start: usize) -> &str {
+    let rest = subject.get(start..).unwrap_or_default();
+    rest.split_once('.').map_or(rest, |(token, _)| token)
 }
 
 /// A token that no other process can guess, for a session.

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// The owner calls [`begin`](Self::begin), and then polls the session for messages. [`release`](Self::release) fails if
 /// another task has called [`acquire`](Self::acquire) since `begin`; the owner then polls again. So every message that was
 /// queued before an `acquire` is published, and a task that fails to acquire the lock never waits for it.
+///
+/// The [`ReceiveQueue`](super::ReceiveQueue) has the same lock for the right to take messages from its subscription.
 #[derive(Debug, Default)]
 pub(crate) struct PublishLock(AtomicU8);
 

@@ -2,10 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
-use async_nats::Subscriber;
-use futures_util::StreamExt;
-
 use super::server_endpoint::{ServerEndpoint, Vital};
+use crate::endpoint::ReceiveQueue;
 use crate::nats_error::NatsError;
 use crate::time::DISCONNECT_TIMEOUT;
 
@@ -14,13 +12,13 @@ use crate::time::DISCONNECT_TIMEOUT;
 /// its disconnect message: until then a client that probes this process must not learn from NATS that it is gone.
 pub(super) fn receive_loop(
     endpoint: &Arc<ServerEndpoint>,
-    mut subscriber: Subscriber,
+    mut queue: ReceiveQueue,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (handle, sessions) = (endpoint.handle().clone(), Arc::clone(endpoint.sessions()));
     let (endpoint, stopped) = (Arc::downgrade(endpoint), endpoint.stopped().clone());
     async move {
         let _vital = Vital(endpoint.clone());
-        let ended = stopped.run_until_cancelled(receive(&endpoint, &mut subscriber)).await;
+        let ended = stopped.run_until_cancelled(receive(&endpoint, &mut queue)).await;
         if let (Some(()), Some(endpoint)) = (ended, endpoint.upgrade()) {
             endpoint.close_sessions();
             let error = NatsError::new("cannot serve any more", "the connection to NATS is closed");
@@ -35,8 +33,8 @@ pub(super) fn receive_loop(
     }
 }
 
-async fn receive(endpoint: &Weak<ServerEndpoint>, subscriber: &mut Subscriber) {
-    while let Some(message) = subscriber.next().await {
+async fn receive(endpoint: &Weak<ServerEndpoint>, queue: &mut ReceiveQueue) {
+    while let Some(message) = queue.next().await {
         let Some(endpoint) = endpoint.upgrade() else { return };
         // Held before the requests leave their session, so that a drain never finds them neither queued in the
         // session nor running in a task.

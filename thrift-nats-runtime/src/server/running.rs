@@ -88,7 +88,7 @@ impl Server {
                 accept,
                 lame_duck.as_ref().map(LameDuck::join),
             )));
-        tasks.spawn(receive_loop(&endpoint, inbox));
+        tasks.spawn(receive_loop(&endpoint, endpoint.endpoint().receive(inbox)));
         let handle = endpoint.handle().clone();
         tasks.spawn(endpoint.stopped().clone().run_until_cancelled_owned(async move {
             let _vital = Vital(weak.clone());

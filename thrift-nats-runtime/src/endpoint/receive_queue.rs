@@ -1,0 +1,325 @@
+//! The queue between the subscription of an endpoint and the task that receives from it, bounded in bytes.
+//!
+//! It owns the subscription. It never handles a message.
+//!
+//! The client library cannot buffer for an endpoint. async-nats 0.51 gives every subscription a channel of as many messages
+//! as the user's connection options say, 65,536 by default, and drops a message that finds it full. Nothing else tells that
+//! a message was dropped: the `Statistics` count messages of all subscriptions, dropped ones included, and
+//! `Event::SlowConsumer` goes only to the callback in the user's options. Yet in one poll the library's task reads until
+//! the socket is empty or tokio's budget of 128 reads is used up. These are up to 8 MiB, or 100,000 messages of one byte,
+//! and the task that receives does not run before the poll ends: it waits in the LIFO slot of the same thread, from which
+//! no other thread takes it, or the runtime has one thread only.
+//!
+//! The channel is therefore emptied while it is filled. The library's task wakes the receiver of the channel from within
+//! `try_send`. This waker does not wake a task: it moves the message to this queue at once, on the thread of the library.
+//! The channel never holds more than one message, whatever its capacity. This costs no switch between tasks, and less than
+//! 100 ns for each message. If a version of the library woke the receiver later, messages would still arrive, and the bound
+//! of the channel would apply again.
+//!
+//! A queue that exceeds its limit drops all messages of the sessions that have the most bytes in it, until it is at 7/8 of
+//! the limit, and reports these sessions. They have to end, because their messages are lost.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+
+use async_nats::{Message, Subscriber};
+use futures_util::Stream;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::publish_lock::PublishLock;
+use crate::sync::lock;
+
+/// Number of messages that the receiving task removes from the queue at a time: the lock is acquired once for all of them.
+const BATCH: usize = 64;
+/// The bytes of a batch, which the queue no longer counts.
+const BATCH_BYTES: usize = 1 << 20;
+/// The memory of a message besides its bytes: the [`Message`] is 200 bytes, and its two subjects have allocations.
+const MESSAGE_OVERHEAD: usize = 256;
+/// The memory that a byte of headers takes at most: `a:b` and a line end become an entry of a map with two strings.
+const HEADER_FACTOR: usize = 32;
+/// Capacity above which an empty queue gives its memory back.
+const KEPT_CAPACITY: usize = 1024;
+
+/// Receives the messages of a subscription. Dropping it ends the subscription.
+pub(crate) struct ReceiveQueue {
+    shared: Arc<Shared>,
+    /// Messages that were removed from the queue and not yet returned.
+    batch: VecDeque<Message>,
+}
+
+struct Shared {
+    /// Acquired by the thread that moves messages from `subscriber` to `queue`. A waker may be called while it is registered,
+    /// by this or another thread, so that a mutex alone would deadlock or lose the message.
+    lock: PublishLock,
+    subscriber: Mutex<Subscriber>,
+    queue: Mutex<Queue>,
+    overflow: Overflow,
+}
+
+/// What to do if the limit is exceeded.
+struct Overflow {
+    limit: usize,
+    name: Box<Name>,
+    report: Box<Report>,
+}
+
+/// Returns the name of the session that a message belongs to.
+type Name = dyn Fn(&Message) -> &str + Send + Sync;
+/// Is told the name of a session whose messages were dropped, and their bytes.
+type Report = dyn Fn(&str, usize) + Send + Sync;
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    /// The memory of the messages.
+    bytes: usize,
+    /// The subscription has ended.
+    ended: bool,
+    /// Wakes the receiving task, if it waits.
+    receiver: Option<Waker>,
+}
+
+impl ReceiveQueue {
+    /// Receives from `subscriber`. If the messages of the queue take more than `limit` bytes, `report` is called with the
+    /// names and bytes of the sessions whose messages were dropped, from the task of the client library. `name` returns the
+    /// name of a message's session.
+    pub(crate) fn new(
+        subscriber: Subscriber,
+        limit: usize,
+        name: impl Fn(&Message) -> &str + Send + Sync + 'static,
+        report: impl Fn(&str, usize) + Send + Sync + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            lock: PublishLock::default(),
+            subscriber: Mutex::new(subscriber),
+            queue: Mutex::default(),
+            overflow: Overflow { limit, name: Box::new(name), report: Box::new(report) },
+        });
+        // Registers the waker, and takes what has arrived before.
+        Arc::new(Mover(Arc::downgrade(&shared))).wake();
+        Self { shared, batch: VecDeque::new() }
+    }
+
+    /// The next message, or `None` after the subscription has ended.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses no message.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        if self.batch.is_empty() {
+            poll_fn(|cx| self.poll_batch(cx)).await;
+        }
+        // Otherwise a full queue would keep its thread.
+        tokio::task::consume_budget().await;
+        self.batch.pop_front()
+    }
+
+    /// Fills the batch, which is empty. It stays empty if the subscription has ended.
+    fn poll_batch(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let mut queue = lock(&self.shared.queue);
+        if queue.messages.is_empty() {
+            if queue.ended {
+                return Poll::Ready(());
+            }
+            queue.receiver = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        queue.take(&mut self.batch);
+        Poll::Ready(())
+    }
+}
+
+impl Queue {
+    /// Moves the first messages to `batch`.
+    fn take(&mut self, batch: &mut VecDeque<Message>) {
+        let (mut count, mut bytes) = (0, 0);
+        for message in self.messages.iter().take(BATCH) {
+            if bytes >= BATCH_BYTES {
+                break;
+            }
+            (count, bytes) = (count + 1, bytes + memory(message));
+        }
+        self.bytes -= bytes;
+        if count == self.messages.len() {
+            std::mem::swap(&mut self.messages, batch);
+            if self.messages.capacity() > KEPT_CAPACITY {
+                self.messages = VecDeque::new();
+            }
+        } else {
+            batch.extend(self.messages.drain(..count));
+        }
+    }
+
+    /// Drops the messages of the largest sessions until the queue is at 7/8 of its limit. Returns the names of the sessions,
+    /// and the bytes that each had in the queue.
+    fn shed(&mut self, overflow: &Overflow) -> Vec<(String, usize)> {
+        let mut by_name = FxHashMap::<&str, usize>::default();
+        for message in &self.messages {
+            *by_name.entry((overflow.name)(message)).or_default() += memory(message);
+        }
+        let mut sessions: Vec<_> = by_name.into_iter().collect();
+        sessions.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        let (mut left, goal) = (self.bytes, overflow.limit - overflow.limit / 8);
+        let shed = sessions.into_iter().take_while(|(_, bytes)| {
+            let above = left > goal;
+            left -= if above { *bytes } else { 0 };
+            above
+        });
+        let shed: Vec<_> = shed.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+        let names: FxHashSet<&str> = shed.iter().map(|(name, _)| &**name).collect();
+        self.messages.retain(|message| !names.contains((overflow.name)(message)));
+        self.bytes = left;
+        shed
+    }
+}
+
+impl Shared {
+    /// Moves all messages from the subscription to the queue.
+    fn move_messages(&self, waker: &Waker) {
+        if !self.lock.acquire() {
+            return;
+        }
+        let mut cx = Context::from_waker(waker);
+        loop {
+            self.lock.begin();
+            let mut subscriber = lock(&self.subscriber);
+            while let Poll::Ready(message) = poll_unconstrained(&mut subscriber, &mut cx) {
+                if !self.push(message) {
+                    // The lock is kept: there is nothing more to move.
+                    return;
+                }
+            }
+            drop(subscriber);
+            if self.lock.release() {
+                return;
+            }
+        }
+    }
+
+    /// Adds a message to the queue, or its end. Returns whether there may be more.
+    fn push(&self, message: Option<Message>) -> bool {
+        let is_message = message.is_some();
+        let mut queue = lock(&self.queue);
+        match message {
+            Some(message) => {
+                queue.bytes += memory(&message);
+                queue.messages.push_back(message);
+            }
+            None => queue.ended = true,
+        }
+        let receiver = queue.receiver.take();
+        let exceeded = queue.bytes > self.overflow.limit;
+        let shed = if exceeded { queue.shed(&self.overflow) } else { Vec::new() };
+        drop(queue);
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+        for (name, bytes) in shed {
+            (self.overflow.report)(&name, bytes);
+        }
+        is_message
+    }
+}
+
+/// Polls without tokio's budget: it belongs to the task of the client library, and messages that it would leave in the
+/// channel are what this queue has to avoid.
+fn poll_unconstrained(subscriber: &mut Subscriber, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    let next = poll_fn(|cx| Pin::new(&mut *subscriber).poll_next(cx));
+    let mut next = std::pin::pin!(tokio::task::unconstrained(next));
+    next.as_mut().poll(cx)
+}
+
+/// The memory that a message takes, in bytes.
+fn memory(message: &Message) -> usize {
+    let mut bytes = message.length + MESSAGE_OVERHEAD;
+    if message.headers.is_some() {
+        let reply = message.reply.as_ref().map_or(0, |reply| reply.len());
+        let others = message.payload.len() + message.subject.len() + reply;
+        bytes += message.length.saturating_sub(others) * HEADER_FACTOR;
+    }
+    bytes
+}
+
+/// The waker of the subscription. It does not keep the queue alive.
+struct Mover(Weak<Shared>);
+
+impl Wake for Mover {
+    fn wake(self: Arc<Self>) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.move_messages(&Waker::from(self));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::{HeaderMap, Subject};
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn message(session: &str, len: usize) -> Message {
+        let (subject, payload) = (Subject::from(session), Bytes::from(vec![0; len]));
+        let length = subject.len() + len;
+        Message { subject, reply: None, payload, headers: None, status: None, description: None, length }
+    }
+
+    fn queue(messages: Vec<Message>) -> Queue {
+        let bytes = messages.iter().map(memory).sum();
+        Queue { messages: messages.into(), bytes, ..Queue::default() }
+    }
+
+    fn overflow(limit: usize) -> Overflow {
+        Overflow { limit, name: Box::new(|message| &message.subject), report: Box::new(|_, _| {}) }
+    }
+
+    #[test]
+    fn sessions_with_the_most_bytes_lose_their_messages_first() {
+        let mut messages = vec![message("small", 10), message("largest", 100_000), message("large", 60_000)];
+        messages.extend((0..1000).map(|_| message("many", 1)));
+        messages.push(message("small", 11));
+        let mut queue = queue(messages);
+        let shed = queue.shed(&overflow(150_000));
+        let names: Vec<_> = shed.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["many", "largest"], "the overhead of a message counts");
+        let left: Vec<_> =
+            queue.messages.iter().map(|message| (&*message.subject, message.payload.len())).collect();
+        assert_eq!(left, [("small", 10), ("large", 60_000), ("small", 11)]);
+        assert_eq!(queue.bytes, queue.messages.iter().map(memory).sum::<usize>());
+        assert!(queue.shed(&overflow(150_000)).is_empty(), "below the limit");
+    }
+
+    #[test]
+    fn one_session_above_the_limit_loses_all_its_messages() {
+        let mut queue = queue(vec![message("one", 1000), message("one", 1)]);
+        assert_eq!(queue.shed(&overflow(500)).len(), 1);
+        assert_eq!((queue.messages.len(), queue.bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_messages_and_bytes_and_keeps_the_order() {
+        let large = (0..5).map(|_| message("s", BATCH_BYTES / 2));
+        let small = (0..3 * BATCH).map(|len| message("s", len));
+        let mut queue = queue(large.chain(small).collect());
+        let (mut batch, mut sizes, mut order) = (VecDeque::new(), Vec::new(), Vec::new());
+        while !queue.messages.is_empty() {
+            queue.take(&mut batch);
+            sizes.push(batch.len());
+            order.extend(batch.drain(..).map(|message| message.payload.len()));
+        }
+        assert_eq!(sizes, [2, 2, 64, 64, 64, 1]);
+        assert_eq!(order.split_off(5), (0..3 * BATCH).collect::<Vec<_>>());
+        assert_eq!(queue.bytes, 0);
+    }
+
+    #[test]
+    fn the_entries_of_headers_count_with_their_memory() {
+        let mut with_headers = message("s", 0);
+        let plain = memory(&with_headers);
+        with_headers.headers = Some(HeaderMap::new());
+        with_headers.length += 100;
+        assert_eq!(memory(&with_headers), plain + 100 + 100 * HEADER_FACTOR);
+    }
+}
