@@ -1,4 +1,5 @@
-//! Clients over a real NATS server: size limits, retries, opening sessions, lost connections, sending and options.
+//! Clients over a real NATS server: size limits, retries, opening sessions, lost connections, sending,
+//! tokio runtimes and options.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod connection;
@@ -8,6 +9,7 @@ mod limits;
 mod opening;
 mod options;
 mod retries;
+mod runtimes;
 mod sending;
 
 use std::time::Duration;

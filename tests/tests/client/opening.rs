@@ -248,24 +248,3 @@ async fn accept_with_a_reply_subject_too_long_to_publish_to_harms_no_other_sessi
     assert_eq!(soon(length(&client, 1)).await, Ok(1));
     assert!(!call.is_finished(), "its session has not ended");
 }
-
-/// The tasks that carry the sessions of a connection run in the runtime in which the first client connected.
-#[test]
-fn client_outlives_the_runtime_of_the_first_client() {
-    let nats = NatsServer::start().unwrap();
-    let runtime =
-        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (lasting, first) = (runtime(), runtime());
-    let (connection, _server) = lasting.block_on(async {
-        let server = TestService::default().serve(&nats, |server| server).await;
-        (nats.client().await.unwrap(), server)
-    });
-    let one = first.block_on(async { Client::connect(&connection, SUBJECT).await.unwrap() });
-    assert_eq!(first.block_on(length(&one, 1)), Ok(1));
-    drop(first);
-    lasting.block_on(async {
-        let other = soon(Client::connect(&connection, SUBJECT)).await.unwrap();
-        assert_eq!(soon(length(&other, 2)).await, Ok(2));
-        assert_eq!(soon(length(&one, 3)).await, Ok(3), "it opens a new session");
-    });
-}

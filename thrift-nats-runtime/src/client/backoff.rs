@@ -35,6 +35,7 @@ impl Backoff {
             ConnectError::InvalidSubject { .. }
             | ConnectError::InvalidFormat { .. }
             | ConnectError::InvalidOption(_)
+            | ConnectError::NoRuntime
             | ConnectError::Handshake { .. }
             | ConnectError::Nats(_) => LONGEST,
         };

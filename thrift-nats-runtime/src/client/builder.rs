@@ -152,9 +152,16 @@ impl ClientBuilder {
     /// Opens the [sessions](Self::sessions), in one round trip. It does not retry. If one session cannot be opened, the
     /// others are closed.
     ///
+    /// # Runtime
+    /// The tasks of a session run in the tokio runtime in which it was opened. If that runtime ends, its sessions end, and
+    /// the next call opens one in its own runtime. A call may be made in any tokio runtime, and always ends by its deadline.
+    /// A `current_thread` runtime runs its tasks only inside `block_on`: if a call is made in another runtime meanwhile, its
+    /// session ends after 1 s with [`CloseReason::RuntimeStopped`](crate::CloseReason::RuntimeStopped).
+    ///
     /// # Errors
     /// - [`ConnectError::InvalidFormat`], [`ConnectError::InvalidOption`] and [`ConnectError::InvalidSubject`], before
     ///   anything is sent
+    /// - [`ConnectError::NoRuntime`] outside a tokio runtime
     /// - [`ConnectError::NoServer`] at once if no server listens on the subject
     /// - [`ConnectError::Handshake`] if no server accepts in time, the server refuses (for one because it has
     ///   [all its sessions](crate::ServerBuilder::max_sessions)), or its reply is malformed

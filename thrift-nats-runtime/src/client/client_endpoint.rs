@@ -1,17 +1,20 @@
-//! The endpoint that all clients on a connection share.
+//! The endpoint that all clients of a connection in a tokio runtime share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client as Nats, Message, StatusCode};
+use tokio::runtime::Id;
 use tokio::task::AbortHandle;
 
+use super::home_runtime::{self, HomeRuntime};
 use super::server_process::ServerProcesses;
 use super::session_handle::{EndpointParts, SessionHandle};
 use crate::endpoint::{
     CONNECTION_CHECK, Endpoint, EndpointHandle, ReceiveQueue, SessionTable, connection_key,
 };
+use crate::error::ConnectError;
 use crate::nats_error::NatsError;
 use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message};
 use crate::sync::lock;
@@ -21,13 +24,17 @@ use crate::time::now;
 /// wants no heartbeats would keep the session forever.
 const LATE_ACCEPTS: Duration = Duration::from_secs(10);
 
-/// The endpoints of this process by the key of their connection. An endpoint keeps its connection's statistics alive, so
-/// that no other connection has the same key while the endpoint exists.
-static ENDPOINTS: LazyLock<Mutex<HashMap<usize, Weak<ClientEndpoint>>>> = LazyLock::new(Mutex::default);
+/// The endpoints of this process. Each runtime has its own, because the tasks of an endpoint end with their runtime.
+static ENDPOINTS: LazyLock<Mutex<HashMap<EndpointKey, Weak<ClientEndpoint>>>> = LazyLock::new(Mutex::default);
 
-/// State shared by all clients on a connection.
+/// The key of a connection, and a runtime. An endpoint keeps its connection's statistics alive, so that no other connection
+/// has the same key while the endpoint exists.
+type EndpointKey = (usize, Id);
+
+/// State shared by all clients of a connection in a runtime.
 pub(super) struct ClientEndpoint {
     endpoint: Endpoint<SessionHandle>,
+    home: Arc<HomeRuntime>,
     servers: Arc<ServerProcesses>,
     /// The task that receives, and the one that runs the timers.
     tasks: OnceLock<[AbortHandle; 2]>,
@@ -38,9 +45,10 @@ pub(super) struct ClientEndpoint {
 type Keeper = Mutex<Option<(Instant, Arc<ClientEndpoint>)>>;
 
 impl ClientEndpoint {
-    /// The endpoint of this connection; started if there is none.
-    pub(super) async fn of(nats: &Nats) -> Result<Arc<Self>, NatsError> {
-        let key = connection_key(&nats.statistics());
+    /// The endpoint of this connection in the current runtime; started if there is none.
+    pub(super) async fn of(nats: &Nats) -> Result<Arc<Self>, ConnectError> {
+        let runtime = home_runtime::current()?;
+        let key = (connection_key(&nats.statistics()), runtime.id());
         // Dropped outside the lock: this may be the last owner, whose drop acquires the lock.
         let existing = lock(&ENDPOINTS).get(&key).and_then(Weak::upgrade);
         if let Some(existing) = existing.filter(|it| it.is_running()) {
@@ -54,7 +62,8 @@ impl ClientEndpoint {
         let keeper = Arc::new(Keeper::default());
         let servers = ServerProcesses::new(endpoint.handle().clone());
         let late_accepts = Arc::downgrade(&keeper);
-        let started = Arc::new(Self { endpoint, servers, tasks: OnceLock::new(), late_accepts });
+        let home = Arc::new(HomeRuntime::new(&runtime));
+        let started = Arc::new(Self { endpoint, home, servers, tasks: OnceLock::new(), late_accepts });
         let queue = started.endpoint.receive(subscriber);
         let receive = tokio::spawn(receive_loop(Arc::downgrade(&started), queue));
         let timers = run_timers(Arc::downgrade(&started), started.handle().clone(), keeper);
@@ -72,10 +81,18 @@ impl ClientEndpoint {
         Ok(other.filter(|_| other_runs).unwrap_or(started))
     }
 
-    /// Whether its tasks run. They end with the runtime in which the first client was connected, and with the connection.
+    /// Whether its tasks run. They end with their runtime and with the connection.
     pub(super) fn is_running(&self) -> bool {
-        self.handle().publisher().is_running()
-            && !self.tasks.get().into_iter().flatten().any(AbortHandle::is_finished)
+        self.end_of_tasks().is_none()
+    }
+
+    /// The reason why its tasks have ended; `None` while they run.
+    pub(super) fn end_of_tasks(&self) -> Option<CloseReason> {
+        if !self.handle().publisher().is_running() {
+            return Some(CloseReason::RuntimeStopped);
+        }
+        let ended = self.tasks.get().into_iter().flatten().any(AbortHandle::is_finished);
+        ended.then_some(CloseReason::NatsClosed)
     }
 
     /// Keeps the endpoint for [`LATE_ACCEPTS`], to reply to late accepts even without a client, after a handshake was
@@ -98,7 +115,12 @@ impl ClientEndpoint {
 
     /// The parts for a new session.
     pub(super) fn parts(&self) -> EndpointParts<'_> {
-        EndpointParts { handle: self.handle(), table: self.sessions(), servers: &self.servers }
+        EndpointParts {
+            handle: self.handle(),
+            home: &self.home,
+            table: self.sessions(),
+            servers: &self.servers,
+        }
     }
 
     pub(super) fn insert(&self, session: &Arc<SessionHandle>) {
@@ -166,6 +188,7 @@ async fn run_timers(endpoint: Weak<ClientEndpoint>, handle: EndpointHandle, keep
         let kept = lock(&keeper).take_if(|(until, _)| *until <= now);
         drop(kept);
         if let Some(endpoint) = endpoint.upgrade() {
+            endpoint.home.tick();
             endpoint.endpoint.check_connection();
         }
     };
@@ -178,7 +201,7 @@ struct CloseSessions(Weak<ClientEndpoint>);
 impl Drop for CloseSessions {
     fn drop(&mut self) {
         if let Some(endpoint) = self.0.upgrade() {
-            endpoint.endpoint.close_all(&CloseReason::NatsClosed);
+            endpoint.endpoint.close_all(&CloseReason::RuntimeStopped);
         }
     }
 }
@@ -189,7 +212,7 @@ impl Drop for ClientEndpoint {
             task.abort();
         }
         let mut endpoints = lock(&ENDPOINTS);
-        let key = self.handle().connection_key();
+        let key = (self.handle().connection_key(), self.home.id());
         if endpoints.get(&key).is_some_and(|endpoint| endpoint.strong_count() == 0) {
             endpoints.remove(&key);
         }

@@ -5,6 +5,7 @@ mod builder;
 mod call;
 mod client_endpoint;
 mod events;
+mod home_runtime;
 mod opening;
 mod options;
 mod outgoing_request;

@@ -5,13 +5,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::home_runtime;
 use super::options::ClientOptions;
 use super::outgoing_request::OutgoingRequest;
 use super::retries::{AttemptError, Retries};
 use super::session_handle::{Failure, SessionHandle};
 use super::session_pool::SessionPool;
 use super::target::{InProcess, Target, TargetKind};
-use crate::error::{ApplicationException, ApplicationExceptionKind, CloseReason, Error, Outcome};
+use crate::error::{
+    ApplicationException, ApplicationExceptionKind, CloseReason, ConnectError, Error, Outcome,
+};
 use crate::format::{Transport, WireFormat};
 use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
 use crate::proto::Refused;
@@ -98,6 +101,7 @@ impl PreparedCall {
         pool: &Arc<SessionPool>,
         deadline: Option<Instant>,
     ) -> Result<Arc<SessionHandle>, Error> {
+        home_runtime::current()?;
         match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), pool.session(Some(deadline)))
                 .await
@@ -149,6 +153,7 @@ impl PreparedCall {
 
     fn attempt_error(&self, failure: Failure) -> AttemptError {
         AttemptError::Final(match failure {
+            Failure::NoRuntime => ConnectError::NoRuntime.into(),
             Failure::NotOpen(reason) => return AttemptError::NotOpen(reason),
             Failure::Ended(reason, outcome) => return AttemptError::SessionEnded(reason, outcome),
             Failure::Expired(outcome) => self.expired(outcome),
@@ -183,6 +188,9 @@ impl PreparedCall {
         let ended = |outcome| Error::SessionEnded { reason: CloseReason::Closed, outcome };
         if closed.is_cancelled() {
             return Err(ended(Outcome::NotRun));
+        }
+        if deadline.is_some() {
+            home_runtime::current()?;
         }
         let reply = async {
             let reply = closed.run_until_cancelled(self.reply_of_service(&**service, name, body));

@@ -6,12 +6,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_nats::PublishError;
+use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{Notify, oneshot};
 
 use super::events::OneSession;
+use super::home_runtime::{Caller, HomeRuntime};
 use super::outgoing_request::OutgoingRequest;
 use super::server_process::{ProbeObserver, ServerProcess, ServerProcesses};
 use crate::endpoint::{
@@ -25,6 +27,9 @@ use crate::sync::lock;
 use crate::time::now;
 use crate::transport::Frame;
 
+/// How often a call that is made in another runtime looks whether the session's runtime is driven.
+const RUNTIME_CHECK: Duration = Duration::from_millis(200);
+
 /// The reason why a call has no reply.
 pub(super) enum Failure {
     /// The session refused it.
@@ -33,6 +38,8 @@ pub(super) enum Failure {
     Headers(&'static str),
     /// Its message cannot be encoded.
     Encode(EncodeError),
+    /// It was made outside a tokio runtime, and the runtime of the session may not be driven.
+    NoRuntime,
     /// The session had ended, or was draining, before the call was made.
     NotOpen(CloseReason),
     /// The session has ended.
@@ -53,6 +60,7 @@ pub(super) type OpenedSender = oneshot::Sender<Result<(), CloseReason>>;
 /// The parts of a client's endpoint that a session uses.
 pub(super) struct EndpointParts<'a> {
     pub(super) handle: &'a EndpointHandle,
+    pub(super) home: &'a Arc<HomeRuntime>,
     pub(super) table: &'a Arc<SessionTable<SessionHandle>>,
     pub(super) servers: &'a Arc<ServerProcesses>,
 }
@@ -60,6 +68,7 @@ pub(super) struct EndpointParts<'a> {
 /// A session of a client.
 pub(super) struct SessionHandle {
     endpoint: EndpointHandle,
+    home: Arc<HomeRuntime>,
     table: Weak<SessionTable<Self>>,
     servers: Arc<ServerProcesses>,
     token: Arc<str>,
@@ -134,6 +143,7 @@ impl SessionHandle {
         let lifecycle = Lifecycle::Opening(opened);
         let session = Arc::new(Self {
             endpoint: endpoint.handle.clone(),
+            home: Arc::clone(endpoint.home),
             table: Arc::downgrade(endpoint.table),
             servers: Arc::clone(endpoint.servers),
             token: token.into(),
@@ -174,6 +184,11 @@ impl SessionHandle {
         self.state().has_ended()
     }
 
+    /// Whether the task runs that sends what this session queues.
+    pub(super) fn has_publisher(&self) -> bool {
+        self.endpoint.publisher().is_running()
+    }
+
     /// Number of calls in flight.
     pub(super) fn in_flight(&self) -> usize {
         self.snapshot.in_flight.load(Ordering::Relaxed) as usize
@@ -195,6 +210,16 @@ impl SessionHandle {
     ) -> CallResult {
         if !self.is_open() {
             return Err(self.state().not_open());
+        }
+        let caller = self.home.caller();
+        match caller {
+            Caller::Home => {}
+            Caller::Elsewhere if self.home.is_stalled() => {
+                self.close(CloseReason::RuntimeStopped);
+                return Err(Failure::NotOpen(CloseReason::RuntimeStopped));
+            }
+            Caller::Elsewhere => {}
+            Caller::Outside => return Err(Failure::NoRuntime),
         }
         let legacy = self.snapshot.legacy.load(Ordering::SeqCst);
         let (format, headers) = request.wrapping(legacy).map_err(Failure::Headers)?;
@@ -229,9 +254,52 @@ impl SessionHandle {
             self.endpoint.publisher().wake(self)
         }
         let mut cancel_on_drop = CancelOnDrop { session: Some(self), seqid };
-        let result = result.await;
+        let result = match caller {
+            Caller::Home | Caller::Outside => result.await,
+            // Boxed, because it is rare, and would make the future of every call larger.
+            Caller::Elsewhere => Box::pin(self.result_elsewhere(result, deadline)).await,
+        };
         cancel_on_drop.session = None;
         result.unwrap_or(Err(Failure::Ended(CloseReason::NatsClosed, Outcome::Unknown)))
+    }
+
+    /// Waits for the result of a call in another runtime than the endpoint's. That one may not be driven, so that this task
+    /// does the work of its timers for the call.
+    async fn result_elsewhere(
+        self: &Arc<Self>,
+        mut result: oneshot::Receiver<CallResult>,
+        deadline: Option<Instant>,
+    ) -> Result<CallResult, RecvError> {
+        loop {
+            let next = now() + RUNTIME_CHECK;
+            let next = deadline.map_or(next, |deadline| deadline.min(next));
+            if let Ok(result) = tokio::time::timeout_at(next.into(), &mut result).await {
+                return result;
+            }
+            let now = now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                self.handle_timeout(now, None);
+                return result.await;
+            }
+            if self.home.is_stalled() {
+                self.close(CloseReason::RuntimeStopped);
+            }
+        }
+    }
+
+    /// Does what is due. `fired` is the timer that fired, if one did.
+    fn handle_timeout(self: &Arc<Self>, now: Instant, fired: Option<TimerKey>) {
+        let mut state = self.state();
+        state.timer.take_if(|current| Some(*current) == fired);
+        state.machine.handle_timeout(now);
+        let completions = self.apply_events(&mut state, 0);
+        self.set_timer(&mut state);
+        let wake = completions.ended || state.machine.has_transmit();
+        drop(state);
+        completions.deliver();
+        if wake {
+            self.wake();
+        }
     }
 
     /// Handles a message that came to the session's inbox.
@@ -454,17 +522,7 @@ impl TransmitSource for SessionHandle {
 
 impl Timed for SessionHandle {
     fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey) {
-        let mut state = self.state();
-        state.timer.take_if(|current| *current == timer);
-        state.machine.handle_timeout(now);
-        let completions = self.apply_events(&mut state, 0);
-        self.set_timer(&mut state);
-        let wake = completions.ended || state.machine.has_transmit();
-        drop(state);
-        completions.deliver();
-        if wake {
-            self.wake();
-        }
+        self.handle_timeout(now, Some(timer));
     }
 }
 

@@ -9,11 +9,13 @@ use std::time::Instant;
 
 use async_nats::Client as Nats;
 use futures_util::future::try_join_all;
+use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::client_endpoint::ClientEndpoint;
 use super::events::{EventSender, SessionEvent, SessionEvents};
+use super::home_runtime;
 use super::opening::open_session;
 use super::options::ClientOptions;
 use super::session_handle::SessionHandle;
@@ -149,15 +151,20 @@ impl SessionPool {
             return Ok(());
         }
         for index in 0..self.slots.len() {
-            let attempt = self.reopening(index).attempt.take();
-            drop(attempt);
+            let attempts = std::mem::take(&mut self.reopening(index).attempts);
+            drop(attempts);
         }
         let sessions: Vec<_> = self.sessions().collect();
         for session in &sessions {
             session.close(CloseReason::Closed);
         }
+        if home_runtime::current().is_err() {
+            let cause = "no tokio runtime runs here";
+            return Err(NatsError::new("cannot wait until the disconnect messages are sent", cause).into());
+        }
         let flushed = async {
-            for session in &sessions {
+            // The tasks that send for the others have ended with their runtime.
+            for session in sessions.iter().filter(|session| session.has_publisher()) {
                 session.flushed().await;
             }
             for slot in &self.slots {
@@ -194,7 +201,7 @@ impl SessionPool {
                 if let Some(session) = self.slots[index].open_session() {
                     return Ok(session);
                 }
-                self.attempt(index, &mut reopening).map_err(Clone::clone)?.opened.clone()
+                self.attempt(index, &mut reopening)?.opened.clone()
             };
             // An error means that the task of the attempt was ended, by the client's or its runtime's end.
             let result = opened.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone());
@@ -207,51 +214,62 @@ impl SessionPool {
         }
     }
 
-    /// The attempt that runs to open a session in this slot; begins one if there is none. Fails with the last error if the
-    /// backoff forbids it.
+    /// The attempt that runs to open a session in this slot, and that this task can wait for; begins one if there is none.
+    /// Fails with the last error if the backoff forbids it.
     fn attempt<'a>(
         self: &Arc<Self>,
         index: usize,
-        Reopening { attempt, backoff, .. }: &'a mut Reopening,
-    ) -> Result<&'a Attempt, &'a ConnectError> {
-        let running = match (attempt.take().filter(Attempt::is_running), backoff) {
-            (Some(running), _) => running,
-            (None, Some(backoff)) if now() < backoff.not_before() => return Err(backoff.error()),
-            (None, _) => self.begin(index),
+        Reopening { attempts, backoff, .. }: &'a mut Reopening,
+    ) -> Result<&'a Attempt, ConnectError> {
+        let runtime = home_runtime::current()?;
+        attempts.retain(Attempt::is_running);
+        let place = match (attempts.iter().position(|attempt| attempt.serves(&runtime)), backoff) {
+            (Some(place), _) => place,
+            (None, Some(backoff)) if now() < backoff.not_before() => return Err(backoff.error().clone()),
+            (None, _) => {
+                attempts.push(self.begin(index, &runtime));
+                attempts.len() - 1
+            }
         };
-        Ok(attempt.insert(running))
+        Ok(&attempts[place])
     }
 
-    fn begin(self: &Arc<Self>, index: usize) -> Attempt {
+    fn begin(self: &Arc<Self>, index: usize, runtime: &Handle) -> Attempt {
         let (sender, opened) = watch::channel(None);
-        let (opener, pool) = (Arc::clone(&self.opener), Arc::downgrade(self));
-        let task = tokio::spawn(async move {
+        let (opener, pool, id) = (Arc::clone(&self.opener), Arc::downgrade(self), runtime.id());
+        let task = runtime.spawn(async move {
             let result = opener.open().await;
             match (pool.upgrade(), result) {
-                (Some(pool), result) => drop(sender.send(Some(pool.opened(index, result)))),
+                (Some(pool), result) => drop(sender.send(Some(pool.opened(index, id, result)))),
                 // The client was dropped at this moment.
                 (None, Ok((_, session))) => session.close(CloseReason::Closed),
                 (None, Err(_)) => {}
             }
         });
-        Attempt::new(opened, task.abort_handle())
+        Attempt::new(opened, runtime, task.abort_handle())
     }
 
-    /// Stores the result of an attempt.
+    /// Stores the result of an attempt in this runtime.
     fn opened(
         &self,
         index: usize,
+        runtime: Id,
         result: Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError>,
     ) -> Result<Arc<SessionHandle>, ConnectError> {
         let mut reopening = self.reopening(index);
-        reopening.finish_attempt();
-        let result = match result {
-            Ok((endpoint, session)) => {
+        reopening.finish_attempt(runtime);
+        let result = match (result, self.slots[index].open_session()) {
+            // An attempt in another runtime was faster.
+            (Ok((_, session)), Some(other)) => {
+                session.close(CloseReason::Closed);
+                Ok(other)
+            }
+            (Ok((endpoint, session)), None) => {
                 self.slots[index].replace(&mut reopening, endpoint, Arc::clone(&session));
                 reopening.backoff = None;
                 Ok(session)
             }
-            Err(error) => {
+            (Err(error), _) => {
                 let (before, wait) = (reopening.backoff.as_deref(), self.options().wait_for_server);
                 reopening.backoff = Some(Box::new(Backoff::after(before, error.clone(), now(), wait)));
                 Err(error)

@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
+use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::backoff::Backoff;
 use super::client_endpoint::ClientEndpoint;
+use super::home_runtime::has_workers;
 use super::session_handle::SessionHandle;
 use crate::endpoint::EndpointSession;
 use crate::error::ConnectError;
-use crate::proto::CloseReason;
 use crate::sync::lock;
 
 /// The place of one session in a pool.
@@ -23,7 +24,9 @@ pub(super) struct Slot {
 /// The attempts to open the next session of the slot.
 #[derive(Default)]
 pub(super) struct Reopening {
-    pub(super) attempt: Option<Attempt>,
+    /// The attempts that run. One serves all callers, except that a runtime without workers may stop driving an attempt,
+    /// so that callers in other runtimes cannot wait for it, and begin their own.
+    pub(super) attempts: Vec<Attempt>,
     /// Set by the attempts that failed since a session was last open.
     pub(super) backoff: Option<Box<Backoff>>,
     /// Earlier sessions of the slot. If their servers drain, calls may still wait for replies there. Boxed, because most
@@ -41,13 +44,23 @@ pub(super) type Opened = Option<Result<Arc<SessionHandle>, ConnectError>>;
 /// ending it for the others. Dropping it ends the task, unless the task has finished the attempt.
 pub(super) struct Attempt {
     pub(super) opened: watch::Receiver<Opened>,
+    /// The runtime of the task.
+    runtime: Id,
+    /// Whether that runtime runs its tasks as long as it exists.
+    has_workers: bool,
     /// `None` once the task has taken the attempt out of the slot itself.
     task: Option<AbortHandle>,
 }
 
 impl Attempt {
-    pub(super) const fn new(opened: watch::Receiver<Opened>, task: AbortHandle) -> Self {
-        Self { opened, task: Some(task) }
+    /// An attempt by `task`, which runs in `runtime`.
+    pub(super) fn new(opened: watch::Receiver<Opened>, runtime: &Handle, task: AbortHandle) -> Self {
+        Self { opened, runtime: runtime.id(), has_workers: has_workers(runtime), task: Some(task) }
+    }
+
+    /// Whether a caller in `runtime` can wait for it.
+    pub(super) fn serves(&self, runtime: &Handle) -> bool {
+        self.has_workers || self.runtime == runtime.id()
     }
 
     /// Whether the task still runs. It also ends with its runtime.
@@ -65,11 +78,11 @@ impl Drop for Attempt {
 }
 
 impl Reopening {
-    /// Takes the attempt out, which has its result. Called by its own task, which still has to hand the result to the calls
-    /// that wait for it, and is therefore not ended.
-    pub(super) fn finish_attempt(&mut self) {
-        if let Some(mut attempt) = self.attempt.take() {
-            attempt.task = None;
+    /// Takes the attempt out that has its result, and runs in this runtime. Called by its own task, which still has to hand
+    /// the result to the calls that wait for it, and is therefore not ended.
+    pub(super) fn finish_attempt(&mut self, runtime: Id) {
+        if let Some(place) = self.attempts.iter().position(|attempt| attempt.runtime == runtime) {
+            self.attempts.swap_remove(place).task = None;
         }
     }
 }
@@ -99,9 +112,8 @@ impl Slot {
     pub(super) fn open_session(&self) -> Option<Arc<SessionHandle>> {
         let current = lock(&self.current);
         let (endpoint, session) = current.as_ref()?;
-        if !endpoint.is_running() {
-            // The runtime that it was opened in has ended, and with it the tasks that carry its messages.
-            session.close(CloseReason::NatsClosed);
+        if let Some(reason) = endpoint.end_of_tasks() {
+            session.close(reason);
         }
         session.is_open().then(|| Arc::clone(session))
     }

@@ -142,6 +142,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ShutdownError::Nats`] if the connection to NATS is gone, or the disconnect messages are not written to it within 2 s.
+    /// Outside a tokio runtime, the sessions are closed, and the error says that nothing waits for the messages.
     ///
     /// # Cancellation
     /// The client is closed at the first poll. If the future is dropped later, only the wait for NATS ends.

@@ -44,6 +44,9 @@ pub enum ConnectError {
         /// The reason why the session was not opened.
         reason: CloseReason,
     },
+    /// The task that connects or calls does not run in a tokio runtime, which the session needs for its tasks and timers.
+    #[error("no tokio runtime runs here; connect and call in a task of one, or inside its `block_on`")]
+    NoRuntime,
     /// NATS did not carry out an operation.
     #[error("{0}")]
     Nats(NatsError),
@@ -71,6 +74,7 @@ impl ConnectError {
     /// | `invalid_option` | [`InvalidOption`](Self::InvalidOption) |
     /// | `no_server` | [`NoServer`](Self::NoServer) |
     /// | `handshake` | [`Handshake`](Self::Handshake) |
+    /// | `no_runtime` | [`NoRuntime`](Self::NoRuntime) |
     /// | `nats` | [`Nats`](Self::Nats) |
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -79,6 +83,7 @@ impl ConnectError {
             Self::InvalidOption(_) => "invalid_option",
             Self::NoServer { .. } => "no_server",
             Self::Handshake { .. } => "handshake",
+            Self::NoRuntime => "no_runtime",
             Self::Nats(_) => "nats",
         }
     }
@@ -93,6 +98,7 @@ impl ConnectError {
             Self::InvalidSubject { .. }
             | Self::InvalidFormat { .. }
             | Self::InvalidOption(_)
+            | Self::NoRuntime
             | Self::Nats(_) => false,
         }
     }

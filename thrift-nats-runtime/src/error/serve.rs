@@ -17,6 +17,9 @@ pub enum ServeError {
     /// An option is out of its range.
     #[error("{0}")]
     InvalidOption(InvalidOption),
+    /// The task that starts the server does not run in a tokio runtime, which the server needs for its tasks and timers.
+    #[error("no tokio runtime runs here; serve in a task of one, or inside its `block_on`")]
+    NoRuntime,
     /// NATS did not carry out an operation.
     #[error("{0}")]
     Nats(NatsError),
@@ -32,12 +35,14 @@ impl ServeError {
     /// | --- | --- |
     /// | `invalid_subject` | [`InvalidSubject`](Self::InvalidSubject) |
     /// | `invalid_option` | [`InvalidOption`](Self::InvalidOption) |
+    /// | `no_runtime` | [`NoRuntime`](Self::NoRuntime) |
     /// | `nats` | [`Nats`](Self::Nats) |
     /// | `panicked` | [`Panicked`](Self::Panicked) |
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::InvalidSubject { .. } => "invalid_subject",
             Self::InvalidOption(_) => "invalid_option",
+            Self::NoRuntime => "no_runtime",
             Self::Nats(_) => "nats",
             Self::Panicked => "panicked",
         }

@@ -27,6 +27,7 @@ fn connect_errors() -> Vec<(ConnectError, &'static str)> {
         (option.into(), "invalid_option"),
         (ConnectError::NoServer { subject: subject.clone() }, "no_server"),
         (ConnectError::Handshake { subject, reason: CloseReason::Reconnected }, "handshake"),
+        (ConnectError::NoRuntime, "no_runtime"),
         (NatsError::new("cannot subscribe", "refused").into(), "nats"),
     ]
 }
@@ -67,6 +68,7 @@ fn serve_errors() -> Vec<(ServeError, &'static str)> {
             "invalid_subject",
         ),
         (option.into(), "invalid_option"),
+        (ServeError::NoRuntime, "no_runtime"),
         (NatsError::new("cannot subscribe", "refused").into(), "nats"),
         (ServeError::Panicked, "panicked"),
     ]

@@ -77,6 +77,8 @@ pub enum CloseReason {
     Reconnected,
     /// The connection to NATS is closed.
     NatsClosed,
+    /// The tokio runtime in which this side opened the session has ended, or is not driven: no thread runs its tasks.
+    RuntimeStopped,
     /// The queue of this side exceeded its limit.
     QueueOverflow {
         /// Number of bytes that were to be queued.
@@ -142,6 +144,9 @@ impl fmt::Display for CloseReason {
             }
             Self::Reconnected => f.write_str("the connection to NATS was lost, and possibly chunks with it"),
             Self::NatsClosed => f.write_str("the connection to NATS is closed"),
+            Self::RuntimeStopped => {
+                f.write_str("the tokio runtime in which the session was opened has ended, or no thread drives it")
+            }
             Self::QueueOverflow { queued, limit } => {
                 write!(f, "{queued} bytes to be queued exceed the limit of {limit}")
             }
@@ -163,7 +168,9 @@ impl CloseReason {
     /// The reason in the disconnect message, or `None` if the peer knows already or cannot be reached.
     pub(super) const fn disconnect_reason(&self) -> Option<PeerReason> {
         Some(match self {
-            Self::Closed | Self::HeaderTransportToLegacy | Self::Unanswered => PeerReason::Closed,
+            Self::Closed | Self::HeaderTransportToLegacy | Self::Unanswered | Self::RuntimeStopped => {
+                PeerReason::Closed
+            }
             Self::Stopped => PeerReason::Stopping,
             Self::MissedHeartbeats { .. } => PeerReason::MissedHeartbeats,
             Self::QueueOverflow { .. } => PeerReason::QueueOverflow,
@@ -201,6 +208,7 @@ impl CloseReason {
             | Self::Unanswered
             | Self::Reconnected
             | Self::NatsClosed
+            | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
             | Self::Unresponsive { .. }
@@ -229,6 +237,7 @@ impl CloseReason {
             | Self::Unanswered
             | Self::Reconnected
             | Self::NatsClosed
+            | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
             | Self::Unresponsive { .. }
@@ -266,6 +275,7 @@ impl CloseReason {
             | Self::Unanswered
             | Self::Reconnected
             | Self::NatsClosed
+            | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
             | Self::Unresponsive { .. }
@@ -317,6 +327,7 @@ impl CloseReason {
             | Self::Unanswered
             | Self::Reconnected
             | Self::NatsClosed
+            | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
             | Self::Unresponsive { .. }
@@ -362,6 +373,7 @@ impl CloseReason {
             | Self::HandshakeTimeout { .. }
             | Self::Unanswered
             | Self::Reconnected
+            | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
             | Self::Unresponsive { .. }
@@ -553,6 +565,7 @@ mod tests {
             (Reason::Unanswered, Some("closed"), yes, yes, [NotRun, NotRun, Unknown]),
             (Reason::Reconnected, Some("chunk-lost"), yes, yes, [NotRun, NotRun, Unknown]),
             (Reason::NatsClosed, None, yes, no, [NotRun, NotRun, Unknown]),
+            (Reason::RuntimeStopped, Some("closed"), yes, yes, [NotRun, NotRun, Unknown]),
             (
                 Reason::QueueOverflow { queued: 2, limit: 1 },
                 Some("queue-overflow"),

@@ -146,6 +146,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// - [`ServeError::InvalidSubject`] and [`ServeError::InvalidOption`], before anything is sent
+    /// - [`ServeError::NoRuntime`] outside a tokio runtime
     /// - [`ServeError::Nats`] if NATS cannot be subscribed to, or does not confirm it within 10 s
     ///
     /// # Cancellation
@@ -156,6 +157,9 @@ impl ServerBuilder {
             return Err(ServeError::InvalidSubject { subject, reason });
         }
         options.check()?;
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(ServeError::NoRuntime);
+        }
         Server::start(nats, subject, Arc::new(service), options, lame_duck).await
     }
 }

@@ -19,6 +19,7 @@ fn every_reason_decides_the_disconnect_message_and_the_outcomes() {
         (CloseReason::Stopped, Some("0 stopping"), Unknown, Unknown),
         (CloseReason::Reconnected, Some("0 chunk-lost"), Unknown, NotRun),
         (CloseReason::NatsClosed, None, Unknown, NotRun),
+        (CloseReason::RuntimeStopped, Some("0 closed"), Unknown, NotRun),
         (failed(None), Some("0 chunk-lost"), Unknown, NotRun),
         (failed(Some(1)), Some("0 chunk-lost"), NotRun, NotRun),
         (failed(Some(2)), Some("0 chunk-lost"), Unknown, NotRun),
