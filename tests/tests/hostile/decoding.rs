@@ -1,6 +1,5 @@
 //! Hostile input, decoded as generated types in every protocol. The result is a typed error or a value, never a panic, and
 //! memory is proportional to the length of the input.
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 use std::collections::{BTreeMap, HashMap};
 
