@@ -32,6 +32,8 @@ pub mod proxy;
 pub mod raw;
 #[cfg(feature = "service")]
 mod service;
+#[cfg(feature = "client")]
+mod wire_client;
 
 pub use apache_python::{ApachePython, NoApachePython};
 #[cfg(feature = "client")]
@@ -47,3 +49,5 @@ pub use nats_server::program::{Attempt, AttemptError, FindError, NatsProgram, Or
 pub use nats_server::{Builder, NatsServer, StartError};
 #[cfg(feature = "service")]
 pub use service::{SUBJECT, TestService};
+#[cfg(feature = "client")]
+pub use wire_client::WireClient;

@@ -28,7 +28,12 @@ impl RawClient {
 
     /// Opens a session of protocol version 1, in which chunks have numbers.
     pub async fn numbered(nats: &Nats, subject: &str) -> Self {
-        Self::open(nats, subject, &[("Thrift-Nats-Version", "1")]).await
+        Self::numbered_with(nats, subject, &[]).await
+    }
+
+    /// The same, with more headers in the handshake.
+    pub async fn numbered_with(nats: &Nats, subject: &str, headers: &[(&str, &str)]) -> Self {
+        Self::open(nats, subject, &[&[("Thrift-Nats-Version", "1")], headers].concat()).await
     }
 
     /// Opens a session by a handshake with these headers.
@@ -51,6 +56,12 @@ impl RawClient {
         client.listen = accept.reply.expect("an accept has a reply subject");
         client.accept = String::from_utf8_lossy(&accept.payload).into_owned();
         client
+    }
+
+    /// The subject that the client listens on.
+    #[must_use]
+    pub fn inbox(&self) -> &str {
+        &self.own
     }
 
     /// Sends bytes without a number, as a legacy client does.
@@ -145,6 +156,8 @@ pub struct RawSession {
     nats: Nats,
     /// The subject that the client listens on.
     client: Subject,
+    /// The subject that the session listens on.
+    pub listen: String,
     inbox: Subscriber,
 }
 
@@ -202,7 +215,7 @@ impl RawServer {
         let listen = listen(&client);
         let inbox = self.nats.subscribe(listen.clone()).await.expect("the connection is open");
         round_trip(&self.nats).await;
-        let session = RawSession { nats: self.nats.clone(), client, inbox };
+        let session = RawSession { nats: self.nats.clone(), client, listen: listen.clone(), inbox };
         session.send_with_reply(listen, body).await;
         session
     }
