@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
 use crate::protocol::{DecodeError, EncodeError, Limits, peek_seqid};
-use crate::transport::{Frame, Headers, Receiver, begin_frame, end_frame};
+use crate::transport::{Headers, Inflated, Receiver, begin_frame, end_frame};
 
 /// The format and the headers of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +23,12 @@ pub struct Framing {
 
 /// Cuts a byte stream into messages, as a server does in a session.
 #[derive(Debug)]
-pub struct MessageReader(Receiver);
+pub struct MessageReader(Receiver, Limits);
 
 impl MessageReader {
     /// A reader that detects the format by the first message.
     pub fn new(limits: Limits) -> Self {
-        Self(Receiver::detecting(ProtocolSet::ALL, limits))
+        Self(Receiver::detecting(ProtocolSet::ALL, limits), limits)
     }
 
     /// Adds the next chunk, and passes every message that is now complete to `deliver`.
@@ -40,11 +40,18 @@ impl MessageReader {
         chunk: Bytes,
         mut deliver: impl FnMut(Framing, Bytes),
     ) -> Result<(), DecodeError> {
-        self.0.receive(chunk, |Frame { format, headers, payload }| {
-            let WireFormat { protocol, transport, zlib } = format;
-            let headers = headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            deliver(Framing { protocol, transport, zlib, headers }, payload);
-        })
+        let mut inflated = Ok(());
+        let received = self.0.receive(chunk, |frame| {
+            if inflated.is_ok() {
+                inflated = frame.inflate(self.1).map(|Inflated { format, headers, message, .. }| {
+                    let WireFormat { protocol, transport, zlib } = format;
+                    let headers =
+                        headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                    deliver(Framing { protocol, transport, zlib, headers }, message);
+                });
+            }
+        });
+        inflated.and(received)
     }
 }
 

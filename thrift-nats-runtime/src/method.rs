@@ -13,7 +13,7 @@ use crate::protocol::{
     DecodeError, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits, MessageHeader,
     MessageType, OutputProtocol, Value, with_reader, with_writer,
 };
-use crate::transport::{Frame, Headers, Parts, begin_frame, end_frame, may_be_apart};
+use crate::transport::{Frame, Headers, Inflated, Parts, begin_frame, end_frame, may_be_apart};
 
 /// The error of a function: its declared exceptions, and [`Error`] for every other failure. Generated for functions that
 /// throw.
@@ -117,16 +117,19 @@ pub(crate) struct Message {
     pub(crate) seqid: i32,
     /// The bytes after the header.
     pub(crate) body: Bytes,
+    /// The memory that decompressing the message took, in bytes. 0 if it was not compressed.
+    pub(crate) inflated: usize,
 }
 
 impl Message {
+    /// Decompresses a message and reads its header. The task that runs or made the call does this, not the receive loop.
     pub(crate) fn parse(frame: Frame, limits: Limits) -> Result<Self, DecodeError> {
-        let Frame { format, headers, payload } = frame;
-        with_reader!(format.protocol, &payload, limits, |reader| {
+        let Inflated { format, headers, message, bytes: inflated } = frame.inflate(limits)?;
+        with_reader!(format.protocol, &message, limits, |reader| {
             let MessageHeader { name, kind, seqid } = reader.message_begin()?;
             let name = SmolStr::new(name);
-            let body = payload.slice_ref(reader.body()?);
-            Ok(Self { format, headers, name, kind, seqid, body })
+            let body = message.slice_ref(reader.body()?);
+            Ok(Self { format, headers, name, kind, seqid, body, inflated })
         })
     }
 

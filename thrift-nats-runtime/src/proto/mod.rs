@@ -95,7 +95,7 @@ pub(crate) use self::inbox_policy::{BadInbox, InboxPolicy};
 pub use self::outcome::Outcome;
 pub(crate) use self::refusal::{late_message, overloaded, unknown_session, unsupported};
 pub(crate) use self::request_table::RequestKey;
-pub(crate) use self::server_session::{ReceivedRequest, ServerEvent, ServerSession};
+pub(crate) use self::server_session::{ReceivedRequest, ServerEvent, ServerSession, SessionLimit};
 pub(crate) use self::subject::{
     Address, Checkpoint, check_service_subject, checkpoint_subject, probe_reply, probe_subject, random_token,
     session_subject,

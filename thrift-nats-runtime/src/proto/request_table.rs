@@ -99,6 +99,15 @@ impl<T> RequestTable<T> {
         RequestKey { index, number }
     }
 
+    /// The request holds so many bytes more. Returns its length now, or `None` if it has finished.
+    pub(super) fn grow(&mut self, key: RequestKey, bytes: usize) -> Option<usize> {
+        let request = self.get_mut(key)?;
+        request.len += bytes;
+        let len = request.len;
+        self.bytes += bytes;
+        Some(len)
+    }
+
     /// Notes the task of a request. Returns it if it has to be aborted: the request is cancelled, or has finished.
     pub(super) fn set_task(&mut self, key: RequestKey, task: T) -> Option<T> {
         match self.get_mut(key).map(|request| &mut request.state) {
@@ -178,6 +187,18 @@ mod tests {
         table.remove(pending);
         assert!(!table.has_cancelled());
         assert_eq!((table.len(), table.bytes()), (1, 10));
+    }
+
+    #[test]
+    fn a_request_that_grows_counts_until_it_has_finished() {
+        let mut table = RequestTable::<()>::default();
+        let [small, large] = [1, 2].map(|seqid| table.insert(Some(seqid), 10));
+        assert_eq!(table.grow(large, 100), Some(110));
+        assert_eq!(table.bytes(), 120);
+        table.remove(large);
+        assert_eq!((table.bytes(), table.grow(large, 100)), (10, None));
+        table.remove(small);
+        assert_eq!(table.bytes(), 0);
     }
 
     #[test]

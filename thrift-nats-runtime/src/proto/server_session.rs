@@ -350,6 +350,15 @@ impl<T> ServerSession<T> {
         }
     }
 
+    /// The message of a request was decompressed, which took so many bytes more. They count against the limit of bytes until
+    /// the request has finished. Returns the limit if they exceed it: then the request is not to be run.
+    pub(crate) fn handle_decompressed(&mut self, key: RequestKey, bytes: usize) -> Option<SessionLimit> {
+        let len = self.requests.grow(key, bytes)?;
+        let (unfinished, limit) = (self.requests.bytes() - len, self.queue_limit);
+        // As when it is received: it is run however long it is, if no other is unfinished.
+        (unfinished > 0 && unfinished + len > limit).then_some(SessionLimit::Bytes { unfinished, limit })
+    }
+
     /// A heartbeat arrived.
     pub(crate) fn handle_heartbeat(&mut self, now: Instant) {
         let legacy = self.legacy;

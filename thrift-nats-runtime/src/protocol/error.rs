@@ -256,6 +256,25 @@ pub enum DecodeErrorKind {
     /// The header transport names the zlib transform, but the message is not valid zlib data.
     #[error("compressed message is not valid zlib data")]
     InvalidZlib,
+    /// A compressed message is much longer when it is decompressed: it may be meant to waste memory and time. Such a message
+    /// has to be sent without compression.
+    #[error(
+        "compressed message of {compressed} bytes decompresses to more than {limit}; send it without compression"
+    )]
+    CompressionRatio {
+        /// The length of the compressed message, in bytes.
+        compressed: u64,
+        /// The limit for a compressed message of this length, in bytes.
+        limit: u64,
+    },
+    /// The sequence number of a compressed message is not the one in its frame.
+    #[error("compressed message has the sequence number {found}, but its frame has {expected}")]
+    UnexpectedSeqid {
+        /// The number in the frame.
+        expected: i32,
+        /// The number in the message.
+        found: i32,
+    },
     /// A varint has more bits than its type.
     #[error("varint has more bits than its type")]
     InvalidVarint,

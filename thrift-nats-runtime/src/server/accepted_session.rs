@@ -19,8 +19,8 @@ use crate::endpoint::{
 };
 use crate::error::SharedError;
 use crate::proto::{
-    Announced, CloseReason, ReceivedRequest, RequestKey, ServerConfig, ServerEvent, ServerSession, Transmit,
-    session_subject,
+    Announced, CloseReason, ReceivedRequest, RequestKey, ServerConfig, ServerEvent, ServerSession,
+    SessionLimit, Transmit, session_subject,
 };
 use crate::service::Origin;
 use crate::sync::lock;
@@ -126,6 +126,14 @@ impl AcceptedSession {
     /// Whether the client has cancelled this request.
     pub(super) fn is_cancelled(&self, key: RequestKey) -> bool {
         self.any_cancelled.load(Ordering::SeqCst) && self.state().machine.is_cancelled(key)
+    }
+
+    /// The message of a request was decompressed, which took so many bytes. Returns the limit that the request now exceeds.
+    pub(super) fn decompressed(&self, key: RequestKey, bytes: usize) -> Option<SessionLimit> {
+        if bytes == 0 {
+            return None;
+        }
+        self.state().machine.handle_decompressed(key, bytes)
     }
 
     /// Notes the task of a request. Aborts it if the request has finished or was cancelled in the meantime.

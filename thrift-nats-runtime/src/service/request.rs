@@ -52,7 +52,7 @@ pub(crate) struct RequestHeader {
 impl Request {
     /// The request in this message, and the parts that its reply needs.
     pub(crate) fn new(message: Message, origin: Origin, limits: Limits) -> (Self, RequestHeader) {
-        let Message { format, headers, name, kind, seqid, body } = message;
+        let Message { format, headers, name, kind, seqid, body, inflated: _ } = message;
         let Origin { session, legacy, received, timeout, max_timeout } = origin;
         let context = Context::new(name, session, received, timeout, max_timeout, headers);
         let header = RequestHeader { context: context.clone(), format, kind, seqid, legacy, limits };

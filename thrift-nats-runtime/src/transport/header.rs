@@ -19,7 +19,7 @@ use std::io::{Read, Write};
 
 use bytes::Bytes;
 use flate2::Compression;
-use flate2::read::ZlibDecoder;
+use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
 use super::detect::HEADER_MAGIC;
@@ -148,28 +148,66 @@ pub(super) fn read(frame: &Bytes, limits: Limits) -> Result<Frame, DecodeError> 
             headers.insert(name.to_owned(), value.to_owned());
         }
     }
-    let payload = if zlib { decompress(payload, limits.message)? } else { frame.slice_ref(payload) };
-    if payload.len() > limits.message {
-        let (len, limit) = (payload.len() as u64, limits.message as u64);
-        return Err(DecodeErrorKind::TooLong { what: "message", len, limit }.into());
+    // The length of a compressed message is known when it is decompressed.
+    if !zlib && payload.len() > limits.message {
+        return Err(too_long(payload.len(), limits.message));
     }
     let format = WireFormat { zlib, ..WireFormat::new(protocol, Transport::Header) };
-    Ok(Frame { format, headers, payload })
+    let seqid = if zlib { i32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]) } else { 0 };
+    Ok(Frame { format, headers, payload: frame.slice_ref(payload), seqid })
+}
+
+fn too_long(len: usize, limit: usize) -> DecodeError {
+    DecodeErrorKind::TooLong { what: "message", len: len as u64, limit: limit as u64 }.into()
+}
+
+/// The maximum ratio of the lengths of a decompressed message and a compressed one.
+///
+/// Zlib compresses zeros to a thousandth, so that a peer without this limit makes the receiver write a thousand bytes for
+/// each byte that it sends. Text, numbers and lists of similar structs are compressed to a fifth to a fiftieth.
+const MAX_RATIO: usize = 128;
+
+/// The length of a decompressed message that is always accepted, in bytes. To decompress so much takes about as long as the
+/// other work for a request, and a short message may consist of little more than zeros.
+const ALWAYS_INFLATED: usize = 16 * 1024;
+
+/// The maximum length of the message that is compressed to `compressed` bytes.
+const fn max_inflated(compressed: usize) -> usize {
+    let most = compressed.saturating_mul(MAX_RATIO);
+    if most > ALWAYS_INFLATED { most } else { ALWAYS_INFLATED }
 }
 
 /// Appends the compressed message to `buffer`.
 pub(super) fn compress(buffer: &mut Vec<u8>, message: &[u8]) {
-    let mut encoder = ZlibEncoder::new(buffer, Compression::fast());
+    let start = buffer.len();
+    append_zlib(buffer, message, Compression::fast());
+    if message.len() > max_inflated(buffer.len() - start) {
+        // The receiver would take it for an attack: sent as zlib data that is not compressed.
+        buffer.truncate(start);
+        append_zlib(buffer, message, Compression::none());
+    }
+}
+
+fn append_zlib(buffer: &mut Vec<u8>, message: &[u8], level: Compression) {
+    let mut encoder = ZlibEncoder::new(buffer, level);
     encoder.write_all(message).and_then(|()| encoder.finish()).expect("writing to a Vec cannot fail");
 }
 
-/// Decompresses a message, but not more than one byte beyond `limit`, because its length is not known in advance.
-fn decompress(compressed: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
-    let mut message = Vec::new();
-    let most = (limit as u64).saturating_add(1);
-    let result = ZlibDecoder::new(compressed).take(most).read_to_end(&mut message);
-    result.map_err(|_| DecodeErrorKind::InvalidZlib)?;
-    Ok(message.into())
+/// Decompresses a message, but not more than one byte beyond the limits, because its length is not known in advance.
+pub(super) fn decompress(compressed: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let by_ratio = max_inflated(compressed.len());
+    let most = limit.min(by_ratio);
+    let mut message = Vec::with_capacity(compressed.len().saturating_mul(4).min(most));
+    let read = ZlibDecoder::new(compressed).take((most as u64).saturating_add(1)).read_to_end(&mut message);
+    read.map_err(|_| DecodeErrorKind::InvalidZlib)?;
+    if message.len() > limit {
+        return Err(too_long(message.len(), limit));
+    }
+    if message.len() > by_ratio {
+        let compressed = compressed.len() as u64;
+        return Err(DecodeErrorKind::CompressionRatio { compressed, limit: by_ratio as u64 }.into());
+    }
+    Ok(message)
 }
 
 /// A reader of varints and texts.

@@ -5,7 +5,7 @@
 //!
 //! To receive, pass each chunk of the stream to [`Receiver::receive`], which returns complete messages as [`Frame`]s. The
 //! path of a chunk is `detect` (which format?), then `scanner` or a length (where does the message end?), then `header`
-//! (headers and compression).
+//! (headers). A compressed message stays compressed until the task that decodes it calls [`Frame::inflate`].
 //!
 //! To send, call [`begin_frame`], append the message, then call [`end_frame`]. [`Parts`] holds the result.
 
@@ -18,7 +18,7 @@ mod parts;
 mod receiver;
 mod scanner;
 
-pub(crate) use self::frame::Frame;
+pub(crate) use self::frame::{Frame, Inflated};
 pub(crate) use self::frame_writer::{begin_frame, end_frame, may_be_apart};
 pub use self::headers::Headers;
 pub(crate) use self::parts::Parts;

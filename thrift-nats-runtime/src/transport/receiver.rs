@@ -177,11 +177,11 @@ impl Receiver {
         match start {
             Start::Unframed(protocol) => {
                 let format = WireFormat::new(protocol, Transport::Buffered);
-                Ok(Frame { format, headers: Headers::default(), payload: message })
+                Ok(Frame::plain(format, Headers::default(), message))
             }
             Start::Framed { protocol, .. } => {
                 let format = WireFormat::new(protocol, Transport::Framed);
-                Ok(Frame { format, headers: Headers::default(), payload: message.split_off(4) })
+                Ok(Frame::plain(format, Headers::default(), message.split_off(4)))
             }
             Start::Header { .. } => {
                 let frame = header::read(&message, self.limits)?;
@@ -198,6 +198,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use super::super::frame::Inflated;
     use super::super::frame_writer::{begin_frame, end_frame};
     use super::*;
     use crate::protocol::tree::{any_message_of, any_protocol};
@@ -321,7 +322,7 @@ mod tests {
         frame
     }
 
-    const CALL: [u8; 14] = [0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 0];
+    const CALL: [u8; 14] = [0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 7, 0];
 
     fn receive(receiver: &mut Receiver, stream: &[u8]) -> (Vec<Frame>, Option<DecodeErrorKind>) {
         let mut frames = Vec::new();
@@ -434,26 +435,102 @@ mod tests {
         }
     }
 
+    const ZLIB: WireFormat =
+        WireFormat { protocol: Protocol::Binary, transport: Transport::Header, zlib: true };
+
+    /// The result of decompressing the one message in `stream`.
+    fn inflate(stream: &[u8], limits: Limits) -> Result<Inflated, DecodeErrorKind> {
+        let (mut frames, error) = receive(&mut Receiver::detecting(ProtocolSet::ALL, limits), stream);
+        assert_eq!((frames.len(), error), (1, None), "the receiver does not decompress it");
+        frames.remove(0).inflate(limits).map_err(|error| error.kind().clone())
+    }
+
+    /// A frame with a message of zeros, compressed as well as possible.
+    fn bomb(len: usize) -> Vec<u8> {
+        let headers = Headers::default();
+        let mut frame = Vec::new();
+        begin_frame(&mut frame, ZLIB, 7, &headers, Limits::DEFAULT).unwrap();
+        let mut encoder = flate2::write::ZlibEncoder::new(&mut frame, flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, &vec![0; len]).unwrap();
+        encoder.finish().unwrap();
+        let len = frame.len() as u32 - 4;
+        frame[..4].copy_from_slice(&len.to_be_bytes());
+        frame
+    }
+
+    #[test]
+    fn receiver_does_not_decompress() {
+        let bomb = bomb(10_000_000);
+        assert!(bomb.len() < 20_000);
+        let mut frames = Vec::new();
+        let info = measure(|| frames = receive(&mut detecting(), &bomb).0);
+        assert!(info.bytes_total < 3 * bomb.len() as u64, "{} bytes", info.bytes_total);
+        assert_eq!(frames[0].seqid(), Some(7), "the number in the frame");
+    }
+
     #[test]
     fn message_limit_applies_to_decompressed_messages() {
-        let format = WireFormat { zlib: true, ..WireFormat::new(Protocol::Binary, Transport::Header) };
-        let bomb = framed_as(format, &vec![0; 10_000_000], &Headers::default());
-        assert!(bomb.len() < 100_000);
-        let limits = Limits::DEFAULT.with_message(100_000);
-        let mut error = None;
-        let info = measure(|| error = receive(&mut Receiver::detecting(ProtocolSet::ALL, limits), &bomb).1);
-        let (what, limit) = ("message", 100_000);
-        assert_eq!(error, Some(DecodeErrorKind::TooLong { what, len: limit + 1, limit }));
-        assert!(info.bytes_max < 600_000, "{} bytes", info.bytes_max);
-        let mut damaged = framed_as(format, &CALL, &Headers::default());
+        let random: Vec<_> =
+            (0..100_000_u32).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        let stream = framed_as(ZLIB, &[&CALL[..], &random].concat(), &Headers::default());
+        let limit = CALL.len() + random.len();
+        assert!(inflate(&stream, Limits::DEFAULT.with_message(limit)).is_ok());
+        let mut result = None;
+        let limits = Limits::DEFAULT.with_message(limit - 1);
+        let info = measure(|| result = inflate(&stream, limits).err());
+        let (what, len) = ("message", limit as u64);
+        assert_eq!(result, Some(DecodeErrorKind::TooLong { what, len, limit: len - 1 }));
+        assert!(info.bytes_max < 6 * len, "{} bytes", info.bytes_max);
+    }
+
+    #[test]
+    fn compression_ratio_is_limited() {
+        let bomb = bomb(10_000_000);
+        let mut result = None;
+        let info = measure(|| result = inflate(&bomb, Limits::DEFAULT).err());
+        let Some(DecodeErrorKind::CompressionRatio { compressed, limit }) = result else {
+            panic!("{result:?}")
+        };
+        assert_eq!(limit, 128 * compressed);
+        assert!(info.bytes_max < 4 * limit, "{} bytes", info.bytes_max);
+        let long: Vec<_> = (0..1000_u32).flat_map(|at| [&at.to_be_bytes()[..], &[7; 396]].concat()).collect();
+        for message in [[&CALL[..], &[0; 16_000]].concat(), [&CALL[..], &long].concat()] {
+            let stream = framed_as(ZLIB, &message, &Headers::default());
+            assert!(stream.len() < message.len() / 20, "it is compressed: {} bytes", stream.len());
+            assert_eq!(inflate(&stream, Limits::DEFAULT).unwrap().message, message);
+        }
+    }
+
+    #[test]
+    fn message_that_compresses_too_well_is_sent_without_compression() {
+        let message = [&CALL[..], &vec![0; 10_000_000]].concat();
+        let stream = framed_as(ZLIB, &message, &Headers::default());
+        assert!(stream.len() > message.len());
+        let inflated = inflate(&stream, Limits::DEFAULT.with_message(message.len())).unwrap();
+        assert_eq!(inflated.message, message);
+        assert!(inflated.bytes >= message.len());
+    }
+
+    #[test]
+    fn damaged_compression_is_rejected() {
+        let mut damaged = framed_as(ZLIB, &CALL, &Headers::default());
         let last = damaged.len() - 1;
         damaged[last] ^= 1;
-        let error = receive(&mut detecting(), &damaged).1;
+        let error = inflate(&damaged, Limits::DEFAULT).err();
         assert_eq!(error, Some(DecodeErrorKind::InvalidZlib), "wrong checksum");
         let cut = damaged.len() - 6;
         damaged.truncate(cut);
         damaged[..4].copy_from_slice(&(cut as u32 - 4).to_be_bytes());
-        assert_eq!(receive(&mut detecting(), &damaged).1, Some(DecodeErrorKind::InvalidZlib));
+        assert_eq!(inflate(&damaged, Limits::DEFAULT).err(), Some(DecodeErrorKind::InvalidZlib));
+    }
+
+    #[test]
+    fn sequence_number_of_a_compressed_message_must_be_that_of_its_frame() {
+        let mut call = CALL;
+        assert!(inflate(&framed_as(ZLIB, &call, &Headers::default()), Limits::DEFAULT).is_ok());
+        call[12] = 8;
+        let error = inflate(&framed_as(ZLIB, &call, &Headers::default()), Limits::DEFAULT).err();
+        assert_eq!(error, Some(DecodeErrorKind::UnexpectedSeqid { expected: 7, found: 8 }));
     }
 
     proptest! {
@@ -503,7 +580,11 @@ mod tests {
             let found: Vec<_> =
                 out.iter().map(|frame| (frame.format, frame.headers.clone())).collect();
             prop_assert_eq!(found, formats);
-            prop_assert_eq!(out.into_iter().map(|frame| frame.payload).collect::<Vec<_>>(), messages);
+            let payload = |frame: Frame| match frame.format.zlib {
+                true => header::decompress(&frame.payload, usize::MAX).unwrap().into(),
+                false => frame.payload,
+            };
+            prop_assert_eq!(out.into_iter().map(payload).collect::<Vec<_>>(), messages);
             prop_assert!(transport.partial.is_empty());
         }
 

@@ -51,7 +51,7 @@ pub(super) fn message_in(
 
 /// A message of the default format that has been received.
 pub(super) fn unframed(payload: &Bytes) -> Frame {
-    Frame { format: WireFormat::default(), headers: Headers::default(), payload: payload.clone() }
+    Frame::plain(WireFormat::default(), Headers::default(), payload.clone())
 }
 
 /// Kind, seqid, id and payload of a [`message`].

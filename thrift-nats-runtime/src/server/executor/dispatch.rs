@@ -36,6 +36,9 @@ impl Dispatch {
         now: Instant,
     ) -> Result<StartedCall, Parts> {
         let ReceivedRequest { key, frame, received, exceeds } = request;
+        if session.is_cancelled(key) {
+            return Err(Parts::default());
+        }
         let message = match Message::parse(frame, self.limits) {
             Ok(message) => message,
             Err(error) => {
@@ -43,9 +46,7 @@ impl Dispatch {
                 return Err(Parts::default());
             }
         };
-        if session.is_cancelled(key) {
-            return Err(Parts::default());
-        }
+        let exceeds = exceeds.or_else(|| session.decompressed(key, message.inflated));
         let kind = message.kind;
         let (request, header) = Request::new(message, session.origin(received), self.limits);
         let deadline = request.context().deadline();
