@@ -97,7 +97,7 @@ impl FromStr for Protocol {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.iter().copied().find(|it| it.name() == text).ok_or_else(|| UnknownFormat {
             what: "protocol",
-            names: list(Self::ALL),
+            names: list(Self::ALL.iter().map(|it| it.name())),
             text: text.to_owned(),
         })
     }
@@ -109,15 +109,14 @@ impl FromStr for Transport {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.iter().copied().find(|it| it.name() == text).ok_or_else(|| UnknownFormat {
             what: "transport",
-            names: list(Self::ALL),
+            names: list(Self::ALL.iter().map(|it| it.name())),
             text: text.to_owned(),
         })
     }
 }
 
-fn list<T: ToString>(names: &[T]) -> String {
-    let names: Vec<_> = names.iter().map(T::to_string).collect();
-    names.join(", ")
+fn list(names: impl Iterator<Item = &'static str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The protocol and transport of a message.
@@ -150,37 +149,84 @@ impl WireFormat {
     }
 }
 
-/// The set of protocols that a server serves.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ProtocolSet(u8);
+/// The formats that a server serves: the combinations of these protocols and transports that are
+/// [valid](WireFormat::check).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServedFormats {
+    /// A bit for each protocol.
+    protocols: u8,
+    /// A bit for each transport.
+    transports: u8,
+    /// Whether messages may be compressed.
+    compression: bool,
+}
 
-impl ProtocolSet {
-    pub(crate) const ALL: Self = Self::new(Protocol::ALL);
+impl ServedFormats {
+    pub(crate) const ALL: Self = Self { protocols: u8::MAX, transports: u8::MAX, compression: true };
 
-    pub(crate) const fn new(protocols: &[Protocol]) -> Self {
-        let (mut bits, mut index) = (0, 0);
+    pub(crate) const fn with_protocols(mut self, protocols: &[Protocol]) -> Self {
+        let mut index = 0;
+        self.protocols = 0;
         while index < protocols.len() {
-            bits |= 1 << protocols[index] as u8;
+            self.protocols |= 1 << protocols[index] as u8;
             index += 1;
         }
-        Self(bits)
+        self
     }
 
-    pub(crate) const fn contains(self, protocol: Protocol) -> bool {
-        self.0 & 1 << protocol as u8 != 0
+    pub(crate) const fn with_transports(mut self, transports: &[Transport]) -> Self {
+        let mut index = 0;
+        self.transports = 0;
+        while index < transports.len() {
+            self.transports |= 1 << transports[index] as u8;
+            index += 1;
+        }
+        self
+    }
+
+    pub(crate) const fn with_compression(mut self, compression: bool) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    pub(crate) const fn has_protocol(self, protocol: Protocol) -> bool {
+        self.protocols & 1 << protocol as u8 != 0
+    }
+
+    pub(crate) const fn has_transport(self, transport: Transport) -> bool {
+        self.transports & 1 << transport as u8 != 0
+    }
+
+    pub(crate) const fn has_compression(self) -> bool {
+        self.compression
+    }
+
+    /// The protocols that are served in some transport.
+    pub(crate) fn protocols(self) -> impl Iterator<Item = Protocol> {
+        let protocols = Protocol::ALL.iter().copied().filter(move |protocol| self.has_protocol(*protocol));
+        protocols.filter(move |protocol| {
+            self.transports().any(|transport| WireFormat::new(*protocol, transport).check().is_ok())
+        })
+    }
+
+    /// The names of the transports, with commas between them.
+    pub(crate) fn transport_names(self) -> String {
+        list(self.transports().map(Transport::name))
+    }
+
+    fn transports(self) -> impl Iterator<Item = Transport> {
+        Transport::ALL.iter().copied().filter(move |transport| self.has_transport(*transport))
     }
 }
 
-impl fmt::Display for ProtocolSet {
+/// The text that a client gets whose format is not served.
+impl fmt::Display for ServedFormats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let served: Vec<_> = Protocol::ALL.iter().copied().filter(|it| self.contains(*it)).collect();
-        if served.is_empty() { f.write_str("none") } else { f.write_str(&list(&served)) }
-    }
-}
-
-impl fmt::Debug for ProtocolSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ProtocolSet({self})")
+        let or_none = |names: String| if names.is_empty() { "none".to_owned() } else { names };
+        let protocols = or_none(list(self.protocols().map(Protocol::name)));
+        let transports = or_none(self.transport_names());
+        write!(f, "protocols: {protocols}; transports: {transports}")?;
+        if self.compression { Ok(()) } else { f.write_str("; no compression") }
     }
 }
 
@@ -201,13 +247,32 @@ mod tests {
     }
 
     #[test]
-    fn set_contains_the_protocols_it_is_made_of() {
+    fn served_formats_are_those_that_are_listed() {
+        let all = ServedFormats::ALL;
         for protocol in Protocol::ALL {
-            assert!(ProtocolSet::ALL.contains(*protocol));
-            assert!(ProtocolSet::new(&[*protocol]).contains(*protocol));
-            assert!(!ProtocolSet::new(&[]).contains(*protocol));
-            assert_eq!(ProtocolSet::new(&[*protocol]).to_string(), protocol.name());
+            let other = all.with_protocols(&[*protocol]);
+            assert!(all.has_protocol(*protocol) && other.has_protocol(*protocol));
+            assert!(other.protocols().eq([*protocol]));
+            assert!(!all.with_protocols(&[]).has_protocol(*protocol));
         }
-        assert_eq!(ProtocolSet::new(&[]).to_string(), "none");
+        for transport in Transport::ALL {
+            assert!(
+                all.has_transport(*transport) && all.with_transports(&[*transport]).has_transport(*transport)
+            );
+            assert!(!all.with_transports(&[]).has_transport(*transport));
+        }
+        assert!(all.has_compression() && !all.with_compression(false).has_compression());
+    }
+
+    #[test]
+    fn served_formats_are_named() {
+        let all = ServedFormats::ALL;
+        let text = "protocols: binary, compact, json; transports: buffered, framed, header";
+        assert_eq!(all.to_string(), text);
+        assert_eq!(all.with_compression(false).to_string(), format!("{text}; no compression"));
+        let header = all.with_transports(&[Transport::Header]).to_string();
+        assert_eq!(header, "protocols: binary, compact; transports: header", "JSON has no header transport");
+        let none = all.with_protocols(&[]).with_transports(&[]).to_string();
+        assert_eq!(none, "protocols: none; transports: none");
     }
 }

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
+use crate::format::{Protocol, ServedFormats, Transport, WireFormat};
 use crate::protocol::{DecodeError, EncodeError, Limits, peek_seqid};
 use crate::transport::{Headers, Inflated, Receiver, begin_frame, end_frame};
 
@@ -28,7 +28,7 @@ pub struct MessageReader(Receiver, Limits);
 impl MessageReader {
     /// A reader that detects the format by the first message.
     pub fn new(limits: Limits) -> Self {
-        Self(Receiver::detecting(ProtocolSet::ALL, limits), limits)
+        Self(Receiver::detecting(ServedFormats::ALL, limits), limits)
     }
 
     /// Adds the next chunk, and passes every message that is now complete to `deliver`.

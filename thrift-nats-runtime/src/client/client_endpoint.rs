@@ -16,7 +16,7 @@ use crate::endpoint::{
 };
 use crate::error::ConnectError;
 use crate::nats_error::NatsError;
-use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message};
+use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message, refuses_header_transport};
 use crate::sync::lock;
 use crate::time::now;
 
@@ -146,8 +146,9 @@ impl ClientEndpoint {
                 Some(session) => {
                     let headers = message.headers.as_ref();
                     let versioned = headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
+                    let refuses_header_transport = headers.is_some_and(refuses_header_transport);
                     let Message { status, reply, payload, .. } = message;
-                    session.receive(Incoming { versioned, status, reply, payload });
+                    session.receive(Incoming { versioned, refuses_header_transport, status, reply, payload });
                 }
                 // A late accept, or data for a session that has ended: the sender has to know.
                 None => {

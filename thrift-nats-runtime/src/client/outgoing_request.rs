@@ -27,14 +27,17 @@ pub(super) struct OutgoingRequest<'a> {
 
 impl OutgoingRequest<'_> {
     /// The format and headers to send the request in. The error says why its headers cannot be sent.
-    pub(super) fn wrapping(&self, legacy: bool) -> Result<(WireFormat, Cow<'_, Headers>), &'static str> {
+    pub(super) fn wrapping(
+        &self,
+        reads_header_transport: bool,
+    ) -> Result<(WireFormat, Cow<'_, Headers>), &'static str> {
         let format = self.format;
         if self.headers.is_empty() && self.timeout.is_none() {
             return Ok((format, Cow::Borrowed(self.headers)));
         }
         let wrapped = WireFormat { transport: Transport::Header, ..format };
-        let reason = if legacy {
-            "a legacy server cannot read the header transport"
+        let reason = if !reads_header_transport {
+            "the server is a legacy server or refuses the header transport, which carries them"
         } else if let Err(reason) = wrapped.check() {
             reason
         } else {
@@ -67,13 +70,13 @@ mod tests {
         headers: &Headers,
         timeout: Option<Duration>,
         protocol: Protocol,
-        legacy: bool,
+        reads_header_transport: bool,
     ) -> Option<(Transport, Headers)> {
         let format = WireFormat::new(protocol, Transport::Buffered);
         let body = &Body::from(Vec::new());
         let (kind, limits) = (MessageType::Call, Limits::DEFAULT);
         let outgoing = OutgoingRequest { name: "f", kind, body, headers, format, limits, timeout };
-        let (format, headers) = outgoing.wrapping(legacy).ok()?;
+        let (format, headers) = outgoing.wrapping(reads_header_transport).ok()?;
         Some((format.transport, headers.into_owned()))
     }
 
@@ -82,17 +85,17 @@ mod tests {
         let (some, none) = (headers(), Headers::new());
         let second = Some(Duration::from_millis(1500));
         for protocol in [Protocol::Binary, Protocol::Compact] {
-            assert_eq!(wrapping(&none, None, protocol, false), Some((Transport::Buffered, none.clone())));
-            assert_eq!(wrapping(&some, None, protocol, false), Some((Transport::Header, some.clone())));
+            assert_eq!(wrapping(&none, None, protocol, true), Some((Transport::Buffered, none.clone())));
+            assert_eq!(wrapping(&some, None, protocol, true), Some((Transport::Header, some.clone())));
             let mut both = some.clone();
             both.insert(CLIENT_TIMEOUT, "1500");
-            assert_eq!(wrapping(&some, second, protocol, false), Some((Transport::Header, both)));
+            assert_eq!(wrapping(&some, second, protocol, true), Some((Transport::Header, both)));
         }
-        // A legacy server, and one whose session speaks JSON, are not told the timeout.
-        for (protocol, legacy) in [(Protocol::Binary, true), (Protocol::Json, false)] {
+        // A server that does not read the header transport, and one whose session speaks JSON, are not told the timeout.
+        for (protocol, reads) in [(Protocol::Binary, false), (Protocol::Json, true)] {
             let plain = Some((Transport::Buffered, none.clone()));
-            assert_eq!(wrapping(&none, second, protocol, legacy), plain);
-            assert_eq!(wrapping(&some, None, protocol, legacy), None, "they cannot be sent");
+            assert_eq!(wrapping(&none, second, protocol, reads), plain);
+            assert_eq!(wrapping(&some, None, protocol, reads), None, "they cannot be sent");
         }
     }
 }

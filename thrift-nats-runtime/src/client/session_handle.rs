@@ -88,7 +88,8 @@ pub(super) struct SessionHandle {
 #[derive(Debug, Default)]
 struct Snapshot {
     open: AtomicBool,
-    legacy: AtomicBool,
+    /// Whether the server reads the header transport.
+    reads_header_transport: AtomicBool,
     in_flight: AtomicU32,
 }
 
@@ -221,8 +222,8 @@ impl SessionHandle {
             Caller::Elsewhere => {}
             Caller::Outside => return Err(Failure::NoRuntime),
         }
-        let legacy = self.snapshot.legacy.load(Ordering::SeqCst);
-        let (format, headers) = request.wrapping(legacy).map_err(Failure::Headers)?;
+        let reads_header_transport = self.snapshot.reads_header_transport.load(Ordering::SeqCst);
+        let (format, headers) = request.wrapping(reads_header_transport).map_err(Failure::Headers)?;
         let OutgoingRequest { name, kind, body, limits, .. } = *request;
         let (waiter, result) = oneshot::channel();
         let (seqid, is_alone) = loop {
@@ -369,7 +370,8 @@ impl SessionHandle {
 
     /// The server has accepted.
     fn opened(self: &Arc<Self>, state: &mut HandleState) {
-        self.snapshot.legacy.store(state.machine.is_legacy(), Ordering::SeqCst);
+        let reads_header_transport = state.machine.reads_header_transport();
+        self.snapshot.reads_header_transport.store(reads_header_transport, Ordering::SeqCst);
         self.snapshot.open.store(true, Ordering::SeqCst);
         state.server = state.machine.server().map(|listen| {
             self.servers.join(listen, &self.token, Arc::downgrade(self) as Weak<dyn ProbeObserver>)

@@ -216,9 +216,9 @@ impl<W> ClientSession<W> {
         }
     }
 
-    /// Whether the server is a legacy server.
-    pub(crate) fn is_legacy(&self) -> bool {
-        self.phase.session().is_some_and(OpenSession::is_legacy)
+    /// Whether the server reads the header transport. A legacy server does not.
+    pub(crate) fn reads_header_transport(&self) -> bool {
+        self.phase.session().is_some_and(|session| session.reads_header_transport)
     }
 
     /// The subject where a server of this crate listens for this session, while it lasts.
@@ -274,7 +274,7 @@ impl<W> ClientSession<W> {
 
     /// The reply to the handshake.
     fn handle_answer(&mut self, now: Instant, message: Incoming) {
-        let Incoming { reply, status, versioned, payload } = message;
+        let Incoming { reply, status, versioned, refuses_header_transport, payload } = message;
         if status == Some(StatusCode::NO_RESPONDERS) {
             return self.close(CloseReason::NoServer);
         }
@@ -296,7 +296,9 @@ impl<W> ClientSession<W> {
             }
             Ok(accept) => {
                 let receiver = Receiver::expecting(self.config.format, self.config.limits);
-                self.phase = ClientPhase::Open(OpenSession::new(now, accept, versioned, receiver));
+                let mut session = OpenSession::new(now, accept, versioned, receiver);
+                session.reads_header_transport &= !refuses_header_transport;
+                self.phase = ClientPhase::Open(session);
                 self.events.push_back(ClientEvent::Opened);
             }
             Err(error) => {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::handshake::AcceptError;
 use super::outcome::{Outcome, RequestProgress};
-use crate::format::{ProtocolSet, Transport};
+use crate::format::ServedFormats;
 use crate::protocol::DecodeError;
 use crate::shared_error::{ErrorChain, SharedError};
 
@@ -56,7 +56,7 @@ pub enum CloseReason {
     Malformed(DecodeError),
     /// The server's accept is malformed.
     BadAccept(AcceptError),
-    /// The server does not serve this client's protocol or transport.
+    /// The server does not serve this client's protocol or transport, or compression.
     Unsupported {
         /// The protocols and transports that the server serves, as it says itself.
         served: String,
@@ -131,7 +131,7 @@ impl fmt::Display for CloseReason {
             Self::ChunkWithoutNumber => f.write_str("the peer sent a chunk without a number"),
             Self::Malformed(error) => write!(f, "the peer sent a malformed message: {error}"),
             Self::BadAccept(error) => write!(f, "malformed accept of the session: {error}"),
-            Self::Unsupported { served } => write!(f, "the server does not serve this protocol or transport; it serves {served}"),
+            Self::Unsupported { served } => write!(f, "the server does not serve this format; it serves {served}"),
             Self::HeaderTransportToLegacy => {
                 f.write_str("the server is a legacy server, which cannot read the header transport; use another transport")
             }
@@ -458,11 +458,8 @@ impl PeerReason {
 }
 
 /// The body of a disconnect message that refuses a handshake: the reason, and what the server serves.
-pub(super) fn unsupported(served: ProtocolSet) -> Bytes {
-    let transports: Vec<_> = Transport::ALL.iter().map(|transport| transport.name()).collect();
-    let transports = transports.join(", ");
-    let word = PeerReason::Unsupported.word();
-    Bytes::from(format!("{word} protocols: {served}; transports: {transports}"))
+pub(super) fn unsupported(served: ServedFormats) -> Bytes {
+    Bytes::from(format!("{} {served}", PeerReason::Unsupported.word()))
 }
 
 /// The reason in the body of a peer's disconnect message, which ends a session or refuses to open it.
@@ -616,7 +613,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_served_protocols_and_transports() {
         let served = "protocols: binary; transports: buffered, framed, header".to_owned();
-        let body = unsupported(ProtocolSet::new(&[Protocol::Binary]));
+        let body = unsupported(ServedFormats::ALL.with_protocols(&[Protocol::Binary]));
         assert_eq!(refusal_or_disconnect(&body), CloseReason::Unsupported { served });
     }
 

@@ -1,6 +1,6 @@
 //! The limits and formats of a session, on either side.
 
-use crate::format::{ProtocolSet, WireFormat};
+use crate::format::{ServedFormats, WireFormat};
 use crate::protocol::Limits;
 
 /// The limits and the format of a client's session.
@@ -29,6 +29,6 @@ pub(crate) struct ServerConfig {
     pub(crate) max_calls: usize,
     /// The limits on messages.
     pub(crate) limits: Limits,
-    /// The protocols that are served.
-    pub(crate) served: ProtocolSet,
+    /// The formats that are served.
+    pub(crate) served: ServedFormats,
 }

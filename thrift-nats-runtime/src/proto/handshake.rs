@@ -6,7 +6,7 @@ use async_nats::{HeaderMap, HeaderValue, Subject};
 use bytes::Bytes;
 
 use super::subject::check_service_subject;
-use crate::format::{ProtocolSet, WireFormat};
+use crate::format::{ServedFormats, Transport, WireFormat};
 
 /// The header with the version of this project's additions that a peer supports. A legacy peer does not send it.
 pub(crate) const VERSION_HEADER: &str = "Thrift-Nats-Version";
@@ -18,17 +18,41 @@ const PROTOCOL_HEADER: &str = "Thrift-Nats-Protocol";
 /// The header of a handshake that names the client's transport.
 const TRANSPORT_HEADER: &str = "Thrift-Nats-Transport";
 
+/// The header of a handshake that names the compression of the client's messages, if they are compressed.
+const COMPRESSION_HEADER: &str = "Thrift-Nats-Compression";
+/// The only compression.
+const ZLIB: &str = "zlib";
+
+/// The header of an accept that names the server's transports, if the header transport is not among them.
+const TRANSPORTS_HEADER: &str = "Thrift-Nats-Transports";
+
 /// The header of a handshake that names the service, for servers that have several.
 const SERVICE_HEADER: &str = "Thrift-Nats-Service";
 
 /// The header of a handshake with the timeout of calls whose requests have none, in milliseconds.
 const TIMEOUT_HEADER: &str = "Thrift-Nats-Timeout";
 
-/// The headers of an accept.
+/// The headers of a refusal.
 pub(crate) fn version_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(VERSION_HEADER, VERSION);
     headers
+}
+
+/// The headers of an accept.
+pub(crate) fn accept_headers(served: ServedFormats) -> HeaderMap {
+    let mut headers = version_headers();
+    if !served.has_transport(Transport::Header) {
+        headers.insert(TRANSPORTS_HEADER, served.transport_names());
+    }
+    headers
+}
+
+/// Whether a server with these headers in its accept does not read the header transport, although it is not a legacy server.
+pub(crate) fn refuses_header_transport(headers: &HeaderMap) -> bool {
+    headers.get(TRANSPORTS_HEADER).is_some_and(|transports| {
+        !transports.as_str().split(", ").any(|transport| transport == Transport::Header.name())
+    })
 }
 
 /// A timeout in whole milliseconds, rounded up: rounded down to 0, it would leave a call no time to run.
@@ -44,6 +68,8 @@ pub(crate) struct Announced {
     /// `None` if the client does not announce it.
     pub(crate) protocol: Option<String>,
     pub(crate) transport: Option<String>,
+    /// `None` if the client does not compress its messages.
+    pub(crate) compression: Option<String>,
     /// The timeout of calls whose requests have none.
     pub(crate) timeout: Option<Duration>,
 }
@@ -54,6 +80,9 @@ impl Announced {
         let mut headers = version_headers();
         headers.insert(PROTOCOL_HEADER, format.protocol.name());
         headers.insert(TRANSPORT_HEADER, format.transport.name());
+        if format.zlib {
+            headers.insert(COMPRESSION_HEADER, ZLIB);
+        }
         headers.insert(TIMEOUT_HEADER, millis(timeout).to_string());
         if let Some(service) = service.and_then(|service| service.parse::<HeaderValue>().ok()) {
             headers.insert(SERVICE_HEADER, service);
@@ -68,6 +97,7 @@ impl Announced {
             versioned: headers.get(VERSION_HEADER).is_some(),
             protocol: text(PROTOCOL_HEADER),
             transport: text(TRANSPORT_HEADER),
+            compression: text(COMPRESSION_HEADER),
             timeout: headers
                 .get(TIMEOUT_HEADER)
                 .and_then(|millis| millis.as_str().parse().ok())
@@ -75,16 +105,21 @@ impl Announced {
         }
     }
 
-    /// Whether a server with these protocols can serve the client. A protocol or transport that is not announced is
+    /// Whether a server with these formats can serve the client. A protocol or transport that is not announced is
     /// detected from the first message.
-    pub(crate) fn is_served(&self, served: ProtocolSet) -> bool {
+    pub(crate) fn is_served(&self, served: ServedFormats) -> bool {
+        if self.compression.as_deref().is_some_and(|name| name != ZLIB || !served.has_compression()) {
+            return false;
+        }
         let protocol = match self.protocol.as_deref().map(str::parse) {
-            Some(Ok(protocol)) if served.contains(protocol) => protocol,
+            Some(Ok(protocol)) if served.has_protocol(protocol) => protocol,
             Some(_) => return false,
             None => return true,
         };
         match self.transport.as_deref().map(str::parse) {
-            Some(Ok(transport)) => WireFormat::new(protocol, transport).check().is_ok(),
+            Some(Ok(transport)) => {
+                served.has_transport(transport) && WireFormat::new(protocol, transport).check().is_ok()
+            }
             Some(Err(_)) => false,
             None => true,
         }
@@ -146,7 +181,6 @@ impl Accept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Transport;
 
     fn parse(body: &str) -> Result<Accept, AcceptError> {
         Accept::parse(Some(&Subject::from("listen")), body.as_bytes())
@@ -157,14 +191,29 @@ mod tests {
         let format = WireFormat { transport: Transport::Framed, ..WireFormat::default() };
         let headers = Announced::headers(format, Duration::from_millis(1500), Some("Calculator"));
         let announced = Announced::parse(Some(&headers));
-        assert!(announced.versioned && announced.is_served(ProtocolSet::ALL));
-        assert!(!announced.is_served(ProtocolSet::new(&[])));
-        assert!(Announced::parse(None).is_served(ProtocolSet::ALL), "a legacy client announces nothing");
-        for name in [PROTOCOL_HEADER, TRANSPORT_HEADER] {
+        let all = ServedFormats::ALL;
+        assert!(announced.versioned && announced.is_served(all.with_compression(false)));
+        assert!(!announced.is_served(all.with_protocols(&[])));
+        assert!(!announced.is_served(all.with_transports(&[Transport::Buffered, Transport::Header])));
+        let none = all.with_protocols(&[]);
+        assert!(Announced::parse(None).is_served(none), "a legacy client announces nothing");
+        for name in [PROTOCOL_HEADER, TRANSPORT_HEADER, COMPRESSION_HEADER] {
             let mut headers = headers.clone();
             headers.insert(name, "of-tomorrow");
-            assert!(!Announced::parse(Some(&headers)).is_served(ProtocolSet::ALL), "{name}");
+            assert!(!Announced::parse(Some(&headers)).is_served(all), "{name}");
         }
+        let zlib = WireFormat { zlib: true, ..format };
+        let announced = Announced::parse(Some(&Announced::headers(zlib, Duration::from_secs(1), None)));
+        assert!(announced.is_served(all) && !announced.is_served(all.with_compression(false)));
+    }
+
+    #[test]
+    fn an_accept_says_that_the_header_transport_is_refused() {
+        for transport in Transport::ALL {
+            let headers = accept_headers(ServedFormats::ALL.with_transports(&[*transport]));
+            assert_eq!(refuses_header_transport(&headers), *transport != Transport::Header);
+        }
+        assert!(!refuses_header_transport(&accept_headers(ServedFormats::ALL)));
     }
 
     #[test]

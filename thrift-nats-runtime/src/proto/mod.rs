@@ -88,7 +88,7 @@ pub(crate) use self::close_reason::DISCONNECT;
 pub use self::close_reason::{CloseReason, PeerReason};
 pub(crate) use self::config::{ClientConfig, ServerConfig};
 pub use self::handshake::AcceptError;
-pub(crate) use self::handshake::{Announced, VERSION_HEADER, millis};
+pub(crate) use self::handshake::{Announced, VERSION_HEADER, millis, refuses_header_transport};
 pub(crate) use self::inbound::likely_messages;
 #[expect(unused_imports, reason = "its users follow")]
 pub(crate) use self::inbox_policy::{BadInbox, InboxPolicy};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::close_reason::{DISCONNECT, PeerReason, unsupported as unsupported_body};
 use super::handshake::{Accept, version_headers};
 use super::transmit::Transmit;
-use crate::format::ProtocolSet;
+use crate::format::ServedFormats;
 
 /// The disconnect message for the sender of a message to an unknown session, or `None` if there is nowhere to send it.
 /// `reply` is the message's reply subject: the sender's session, followed by a number if the sender is a peer of this crate.
@@ -43,7 +43,7 @@ pub(crate) fn late_message(reply: Option<&Subject>, payload: &[u8]) -> Option<Tr
 }
 
 /// A server's refusal of a handshake from `peer` whose protocol or transport it does not serve.
-pub(crate) fn unsupported(peer: Subject, served: ProtocolSet) -> Transmit {
+pub(crate) fn unsupported(peer: Subject, served: ServedFormats) -> Transmit {
     refusal(peer, unsupported_body(served))
 }
 

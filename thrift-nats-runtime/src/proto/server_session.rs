@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::close_reason::{CloseReason, DISCONNECT, PeerReason};
 use super::config::ServerConfig;
-use super::handshake::{Accept, Announced, version_headers};
+use super::handshake::{Accept, Announced, accept_headers};
 use super::heartbeat_monitor::HeartbeatMonitor;
 use super::inbound::{Inbound, likely_messages};
 use super::outbound::Outbound;
@@ -20,6 +20,7 @@ use super::request_table::{RequestKey, RequestTable};
 use super::subject::{chunk_reply, drain_notice, heartbeat_subject, probe};
 use super::transmit::Transmit;
 use crate::error::SharedError;
+use crate::format::ServedFormats;
 use crate::time::after;
 use crate::transport::{Frame, Parts, Receiver};
 
@@ -153,6 +154,8 @@ pub(crate) struct ServerSession<T> {
     max_calls: usize,
     /// Timeout of calls whose request has none, if the client's handshake has one.
     call_timeout: Option<Duration>,
+    /// The formats that are served.
+    served: ServedFormats,
     /// A legacy client's requests run one at a time, in order.
     legacy: bool,
     phase: ServerPhase,
@@ -188,6 +191,7 @@ impl<T> ServerSession<T> {
             queue_limit: config.queue_limit,
             max_calls: config.max_calls,
             call_timeout: announced.timeout,
+            served: config.served,
             legacy,
             phase: ServerPhase::Open(heartbeats),
             requests: RequestTable::default(),
@@ -459,7 +463,7 @@ impl<T> ServerSession<T> {
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
         let peer = self.peer.clone();
         if let Some(accept) = self.accept.take() {
-            let headers = (!self.legacy).then(version_headers);
+            let headers = (!self.legacy).then(|| accept_headers(self.served));
             let payload = accept.body();
             return Some(Transmit { subject: peer, reply: Some(accept.listen), headers, payload });
         }

@@ -38,7 +38,7 @@ use self::setup::{Network, Random, Setup, any_format, nothing};
 use super::outbound::Outbound;
 use super::subject::chunk_number;
 use super::*;
-use crate::format::{ProtocolSet, WireFormat};
+use crate::format::{ServedFormats, WireFormat};
 use crate::protocol::MessageType;
 
 /// The subject that the server listens on.

@@ -231,6 +231,12 @@ pub enum DecodeErrorKind {
     /// A message is in a protocol that the server does not serve.
     #[error("the {0} protocol is not served")]
     ProtocolNotServed(Protocol),
+    /// A message is in a transport that the server does not serve.
+    #[error("the {0} transport is not served")]
+    TransportNotServed(Transport),
+    /// A message is compressed, and the server does not serve compression.
+    #[error("compressed messages are not served")]
+    CompressionNotServed,
     /// A message is not in the protocol of the session: that of its first message, or of the request.
     #[error("expected the {expected} protocol, found {found}")]
     UnexpectedProtocol {

@@ -85,7 +85,7 @@ impl AcceptedSession {
             queue_limit: options.queue_limit,
             max_calls: options.max_calls_per_session,
             limits: options.limits,
-            served: options.protocols,
+            served: options.served,
         };
         let own = session_subject(endpoint.base(), &token);
         let machine = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);

@@ -9,7 +9,7 @@ use super::lame_duck::LameDuck;
 use super::options::ServerOptions;
 use super::running::Server;
 use crate::error::ServeError;
-use crate::format::{Protocol, ProtocolSet};
+use crate::format::{Protocol, Transport};
 use crate::proto::check_service_subject;
 use crate::protocol::Limits;
 use crate::service::Service;
@@ -28,9 +28,11 @@ use crate::service::Service;
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
 /// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |
 /// | [`protocols`](Self::protocols) | all | at least one | the protocols of clients |
+/// | [`transports`](Self::transports) | all | at least one | the transports of clients |
+/// | [`compression`](Self::compression) | accepted | | whether messages of clients may be compressed |
 /// | [`lame_duck`](Self::lame_duck) | none | | |
 ///
-/// The transport is not an option: a server detects the protocol and transport of each session, and replies in the same.
+/// A server detects the protocol and transport of each session, and replies in the same.
 ///
 /// These options depend on each other:
 ///
@@ -39,6 +41,7 @@ use crate::service::Service;
 /// | `limits` and `queue_limit` | a request or reply has to be within both: raise both for longer messages |
 /// | `max_calls` and `max_calls_per_session` | a call above either is rejected with `LOADSHEDDING` |
 /// | `chunk_limit` and `max_payload` of NATS | the smaller one is the limit |
+/// | `protocols` and `transports` | JSON is not served if the header transport is the only one |
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -128,7 +131,26 @@ impl ServerBuilder {
     /// [`CloseReason::Unsupported`](crate::CloseReason::Unsupported), which names these protocols. The session of any other
     /// client ends with its first message.
     pub const fn protocols(mut self, protocols: &[Protocol]) -> Self {
-        self.options.protocols = ProtocolSet::new(protocols);
+        self.options.served = self.options.served.with_protocols(protocols);
+        self
+    }
+
+    /// The transports to serve, as with [`protocols`](Self::protocols). Without [`Transport::Header`], clients cannot send
+    /// headers, nor a timeout that differs from that of their handshake.
+    pub const fn transports(mut self, transports: &[Transport]) -> Self {
+        self.options.served = self.options.served.with_transports(transports);
+        self
+    }
+
+    /// Whether to accept messages that are compressed, which only the header transport supports. A client of this crate that
+    /// [compresses](crate::ClientBuilder::zlib) its messages fails to connect otherwise, as with
+    /// [`protocols`](Self::protocols).
+    ///
+    /// A message is decompressed in the task that runs its call. It may then be 128 times as long as it was sent, within
+    /// [`Limits::message`], and counts against [`queue_limit`](Self::queue_limit). Compression costs more time than it saves
+    /// unless the network is slow, so a server that does not need it should refuse it.
+    pub const fn compression(mut self, accepted: bool) -> Self {
+        self.options.served = self.options.served.with_compression(accepted);
         self
     }
 

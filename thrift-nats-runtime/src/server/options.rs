@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::InvalidOption;
-use crate::format::ProtocolSet;
+use crate::format::ServedFormats;
 use crate::protocol::Limits;
 
 /// The longest heartbeat: a legacy peer counts nanoseconds in 64 bits.
@@ -20,7 +20,7 @@ pub(super) struct ServerOptions {
     pub(super) chunk_limit: usize,
     pub(super) queue_limit: usize,
     pub(super) limits: Limits,
-    pub(super) protocols: ProtocolSet,
+    pub(super) served: ServedFormats,
 }
 
 impl Default for ServerOptions {
@@ -34,7 +34,7 @@ impl Default for ServerOptions {
             chunk_limit: 64 * 1024,
             queue_limit: 64 << 20,
             limits: Limits::DEFAULT,
-            protocols: ProtocolSet::ALL,
+            served: ServedFormats::ALL,
         }
     }
 }
@@ -60,9 +60,10 @@ impl ServerOptions {
         }
         InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
         InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
-        if self.protocols == ProtocolSet::new(&[]) {
-            let range = "at least one protocol";
-            return Err(InvalidOption { option: "protocols", value: "[]".to_owned(), range });
+        if self.served.protocols().next().is_none() {
+            let (option, value) = ("protocols and transports", self.served.to_string());
+            let range = "at least one protocol with a transport that supports it";
+            return Err(InvalidOption { option, value, range });
         }
         Ok(())
     }
@@ -71,6 +72,7 @@ impl ServerOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::{Protocol, Transport};
 
     #[test]
     fn an_option_out_of_range_is_an_error_that_names_it() {
@@ -98,6 +100,14 @@ mod tests {
         assert_eq!(with(|options| options.max_timeout = Duration::MAX), None);
         assert_eq!(with(|options| options.chunk_limit = 0), named("chunk_limit", "0"));
         assert_eq!(with(|options| options.queue_limit = 0), named("queue_limit", "0"));
-        assert_eq!(with(|options| options.protocols = ProtocolSet::new(&[])), named("protocols", "[]"));
+        for (protocols, transports, value) in [
+            (&[][..], Transport::ALL, "protocols: none; transports: buffered, framed, header"),
+            (Protocol::ALL, &[], "protocols: none; transports: none"),
+            (&[Protocol::Json], &[Transport::Header], "protocols: none; transports: header"),
+        ] {
+            let served = ServedFormats::ALL.with_protocols(protocols).with_transports(transports);
+            let error = ServerOptions { served, ..ServerOptions::default() }.check().unwrap_err();
+            assert_eq!((error.option, error.value.as_str()), ("protocols and transports", value));
+        }
     }
 }

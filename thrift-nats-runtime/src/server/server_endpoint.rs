@@ -105,9 +105,9 @@ impl ServerEndpoint {
         }
         let Some(peer) = message.reply else { return };
         let announced = Announced::parse(message.headers.as_ref());
-        if !announced.is_served(self.options.protocols) {
+        if !announced.is_served(self.options.served) {
             tracing::debug!(?announced, "handshake refused: protocol or transport not served");
-            self.handle().publisher().send(unsupported(peer, self.options.protocols));
+            self.handle().publisher().send(unsupported(peer, self.options.served));
             return;
         }
         if self.sessions().len() >= self.options.max_sessions {

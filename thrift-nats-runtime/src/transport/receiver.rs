@@ -7,7 +7,7 @@ use super::frame::Frame;
 use super::header;
 use super::headers::Headers;
 use super::scanner::Scanner;
-use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
+use crate::format::{Protocol, ServedFormats, Transport, WireFormat};
 use crate::protocol::{DecodeError, DecodeErrorKind, Limits};
 
 /// Cuts a stream, which arrives in chunks, into messages.
@@ -17,8 +17,8 @@ use crate::protocol::{DecodeError, DecodeErrorKind, Limits};
 #[derive(Debug)]
 pub(crate) struct Receiver {
     limits: Limits,
-    /// The protocols that are accepted.
-    served: ProtocolSet,
+    /// The formats that are accepted.
+    served: ServedFormats,
     /// The protocol of the stream, once it is known.
     protocol: Option<Protocol>,
     /// The transport of the messages that are not in the header transport, once it is known.
@@ -47,8 +47,8 @@ struct LaterChunks {
 const LONG_CHUNK: usize = 4096;
 
 impl Receiver {
-    /// A receiver of requests, which detects the format by the first message. `served` are the accepted protocols.
-    pub(crate) fn detecting(served: ProtocolSet, limits: Limits) -> Self {
+    /// A receiver of requests, which detects the format by the first message. `served` are the accepted formats.
+    pub(crate) fn detecting(served: ServedFormats, limits: Limits) -> Self {
         Self {
             limits,
             served,
@@ -66,7 +66,7 @@ impl Receiver {
         Self {
             protocol: Some(format.protocol),
             transport: Some(format.transport),
-            ..Self::detecting(ProtocolSet::ALL, limits)
+            ..Self::detecting(ServedFormats::ALL, limits)
         }
     }
 
@@ -121,9 +121,13 @@ impl Receiver {
             Some(start) => start,
             None => {
                 let Some(start) = detect(bytes, self.limits)? else { return Ok(None) };
-                if let Some(format) = start.format() {
-                    self.expect_transport(format.transport)?;
-                    self.expect_protocol(format.protocol)?;
+                match start.format() {
+                    Some(format) => {
+                        self.expect_transport(format.transport)?;
+                        self.expect_protocol(format.protocol)?;
+                    }
+                    // It can stand between messages in another transport.
+                    None => self.expect_served(Transport::Header)?,
                 }
                 self.start = Some(start);
                 start
@@ -152,7 +156,7 @@ impl Receiver {
     }
 
     fn expect_protocol(&mut self, found: Protocol) -> Result<(), DecodeError> {
-        if !self.served.contains(found) {
+        if !self.served.has_protocol(found) {
             return Err(DecodeErrorKind::ProtocolNotServed(found).into());
         }
         match *self.protocol.get_or_insert(found) {
@@ -163,7 +167,15 @@ impl Receiver {
         }
     }
 
+    fn expect_served(&self, found: Transport) -> Result<(), DecodeError> {
+        match self.served.has_transport(found) {
+            true => Ok(()),
+            false => Err(DecodeErrorKind::TransportNotServed(found).into()),
+        }
+    }
+
     fn expect_transport(&mut self, found: Transport) -> Result<(), DecodeError> {
+        self.expect_served(found)?;
         match *self.transport.get_or_insert(found) {
             expected if expected != found => {
                 Err(DecodeErrorKind::UnexpectedTransport { expected, found }.into())
@@ -186,6 +198,9 @@ impl Receiver {
             Start::Header { .. } => {
                 let frame = header::read(&message, self.limits)?;
                 self.expect_protocol(frame.format.protocol)?;
+                if frame.format.zlib && !self.served.has_compression() {
+                    return Err(DecodeErrorKind::CompressionNotServed.into());
+                }
                 Ok(frame)
             }
         }
@@ -204,7 +219,7 @@ mod tests {
     use crate::protocol::tree::{any_message_of, any_protocol};
 
     fn detecting() -> Receiver {
-        Receiver::detecting(ProtocolSet::ALL, Limits::DEFAULT)
+        Receiver::detecting(ServedFormats::ALL, Limits::DEFAULT)
     }
 
     #[test]
@@ -377,7 +392,7 @@ mod tests {
     #[test]
     fn protocol_that_is_not_served_is_rejected() {
         for transport in Transport::ALL {
-            let mut receiver = Receiver::detecting(ProtocolSet::new(&[]), Limits::DEFAULT);
+            let mut receiver = Receiver::detecting(ServedFormats::ALL.with_protocols(&[]), Limits::DEFAULT);
             let (frames, error) = receive(&mut receiver, &framed(*transport, &CALL, &Headers::default()));
             assert_eq!(frames, []);
             assert_eq!(error, Some(DecodeErrorKind::ProtocolNotServed(Protocol::Binary)));
@@ -385,11 +400,38 @@ mod tests {
     }
 
     #[test]
+    fn transport_that_is_not_served_is_rejected() {
+        for transport in Transport::ALL {
+            let others: Vec<_> = Transport::ALL.iter().copied().filter(|other| other != transport).collect();
+            let mut receiver =
+                Receiver::detecting(ServedFormats::ALL.with_transports(&others), Limits::DEFAULT);
+            let (frames, error) = receive(&mut receiver, &framed(*transport, &CALL, &Headers::default()));
+            assert_eq!(frames, []);
+            assert_eq!(error, Some(DecodeErrorKind::TransportNotServed(*transport)));
+        }
+        // Also between messages in a transport that is.
+        let served = ServedFormats::ALL.with_transports(&[Transport::Framed]);
+        let mut receiver = Receiver::detecting(served, Limits::DEFAULT);
+        let stream = [Transport::Framed, Transport::Header].map(|it| framed(it, &CALL, &Headers::default()));
+        let (frames, error) = receive(&mut receiver, &stream.concat());
+        assert_eq!((frames.len(), error), (1, Some(DecodeErrorKind::TransportNotServed(Transport::Header))));
+    }
+
+    #[test]
+    fn compression_that_is_not_served_is_rejected() {
+        let served = ServedFormats::ALL.with_compression(false);
+        let plain = WireFormat { zlib: false, ..ZLIB };
+        let stream = [plain, ZLIB].map(|format| framed_as(format, &CALL, &Headers::default()));
+        let (frames, error) = receive(&mut Receiver::detecting(served, Limits::DEFAULT), &stream.concat());
+        assert_eq!((frames.len(), error), (1, Some(DecodeErrorKind::CompressionNotServed)));
+    }
+
+    #[test]
     fn message_limit_applies_in_every_transport() {
         let len = CALL.len();
         for transport in Transport::ALL {
             let stream = framed(*transport, &CALL, &Headers::default());
-            let receive = |limits| receive(&mut Receiver::detecting(ProtocolSet::ALL, limits), &stream).1;
+            let receive = |limits| receive(&mut Receiver::detecting(ServedFormats::ALL, limits), &stream).1;
             assert_eq!(receive(Limits::DEFAULT.with_message(len)), None);
             let error = receive(Limits::DEFAULT.with_message(len - 1));
             assert!(matches!(error, Some(DecodeErrorKind::TooLong { .. })), "{transport}: {error:?}");
@@ -440,7 +482,7 @@ mod tests {
 
     /// The result of decompressing the one message in `stream`.
     fn inflate(stream: &[u8], limits: Limits) -> Result<Inflated, DecodeErrorKind> {
-        let (mut frames, error) = receive(&mut Receiver::detecting(ProtocolSet::ALL, limits), stream);
+        let (mut frames, error) = receive(&mut Receiver::detecting(ServedFormats::ALL, limits), stream);
         assert_eq!((frames.len(), error), (1, None), "the receiver does not decompress it");
         frames.remove(0).inflate(limits).map_err(|error| error.kind().clone())
     }

@@ -52,5 +52,7 @@ pub(crate) struct Incoming {
     pub(crate) status: Option<StatusCode>,
     /// Whether it has the version header, which a legacy peer never sends.
     pub(crate) versioned: bool,
+    /// Whether it is the accept of a server of this crate that does not read the header transport.
+    pub(crate) refuses_header_transport: bool,
     pub(crate) payload: Bytes,
 }

@@ -50,6 +50,8 @@ pub(super) struct OpenSession {
     /// `None`: the server wants no heartbeats.
     pub(super) heartbeat: Option<HeartbeatTimer>,
     pub(super) server: ServerKind,
+    /// Whether the server reads the header transport.
+    pub(super) reads_header_transport: bool,
 }
 
 /// The kind of server, and the state that only this kind needs.
@@ -86,6 +88,7 @@ pub(super) struct Closing {
 
 impl OpenSession {
     pub(super) fn new(now: Instant, accept: Accept, versioned: bool, receiver: Receiver) -> Self {
+        let reads_header_transport = versioned;
         let heartbeat = accept.interval.map(|interval| {
             // As the legacy package computes it, in whole milliseconds.
             let millis = interval.as_millis() as u64;
@@ -98,7 +101,7 @@ impl OpenSession {
             ServerKind::Legacy { held: Queue::default() }
         };
         let inbound = Inbound::new(versioned, receiver);
-        Self { listen: accept.listen, inbound, heartbeat, server }
+        Self { listen: accept.listen, inbound, heartbeat, server, reads_header_transport }
     }
 
     pub(super) const fn is_legacy(&self) -> bool {

@@ -38,7 +38,7 @@ impl Simulation {
         let known = self.ended.is_none();
         match Address::parse(suffix) {
             Some(Address::Session { .. }) if known => {
-                let incoming = Incoming { reply, status, versioned, payload };
+                let incoming = Incoming { reply, status, versioned, payload, ..Incoming::default() };
                 self.client.handle_message(self.instant(), incoming);
                 self.client_events();
             }

@@ -7,7 +7,7 @@ fn accept(reply: Option<&'static str>, payload: &'static str) -> Result<(), Clos
     let mut simulation = Simulation::new(Setup::new());
     simulation.publish();
     let (reply, payload) = (reply.map(Subject::from_static), Bytes::from(payload));
-    let message = Incoming { reply, status: None, versioned: true, payload };
+    let message = Incoming { reply, versioned: true, payload, ..Incoming::default() };
     simulation.client.handle_message(simulation.base, message);
     match simulation.client.poll_event().expect("it opens, or ends") {
         ClientEvent::Opened => Ok(()),
@@ -245,9 +245,10 @@ fn opening(format: WireFormat) -> Simulation {
 fn a_server_that_does_not_serve_the_protocol_refuses_the_handshake() {
     let mut simulation = opening(WireFormat::default());
     simulation.publish();
-    let refused = unsupported(INBOX.into(), ProtocolSet::new(&[]));
+    let refused = unsupported(INBOX.into(), ServedFormats::ALL.with_protocols(&[]));
     assert_eq!(refused.subject, Subject::from(INBOX));
-    let message = Incoming { reply: refused.reply, status: None, versioned: true, payload: refused.payload };
+    let message =
+        Incoming { reply: refused.reply, versioned: true, payload: refused.payload, ..Incoming::default() };
     simulation.client.handle_message(simulation.base, message);
     simulation.client_events();
     let served = "protocols: none; transports: buffered, framed, header".to_owned();
@@ -273,7 +274,7 @@ fn a_reply_in_another_protocol_or_transport_ends_the_session() {
     simulation.publish();
     let format = WireFormat { transport: crate::Transport::Framed, ..WireFormat::default() };
     let payload = message_in(format, MessageType::Reply, 1, 0, b"").into();
-    let message = Incoming { reply: Some("s.1".into()), status: None, versioned: true, payload };
+    let message = Incoming { reply: Some("s.1".into()), versioned: true, payload, ..Incoming::default() };
     let now = simulation.instant();
     simulation.client.handle_message(now, message);
     simulation.client_events();

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{InTransit, ms};
-use crate::format::{Protocol, ProtocolSet, Transport, WireFormat};
+use crate::format::{Protocol, ServedFormats, Transport, WireFormat};
 use crate::proto::{ClientConfig, ServerConfig};
 use crate::protocol::Limits;
 
@@ -122,7 +122,7 @@ impl Setup {
             queue_limit: super::QUEUE_LIMIT,
             max_calls: 100_000,
             limits: Limits::DEFAULT,
-            served: ProtocolSet::ALL,
+            served: ServedFormats::ALL,
         }
     }
 }
