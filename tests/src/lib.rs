@@ -32,6 +32,8 @@ pub mod proxy;
 pub mod raw;
 #[cfg(feature = "service")]
 mod service;
+#[cfg(unix)]
+mod signal;
 #[cfg(feature = "client")]
 mod wire_client;
 

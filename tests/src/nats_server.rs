@@ -22,9 +22,9 @@ use process::{CONFIG, Ports, Process, read_log};
 
 use program::{FindError, NatsProgram};
 
-/// The bound for the kernel to stop a process.
 #[cfg(unix)]
-const PAUSE_BOUND: Duration = Duration::from_secs(10);
+use crate::signal;
+
 /// The bound for a server to handle a signal.
 #[cfg(unix)]
 const SIGNAL_BOUND: Duration = Duration::from_secs(30);
@@ -263,22 +263,7 @@ impl NatsServer {
     /// If the server does not run, or the kernel refuses.
     #[cfg(unix)]
     pub fn pause(&self) -> io::Result<()> {
-        use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process, waitid};
-
-        let pid = self.pid()?;
-        kill_process(pid, Signal::STOP)?;
-        let deadline = Instant::now() + PAUSE_BOUND;
-        // NOWAIT leaves the exit status, if there is one, to `Child::wait`.
-        let options =
-            WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        loop {
-            match waitid(WaitId::Pid(pid), options)? {
-                Some(status) if status.stopped() => return Ok(()),
-                Some(_) => return Err(io::Error::other("the NATS server has ended")),
-                None if Instant::now() >= deadline => return Err(io::ErrorKind::TimedOut.into()),
-                None => thread::sleep(POLL),
-            }
-        }
+        signal::pause(self.pid()?)
     }
 
     /// Resumes a paused server (SIGCONT). Does nothing if it is not paused.
@@ -287,7 +272,7 @@ impl NatsServer {
     /// If the server does not run, or the kernel refuses.
     #[cfg(unix)]
     pub fn resume(&self) -> io::Result<()> {
-        Ok(rustix::process::kill_process(self.pid()?, rustix::process::Signal::CONT)?)
+        signal::resume(self.pid()?)
     }
 
     /// Replaces the settings of the server (SIGHUP) and returns when they are in effect. A restart keeps them.
