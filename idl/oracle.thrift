@@ -30,4 +30,7 @@ service Oracle {
 
   /** Receives a parcel without a reply. Must not run twice. */
   oneway void tell(1: Parcel parcel),
+
+  /** Returns after an hour, unless the call is cancelled before. Must not run twice. */
+  void linger(1: i64 id),
 }

@@ -11,7 +11,7 @@ async fn guarantees_hold_under_every_fault() {
         calls: 8000,
         concurrency: 16,
         at_least: Duration::from_secs(3),
-        faults: Fault::ALL.into(),
+        faults: Fault::all(),
         seed: 1,
     };
     let report = drive(options).await.unwrap();

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use thrift_nats_tests::oracle::{self, BoxError, CallOptions, DriveOptions, Fault, ServeOptions};
+use thrift_nats_tests::oracle::{
+    self, BoxError, CallOptions, DriveOptions, Fault, FloodOptions, ServeOptions,
+};
 
 /// Makes calls under faults and checks that the guarantees of the runtime hold.
 #[derive(Debug, Parser)]
@@ -67,6 +69,21 @@ enum Role {
         #[arg(long)]
         at_least: u64,
     },
+    /// Flood the servers
+    Flood {
+        /// NATS servers, in the order of preference
+        #[arg(long, value_delimiter = ',')]
+        nats: Vec<String>,
+        /// The file for records
+        #[arg(long)]
+        notes: PathBuf,
+        /// The number of the first call
+        #[arg(long)]
+        first: u64,
+        /// The number of handshakes, of messages of one byte, and of calls
+        #[arg(long)]
+        count: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -90,7 +107,7 @@ fn main() -> ExitCode {
 async fn run(role: Role) -> Result<bool, BoxError> {
     match role {
         Role::Drive { calls, concurrency, at_least, fault, seed } => {
-            let faults = Fault::ALL.into_iter();
+            let faults = Fault::all().into_iter();
             let faults: Vec<_> =
                 faults.filter(|it| fault.as_ref().is_none_or(|name| it.to_string() == *name)).collect();
             let options = DriveOptions {
@@ -109,6 +126,9 @@ async fn run(role: Role) -> Result<bool, BoxError> {
         Role::Call { nats, notes, first, calls, concurrency, at_least } => {
             let at_least = Duration::from_millis(at_least);
             oracle::call(CallOptions { urls: nats, notes, first, calls, concurrency, at_least }).await?;
+        }
+        Role::Flood { nats, notes, first, count } => {
+            oracle::flood(FloodOptions { urls: nats, notes, first, count }).await?;
         }
     }
     Ok(true)

@@ -9,14 +9,17 @@ use tokio::task::block_in_place;
 
 use super::BoxError;
 use super::peer::Peer;
-use super::plan::{Fault, HEAVY};
-use super::verdict::Report;
+use super::plan::{Fault, LONGEST_PAUSE};
+use super::verdict::{Events, Report};
 use crate::cluster::Cluster;
 use crate::nats_server::NatsServer;
+use crate::proxy::random::Random;
 use crate::proxy::{Action, Direction, Proxy, Rule};
 
 const SERVERS: usize = 3;
 const CLIENTS: usize = 2;
+/// The numbers of a client for calls besides those that it is started with.
+const SPARE: u64 = 1 << 24;
 /// The pause between two faults.
 const CALM: Duration = Duration::from_millis(300);
 /// The interval at which the drive checks whether the calls are made.
@@ -53,16 +56,15 @@ pub async fn drive(options: DriveOptions) -> Result<Report, BoxError> {
     for (number, fault) in options.faults.iter().enumerate() {
         // The last one gets the remainder.
         let last = number + 1 == options.faults.len();
-        let (calls, heavy) = fault.calls(if last { left } else { share });
+        let calls = fault.calls(if last { left } else { share });
         left = left.saturating_sub(calls);
         let folder = tempfile::Builder::new().prefix("oracle-").tempdir()?;
-        let mut phase = Phase::start(&options, number as u64, calls, heavy, &folder).await?;
+        let mut phase = Phase::start(&options, number as u64, calls, *fault, &folder).await?;
         let begun = Instant::now();
-        phase.run(*fault).await?;
+        phase.run().await.map_err(|error| format!("{fault}: {error}"))?;
         let took = begun.elapsed();
-        // Servers may still run calls that have expired.
-        let slow_consumers = phase.end()?;
-        report.add(*fault, folder.path(), took, slow_consumers)?;
+        let events = phase.end().await.map_err(|error| format!("{fault}: {error}"))?;
+        report.add(*fault, folder.path(), took, events)?;
     }
     Ok(report)
 }
@@ -73,23 +75,29 @@ struct Caller {
     notes: PathBuf,
     calls: u64,
     at_least: Duration,
+    /// Whether it has made its calls.
+    made: bool,
 }
 
 /// The processes of one fault.
 struct Phase<'a> {
     options: &'a DriveOptions,
+    fault: Fault,
     folder: &'a Path,
+    random: Random,
     cluster: Cluster,
     /// The proxies of the clients.
     proxies: Vec<Proxy>,
     servers: Vec<Peer>,
-    clients: Vec<Option<Caller>>,
+    clients: Vec<Caller>,
     /// The next unassigned number of a call.
     next_id: u64,
     /// The number of processes so far.
     processes: u64,
     /// The number of times the fault has happened.
     round: usize,
+    /// What has happened, for the report.
+    events: Events,
 }
 
 impl<'a> Phase<'a> {
@@ -97,11 +105,11 @@ impl<'a> Phase<'a> {
         options: &'a DriveOptions,
         number: u64,
         calls: u64,
-        heavy: bool,
+        fault: Fault,
         folder: &'a TempDir,
     ) -> Result<Self, BoxError> {
         // Few for a slow consumer, so that NATS does not close another connection as one.
-        let pending = if heavy { 4_000_000 } else { 64_000_000 };
+        let pending = if fault == Fault::SlowConsumer { 4_000_000 } else { 64_000_000 };
         let settings = NatsServer::builder()
             .config("write_deadline: \"500ms\"")
             .config(format_args!("max_pending: {pending}"));
@@ -113,22 +121,26 @@ impl<'a> Phase<'a> {
         }
         let mut phase = Self {
             options,
+            fault,
             folder: folder.path(),
+            random: Random::new(options.seed.wrapping_add(number << 32)),
             cluster,
             proxies,
             servers: Vec::new(),
             clients: Vec::new(),
-            next_id: (number << 40) | if heavy { HEAVY } else { 0 },
+            next_id: number << 40,
             processes: 0,
             round: 0,
+            events: Events::default(),
         };
         for server in 0..SERVERS {
             let peer = phase.start_server(server)?;
             phase.servers.push(peer);
         }
         for client in 0..CLIENTS {
-            let caller = phase.start_client(client, calls.div_ceil(CLIENTS as u64), options.at_least)?;
-            phase.clients.push(Some(caller));
+            let at_least = fault.at_least(options.at_least);
+            let caller = phase.start_client(client, calls.div_ceil(CLIENTS as u64), at_least)?;
+            phase.clients.push(caller);
         }
         Ok(phase)
     }
@@ -143,15 +155,14 @@ impl<'a> Phase<'a> {
         let mut urls = self.cluster.urls();
         let nodes = urls.len();
         urls.rotate_left(node % nodes);
-        let notes = self.notes("runs").display().to_string();
-        let arguments = ["serve", "--nats", &urls.join(","), "--notes", &notes].map(str::to_owned);
-        block_in_place(|| Peer::start(&self.options.program, &arguments))
+        let notes = self.notes("runs");
+        block_in_place(|| Peer::server(&self.options.program, &urls, &notes))
     }
 
     /// A client on its proxy, with its number of calls.
     fn start_client(&mut self, client: usize, calls: u64, at_least: Duration) -> Result<Caller, BoxError> {
-        let first = self.next_id;
-        self.next_id += calls;
+        let first = self.next_id | self.fault.bits(client);
+        self.next_id += calls + SPARE;
         let notes = self.notes("ended");
         let arguments = [
             ("--nats", self.proxies[client].url()),
@@ -161,17 +172,23 @@ impl<'a> Phase<'a> {
             ("--concurrency", self.options.concurrency.to_string()),
             ("--at-least", at_least.as_millis().to_string()),
         ];
-        let arguments: Vec<String> = ["call".to_owned()]
-            .into_iter()
-            .chain(arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]))
-            .collect();
-        let peer = block_in_place(|| Peer::start(&self.options.program, &arguments))?;
-        Ok(Caller { peer, notes, calls, at_least })
+        let peer = self.start_peer("call", arguments)?;
+        Ok(Caller { peer, notes, calls, at_least, made: false })
+    }
+
+    fn start_peer<const N: usize>(
+        &self,
+        role: &str,
+        arguments: [(&str, String); N],
+    ) -> Result<Peer, BoxError> {
+        let arguments = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+        let arguments: Vec<String> = [role.to_owned()].into_iter().chain(arguments).collect();
+        block_in_place(|| Peer::start(&self.options.program, &arguments))
     }
 
     /// Repeats the fault until all calls are made.
-    async fn run(&mut self, fault: Fault) -> Result<(), BoxError> {
-        if fault == Fault::ChunksDropped {
+    async fn run(&mut self) -> Result<(), BoxError> {
+        if self.fault == Fault::ChunksDropped {
             for proxy in &self.proxies {
                 for direction in [Direction::ToServer, Direction::ToClient] {
                     proxy.add(Rule::on(direction).probability(0.01), Action::Drop);
@@ -184,7 +201,7 @@ impl<'a> Phase<'a> {
                 tokio::time::sleep(LOOK).await;
             }
             if self.still_calls()? {
-                self.happen(fault).await?;
+                self.happen().await?;
                 self.round += 1;
             }
         }
@@ -194,26 +211,39 @@ impl<'a> Phase<'a> {
     /// Whether a client still makes calls. An error if a client has failed.
     fn still_calls(&mut self) -> Result<bool, BoxError> {
         for client in &mut self.clients {
-            match client.as_mut().map(|caller| caller.peer.ended()).transpose()?.flatten() {
-                Some(status) if status.success() => *client = None,
-                Some(status) => return Err(format!("a client has ended with {status}").into()),
-                None => {}
+            if let Some(status) = client.peer.ended()? {
+                return Err(format!("a client has ended with {status}").into());
             }
+            client.made |= client.peer.try_line().is_some_and(|line| line == "made");
         }
-        Ok(self.clients.iter().any(Option::is_some))
+        Ok(self.clients.iter().any(|client| !client.made))
     }
 
-    async fn happen(&mut self, fault: Fault) -> Result<(), BoxError> {
-        match fault {
-            Fault::None | Fault::ChunksDropped => Ok(()),
+    fn count(&mut self, event: &'static str, times: u64) {
+        *self.events.entry(event).or_default() += times;
+    }
+
+    async fn happen(&mut self) -> Result<(), BoxError> {
+        match self.fault {
+            Fault::None | Fault::ChunksDropped | Fault::LargeMessages => Ok(()),
             Fault::RollingRestart => self.replace_server(true),
             Fault::ServerKilled => self.replace_server(false),
             Fault::ClientKilled => self.replace_client(),
+            Fault::ClientsPaused => self.pause_client().await,
+            Fault::Flood => self.flood(),
+            Fault::CancelStorm => {
+                let (client, calls) = (self.round % CLIENTS, self.between(2000, 6000));
+                self.clients[client].peer.tell(&format!("storm {calls}"))?;
+                self.count("calls dropped at once", calls);
+                tokio::time::sleep(2 * CALM).await;
+                Ok(())
+            }
             Fault::SlowConsumer => {
                 let proxy = &self.proxies[self.round % self.proxies.len()];
                 proxy.stall(Direction::ToClient);
                 tokio::time::sleep(4 * CALM).await;
                 proxy.go_on(Direction::ToClient);
+                self.count("pauses of reading", 1);
                 Ok(())
             }
             Fault::NodeKilled => {
@@ -230,6 +260,7 @@ impl<'a> Phase<'a> {
                     self.cluster.node_mut(node).restart()?;
                     self.cluster.until_joined()
                 })?;
+                self.count("restarts of a NATS server", 1);
                 Ok(())
             }
             Fault::NatsRestarted => {
@@ -238,6 +269,7 @@ impl<'a> Phase<'a> {
                     (0..self.cluster.len()).try_for_each(|node| self.cluster.node_mut(node).restart())?;
                     self.cluster.until_joined()
                 })?;
+                self.count("restarts of all NATS servers", 1);
                 Ok(())
             }
         }
@@ -260,36 +292,100 @@ impl<'a> Phase<'a> {
             let new = self.start_server(place)?;
             self.servers.insert(place, new);
         }
+        self.count(if drained { "servers drained" } else { "servers killed" }, 1);
         Ok(())
     }
 
-    /// Kills a client. Another one makes the remaining calls.
+    /// Kills the first client. Another one makes the remaining calls.
     fn replace_client(&mut self) -> Result<(), BoxError> {
-        let place = self.round % self.clients.len();
-        if let Some(Caller { peer, notes, calls, at_least }) = self.clients[place].take() {
-            peer.kill()?;
-            let made = fs::read_to_string(notes)?.lines().count() as u64;
-            let left = calls.saturating_sub(made.max(1));
-            if left > 0 {
-                let at_least = at_least.mul_f64(left as f64 / calls as f64);
-                self.clients[place] = Some(self.start_client(place, left, at_least)?);
-            }
-        }
+        let old = self.clients.remove(0);
+        // A client that has made its calls is replaced, too, so that the other one has the same faults until its end.
+        old.peer.kill()?;
+        let made = fs::read_to_string(old.notes)?.lines().count() as u64;
+        let left = old.calls.saturating_sub(made.max(1)).max(1);
+        let at_least = old.at_least.mul_f64(left as f64 / old.calls as f64);
+        let new = self.start_client(0, left, at_least)?;
+        self.clients.insert(0, new);
+        self.count("clients killed", 1);
         Ok(())
     }
 
-    /// Drains the servers. Returns how often NATS has closed a connection of a slow consumer.
-    fn end(mut self) -> Result<u64, BoxError> {
+    /// Pauses the first client.
+    async fn pause_client(&mut self) -> Result<(), BoxError> {
+        let millis = self.between(200, LONGEST_PAUSE.as_millis() as u64);
+        pause(&self.clients[0].peer, Duration::from_millis(millis)).await?;
+        self.count("pauses of a client", 1);
+        Ok(())
+    }
+
+    /// Runs a client that floods the servers, and waits until it ends.
+    fn flood(&mut self) -> Result<(), BoxError> {
+        let count = self.between(100_000, 200_000);
+        let (urls, first) = (self.cluster.urls().join(","), self.next_id);
+        self.next_id += count;
+        let arguments = [
+            ("--nats", urls),
+            ("--notes", self.notes("ended").display().to_string()),
+            ("--first", first.to_string()),
+            ("--count", count.to_string()),
+        ];
+        let mut peer = self.start_peer("flood", arguments)?;
+        let line = block_in_place(|| peer.next_line())?;
+        let counts: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let [handshakes, messages, calls] = counts[..] else {
+            return Err(format!("a flood prints `{line}`, and not three numbers").into());
+        };
+        self.count("handshakes of a flood", handshakes);
+        self.count("messages of one byte of a flood", messages);
+        self.count("calls of a flood", calls);
+        let status = block_in_place(|| peer.until_ended())?;
+        if status.success() { Ok(()) } else { Err(format!("a flood has ended with {status}").into()) }
+    }
+
+    /// A random number in this range.
+    fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.random.next() % (high - low)
+    }
+
+    /// Ends the fault. Then the calls of all clients must succeed, and all servers must drain. Returns what has happened.
+    async fn end(mut self) -> Result<Events, BoxError> {
         for proxy in &self.proxies {
             proxy.clear();
+        }
+        for client in &mut self.clients {
+            client.peer.tell("recover")?;
+        }
+        for client in &mut self.clients {
+            let status = block_in_place(|| client.peer.until_ended())?;
+            if !status.success() {
+                return Err(format!("a client has not recovered and has ended with {status}").into());
+            }
         }
         for server in &mut self.servers {
             server.tell("drain")?;
         }
         for server in &mut self.servers {
-            block_in_place(|| server.until_ended())?;
+            let status = block_in_place(|| server.until_ended())?;
+            if !status.success() {
+                return Err(format!("a server that was drained has ended with {status}").into());
+            }
         }
         let nodes = (0..self.cluster.len()).map(|node| self.cluster.node(node));
-        Ok(nodes.map(|node| node.log().matches("Slow Consumer").count() as u64).sum())
+        let slow: usize = nodes.map(|node| node.log().matches("Slow Consumer").count()).sum();
+        self.count("connections ended by NATS as slow consumers", slow as u64);
+        Ok(self.events)
     }
+}
+
+/// Pauses a process for this time.
+#[cfg(unix)]
+async fn pause(peer: &Peer, time: Duration) -> Result<(), BoxError> {
+    block_in_place(|| peer.pause())?;
+    tokio::time::sleep(time).await;
+    Ok(peer.resume()?)
+}
+
+#[cfg(not(unix))]
+async fn pause(_: &Peer, _: Duration) -> Result<(), BoxError> {
+    Err("processes are only paused on Unix".into())
 }

@@ -21,6 +21,8 @@ pub(super) enum Ending {
     Wrong(String),
     /// Not by its deadline.
     Hung,
+    /// Its future was dropped.
+    Dropped,
 }
 
 impl Ending {
@@ -31,6 +33,7 @@ impl Ending {
             Self::Unknown(kind) => ("unknown", kind),
             Self::Wrong(what) => ("wrong", what),
             Self::Hung => ("hung", ""),
+            Self::Dropped => ("dropped", ""),
         }
     }
 
@@ -41,6 +44,7 @@ impl Ending {
             "unknown" => Self::Unknown(rest.to_owned()),
             "wrong" => Self::Wrong(rest.to_owned()),
             "hung" => Self::Hung,
+            "dropped" => Self::Dropped,
             _ => return None,
         })
     }
@@ -109,7 +113,13 @@ mod tests {
     fn records_survive_a_round_trip_and_a_truncated_line_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let notes = Notes::open(&folder.path().join("ended-1")).unwrap();
-        let all = [Ending::Answered, Ending::NotRun("A b".into()), Ending::Unknown("C".into()), Ending::Hung];
+        let all = [
+            Ending::Answered,
+            Ending::NotRun("A b".into()),
+            Ending::Unknown("C".into()),
+            Ending::Hung,
+            Ending::Dropped,
+        ];
         let all = all.map(|ending| Ended { id: 7, ending, took: Duration::from_micros(5) });
         for ended in &all {
             notes.ended(ended).unwrap();

@@ -1,14 +1,15 @@
-//! A process that the oracle has started, and its connection to NATS.
+//! A process of the oracle's program, and its connection to NATS.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::BoxError;
 
-/// The bound for a process to start and to exit.
+/// The bound for a process to start, to reply, and to exit.
 const BOUND: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(2);
 
@@ -22,31 +23,87 @@ pub(super) async fn connect(urls: Vec<String>) -> Result<async_nats::Client, Box
 }
 
 /// A process of the oracle's program. It exits when its standard input closes, and is killed when this is dropped.
+///
+/// All methods block the thread.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub struct Peer {
     process: Child,
     input: Option<ChildStdin>,
+    /// The lines that it prints. A thread reads them until the process exits, so that its output never fills the pipe.
+    output: Receiver<String>,
 }
 
 impl Peer {
     /// Starts a process and waits until it prints that it is ready.
-    pub(super) fn start(program: &Path, arguments: &[String]) -> Result<Self, BoxError> {
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(program: &Path, arguments: &[String]) -> Result<Self, BoxError> {
         let mut process =
             Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (input, output) = (process.stdin.take(), process.stdout.take());
-        let peer = Self { process, input };
-        let mut line = String::new();
-        // The read ends with the process, and a process that fails to start exits.
-        let read = output.map(|output| BufReader::new(output).read_line(&mut line)).transpose()?;
-        if read.is_none() || line.trim_end() != "ready" {
-            return Err(format!("a process of the oracle says `{}`, not `ready`", line.trim_end()).into());
+        let (lines, received) = channel();
+        thread::spawn(move || {
+            let lines_of = output.into_iter().flat_map(|output| BufReader::new(output).lines());
+            lines_of.map_while(Result::ok).try_for_each(|line| lines.send(line))
+        });
+        let peer = Self { process, input, output: received };
+        let line = peer.next_line()?;
+        if line != "ready" {
+            return Err(format!("a process of the oracle says `{line}`, not `ready`").into());
         }
         Ok(peer)
     }
 
+    /// Starts a server of the oracle's service that prefers the NATS servers in this order. It writes its records to `notes`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn server(program: &Path, urls: &[String], notes: &Path) -> Result<Self, BoxError> {
+        let notes = notes.display().to_string();
+        Self::start(program, &["serve", "--nats", &urls.join(","), "--notes", &notes].map(str::to_owned))
+    }
+
     /// Sends the process a line.
-    pub(super) fn tell(&mut self, line: &str) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If it has exited.
+    pub fn tell(&mut self, line: &str) -> io::Result<()> {
         self.input.as_mut().map_or(Ok(()), |input| writeln!(input, "{line}"))
+    }
+
+    /// The next line that the process prints.
+    ///
+    /// # Errors
+    /// If it exits or prints nothing within a minute.
+    pub fn next_line(&self) -> Result<String, BoxError> {
+        self.output.recv_timeout(BOUND).map_err(|error| match error {
+            RecvTimeoutError::Timeout => "a process of the oracle does not print a line".into(),
+            RecvTimeoutError::Disconnected => "a process of the oracle has exited".into(),
+        })
+    }
+
+    /// The next line, if the process has printed one.
+    pub(super) fn try_line(&self) -> Option<String> {
+        self.output.try_recv().ok()
+    }
+
+    /// Pauses the process (SIGSTOP). Its connections stay open.
+    ///
+    /// # Errors
+    /// If it has exited.
+    #[cfg(unix)]
+    pub fn pause(&self) -> io::Result<()> {
+        crate::signal::pause(rustix::process::Pid::from_child(&self.process))
+    }
+
+    /// Resumes the paused process (SIGCONT).
+    ///
+    /// # Errors
+    /// If it has exited.
+    #[cfg(unix)]
+    pub fn resume(&self) -> io::Result<()> {
+        crate::signal::resume(rustix::process::Pid::from_child(&self.process))
     }
 
     /// Its exit status, if it has exited.
@@ -55,7 +112,10 @@ impl Peer {
     }
 
     /// Waits until it exits.
-    pub(super) fn until_ended(&mut self) -> Result<ExitStatus, BoxError> {
+    ///
+    /// # Errors
+    /// If it does not exit within a minute.
+    pub fn until_ended(&mut self) -> Result<ExitStatus, BoxError> {
         let end = Instant::now() + BOUND;
         loop {
             if let Some(status) = self.ended()? {
@@ -69,7 +129,10 @@ impl Peer {
     }
 
     /// Kills it, as `kill -9` does.
-    pub(super) fn kill(mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If it has exited.
+    pub fn kill(mut self) -> io::Result<()> {
         self.process.kill()?;
         self.process.wait().map(drop)
     }

@@ -9,10 +9,10 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::api::oracle::{Garbled, Oracle, OracleAgainError, OracleOnceError, OracleServer, Parcel};
 use super::notes::Notes;
-use super::plan::Plan;
+use super::plan::{LINGERS, Plan};
 use super::{BoxError, SUBJECT};
 
-/// The timeout of a drain. Handlers take milliseconds.
+/// The timeout of a drain. Handlers take milliseconds, except those of `linger`, which must have been cancelled.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// The options of a server.
@@ -24,7 +24,7 @@ pub struct ServeOptions {
     pub notes: PathBuf,
 }
 
-/// Serves until the standard input has the line `drain`, or closes.
+/// Serves until the standard input has the line `drain`, or closes. Prints the number of sessions after the line `sessions`.
 ///
 /// # Errors
 /// If it cannot start or shut down.
@@ -35,15 +35,16 @@ pub async fn serve(options: ServeOptions) -> Result<(), BoxError> {
     let server = Server::builder(&nats, SUBJECT).heartbeat(Duration::from_secs(1));
     let running = server.serve(OracleServer::new(Handler { notes })).await?;
     println!("ready");
-    let mut line = String::new();
-    BufReader::new(tokio::io::stdin()).read_line(&mut line).await?;
-    // Without a line, the parent process has exited.
-    if line.trim_end() == "drain" {
-        running.drain(DRAIN).await?
-    } else {
-        running.stop().await?
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        match line.as_str() {
+            "sessions" => println!("{}", running.sessions()),
+            "drain" => return Ok(running.drain(DRAIN).await?),
+            _ => return Err(format!("a server does not know `{line}`").into()),
+        }
     }
-    Ok(())
+    // The parent process has exited.
+    Ok(running.stop().await?)
 }
 
 #[derive(Debug)]
@@ -87,5 +88,11 @@ impl Oracle for Handler {
 
     async fn tell(&self, _cx: &Context, parcel: Parcel) -> Result<(), Error> {
         self.run(parcel.id).await.map(drop)
+    }
+
+    async fn linger(&self, _cx: &Context, id: i64) -> Result<(), Error> {
+        self.notes.runs(id.cast_unsigned()).map_err(internal)?;
+        tokio::time::sleep(LINGERS).await;
+        Ok(())
     }
 }

@@ -12,6 +12,9 @@ use super::plan::{Fault, Function, Plan};
 /// The number of violations that are shown.
 const SHOWN: usize = 20;
 
+/// The number of times that each fault has happened.
+pub(super) type Events = BTreeMap<&'static str, u64>;
+
 /// The results of all calls.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -45,8 +48,8 @@ struct Phase {
     longest: Duration,
     /// The duration of the phase.
     took: Duration,
-    /// The number of connections that NATS closed as slow consumers.
-    slow_consumers: u64,
+    /// What has happened.
+    events: Events,
 }
 
 impl Report {
@@ -74,13 +77,13 @@ impl Report {
         fault: Fault,
         folder: &Path,
         took: Duration,
-        slow_consumers: u64,
+        events: Events,
     ) -> io::Result<()> {
         let mut runs: HashMap<u64, u32> = HashMap::new();
         for line in lines(folder, "runs-")? {
             *runs.entry(line.parse().map_err(io::Error::other)?).or_default() += 1;
         }
-        let mut phase = Phase { took, slow_consumers, ..Phase::default() };
+        let mut phase = Phase { took, events, ..Phase::default() };
         let mut seen = runs.clone();
         for line in lines(folder, "ended-")? {
             let ended = parse_ended(&line).ok_or_else(|| io::Error::other(format!("a note: {line}")))?;
@@ -108,9 +111,12 @@ impl Report {
 
 /// The guarantee that a call has violated, if any.
 fn violation(fault: Fault, ended: &Ended, runs: u32) -> Option<String> {
-    let function = Plan::of(ended.id).function;
-    let took = ended.took;
+    let plan = Plan::of(ended.id);
+    let (function, took) = (plan.function, ended.took);
     match &ended.ending {
+        ending if took > fault.bound(plan) && *ending != Ending::Dropped => {
+            Some(format!("{function:?} has ended after {took:?}, as {ending:?}"))
+        }
         // A oneway call that was sent may or may not have run.
         Ending::Answered if runs == 0 && function != Function::Tell => {
             Some(format!("{function:?} was answered and never run"))
@@ -119,10 +125,10 @@ fn violation(fault: Fault, ended: &Ended, runs: u32) -> Option<String> {
         Ending::NotRun(kind) if runs > 0 => {
             Some(format!("{function:?} ended as not run, with {kind} after {took:?}, and was run"))
         }
-        Ending::NotRun(kind) | Ending::Unknown(kind) if fault.fails_no_call() => {
+        Ending::NotRun(kind) | Ending::Unknown(kind) if fault.must_succeed(plan) => {
             Some(format!("{function:?} failed with {kind} after {took:?}, run {runs} times"))
         }
-        Ending::NotRun(_) | Ending::Unknown(_) => None,
+        Ending::NotRun(_) | Ending::Unknown(_) | Ending::Dropped => None,
         Ending::Wrong(what) => Some(format!("{function:?}: {what}")),
         Ending::Hung => Some(format!("{function:?} has not ended after {took:?}")),
     }
@@ -139,6 +145,7 @@ impl Phase {
             Ending::Unknown(kind) => format!("unknown: {kind}"),
             Ending::Wrong(_) => "wrong".to_owned(),
             Ending::Hung => "hung".to_owned(),
+            Ending::Dropped => "dropped".to_owned(),
         };
         *self.endings.entry(name).or_default() += 1;
     }
@@ -163,12 +170,8 @@ impl fmt::Display for Report {
                 phase.longest.as_secs_f64(),
                 phase.calls as f64 / phase.took.as_secs_f64()
             )?;
-            if phase.slow_consumers > 0 {
-                writeln!(
-                    f,
-                    "{:24}{:>8} connections ended by NATS as slow consumers",
-                    "", phase.slow_consumers
-                )?;
+            for (event, times) in phase.events.iter().filter(|(_, times)| **times > 0) {
+                writeln!(f, "{:24}{times:>8} {event}", "")?;
             }
             for (ending, times) in &phase.endings {
                 writeln!(f, "{:24}{times:>8} {ending}", "")?;
@@ -191,25 +194,60 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::super::notes::Notes;
+    use super::super::plan::{FLOOD, LARGE, LINGER, UNTOUCHED};
     use super::*;
 
-    /// The numbers of calls of this function.
-    fn ids(function: Function) -> impl Iterator<Item = u64> {
-        (0..).filter(move |id| Plan::of(*id).function == function)
+    /// The number of a call of this function, with these bits.
+    fn id(function: Function, bits: u64) -> u64 {
+        (0..).map(|id| id | bits).find(|id| Plan::of(*id).function == function).unwrap()
     }
 
-    /// The verdicts on these endings, each with a number of runs.
+    /// The verdict on the ending of a call of this function, after a number of runs.
     fn verdict(fault: Fault, function: Function, ending: Ending, runs: u32) -> Vec<Violation> {
+        verdict_on(fault, Ended { id: id(function, 0), ending, took: Duration::ZERO }, runs)
+    }
+
+    fn verdict_on(fault: Fault, call: Ended, runs: u32) -> Vec<Violation> {
         let folder = tempfile::tempdir().unwrap();
-        let id = ids(function).next().unwrap();
         let (ended, run) = (folder.path().join("ended-1"), folder.path().join("runs-1"));
-        Notes::open(&ended).unwrap().ended(&Ended { id, ending, took: Duration::ZERO }).unwrap();
+        Notes::open(&ended).unwrap().ended(&call).unwrap();
         let notes = Notes::open(&run).unwrap();
-        (0..runs).for_each(|_| notes.runs(id).unwrap());
+        (0..runs).for_each(|_| notes.runs(call.id).unwrap());
         let mut report = Report::default();
-        report.add(fault, folder.path(), Duration::from_secs(1), 0).unwrap();
+        report.add(fault, folder.path(), Duration::from_secs(1), Events::default()).unwrap();
         assert_eq!(report.calls(), 1);
         report.violations
+    }
+
+    #[test]
+    fn calls_that_a_fault_does_not_concern_must_succeed() {
+        for (fault, function, bits, may_fail) in [
+            (Fault::ClientsPaused, Function::Once, 0, true),
+            (Fault::ClientsPaused, Function::Once, UNTOUCHED, false),
+            (Fault::ClientKilled, Function::Once, UNTOUCHED, false),
+            (Fault::Flood, Function::Once, FLOOD, true),
+            (Fault::Flood, Function::Once, 0, false),
+            (Fault::LargeMessages, Function::Once, LARGE, false),
+            (Fault::CancelStorm, Function::Linger, LINGER, true),
+            (Fault::CancelStorm, Function::Once, 0, false),
+        ] {
+            let (id, ending) = (id(function, bits), Ending::Unknown("SessionEnded".into()));
+            let violations = verdict_on(fault, Ended { id, ending, took: Duration::ZERO }, 0);
+            assert_eq!(violations.is_empty(), may_fail, "{fault} {function:?} {bits}: {violations:?}");
+        }
+    }
+
+    #[test]
+    fn late_end_is_a_violation_whatever_it_is() {
+        let late = |fault, ending| {
+            let id = id(Function::Once, 0);
+            let took = Fault::None.bound(Plan::of(id)) + Duration::from_millis(1);
+            verdict_on(fault, Ended { id, ending, took }, 1).len()
+        };
+        assert_eq!(late(Fault::ServerKilled, Ending::Answered), 1);
+        assert_eq!(late(Fault::ServerKilled, Ending::Unknown("SessionEnded".into())), 1);
+        assert_eq!(late(Fault::ClientsPaused, Ending::Answered), 0, "the pause is added");
+        assert_eq!(late(Fault::CancelStorm, Ending::Dropped), 0);
     }
 
     #[test]
