@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
-use thrift_nats_runtime::{Error, ReplyFuture, Request, Server, Service};
+use thrift_nats_runtime::{ApplicationException, Error, ReplyFuture, Request, Server, Service};
 use thrift_nats_tests::raw::{RawClient, is_disconnect};
 use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn handlers_that_block_their_threads_delay_no_other_message() {
@@ -171,6 +173,71 @@ async fn handler_that_panics_when_it_is_dropped_ends_nothing_else() {
         assert_eq!(client.replies(1).await, [0]);
     }
     assert_eq!(server.failed().now_or_never(), None);
+}
+
+/// A subscriber that panics at every event.
+struct PanicsAtEvents;
+
+impl Subscriber for PanicsAtEvents {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::ERROR
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        panic!("an event of {}", event.metadata().target());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// A service whose method `fail` fails with an error that is logged, at once or after it was pending.
+struct Fails<S>(S);
+
+impl<S: Service> Service for Fails<S> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn call(&self, request: Request) -> ReplyFuture {
+        let (now, later) = (request.method() == "fail", request.method() == "failLater");
+        if !now && !later {
+            return self.0.call(request);
+        }
+        Box::pin(async move {
+            if later {
+                tokio::task::yield_now().await;
+            }
+            let error = ApplicationException::internal("the log of the test does not exist");
+            request.reply::<(), Error>(Err(error.into()))
+        })
+    }
+}
+
+/// The log is written by the executor's own tasks.
+#[tokio::test]
+async fn panic_in_a_task_of_the_executor_costs_one_reply() {
+    let nats = NatsServer::start().unwrap();
+    let service = Fails(TestService::default().server());
+    let server = Server::builder(&nats.client().await.unwrap(), SUBJECT).serve(service).await.unwrap();
+    let mut client = RawClient::numbered(&nats.client().await.unwrap(), SUBJECT).await;
+    let _panics = tracing::subscriber::set_default(PanicsAtEvents);
+    client.call(1, &["ping", "fail", "ping", "failLater", "ping"]).await;
+    assert_eq!(client.replies(3).await, [0, 2, 4]);
+    let mut legacy = RawClient::legacy(&nats.client().await.unwrap(), SUBJECT).await;
+    legacy.call(1, &["fail", "ping", "failLater", "ping"]).await;
+    assert_eq!(legacy.replies(2).await, [1, 3]);
+    assert_eq!(server.failed().now_or_never(), None);
+    server.drain(BOUND).await.unwrap();
 }
 
 /// A legacy client sends its next request without waiting for the reply to the last one. They run one after the other.

@@ -86,7 +86,9 @@ impl Executor {
         requests: VecDeque<ReceivedRequest>,
     ) {
         if !requests.is_empty() {
-            self.tasks.spawn(Arc::clone(self).run_chunk(session, requests));
+            let executor = Arc::clone(self);
+            let chunk = Chunk { executor, session, requests, current: None, finished: Vec::new() };
+            self.tasks.spawn(chunk.run());
         }
     }
 
@@ -131,43 +133,6 @@ impl Executor {
         task.abort_handle()
     }
 
-    /// The chunk task: polls each handler once, and sends the replies that are ready. It never waits, so that it need not
-    /// be aborted when the server stops.
-    async fn run_chunk(
-        self: Arc<Self>,
-        session: Arc<AcceptedSession>,
-        mut requests: VecDeque<ReceivedRequest>,
-    ) {
-        if self.stop.is_cancelled() {
-            return;
-        }
-        let mut finished = Vec::with_capacity(requests.len());
-        let mut now = time::now();
-        let end_of_slice = now + TIME_SLICE;
-        while let Some(request) = requests.pop_front() {
-            let key = request.key;
-            match self.dispatch.start(&session, request, self.reached_limit(), now) {
-                Err(reply) => finished.push(Finished { key, reply }),
-                Ok(mut call) => match futures_util::poll!(&mut call.result) {
-                    Poll::Ready(result) => {
-                        finished.push(Finished { key, reply: call.header.reply_message(result) })
-                    }
-                    Poll::Pending => self.spawn_pending(&session, call, key),
-                },
-            }
-            now = time::now();
-            if requests.is_empty() || now > end_of_slice {
-                if !finished.is_empty() {
-                    // A legacy client's next request may run now.
-                    requests.extend(session.finish(finished.drain(..)));
-                }
-                // In a new task, because publishing has woken the task of the NATS connection: it may be the next to run on
-                // this thread, and a handler that blocks the thread would hold it up.
-                return self.start(session, requests);
-            }
-        }
-    }
-
     /// Continues a pending call in a separate task.
     fn spawn_pending(self: &Arc<Self>, session: &Arc<AcceptedSession>, call: StartedCall, key: RequestKey) {
         let StartedCall { header, result, deadline } = call;
@@ -192,6 +157,76 @@ impl Executor {
             pending.reply = header.reply_message(result);
         });
         session.set_task(key, task);
+    }
+}
+
+/// The requests of a chunk task. However the task ends, the session learns that they have finished.
+struct Chunk {
+    executor: Arc<Executor>,
+    session: Arc<AcceptedSession>,
+    /// The requests that have not started.
+    requests: VecDeque<ReceivedRequest>,
+    /// The request that is being started.
+    current: Option<RequestKey>,
+    /// The requests whose replies are not sent yet.
+    finished: Vec<Finished>,
+}
+
+impl Chunk {
+    /// Polls each handler once, and sends the replies that are ready. Never waits, so that the task need not be aborted when
+    /// the server stops.
+    async fn run(mut self) {
+        let executor = &self.executor;
+        if executor.stop.is_cancelled() {
+            return;
+        }
+        self.finished.reserve(self.requests.len());
+        let mut now = time::now();
+        let end_of_slice = now + TIME_SLICE;
+        while let Some(request) = self.requests.pop_front() {
+            let key = request.key;
+            self.current = Some(key);
+            match executor.dispatch.start(&self.session, request, executor.reached_limit(), now) {
+                Err(reply) => self.finished.push(Finished { key, reply }),
+                Ok(mut call) => match futures_util::poll!(&mut call.result) {
+                    Poll::Ready(result) => {
+                        self.finished.push(Finished { key, reply: call.header.reply_message(result) })
+                    }
+                    Poll::Pending => executor.spawn_pending(&self.session, call, key),
+                },
+            }
+            self.current = None;
+            now = time::now();
+            if now > end_of_slice {
+                break;
+            }
+        }
+        if !self.finished.is_empty() {
+            // A legacy client's next request may run now.
+            self.requests.extend(self.session.finish(self.finished.drain(..)));
+        }
+        // In a new task, because publishing has woken the task of the NATS connection: it may be the next to run on
+        // this thread, and a handler that blocks the thread would hold it up.
+        executor.start(Arc::clone(&self.session), std::mem::take(&mut self.requests));
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if self.requests.is_empty() && self.current.is_none() {
+            return;
+        }
+        let mut requests = std::mem::take(&mut self.requests);
+        let mut finished = std::mem::take(&mut self.finished);
+        let dropped = |key| Finished { key, reply: Parts::default() };
+        finished.extend(self.current.map(dropped));
+        if !std::thread::panicking() {
+            // The server has stopped.
+            finished.extend(requests.drain(..).map(|request| dropped(request.key)));
+        }
+        // A panic of this crate costs one reply, and not those of the requests after it.
+        requests.extend(self.session.finish(finished));
+        self.executor.start(Arc::clone(&self.session), requests);
     }
 }
 
