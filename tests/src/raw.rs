@@ -90,6 +90,14 @@ impl RawClient {
         self.nats.publish(subject, seqids.to_owned().into()).await.expect("the connection is open");
     }
 
+    /// Ends the session, as a client does that closes it.
+    pub async fn disconnect(&self) {
+        self.nats
+            .publish_with_reply(self.listen.clone(), "DISCONNECT", Bytes::new())
+            .await
+            .expect("the connection is open");
+    }
+
     /// The next message from the server.
     #[track_caller]
     pub fn receive(&mut self) -> impl Future<Output = Message> {

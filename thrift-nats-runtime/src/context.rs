@@ -108,7 +108,7 @@ impl Context {
 
     /// The deadline of the call: the time at which it was received, plus the caller's timeout or the server's
     /// [`max_timeout`](crate::ServerBuilder::max_timeout), whichever is less. Legacy clients announce no timeout. The
-    /// handler's future is dropped at the deadline. `None` if both are longer than a century.
+    /// handler's future is dropped at the deadline. `None` if neither is limited.
     pub fn deadline(&self) -> Option<Instant> {
         self.shared.deadline
     }

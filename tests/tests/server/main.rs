@@ -1,6 +1,7 @@
 //! Servers over a real NATS server: handshakes, limits, running requests, ends of sessions, shutdown.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod ended_sessions;
 mod executor;
 mod handshakes;
 mod limits;

@@ -21,7 +21,7 @@ impl<S> Default for SessionTable<S> {
 }
 
 impl<S> SessionTable<S> {
-    pub(super) fn insert(&self, token: &Arc<str>, session: &Arc<S>) {
+    pub(crate) fn insert(&self, token: &Arc<str>, session: &Arc<S>) {
         lock(&self.by_token).insert(Arc::clone(token), Arc::clone(session));
     }
 

@@ -13,7 +13,7 @@ pub enum ShutdownError {
     NotDrained {
         /// The timeout.
         timeout: Duration,
-        /// Number of calls that still ran. If it is zero, NATS had not confirmed that the server left the queue group, or
+        /// Number of requests that had not finished: they ran, or waited to run. If it is zero, NATS had not confirmed that the server left the queue group, or
         /// had not taken all replies.
         calls: usize,
     },
@@ -27,8 +27,8 @@ fn unfinished(calls: usize) -> String {
     match calls {
         0 => "NATS had not confirmed that the server left the queue group, or had not taken all replies"
             .to_owned(),
-        1 => "1 running call was dropped".to_owned(),
-        _ => format!("{calls} running calls were dropped"),
+        1 => "1 unfinished call was dropped".to_owned(),
+        _ => format!("{calls} unfinished calls were dropped"),
     }
 }
 

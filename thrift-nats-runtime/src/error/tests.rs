@@ -178,8 +178,8 @@ fn a_cause_is_printed_and_not_returned_from_source() {
 #[test]
 fn the_error_of_a_drain_says_what_was_not_finished() {
     let text = |calls| ShutdownError::NotDrained { timeout: Duration::from_secs(1), calls }.to_string();
-    assert_eq!(text(2), "not drained within 1s: 2 running calls were dropped");
-    assert_eq!(text(1), "not drained within 1s: 1 running call was dropped");
+    assert_eq!(text(2), "not drained within 1s: 2 unfinished calls were dropped");
+    assert_eq!(text(1), "not drained within 1s: 1 unfinished call was dropped");
     let nats = "NATS had not confirmed that the server left the queue group, or had not taken all replies";
     assert_eq!(text(0), format!("not drained within 1s: {nats}"));
 }

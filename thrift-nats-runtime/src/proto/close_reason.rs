@@ -218,7 +218,7 @@ impl CloseReason {
     }
 
     /// Whether a server still runs the requests that it has received and not started.
-    pub(super) const fn keeps_waiting_requests(&self) -> bool {
+    pub(crate) const fn keeps_waiting_requests(&self) -> bool {
         match self {
             // The disconnect message came after the requests, and oneway requests among them have to be run.
             Self::Disconnected { .. } => true,

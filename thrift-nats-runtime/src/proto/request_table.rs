@@ -141,6 +141,19 @@ impl<T> RequestTable<T> {
         tasks
     }
 
+    /// Cancels all requests. Returns the tasks that have to be aborted.
+    pub(super) fn cancel_all(&mut self) -> Vec<T> {
+        let mut tasks = Vec::new();
+        for request in self.slots.iter_mut().flatten() {
+            match std::mem::replace(&mut request.state, RequestState::Cancelled) {
+                RequestState::Pending(task) => tasks.push(task),
+                RequestState::Received | RequestState::Cancelled => {}
+            }
+        }
+        self.cancelled = self.len();
+        tasks
+    }
+
     /// Whether the request is cancelled.
     pub(super) fn is_cancelled(&self, key: RequestKey) -> bool {
         let request = self.slots.get(key.index).and_then(Option::as_ref);
@@ -199,6 +212,19 @@ mod tests {
         assert_eq!((table.bytes(), table.grow(large, 100)), (10, None));
         table.remove(small);
         assert_eq!(table.bytes(), 0);
+    }
+
+    #[test]
+    fn all_requests_can_be_cancelled_at_once() {
+        let mut table = RequestTable::default();
+        let [received, pending, malformed] = [Some(1), Some(2), None].map(|seqid| table.insert(seqid, 10));
+        assert_eq!(table.set_task(pending, "pending"), None);
+        table.cancel(vec![1]);
+        assert_eq!(table.cancel_all(), ["pending"]);
+        assert!([received, pending, malformed].iter().all(|key| table.is_cancelled(*key)));
+        assert_eq!(table.set_task(received, "late"), Some("late"), "its task is to be aborted");
+        [received, pending, malformed].into_iter().for_each(|key| table.remove(key));
+        assert!(!table.has_cancelled());
     }
 
     #[test]

@@ -265,6 +265,14 @@ impl<T> ServerSession<T> {
         }
     }
 
+    /// Cancels every request that has not finished. The requests that a legacy client has sent and that wait to run have
+    /// finished with this.
+    pub(crate) fn drop_requests(&mut self) {
+        self.drop_waiting();
+        let tasks = self.requests.cancel_all();
+        self.events.extend(tasks.into_iter().map(|task| ServerEvent::Cancelled { task }));
+    }
+
     /// Sets the size limit of NATS messages, in bytes.
     pub(crate) const fn set_chunk_limit(&mut self, bytes: usize) {
         self.chunk_limit = bytes;
@@ -296,6 +304,11 @@ impl<T> ServerSession<T> {
     /// Whether no request is running or waiting: no other reply is about to follow those that are queued.
     pub(crate) const fn is_idle(&self) -> bool {
         self.requests.is_empty()
+    }
+
+    /// Number of requests that run or wait to run.
+    pub(crate) const fn unfinished(&self) -> usize {
+        self.requests.len()
     }
 
     /// Whether the client has cancelled this request, which has not finished.

@@ -1,8 +1,11 @@
 //! A session of a server: its state machine, joined to the endpoint that carries its messages.
 //!
-//! The session owns the lock of the state machine. It never runs a handler: it returns the requests that are to run to its
-//! caller, and takes their replies. After every input it applies the events of the state machine, and wakes the publisher
-//! if there is something to send.
+//! The session owns the lock of the state machine, and decides which of its requests still run after its end. It never runs
+//! a handler: it returns the requests that are to run to its caller, and takes their replies. After every input it applies
+//! the events of the state machine, and wakes the publisher if there is something to send.
+//!
+//! A session that ends with unfinished requests is in the table of lingering sessions until they have finished, or are
+//! dropped after the grace period.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +27,7 @@ use crate::proto::{
 };
 use crate::service::Origin;
 use crate::sync::lock;
-use crate::time::now;
+use crate::time::{FAR_FUTURE, after, now};
 use crate::transport::Parts;
 
 /// A request that has finished.
@@ -36,8 +39,11 @@ pub(super) struct Finished {
 
 /// A session of a server.
 pub(super) struct AcceptedSession {
+    /// Refers to this session.
+    this: Weak<Self>,
     endpoint: EndpointHandle,
     table: Weak<SessionTable<Self>>,
+    lingering: Weak<SessionTable<Self>>,
     token: Arc<str>,
     subject: Subject,
     legacy: bool,
@@ -45,12 +51,14 @@ pub(super) struct AcceptedSession {
     call_timeout: Option<Duration>,
     /// The longest timeout of a call.
     max_timeout: Duration,
+    /// The time that running requests have after the end of the session.
+    grace_after_end: Duration,
     /// The option, in bytes.
     chunk_limit: usize,
     state: Mutex<AcceptedState>,
-    /// Lock-free copy of whether any request is cancelled, which every request reads before it starts. Updated under the
-    /// mutex.
-    any_cancelled: AtomicBool,
+    /// Lock-free copy of whether some requests are not to be started, which every request reads before it starts. Updated
+    /// under the mutex.
+    restricted: AtomicBool,
     publish_lock: PublishLock,
     /// The number of the connection that the session was opened on.
     connection: u64,
@@ -59,6 +67,16 @@ pub(super) struct AcceptedSession {
 struct AcceptedState {
     machine: ServerSession<AbortHandle>,
     timer: Option<TimerKey>,
+    /// Set when the session has ended.
+    end: Option<SessionEnd>,
+}
+
+/// The rules for the requests of a session that has ended.
+struct SessionEnd {
+    /// Whether the requests that have not started are run.
+    starts_requests: bool,
+    /// When the requests that have not finished are dropped.
+    drops_at: Option<Instant>,
 }
 
 /// The rest of the work for the events of an input.
@@ -73,6 +91,7 @@ impl AcceptedSession {
     /// Accepts a handshake from the client at `peer`. The accept is sent when the publisher polls the session.
     pub(super) fn accept(
         endpoint: &Endpoint<Self>,
+        lingering: &Arc<SessionTable<Self>>,
         options: &ServerOptions,
         token: String,
         peer: Subject,
@@ -89,17 +108,20 @@ impl AcceptedSession {
         };
         let own = session_subject(endpoint.base(), &token);
         let machine = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
-        let session = Arc::new(Self {
+        let session = Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             endpoint: endpoint.clone(),
             table: Arc::downgrade(table),
+            lingering: Arc::downgrade(lingering),
             token: token.into(),
             subject: machine.subject().clone(),
             legacy: machine.is_legacy(),
             call_timeout: machine.call_timeout(),
             max_timeout: options.max_timeout,
+            grace_after_end: options.grace_after_end,
             chunk_limit: options.chunk_limit,
-            state: Mutex::new(AcceptedState { machine, timer: None }),
-            any_cancelled: AtomicBool::new(false),
+            state: Mutex::new(AcceptedState { machine, timer: None, end: None }),
+            restricted: AtomicBool::new(false),
             publish_lock: PublishLock::default(),
             connection,
         });
@@ -123,9 +145,18 @@ impl AcceptedSession {
         }
     }
 
-    /// Whether the client has cancelled this request.
-    pub(super) fn is_cancelled(&self, key: RequestKey) -> bool {
-        self.any_cancelled.load(Ordering::SeqCst) && self.state().machine.is_cancelled(key)
+    /// Whether this request may start: it is not cancelled, and the session has not ended in a way that drops it.
+    pub(super) fn may_start(&self, key: RequestKey) -> bool {
+        if !self.restricted.load(Ordering::SeqCst) {
+            return true;
+        }
+        let state = self.state();
+        state.end.as_ref().is_none_or(|end| end.starts_requests) && !state.machine.is_cancelled(key)
+    }
+
+    /// Number of requests that run or wait to run.
+    pub(super) fn unfinished(&self) -> usize {
+        self.state().machine.unfinished()
     }
 
     /// The message of a request was decompressed, which took so many bytes. Returns the limit that the request now exceeds.
@@ -213,10 +244,14 @@ impl AcceptedSession {
         self.endpoint.publisher().wake(self);
     }
 
-    /// Sets the timer to the time that the state machine wants.
-    fn set_timer(self: &Arc<Self>, state: &mut AcceptedState) {
-        let at = state.machine.poll_timeout();
-        self.endpoint.timers().set(&mut state.timer, at, || Arc::downgrade(self) as Weak<dyn Timed>);
+    /// Sets the timer to the time that the state machine wants, or to the end of the grace period. Without requests to wait
+    /// for, a session that has ended has no timer: it would keep the memory of the session until it fires.
+    fn set_timer(&self, state: &mut AcceptedState) {
+        let at = match &state.end {
+            None => state.machine.poll_timeout(),
+            Some(end) => end.drops_at.filter(|_| !state.machine.is_idle()),
+        };
+        self.endpoint.timers().set(&mut state.timer, at, || Weak::clone(&self.this) as Weak<dyn Timed>);
     }
 
     /// Gives the state machine an input that never makes a request run, and sends what there is to send.
@@ -241,16 +276,39 @@ impl AcceptedSession {
                 ServerEvent::Cancelled { task } => aborted.push(task),
                 ServerEvent::Ended { reason } => {
                     tracing::debug!(session = &*self.token, %reason, "session ended");
-                    // Else the timer would keep the memory of the session until it fires.
-                    self.endpoint.timers().remove(&mut state.timer);
+                    self.end(&mut state, &reason);
                     ended = true;
                 }
             }
         }
-        self.any_cancelled.store(state.machine.has_cancelled(), Ordering::SeqCst);
+        if state.end.is_some() && state.machine.is_idle() {
+            self.set_timer(&mut state);
+            if let Some(lingering) = self.lingering.upgrade() {
+                lingering.remove(&self.token);
+            }
+        }
+        self.restricted.store(state.end.is_some() || state.machine.has_cancelled(), Ordering::SeqCst);
         drop(state);
         aborted.iter().for_each(AbortHandle::abort);
         Changes { requests, ended }
+    }
+
+    /// Notes that the session has ended, and begins the grace period of its requests.
+    fn end(&self, state: &mut AcceptedState, reason: &CloseReason) {
+        let grace = Some(self.grace_after_end).filter(|grace| *grace < FAR_FUTURE);
+        state.end = Some(SessionEnd {
+            starts_requests: reason.keeps_waiting_requests(),
+            drops_at: grace.map(|grace| after(now(), grace)),
+        });
+        if grace.is_some_and(|grace| grace.is_zero()) {
+            state.machine.drop_requests();
+        }
+        if !state.machine.is_idle()
+            && let (Some(lingering), Some(this)) = (self.lingering.upgrade(), self.this.upgrade())
+        {
+            lingering.insert(&self.token, &this);
+        }
+        self.set_timer(state);
     }
 }
 
@@ -299,7 +357,15 @@ impl Timed for AcceptedSession {
     fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey) {
         let mut state = self.state();
         state.timer.take_if(|current| *current == timer);
-        state.machine.handle_timeout(now);
+        match &mut state.end {
+            None => state.machine.handle_timeout(now),
+            Some(end) => {
+                if end.drops_at.take_if(|at| *at <= now).is_some() {
+                    tracing::debug!(session = &*self.token, "requests dropped: the session has ended");
+                    state.machine.drop_requests();
+                }
+            }
+        }
         self.set_timer(&mut state);
         let has_transmit = state.machine.has_transmit();
         if self.apply_events(state).ended || has_transmit {
@@ -319,8 +385,16 @@ mod tests {
         let nats = options.connect("127.0.0.1:1").await.unwrap();
         let endpoint = Endpoint::start(&nats).unwrap();
         let (options, announced) = (ServerOptions::default(), Announced::default());
-        let session =
-            AcceptedSession::accept(&endpoint, &options, "token".into(), "client".into(), &announced, 0);
+        let lingering = Arc::default();
+        let session = AcceptedSession::accept(
+            &endpoint,
+            &lingering,
+            &options,
+            "token".into(),
+            "client".into(),
+            &announced,
+            0,
+        );
         assert!(!endpoint.handle().timers().is_empty(), "it waits for heartbeats");
         session.close(CloseReason::Closed);
         assert!(endpoint.handle().timers().is_empty());

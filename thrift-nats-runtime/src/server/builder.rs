@@ -24,6 +24,7 @@ use crate::service::Service;
 /// | [`max_calls`](Self::max_calls) | 65,536 | 0 or more | running calls of all sessions |
 /// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 1 or more | running and waiting calls of a session |
 /// | [`max_timeout`](Self::max_timeout) | 10 minutes | more than 0 | the timeout of a call |
+/// | [`grace_after_end`](Self::grace_after_end) | 5 s | 0 or more | the time that calls run on after the end of their session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
 /// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |
@@ -102,6 +103,17 @@ impl ServerBuilder {
     /// `Duration::MAX` means no limit: a client then decides for how long its calls occupy the server.
     pub const fn max_timeout(mut self, timeout: Duration) -> Self {
         self.options.max_timeout = timeout;
+        self
+    }
+
+    /// The time for which running calls continue after their session has ended, because no client waits for them any more. Then
+    /// their handlers are dropped. `Duration::ZERO` drops them at once, and `Duration::MAX` runs them to their end or their
+    /// deadline.
+    ///
+    /// Requests that have not started do not start any more, with one exception: if the client itself has closed the session,
+    /// they start within this time, because oneway requests may be among them.
+    pub const fn grace_after_end(mut self, grace: Duration) -> Self {
+        self.options.grace_after_end = grace;
         self
     }
 

@@ -36,9 +36,6 @@ pub(super) fn receive_loop(
 async fn receive(endpoint: &Weak<ServerEndpoint>, queue: &mut ReceiveQueue) {
     while let Some(message) = queue.next().await {
         let Some(endpoint) = endpoint.upgrade() else { return };
-        // Held before the requests leave their session, so that a drain never finds them neither queued in the
-        // session nor running in a task.
-        let _held = endpoint.executor().hold();
         if let Some((session, requests)) = endpoint.receive(message) {
             endpoint.executor().start(session, requests);
         }

@@ -137,7 +137,8 @@ impl Server {
 
     /// Stops at once: drops the handlers that run, and sends every client a disconnect message. Its calls end at once:
     /// those whose requests the server has received fail with an unknown outcome, and clients of this crate retry the
-    /// others. A handler that blocks its thread is not dropped before its thread returns.
+    /// others. When it returns, no handler is left, except one that blocks its thread for more than 2 s: it is dropped when
+    /// its thread returns.
     ///
     /// # Errors
     /// [`ShutdownError::Nats`] if NATS does not confirm the disconnect messages within 2 s.
@@ -153,11 +154,11 @@ impl Server {
     /// Stops without failing a two-way call: accepts no more sessions, tells every client so, sends the replies of all
     /// requests that it has received, and stops. Clients of this crate retry calls that the server has not received on
     /// another server at once. Oneway calls in transit may be lost, because their clients do not wait for anything. After
-    /// `timeout` it stops as [`stop`](Self::stop) does.
+    /// `timeout` it stops as [`stop`](Self::stop) does, which takes 2 s at most.
     ///
     /// # Errors
-    /// [`ShutdownError::NotDrained`] if handlers still ran after `timeout`, or NATS had not confirmed by then that the
-    /// server left the queue group, or had not taken all replies; [`ShutdownError::Nats`] if NATS does not
+    /// [`ShutdownError::NotDrained`] if requests had not finished after `timeout`, or NATS had not confirmed by then that
+    /// the server left the queue group, or had not taken all replies; [`ShutdownError::Nats`] if NATS does not
     /// confirm the disconnect messages within 2 s.
     ///
     /// # Cancellation
@@ -173,12 +174,10 @@ impl Server {
             for session in endpoint.sessions().all() {
                 session.drain();
             }
-            endpoint.sessions().empty().await;
-            // Requests may outlive their session, for example if a client sent oneway requests and disconnected.
-            endpoint.executor().idle().await;
+            endpoint.drained().await;
         };
         let drained = tokio::time::timeout(timeout, drained).await.is_ok();
-        let calls = self.endpoint.executor().pending_calls();
+        let calls = self.endpoint.unfinished_requests();
         self.stop().await?;
         if drained { Ok(()) } else { Err(ShutdownError::NotDrained { timeout, calls }) }
     }
@@ -191,7 +190,7 @@ impl Server {
         self.endpoint.stopped().cancel();
     }
 
-    /// Waits until NATS has processed everything that was queued. Written to the socket is not enough: if a socket is
+    /// Waits until the handlers are dropped and NATS has processed everything that was queued. Written to the socket is not enough: if a socket is
     /// closed with unread data, the peer's TCP drops what NATS has not read.
     async fn disconnected(&self) -> Result<(), ShutdownError> {
         let handle = self.endpoint.handle();
@@ -202,7 +201,10 @@ impl Server {
                 .await
                 .map_err(|error| NatsError::new("cannot send the disconnect messages", error))
         };
-        tokio::time::timeout(DISCONNECT_TIMEOUT, flushed).await.unwrap_or_else(|_| {
+        // A handler that blocks its thread cannot be dropped. It does not make this an error: the server has stopped.
+        let dropped = tokio::time::timeout(DISCONNECT_TIMEOUT, self.endpoint.executor().ended());
+        let (flushed, _) = tokio::join!(tokio::time::timeout(DISCONNECT_TIMEOUT, flushed), dropped);
+        flushed.unwrap_or_else(|_| {
             let cause = format!("NATS did not confirm them within {DISCONNECT_TIMEOUT:?}");
             Err(NatsError::new("cannot send the disconnect messages", cause))
         })?;

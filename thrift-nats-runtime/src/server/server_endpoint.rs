@@ -22,6 +22,8 @@ use crate::service::Service;
 /// State shared by all sessions of a server.
 pub(super) struct ServerEndpoint {
     endpoint: Endpoint<AcceptedSession>,
+    /// The sessions that have ended and whose requests have not all finished.
+    lingering: Arc<SessionTable<AcceptedSession>>,
     options: ServerOptions,
     executor: Arc<Executor>,
     /// Cancelled when the server has stopped: ends its own tasks.
@@ -38,6 +40,7 @@ impl ServerEndpoint {
     ) -> Result<Arc<Self>, NatsError> {
         Ok(Arc::new(Self {
             endpoint: Endpoint::start(nats)?,
+            lingering: Arc::default(),
             executor: Executor::new(service, options.limits, options.max_calls),
             options,
             stopped: CancellationToken::new(),
@@ -55,6 +58,16 @@ impl ServerEndpoint {
 
     pub(super) const fn sessions(&self) -> &Arc<SessionTable<AcceptedSession>> {
         self.endpoint.sessions()
+    }
+
+    /// Number of requests that run or wait to run, also those of sessions that have ended.
+    pub(super) fn unfinished_requests(&self) -> usize {
+        let mut sessions = self.sessions().all();
+        sessions.extend(self.lingering.all());
+        // A session that has ended and has not sent its disconnect message is in both tables.
+        sessions.sort_unstable_by_key(Arc::as_ptr);
+        sessions.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        sessions.iter().map(|session| session.unfinished()).sum()
     }
 
     pub(super) const fn executor(&self) -> &Arc<Executor> {
@@ -90,6 +103,12 @@ impl ServerEndpoint {
         }
     }
 
+    /// Waits until all sessions have ended and all requests have finished.
+    pub(super) async fn drained(&self) {
+        self.sessions().empty().await;
+        self.lingering.empty().await;
+    }
+
     /// Waits until all sessions have ended, and everything that they had to send has been handed to the connection.
     pub(super) async fn flushed(&self) {
         self.sessions().empty().await;
@@ -122,8 +141,15 @@ impl ServerEndpoint {
                 return;
             }
         };
-        let session =
-            AcceptedSession::accept(&self.endpoint, &self.options, token, peer, &announced, connection);
+        let session = AcceptedSession::accept(
+            &self.endpoint,
+            &self.lingering,
+            &self.options,
+            token,
+            peer,
+            &announced,
+            connection,
+        );
         self.endpoint.insert(session.token(), &session);
         // The server may have been stopped since the session table was last walked.
         if self.executor.stopped().is_cancelled() {

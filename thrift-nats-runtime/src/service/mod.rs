@@ -63,7 +63,7 @@ pub trait Service: Send + Sync + 'static {
     /// [`tokio::task::spawn_blocking`] or `tokio::task::block_in_place`.
     ///
     /// # Cancellation
-    /// The future is dropped when the caller cancels the call, when the deadline of the call passes, and when the server
-    /// stops.
+    /// The future is dropped when the caller cancels the call, when the deadline of the call passes, a while after the end of
+    /// its session (see [`grace_after_end`](crate::ServerBuilder::grace_after_end)), and when the server stops.
     fn call(&self, request: Request) -> ReplyFuture;
 }

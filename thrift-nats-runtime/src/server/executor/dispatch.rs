@@ -36,7 +36,7 @@ impl Dispatch {
         now: Instant,
     ) -> Result<StartedCall, Parts> {
         let ReceivedRequest { key, frame, received, exceeds } = request;
-        if session.is_cancelled(key) {
+        if !session.may_start(key) {
             return Err(Parts::default());
         }
         let message = match Message::parse(frame, self.limits) {

@@ -12,7 +12,8 @@
 //!    other, each once. A handler that completes at once, as most do, costs no further task, and the replies of a
 //!    chunk leave together.
 //! 3. A handler that is pending after its first poll continues in a separate task. That task ends when the handler
-//!    completes, at the call's deadline, when the client cancels the call, or when the server stops.
+//!    completes, at the call's deadline, when the client cancels the call, a while after the end of its session, or when the
+//!    server stops.
 //! 4. A chunk task that has run for [`TIME_SLICE`] sends the replies that it has and leaves the rest of its requests to a
 //!    new chunk task. Without it, the first reply to a message with many slow requests would wait for the last.
 //!
@@ -42,7 +43,6 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::dispatch::{Dispatch, StartedCall};
 use super::accepted_session::{AcceptedSession, Finished};
@@ -92,19 +92,8 @@ impl Executor {
         }
     }
 
-    /// Number of calls that run in their own tasks.
-    pub(super) fn pending_calls(&self) -> usize {
-        self.pending.load(Ordering::Relaxed)
-    }
-
-    /// Counts as a task until it is dropped. The receive loop holds one while it hands over a message, so that
-    /// [`idle`](Self::idle) does not miss requests that have no task yet.
-    pub(super) fn hold(&self) -> TaskTrackerToken {
-        self.tasks.token()
-    }
-
-    /// Waits until no task runs requests. Requests that are started afterwards are not waited for.
-    pub(super) async fn idle(&self) {
+    /// Waits until no task runs requests, after [`stop`](Self::stop).
+    pub(super) async fn ended(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -121,7 +110,7 @@ impl Executor {
 
     /// The limit on pending calls, if it is reached.
     fn reached_limit(&self) -> Option<usize> {
-        (self.pending_calls() >= self.max_calls).then_some(self.max_calls)
+        (self.pending.load(Ordering::Relaxed) >= self.max_calls).then_some(self.max_calls)
     }
 
     /// Spawns a task that [`stop`](Self::stop) ends.
