@@ -93,6 +93,10 @@ async fn handler_sees_the_deadline_of_the_client() {
     let json = Client::builder(&nats, SUBJECT).protocol(Protocol::Json).connect().await.unwrap();
     within(remaining(&json).timeout(Duration::from_secs(7)).await.unwrap(), 10_000);
     let endless = Client::builder(&nats, SUBJECT).timeout(Duration::MAX).connect().await.unwrap();
+    within(remaining(&endless).await.unwrap(), 600_000);
+    let unlimited = Server::builder(&nats, "unlimited").max_timeout(Duration::MAX);
+    let _unlimited = unlimited.serve(TestService::default().server()).await.unwrap();
+    let endless = Client::builder(&nats, "unlimited").timeout(Duration::MAX).connect().await.unwrap();
     assert_eq!(remaining(&endless).await, Ok(-1));
 }
 
