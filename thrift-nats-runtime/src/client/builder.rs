@@ -24,6 +24,8 @@ use crate::protocol::Limits;
 /// | [`sessions`](Self::sessions) | 1 | 1 or more | open sessions |
 /// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 1 or more | calls in flight of a session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
+/// | [`memory_limit`](Self::memory_limit) | 1 GiB | 1 byte or more | bytes that all sessions hold |
+/// | [`in_flight_limit`](Self::in_flight_limit) | 2 MiB | 1 byte or more | bytes that are not yet written to NATS |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
 /// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |
 /// | [`protocol`](Self::protocol) | binary | | |
@@ -91,6 +93,24 @@ impl ClientBuilder {
     /// the limit fails at once with [`Error::QueueFull`](crate::Error::QueueFull).
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
+        self
+    }
+
+    /// The number of bytes that all sessions on the connection may hold together: messages that were received and not yet
+    /// handled, parts of messages, and queued requests. If they hold more, the sessions that hold the most end with
+    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left. Clients share the limit
+    /// of their connection: the last client that sets it decides.
+    pub const fn memory_limit(mut self, bytes: usize) -> Self {
+        self.options.endpoint.memory = Some(bytes);
+        self
+    }
+
+    /// The number of bytes that all clients hand to the NATS connection before they are written to the network. Further
+    /// messages wait in the queues of their sessions, where the short message of one session passes the long message of
+    /// another. The limit is exceeded by two messages at most. Clients share the limit of their connection: the last client
+    /// that sets it decides.
+    pub const fn in_flight_limit(mut self, bytes: usize) -> Self {
+        self.options.endpoint.in_flight = Some(bytes);
         self
     }
 

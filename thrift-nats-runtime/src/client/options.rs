@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::endpoint::EndpointLimits;
 use crate::error::{ConnectError, InvalidOption};
 use crate::format::WireFormat;
 use crate::protocol::Limits;
@@ -13,6 +14,7 @@ pub(super) struct ClientOptions {
     pub(super) handshake_timeout: Duration,
     pub(super) chunk_limit: usize,
     pub(super) queue_limit: usize,
+    pub(super) endpoint: EndpointLimits,
     pub(super) max_calls: usize,
     pub(super) sessions: usize,
     pub(super) wait_for_server: Duration,
@@ -27,6 +29,7 @@ impl Default for ClientOptions {
             handshake_timeout: Duration::from_secs(2),
             chunk_limit: 64 * 1024,
             queue_limit: 64 << 20,
+            endpoint: EndpointLimits::default(),
             max_calls: 1 << 14,
             sessions: 1,
             wait_for_server: Duration::from_millis(100),
@@ -43,6 +46,7 @@ impl ClientOptions {
         self.format.check().map_err(|reason| ConnectError::InvalidFormat { protocol, transport, reason })?;
         InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
         InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
+        self.endpoint.check()?;
         InvalidOption::check("sessions", self.sessions, "1 or more", |it| *it > 0)?;
         InvalidOption::check("max_calls_per_session", self.max_calls, "1 or more", |it| *it > 0)?;
         let range = "longer than 0";
@@ -64,11 +68,13 @@ mod tests {
     #[test]
     fn an_option_out_of_range_is_an_error_that_names_it() {
         type Change = fn(&mut ClientOptions);
-        let changes: [(&str, Change); 5] = [
+        let changes: [(&str, Change); 7] = [
             ("sessions", |options| options.sessions = 0),
             ("max_calls_per_session", |options| options.max_calls = 0),
             ("chunk_limit", |options| options.chunk_limit = 0),
             ("queue_limit", |options| options.queue_limit = 0),
+            ("memory_limit", |options| options.endpoint.memory = Some(0)),
+            ("in_flight_limit", |options| options.endpoint.in_flight = Some(0)),
             ("handshake_timeout", |options| options.handshake_timeout = Duration::ZERO),
         ];
         assert_eq!(ClientOptions::default().check(), Ok(()));

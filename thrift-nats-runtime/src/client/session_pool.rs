@@ -308,6 +308,7 @@ impl Opener {
         let timeout = options.handshake_timeout;
         let opened = async {
             let endpoint = ClientEndpoint::of(nats).await?;
+            endpoint.handle().set_limits(options.endpoint);
             let events = events.of_session();
             let session = open_session(&endpoint, subject, service.as_ref(), options, events).await?;
             Ok((endpoint, session))

@@ -23,18 +23,40 @@ use std::time::Duration;
 use async_nats::{Client as Nats, Message, Statistics, Subscriber};
 
 pub(crate) use self::publish_lock::PublishLock;
+use self::publisher::IN_FLIGHT_LIMIT;
 pub(crate) use self::publisher::{Publisher, TransmitSource};
 pub(crate) use self::receive_queue::ReceiveQueue;
 pub(crate) use self::session_table::SessionTable;
 pub(crate) use self::timers::{Timed, TimerKey, Timers};
+use crate::error::InvalidOption;
 use crate::nats_error::NatsError;
-use crate::proto::{self, Address, CloseReason};
+use crate::proto::{self, Address, Budget, CloseReason, Share};
 
 /// How often the connection is checked if no message arrives: the client library has no signal to wait for.
 pub(crate) const CONNECTION_CHECK: Duration = Duration::from_millis(50);
 
-/// Limit of the messages that were received and not yet handled, in bytes.
-const RECEIVE_LIMIT: usize = 256 << 20;
+/// Default limit of the memory that all sessions of an endpoint may hold, in bytes.
+const MEMORY_LIMIT: usize = 1 << 30;
+/// The part of the memory that messages may take that were received and not yet handled: one in this many bytes.
+const RECEIVED_PART: usize = 4;
+
+/// The limits of an endpoint. `None` leaves the limit as it is: the default, or what another client on the connection has
+/// set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EndpointLimits {
+    /// Memory that all sessions may hold, in bytes.
+    pub(crate) memory: Option<usize>,
+    /// Bytes that are handed to the connection and not yet written.
+    pub(crate) in_flight: Option<usize>,
+}
+
+impl EndpointLimits {
+    /// Checks the ranges.
+    pub(crate) fn check(&self) -> Result<(), InvalidOption> {
+        InvalidOption::check_bytes("memory_limit", self.memory.unwrap_or(MEMORY_LIMIT))?;
+        InvalidOption::check_bytes("in_flight_limit", self.in_flight.unwrap_or(IN_FLIGHT_LIMIT))
+    }
+}
 
 /// A session, as its endpoint sees it.
 pub(crate) trait EndpointSession: Send + Sync + 'static {
@@ -53,6 +75,7 @@ struct EndpointShared {
     nats: Nats,
     statistics: Arc<Statistics>,
     base: String,
+    budget: Arc<Budget>,
     publisher: Publisher,
     timers: Timers,
 }
@@ -65,6 +88,21 @@ impl EndpointHandle {
     /// The subject that all sessions are below.
     pub(crate) fn base(&self) -> &str {
         &self.0.base
+    }
+
+    /// The memory of all sessions of the endpoint.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.0.budget
+    }
+
+    /// Sets limits.
+    pub(crate) fn set_limits(&self, limits: EndpointLimits) {
+        if let Some(memory) = limits.memory {
+            self.budget().set_limit(memory);
+        }
+        if let Some(in_flight) = limits.in_flight {
+            self.publisher().set_in_flight_limit(in_flight);
+        }
     }
 
     pub(crate) fn publisher(&self) -> &Publisher {
@@ -116,6 +154,7 @@ impl<S> Endpoint<S> {
             nats: nats.clone(),
             statistics: nats.statistics(),
             base,
+            budget: Budget::new(MEMORY_LIMIT),
             publisher: Publisher::start(nats.clone()),
             timers: Timers::default(),
         }));
@@ -168,22 +207,18 @@ impl<S: EndpointSession> Endpoint<S> {
         latest
     }
 
-    /// Receives from `subscriber`, which is subscribed to the [`subscription`](Self::subscription). If too many messages wait
-    /// to be handled, the sessions that have the most of them end.
+    /// Receives from `subscriber`, which is subscribed to the [`subscription`](Self::subscription). If the messages that wait
+    /// to be handled take more than their [part](RECEIVED_PART) of the memory, the sessions that have the most of them end.
     pub(crate) fn receive(&self, subscriber: Subscriber) -> ReceiveQueue {
         let start = self.handle.base().len() + 1;
         let sessions = Arc::downgrade(&self.sessions);
-        let report = move |token: &str, held| {
+        let report = move |token: &str, held, limit| {
             if let Some(session) = sessions.upgrade().and_then(|sessions| sessions.get(token)) {
-                session.close(CloseReason::MemoryLimit { held, limit: RECEIVE_LIMIT });
+                session.close(CloseReason::MemoryLimit { held, limit });
             }
         };
-        ReceiveQueue::new(
-            subscriber,
-            RECEIVE_LIMIT,
-            move |message| session_token(&message.subject, start),
-            report,
-        )
+        let share = Share::new(Arc::clone(self.handle.budget()));
+        ReceiveQueue::new(subscriber, share, move |message| session_token(&message.subject, start), report)
     }
 
     /// Ends all sessions.

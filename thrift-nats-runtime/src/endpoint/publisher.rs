@@ -1,7 +1,8 @@
 //! Publishing for sessions: at once, or by one task that batches.
 //!
-//! The publisher owns the order in which sessions hand their NATS messages to the connection. Its task bounds the bytes
-//! that it hands over before they are written. It never decides what a message contains: that is the state machine's part.
+//! The publisher owns the order in which sessions hand their NATS messages to the connection. It bounds the bytes that are
+//! handed over and not yet written, and the bytes of one session before another one has its turn. It never decides what a
+//! message contains: that is the state machine's part.
 //!
 //! A session that has something to send calls [`Publisher::wake`], or [`Publisher::publish_now`] if nothing else is about
 //! to be queued. Either acquires the session's [`PublishLock`], polls the session until it has nothing more, and releases
@@ -25,13 +26,14 @@ use crate::sync::lock;
 
 /// Timeout of the last flush, after the last publisher is dropped.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
-/// Number of NATS messages of one session that the task publishes before it continues with the next session.
-const MESSAGES_IN_A_ROW: usize = 16;
+/// Number of bytes of one session that the task publishes before it continues with the next session. A turn is at least
+/// one message. The short message of a session waits for one turn of each other session.
+const BYTES_IN_A_ROW: usize = 128 * 1024;
 /// Number of bytes that [`Publisher::publish_now`] publishes before it leaves the rest to the task.
 const BYTES_AT_ONCE: usize = 32 * 1024;
-/// Number of bytes that the task hands to the connection before it waits until the bytes before them are written. The
-/// connection's own queue is bounded in messages only.
-const WINDOW: usize = 1 << 20;
+/// Default limit of the bytes that are handed to the connection and not yet written. The connection's own queue is bounded
+/// in messages only.
+pub(super) const IN_FLIGHT_LIMIT: usize = 2 << 20;
 /// Number of jobs that the task removes from its queue at a time.
 const BATCH: usize = 64;
 /// Limit of queued messages that belong to no session: a peer can cause them without having a session.
@@ -69,6 +71,7 @@ pub(crate) struct Publisher {
     nats: Nats,
     /// The same connection, for [`publish_now`](Self::publish_now).
     direct: Arc<Mutex<Nats>>,
+    in_flight: Arc<InFlight>,
     // Unbounded in type, bounded by its contents: a session is in it once at most (the publish lock), and there are at most
     // MAX_UNATTACHED messages. Markers are for shutdown only.
     queue: mpsc::UnboundedSender<Job>,
@@ -81,14 +84,20 @@ impl Publisher {
     pub(crate) fn start(nats: Nats) -> Self {
         let (queue, jobs) = mpsc::unbounded_channel();
         let unattached = Arc::new(AtomicUsize::new(0));
+        let in_flight = Arc::new(InFlight::new(IN_FLIGHT_LIMIT));
         let task = Task {
             nats: nats.clone(),
-            window: Window::default(),
+            window: Window { in_flight: Arc::clone(&in_flight), flush: None },
             queue: queue.downgrade(),
             unattached: Arc::clone(&unattached),
         };
         tokio::spawn(task.run(jobs));
-        Self { direct: Arc::new(Mutex::new(nats.clone())), nats, queue, unattached }
+        Self { direct: Arc::new(Mutex::new(nats.clone())), nats, in_flight, queue, unattached }
+    }
+
+    /// Sets the limit of the bytes that are handed to the connection and not yet written.
+    pub(crate) fn set_in_flight_limit(&self, limit: usize) {
+        self.in_flight.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Whether the task still runs: it ends with its tokio runtime.
@@ -113,14 +122,14 @@ impl Publisher {
 
     /// Publishes for `source` in the calling task: saves the switch to the publishing task, which an idle call would pay
     /// without any gain. Never waits: long messages are left to the task, and so is every message if the queue of the
-    /// connection is full.
+    /// connection is full, or too many bytes are in flight.
     pub(crate) fn publish_now(&self, source: &Arc<impl TransmitSource>) {
         let publish_lock = source.publish_lock();
         if !publish_lock.acquire() {
             return;
         }
         let mut left = BYTES_AT_ONCE;
-        while left > 0 {
+        while left > 0 && !self.in_flight.is_full() {
             publish_lock.begin();
             let mut has_more = true;
             while has_more
@@ -128,11 +137,12 @@ impl Publisher {
                 && let Some((transmit, more)) = source.poll_transmit()
             {
                 has_more = more;
-                let len = transmit.payload.len().max(1);
+                let len = line_len(&transmit);
                 let refused = if len > left { Some(transmit) } else { self.try_publish(&**source, transmit) };
                 if refused.is_some() {
                     return self.submit(Job::Session { source: Arc::clone(source) as _, polled: refused });
                 }
+                self.in_flight.add(len);
                 left -= len;
             }
             if left > 0 && publish_lock.release() {
@@ -219,18 +229,21 @@ impl Task {
     }
 
     async fn publish_for(&mut self, source: Arc<dyn TransmitSource>, polled: Option<Transmit>) {
+        let mut left = BYTES_IN_A_ROW;
         if let Some(transmit) = polled {
+            left = left.saturating_sub(line_len(&transmit));
             self.publish_or_fail(&*source, transmit).await;
         }
         loop {
             source.publish_lock().begin();
-            let (mut has_more, mut left) = (true, MESSAGES_IN_A_ROW);
+            let mut has_more = true;
             while has_more
                 && left > 0
                 && let Some((transmit, more)) = source.poll_transmit()
             {
+                has_more = more;
+                left = left.saturating_sub(line_len(&transmit));
                 self.publish_or_fail(&*source, transmit).await;
-                (has_more, left) = (more, left - 1);
             }
             if left > 0 && source.publish_lock().release() {
                 return;
@@ -241,6 +254,7 @@ impl Task {
                 let _ = queue.send(Job::Session { source, polled: None });
                 return;
             }
+            left = BYTES_IN_A_ROW;
         }
     }
 
@@ -253,7 +267,7 @@ impl Task {
     /// Publishes a message as soon as the queue of the connection has capacity.
     async fn publish(&mut self, transmit: Transmit) -> Result<(), (Option<u64>, PublishError)> {
         let Self { nats, window, .. } = self;
-        window.reserve(nats, transmit.payload.len()).await;
+        window.reserve(nats, line_len(&transmit)).await;
         let ready = poll_fn(|cx| {
             // A flush in progress may occupy the capacity that this waits for.
             window.poll_flush(cx);
@@ -280,12 +294,34 @@ async fn run_after_ready_tasks() {
     .await;
 }
 
-/// Bounds the bytes that were handed to the connection and may not be written yet: at most two windows.
-#[derive(Default)]
-struct Window {
+/// The bytes that were handed to the connection and may not be written yet: at most two halves of the limit. The connection
+/// writes the first half while the second one is handed over.
+struct InFlight {
+    limit: AtomicUsize,
     /// Bytes since the last flush was begun.
-    bytes: usize,
-    /// Completes when the window before is written.
+    half: AtomicUsize,
+}
+
+impl InFlight {
+    const fn new(limit: usize) -> Self {
+        Self { limit: AtomicUsize::new(limit), half: AtomicUsize::new(0) }
+    }
+
+    /// Whether a flush has to be begun before more is handed over.
+    fn is_full(&self) -> bool {
+        self.half.load(Ordering::Relaxed) >= self.limit.load(Ordering::Relaxed) / 2
+    }
+
+    /// Adds bytes that were handed over.
+    fn add(&self, len: usize) {
+        self.half.fetch_add(len, Ordering::Relaxed);
+    }
+}
+
+/// The part of the task that waits until the connection has written bytes.
+struct Window {
+    in_flight: Arc<InFlight>,
+    /// Completes when the half before is written.
     flush: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -298,14 +334,15 @@ impl Window {
 
     /// Waits until `len` more bytes may be handed over.
     async fn reserve(&mut self, nats: &Nats, len: usize) {
-        self.bytes += len;
-        if self.bytes < WINDOW {
+        self.in_flight.add(len);
+        if !self.in_flight.is_full() {
             return;
         }
-        self.bytes = len;
         if let Some(flush) = self.flush.take() {
             flush.await;
         }
+        // Whatever another task has added before is handed over before the flush is begun, which therefore covers it.
+        self.in_flight.half.store(len, Ordering::Relaxed);
         let nats = nats.clone();
         // An error means that the connection is gone, which publishing reports.
         let mut flush: Pin<Box<dyn Future<Output = ()> + Send>> =
@@ -315,6 +352,14 @@ impl Window {
             self.flush = Some(flush);
         }
     }
+}
+
+/// About the number of bytes of a message on the connection.
+fn line_len(transmit: &Transmit) -> usize {
+    // The command, the length of the payload, and the separators.
+    const REST: usize = 20;
+    let reply = transmit.reply.as_ref().map_or(0, |reply| reply.len());
+    REST + transmit.subject.len() + reply + transmit.payload.len()
 }
 
 /// Reports a refused message to its session, and has the session polled again: it may have a disconnect message now.
@@ -328,4 +373,90 @@ fn fail(source: &dyn TransmitSource, chunk: Option<u64>, error: PublishError) {
 fn start_send(nats: &mut Nats, transmit: Transmit) -> Result<(), (Option<u64>, PublishError)> {
     let chunk = transmit.chunk();
     Pin::new(nats).start_send(transmit.into()).map_err(|error| (chunk, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A session that always has another message of `len` bytes to send.
+    struct Endless {
+        name: &'static str,
+        len: usize,
+        /// The names of the sessions that were polled, in order.
+        polled: Arc<Mutex<Vec<&'static str>>>,
+        publish_lock: PublishLock,
+    }
+
+    impl TransmitSource for Endless {
+        fn poll_transmit(&self) -> Option<(Transmit, bool)> {
+            lock(&self.polled).push(self.name);
+            let payload = Bytes::from(vec![0; self.len]);
+            Some((Transmit { subject: "subject".into(), reply: None, headers: None, payload }, true))
+        }
+
+        fn publish_lock(&self) -> &PublishLock {
+            &self.publish_lock
+        }
+
+        fn handle_publish_failed(&self, _: Option<u64>, error: PublishError) {
+            panic!("{error}");
+        }
+    }
+
+    /// A publisher whose connection never writes anything, and two sessions.
+    async fn publisher_of(lens: [usize; 2]) -> (Publisher, [Arc<Endless>; 2], Arc<Mutex<Vec<&'static str>>>) {
+        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let nats = options.connect("127.0.0.1:1").await.unwrap();
+        let polled = Arc::new(Mutex::default());
+        let session = |name, len| {
+            let (polled, publish_lock) = (Arc::clone(&polled), PublishLock::default());
+            Arc::new(Endless { name, len, polled, publish_lock })
+        };
+        (Publisher::start(nats), [session("first", lens[0]), session("second", lens[1])], polled)
+    }
+
+    /// Runs all other tasks until they wait.
+    async fn run_tasks() {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_with_long_messages_sends_128_kib_before_the_next_session() {
+        let (publisher, [long, other], polled) = publisher_of([50 * 1024, 40 * 1024]).await;
+        publisher.set_in_flight_limit(16 << 20);
+        publisher.wake(&long);
+        publisher.wake(&other);
+        run_tasks().await;
+        let turns = ["first", "first", "first", "second", "second", "second", "second", "first"];
+        assert_eq!(lock(&polled)[..8], turns);
+    }
+
+    #[tokio::test]
+    async fn no_more_bytes_are_in_flight_than_the_limit() {
+        let (publisher, [long, short], polled) = publisher_of([10_000, 10]).await;
+        publisher.set_in_flight_limit(100_000);
+        publisher.wake(&long);
+        run_tasks().await;
+        let count = lock(&polled).len();
+        // One message more waits for the limit.
+        assert!((9..=12).contains(&count), "{count} messages of 10,000 bytes");
+        publisher.publish_now(&short);
+        run_tasks().await;
+        assert_eq!(lock(&polled).len(), count, "it waits, too");
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_published_at_once_are_in_flight() {
+        let (publisher, [session, _], polled) = publisher_of([10_000, 1]).await;
+        publisher.set_in_flight_limit(100_000);
+        publisher.publish_now(&session);
+        publisher.publish_now(&session);
+        run_tasks().await;
+        assert!(lock(&polled).len() <= 12, "{} messages of 10,000 bytes", lock(&polled).len());
+    }
 }

@@ -16,8 +16,8 @@
 //! 100 ns for each message. If a version of the library woke the receiver later, messages would still arrive, and the bound
 //! of the channel would apply again.
 //!
-//! A queue that exceeds its limit drops all messages of the sessions that have the most bytes in it, until it is at 7/8 of
-//! the limit, and reports these sessions. They have to end, because their messages are lost.
+//! The messages count against the memory of the endpoint's sessions. A queue that exceeds its part of it drops all messages of the sessions that have the most bytes in it, until it is
+//! at 7/8 of this limit, and reports these sessions. They have to end, because their messages are lost.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -29,7 +29,9 @@ use async_nats::{Message, Subscriber};
 use futures_util::Stream;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::RECEIVED_PART;
 use super::publish_lock::PublishLock;
+use crate::proto::Share;
 use crate::sync::lock;
 
 /// Number of messages that the receiving task removes from the queue at a time: the lock is acquired once for all of them.
@@ -61,21 +63,21 @@ struct Shared {
 
 /// What to do if the limit is exceeded.
 struct Overflow {
-    limit: usize,
     name: Box<Name>,
     report: Box<Report>,
 }
 
 /// Returns the name of the session that a message belongs to.
 type Name = dyn Fn(&Message) -> &str + Send + Sync;
-/// Is told the name of a session whose messages were dropped, and their bytes.
-type Report = dyn Fn(&str, usize) + Send + Sync;
+/// Is told the name of a session whose messages were dropped, their bytes, and the limit of the queue.
+type Report = dyn Fn(&str, usize, usize) + Send + Sync;
 
-#[derive(Default)]
 struct Queue {
     messages: VecDeque<Message>,
     /// The memory of the messages.
     bytes: usize,
+    /// The messages in the memory of the endpoint.
+    share: Share,
     /// The subscription has ended.
     ended: bool,
     /// Wakes the receiving task, if it waits.
@@ -83,20 +85,20 @@ struct Queue {
 }
 
 impl ReceiveQueue {
-    /// Receives from `subscriber`. If the messages of the queue take more than `limit` bytes, `report` is called with the
-    /// names and bytes of the sessions whose messages were dropped, from the task of the client library. `name` returns the
-    /// name of a message's session.
+    /// Receives from `subscriber`. If the messages of the queue take more than their part of the memory, `report` is called
+    /// for every session whose messages were dropped, from the task of the client library. `name` returns the name of a
+    /// message's session.
     pub(crate) fn new(
         subscriber: Subscriber,
-        limit: usize,
+        share: Share,
         name: impl Fn(&Message) -> &str + Send + Sync + 'static,
-        report: impl Fn(&str, usize) + Send + Sync + 'static,
+        report: impl Fn(&str, usize, usize) + Send + Sync + 'static,
     ) -> Self {
         let shared = Arc::new(Shared {
             lock: PublishLock::default(),
             subscriber: Mutex::new(subscriber),
-            queue: Mutex::default(),
-            overflow: Overflow { limit, name: Box::new(name), report: Box::new(report) },
+            queue: Mutex::new(Queue::new(share)),
+            overflow: Overflow { name: Box::new(name), report: Box::new(report) },
         });
         // Registers the waker, and takes what has arrived before.
         Arc::new(Mover(Arc::downgrade(&shared))).wake();
@@ -132,6 +134,20 @@ impl ReceiveQueue {
 }
 
 impl Queue {
+    const fn new(share: Share) -> Self {
+        Self { messages: VecDeque::new(), bytes: 0, share, ended: false, receiver: None }
+    }
+
+    /// The limit, in bytes.
+    fn limit(&self) -> usize {
+        self.share.budget().limit() / RECEIVED_PART
+    }
+
+    fn set_bytes(&mut self, bytes: usize) {
+        self.bytes = bytes;
+        self.share.set(bytes);
+    }
+
     /// Moves the first messages to `batch`.
     fn take(&mut self, batch: &mut VecDeque<Message>) {
         let (mut count, mut bytes) = (0, 0);
@@ -141,7 +157,7 @@ impl Queue {
             }
             (count, bytes) = (count + 1, bytes + memory(message));
         }
-        self.bytes -= bytes;
+        self.set_bytes(self.bytes - bytes);
         if count == self.messages.len() {
             std::mem::swap(&mut self.messages, batch);
             if self.messages.capacity() > KEPT_CAPACITY {
@@ -161,7 +177,7 @@ impl Queue {
         }
         let mut sessions: Vec<_> = by_name.into_iter().collect();
         sessions.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        let (mut left, goal) = (self.bytes, overflow.limit - overflow.limit / 8);
+        let (mut left, goal) = (self.bytes, self.limit() - self.limit() / 8);
         let shed = sessions.into_iter().take_while(|(_, bytes)| {
             let above = left > goal;
             left -= if above { *bytes } else { 0 };
@@ -170,7 +186,7 @@ impl Queue {
         let shed: Vec<_> = shed.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         let names: FxHashSet<&str> = shed.iter().map(|(name, _)| &**name).collect();
         self.messages.retain(|message| !names.contains((overflow.name)(message)));
-        self.bytes = left;
+        self.set_bytes(left);
         shed
     }
 }
@@ -204,20 +220,21 @@ impl Shared {
         let mut queue = lock(&self.queue);
         match message {
             Some(message) => {
-                queue.bytes += memory(&message);
+                let bytes = queue.bytes + memory(&message);
+                queue.set_bytes(bytes);
                 queue.messages.push_back(message);
             }
             None => queue.ended = true,
         }
         let receiver = queue.receiver.take();
-        let exceeded = queue.bytes > self.overflow.limit;
-        let shed = if exceeded { queue.shed(&self.overflow) } else { Vec::new() };
+        let limit = queue.limit();
+        let shed = if queue.bytes > limit { queue.shed(&self.overflow) } else { Vec::new() };
         drop(queue);
         if let Some(receiver) = receiver {
             receiver.wake();
         }
         for (name, bytes) in shed {
-            (self.overflow.report)(&name, bytes);
+            (self.overflow.report)(&name, bytes, limit);
         }
         is_message
     }
@@ -259,6 +276,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::proto::Budget;
 
     fn message(session: &str, len: usize) -> Message {
         let (subject, payload) = (Subject::from(session), Bytes::from(vec![0; len]));
@@ -266,13 +284,15 @@ mod tests {
         Message { subject, reply: None, payload, headers: None, status: None, description: None, length }
     }
 
-    fn queue(messages: Vec<Message>) -> Queue {
-        let bytes = messages.iter().map(memory).sum();
-        Queue { messages: messages.into(), bytes, ..Queue::default() }
+    fn queue(limit: usize, messages: Vec<Message>) -> Queue {
+        let mut queue = Queue::new(Share::new(Budget::new(limit * RECEIVED_PART)));
+        queue.set_bytes(messages.iter().map(memory).sum());
+        queue.messages = messages.into();
+        queue
     }
 
-    fn overflow(limit: usize) -> Overflow {
-        Overflow { limit, name: Box::new(|message| &message.subject), report: Box::new(|_, _| {}) }
+    fn overflow() -> Overflow {
+        Overflow { name: Box::new(|message| &message.subject), report: Box::new(|_, _, _| {}) }
     }
 
     #[test]
@@ -280,21 +300,22 @@ mod tests {
         let mut messages = vec![message("small", 10), message("largest", 100_000), message("large", 60_000)];
         messages.extend((0..1000).map(|_| message("many", 1)));
         messages.push(message("small", 11));
-        let mut queue = queue(messages);
-        let shed = queue.shed(&overflow(150_000));
+        let mut queue = queue(150_000, messages);
+        let shed = queue.shed(&overflow());
         let names: Vec<_> = shed.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["many", "largest"], "the overhead of a message counts");
         let left: Vec<_> =
             queue.messages.iter().map(|message| (&*message.subject, message.payload.len())).collect();
         assert_eq!(left, [("small", 10), ("large", 60_000), ("small", 11)]);
         assert_eq!(queue.bytes, queue.messages.iter().map(memory).sum::<usize>());
-        assert!(queue.shed(&overflow(150_000)).is_empty(), "below the limit");
+        assert_eq!(queue.share.budget().held(), queue.bytes);
+        assert!(queue.shed(&overflow()).is_empty(), "below the limit");
     }
 
     #[test]
     fn one_session_above_the_limit_loses_all_its_messages() {
-        let mut queue = queue(vec![message("one", 1000), message("one", 1)]);
-        assert_eq!(queue.shed(&overflow(500)).len(), 1);
+        let mut queue = queue(500, vec![message("one", 1000), message("one", 1)]);
+        assert_eq!(queue.shed(&overflow()).len(), 1);
         assert_eq!((queue.messages.len(), queue.bytes), (0, 0));
     }
 
@@ -302,7 +323,7 @@ mod tests {
     fn a_batch_is_bounded_in_messages_and_bytes_and_keeps_the_order() {
         let large = (0..5).map(|_| message("s", BATCH_BYTES / 2));
         let small = (0..3 * BATCH).map(|len| message("s", len));
-        let mut queue = queue(large.chain(small).collect());
+        let mut queue = queue(1 << 30, large.chain(small).collect());
         let (mut batch, mut sizes, mut order) = (VecDeque::new(), Vec::new(), Vec::new());
         while !queue.messages.is_empty() {
             queue.take(&mut batch);

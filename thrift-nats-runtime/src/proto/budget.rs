@@ -15,19 +15,23 @@ const STEP: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Budget {
     /// The limit, in bytes.
-    limit: usize,
+    limit: AtomicUsize,
     /// Number of bytes that the sessions hold.
     held: AtomicUsize,
 }
 
 impl Budget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, held: AtomicUsize::new(0) })
+        Arc::new(Self { limit: AtomicUsize::new(limit), held: AtomicUsize::new(0) })
     }
 
     /// The limit, in bytes.
-    pub(crate) const fn limit(&self) -> usize {
-        self.limit
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Number of bytes that the sessions hold.
@@ -37,12 +41,12 @@ impl Budget {
 
     /// Number of bytes that are left; 0 if the budget is exceeded.
     pub(crate) fn room(&self) -> usize {
-        self.limit.saturating_sub(self.held())
+        self.limit().saturating_sub(self.held())
     }
 
     /// Whether the sessions hold more than the limit.
     pub(crate) fn is_exceeded(&self) -> bool {
-        self.held() > self.limit
+        self.held() > self.limit()
     }
 }
 

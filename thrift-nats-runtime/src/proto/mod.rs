@@ -58,7 +58,7 @@
 //! to, `poll_transmit` completes the end, and finished requests of a legacy client start those that it had sent before it
 //! disconnected.
 
-#[expect(dead_code, reason = "its users follow")]
+#[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
 mod budget;
 mod call_table;
 mod client_session;
@@ -81,7 +81,6 @@ mod simulation;
 mod subject;
 mod transmit;
 
-#[expect(unused_imports, reason = "its users follow")]
 pub(crate) use self::budget::{Budget, Share};
 pub(crate) use self::client_session::{ClientEvent, ClientSession, Incoming, Refused};
 pub(crate) use self::close_reason::DISCONNECT;

@@ -26,6 +26,8 @@ use crate::service::Service;
 /// | [`max_timeout`](Self::max_timeout) | 10 minutes | more than 0 | the timeout of a call |
 /// | [`grace_after_end`](Self::grace_after_end) | 5 s | 0 or more | the time that calls run on after the end of their session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
+/// | [`memory_limit`](Self::memory_limit) | 1 GiB | 1 byte or more | bytes that all sessions hold |
+/// | [`in_flight_limit`](Self::in_flight_limit) | 2 MiB | 1 byte or more | bytes that are not yet written to NATS |
 /// | [`chunk_limit`](Self::chunk_limit) | 64 KiB | 1 byte or more | bytes of a NATS message |
 /// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |
 /// | [`protocols`](Self::protocols) | all | at least one | the protocols of clients |
@@ -124,6 +126,22 @@ impl ServerBuilder {
     /// - requests that run. A request above the limit is rejected as with [`max_calls`](Self::max_calls).
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
+        self
+    }
+
+    /// The number of bytes that all sessions may hold together: messages that were received and not yet handled, requests
+    /// without a reply, parts of messages, and queued replies. If they hold more, the sessions that hold the most end with
+    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left.
+    pub const fn memory_limit(mut self, bytes: usize) -> Self {
+        self.options.endpoint.memory = Some(bytes);
+        self
+    }
+
+    /// The number of bytes that the server hands to the NATS connection before they are written to the network. Further
+    /// messages wait in the queues of their sessions, where the short message of one session passes the long message of
+    /// another. The limit is exceeded by two messages at most.
+    pub const fn in_flight_limit(mut self, bytes: usize) -> Self {
+        self.options.endpoint.in_flight = Some(bytes);
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::endpoint::EndpointLimits;
 use crate::error::InvalidOption;
 use crate::format::ServedFormats;
 use crate::protocol::Limits;
@@ -20,6 +21,7 @@ pub(super) struct ServerOptions {
     pub(super) grace_after_end: Duration,
     pub(super) chunk_limit: usize,
     pub(super) queue_limit: usize,
+    pub(super) endpoint: EndpointLimits,
     pub(super) limits: Limits,
     pub(super) served: ServedFormats,
 }
@@ -35,6 +37,7 @@ impl Default for ServerOptions {
             grace_after_end: Duration::from_secs(5),
             chunk_limit: 64 * 1024,
             queue_limit: 64 << 20,
+            endpoint: EndpointLimits::default(),
             limits: Limits::DEFAULT,
             served: ServedFormats::ALL,
         }
@@ -62,6 +65,7 @@ impl ServerOptions {
         }
         InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
         InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
+        self.endpoint.check()?;
         if self.served.protocols().next().is_none() {
             let (option, value) = ("protocols and transports", self.served.to_string());
             let range = "at least one protocol with a transport that supports it";
@@ -102,6 +106,8 @@ mod tests {
         assert_eq!(with(|options| options.max_timeout = Duration::MAX), None);
         assert_eq!(with(|options| options.chunk_limit = 0), named("chunk_limit", "0"));
         assert_eq!(with(|options| options.queue_limit = 0), named("queue_limit", "0"));
+        assert_eq!(with(|options| options.endpoint.memory = Some(0)), named("memory_limit", "0"));
+        assert_eq!(with(|options| options.endpoint.in_flight = Some(0)), named("in_flight_limit", "0"));
         for (protocols, transports, value) in [
             (&[][..], Transport::ALL, "protocols: none; transports: buffered, framed, header"),
             (Protocol::ALL, &[], "protocols: none; transports: none"),

@@ -38,8 +38,10 @@ impl ServerEndpoint {
         service: Arc<dyn Service>,
         options: ServerOptions,
     ) -> Result<Arc<Self>, NatsError> {
+        let endpoint = Endpoint::start(nats)?;
+        endpoint.handle().set_limits(options.endpoint);
         Ok(Arc::new(Self {
-            endpoint: Endpoint::start(nats)?,
+            endpoint,
             lingering: Arc::default(),
             executor: Executor::new(service, options.limits, options.max_calls),
             options,
