@@ -39,7 +39,8 @@ fn assert_overloaded<T: std::fmt::Debug>(result: Result<T, Error>, text: &str) {
 async fn session_above_the_limit_is_refused_with_the_reason() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
-    let server = TestService::default().serve(&nats, |server| server.max_sessions(2)).await;
+    // One client gets half of them.
+    let server = TestService::default().serve(&nats, |server| server.max_sessions(4)).await;
     let first = connect(&connection).await;
     let _second = connect(&connection).await;
     let refused = soon(Client::connect(&connection, SUBJECT)).await.err();
@@ -68,12 +69,12 @@ struct CallLimit {
 #[tokio::test]
 async fn call_above_a_limit_is_rejected_and_does_not_run() {
     let cases = [
-        // All sessions share the limit of the server.
+        // All sessions share the limit of the server. Those of one client get half of it.
         CallLimit {
-            option: |server| server.max_calls(3),
+            option: |server| server.max_calls(6),
             fill: &[0, 1, 0],
             rejected: [true, true],
-            text: "the server runs 3 calls; see `max_calls`",
+            text: "the server cannot run more calls: 3 of 6 are taken, 3 of them by this client; see `max_calls`",
         },
         // Each session has its own.
         CallLimit {

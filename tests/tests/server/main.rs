@@ -3,6 +3,7 @@
 
 mod ended_sessions;
 mod executor;
+mod fair_shares;
 mod handshakes;
 mod limits;
 mod sessions;

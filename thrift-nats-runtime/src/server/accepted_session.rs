@@ -16,6 +16,7 @@ use async_nats::{PublishError, Subject};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
+use super::fair_share::{ClientShare, ExceededShare, Resource, Slot};
 use super::options::ServerOptions;
 use crate::endpoint::{
     Endpoint, EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
@@ -37,6 +38,34 @@ pub(super) struct Finished {
     pub(super) reply: Parts,
 }
 
+/// A handshake that is accepted.
+pub(super) struct Handshake {
+    pub(super) token: String,
+    /// The client's inbox.
+    pub(super) peer: Subject,
+    pub(super) announced: Announced,
+    /// The number of the connection that it came on.
+    pub(super) connection: u64,
+    pub(super) client: Arc<ClientShare>,
+    pub(super) slots: SessionSlots,
+}
+
+/// What a session takes of the limits on sessions.
+pub(super) struct SessionSlots {
+    /// Until the session has ended.
+    pub(super) _session: Option<Slot>,
+    /// Until the client has sent something.
+    pub(super) provisional: Option<Slot>,
+}
+
+impl SessionSlots {
+    /// Takes what a new session of `client` needs. The error names the limit.
+    pub(super) fn take(client: &Arc<ClientShare>) -> Result<Self, (Resource, ExceededShare)> {
+        let take = |resource| client.try_take(resource).map(Some).map_err(|exceeded| (resource, exceeded));
+        Ok(Self { _session: take(Resource::Sessions)?, provisional: take(Resource::ProvisionalSessions)? })
+    }
+}
+
 /// A session of a server.
 pub(super) struct AcceptedSession {
     /// Refers to this session.
@@ -55,6 +84,7 @@ pub(super) struct AcceptedSession {
     grace_after_end: Duration,
     /// The option, in bytes.
     chunk_limit: usize,
+    client: Arc<ClientShare>,
     state: Mutex<AcceptedState>,
     /// Lock-free copy of whether some requests are not to be started, which every request reads before it starts. Updated
     /// under the mutex.
@@ -67,6 +97,7 @@ pub(super) struct AcceptedSession {
 struct AcceptedState {
     machine: ServerSession<AbortHandle>,
     timer: Option<TimerKey>,
+    slots: SessionSlots,
     /// Set when the session has ended.
     end: Option<SessionEnd>,
 }
@@ -79,6 +110,13 @@ struct SessionEnd {
     drops_at: Option<Instant>,
 }
 
+impl AcceptedState {
+    /// The client has sent something to the session's subject, which only the receiver of the accept knows.
+    fn confirm(&mut self) {
+        self.slots.provisional = None;
+    }
+}
+
 /// The rest of the work for the events of an input.
 struct Changes {
     /// The requests that are to run now.
@@ -88,16 +126,14 @@ struct Changes {
 }
 
 impl AcceptedSession {
-    /// Accepts a handshake from the client at `peer`. The accept is sent when the publisher polls the session.
+    /// Accepts a handshake. The accept is sent when the publisher polls the session.
     pub(super) fn accept(
         endpoint: &Endpoint<Self>,
         lingering: &Arc<SessionTable<Self>>,
         options: &ServerOptions,
-        token: String,
-        peer: Subject,
-        announced: &Announced,
-        connection: u64,
+        handshake: Handshake,
     ) -> Arc<Self> {
+        let Handshake { token, peer, announced, connection, client, slots } = handshake;
         let (endpoint, table) = (endpoint.handle(), endpoint.sessions());
         let config = ServerConfig {
             chunk_limit: endpoint.chunk_limit(options.chunk_limit),
@@ -107,7 +143,7 @@ impl AcceptedSession {
             served: options.served,
         };
         let own = session_subject(endpoint.base(), &token);
-        let machine = ServerSession::accept(now(), peer, own, announced, options.heartbeat, config);
+        let machine = ServerSession::accept(now(), peer, own, &announced, options.heartbeat, config);
         let session = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             endpoint: endpoint.clone(),
@@ -120,7 +156,8 @@ impl AcceptedSession {
             max_timeout: options.max_timeout,
             grace_after_end: options.grace_after_end,
             chunk_limit: options.chunk_limit,
-            state: Mutex::new(AcceptedState { machine, timer: None, end: None }),
+            client,
+            state: Mutex::new(AcceptedState { machine, timer: None, slots, end: None }),
             restricted: AtomicBool::new(false),
             publish_lock: PublishLock::default(),
             connection,
@@ -131,6 +168,11 @@ impl AcceptedSession {
 
     pub(super) const fn token(&self) -> &Arc<str> {
         &self.token
+    }
+
+    /// The share of the client.
+    pub(super) const fn client(&self) -> &Arc<ClientShare> {
+        &self.client
     }
 
     /// The origin of a request that was received at this time.
@@ -182,6 +224,7 @@ impl AcceptedSession {
         payload: Bytes,
     ) -> VecDeque<ReceivedRequest> {
         let mut state = self.state();
+        state.confirm();
         state.machine.handle_message(now(), reply, payload);
         let changes = self.apply_events(state);
         if changes.ended {
@@ -218,7 +261,9 @@ impl AcceptedSession {
     }
 
     pub(super) fn heartbeat(&self) {
-        self.state().machine.handle_heartbeat(now());
+        let mut state = self.state();
+        state.confirm();
+        state.machine.handle_heartbeat(now());
     }
 
     /// NATS says that a chunk, or another message of the session, had no subscriber.
@@ -247,10 +292,8 @@ impl AcceptedSession {
     /// Sets the timer to the time that the state machine wants, or to the end of the grace period. Without requests to wait
     /// for, a session that has ended has no timer: it would keep the memory of the session until it fires.
     fn set_timer(&self, state: &mut AcceptedState) {
-        let at = match &state.end {
-            None => state.machine.poll_timeout(),
-            Some(end) => end.drops_at.filter(|_| !state.machine.is_idle()),
-        };
+        let drops_at = state.end.as_ref().and_then(|end| end.drops_at).filter(|_| !state.machine.is_idle());
+        let at = [state.machine.poll_timeout(), drops_at].into_iter().flatten().min();
         self.endpoint.timers().set(&mut state.timer, at, || Weak::clone(&self.this) as Weak<dyn Timed>);
     }
 
@@ -295,6 +338,7 @@ impl AcceptedSession {
 
     /// Notes that the session has ended, and begins the grace period of its requests.
     fn end(&self, state: &mut AcceptedState, reason: &CloseReason) {
+        state.slots = SessionSlots { _session: None, provisional: None };
         let grace = Some(self.grace_after_end).filter(|grace| *grace < FAR_FUTURE);
         state.end = Some(SessionEnd {
             starts_requests: reason.keeps_waiting_requests(),
@@ -357,14 +401,11 @@ impl Timed for AcceptedSession {
     fn handle_timer(self: Arc<Self>, now: Instant, timer: TimerKey) {
         let mut state = self.state();
         state.timer.take_if(|current| *current == timer);
-        match &mut state.end {
-            None => state.machine.handle_timeout(now),
-            Some(end) => {
-                if end.drops_at.take_if(|at| *at <= now).is_some() {
-                    tracing::debug!(session = &*self.token, "requests dropped: the session has ended");
-                    state.machine.drop_requests();
-                }
-            }
+        state.machine.handle_timeout(now);
+        let drops_at = state.end.as_mut().and_then(|end| end.drops_at.take_if(|at| *at <= now));
+        if drops_at.is_some() {
+            tracing::debug!(session = &*self.token, "requests dropped: the session has ended");
+            state.machine.drop_requests();
         }
         self.set_timer(&mut state);
         let has_transmit = state.machine.has_transmit();
@@ -376,6 +417,7 @@ impl Timed for AcceptedSession {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fair_share::Clients;
     use super::*;
 
     #[tokio::test]
@@ -385,16 +427,11 @@ mod tests {
         let nats = options.connect("127.0.0.1:1").await.unwrap();
         let endpoint = Endpoint::start(&nats).unwrap();
         let (options, announced) = (ServerOptions::default(), Announced::default());
-        let lingering = Arc::default();
-        let session = AcceptedSession::accept(
-            &endpoint,
-            &lingering,
-            &options,
-            "token".into(),
-            "client".into(),
-            &announced,
-            0,
-        );
+        let client = Clients::new(&options).share("client");
+        let slots = SessionSlots { _session: None, provisional: None };
+        let (token, peer) = ("token".into(), "client".into());
+        let handshake = Handshake { token, peer, announced, connection: 0, client, slots };
+        let session = AcceptedSession::accept(&endpoint, &Arc::default(), &options, handshake);
         assert!(!endpoint.handle().timers().is_empty(), "it waits for heartbeats");
         session.close(CloseReason::Closed);
         assert!(endpoint.handle().timers().is_empty());

@@ -46,6 +46,11 @@ use crate::service::Service;
 /// | `chunk_limit` and `max_payload` of NATS | the smaller one is the limit |
 /// | `protocols` and `transports` | JSON is not served if the header transport is the only one |
 ///
+/// Clients share `max_sessions` and `max_calls`: one may take more only while it has less than what is free. A single client
+/// therefore gets half, and there is always room for another one. Sessions belong to one client if the subjects of their
+/// inboxes differ in the last token only, as those of one connection do. Inboxes of two tokens, `_INBOX.<random>`, which many
+/// legacy clients have, count as one client.
+///
 /// ```no_run
 /// use std::time::Duration;
 ///
@@ -76,15 +81,16 @@ impl ServerBuilder {
         self
     }
 
-    /// The number of sessions that may be open. The handshake of one more is refused: the client gets
+    /// The number of sessions that may be open, shared by all clients. The handshake of one more is refused: the client gets
     /// [`ConnectError::Handshake`](crate::ConnectError::Handshake) with
-    /// [`PeerReason::Overloaded`](crate::PeerReason::Overloaded).
+    /// [`PeerReason::Overloaded`](crate::PeerReason::Overloaded). Sessions whose client has not sent anything yet are limited
+    /// in the same way, to 16,384.
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.options.max_sessions = sessions;
         self
     }
 
-    /// The number of calls that may run at a time, of all sessions. One more is rejected at once with the exception
+    /// The number of calls that may run at a time, shared by all clients. One more is rejected at once with the exception
     /// [`LOADSHEDDING`](crate::ApplicationExceptionKind::LOADSHEDDING), and does not run. A call whose handler completes
     /// without waiting does not count.
     pub const fn max_calls(mut self, calls: usize) -> Self {

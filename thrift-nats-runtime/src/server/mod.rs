@@ -4,6 +4,7 @@ mod accepted_session;
 mod accepting;
 mod builder;
 mod executor;
+mod fair_share;
 mod lame_duck;
 mod options;
 mod receive_loop;

@@ -7,8 +7,9 @@ use async_nats::{Client as Nats, Message, StatusCode};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::accepted_session::AcceptedSession;
+use super::accepted_session::{AcceptedSession, Handshake, SessionSlots};
 use super::executor::Executor;
+use super::fair_share::Clients;
 use super::options::ServerOptions;
 use crate::endpoint::{Endpoint, EndpointHandle, SessionTable, random_token};
 use crate::error::ServeError;
@@ -24,6 +25,7 @@ pub(super) struct ServerEndpoint {
     endpoint: Endpoint<AcceptedSession>,
     /// The sessions that have ended and whose requests have not all finished.
     lingering: Arc<SessionTable<AcceptedSession>>,
+    clients: Arc<Clients>,
     options: ServerOptions,
     executor: Arc<Executor>,
     /// Cancelled when the server has stopped: ends its own tasks.
@@ -43,7 +45,8 @@ impl ServerEndpoint {
         Ok(Arc::new(Self {
             endpoint,
             lingering: Arc::default(),
-            executor: Executor::new(service, options.limits, options.max_calls),
+            clients: Clients::new(&options),
+            executor: Executor::new(service, options.limits),
             options,
             stopped: CancellationToken::new(),
             failed: watch::Sender::new(None),
@@ -125,15 +128,19 @@ impl ServerEndpoint {
             return;
         }
         let Some(peer) = message.reply else { return };
+        let client = self.clients.share(&peer);
+        let slots = match SessionSlots::take(&client) {
+            Ok(slots) => slots,
+            Err((resource, exceeded)) => {
+                tracing::debug!(%exceeded, ?resource, "handshake refused: too many sessions");
+                self.handle().publisher().send(overloaded(peer));
+                return;
+            }
+        };
         let announced = Announced::parse(message.headers.as_ref());
         if !announced.is_served(self.options.served) {
             tracing::debug!(?announced, "handshake refused: protocol or transport not served");
             self.handle().publisher().send(unsupported(peer, self.options.served));
-            return;
-        }
-        if self.sessions().len() >= self.options.max_sessions {
-            tracing::warn!(limit = self.options.max_sessions, "handshake refused: too many sessions");
-            self.handle().publisher().send(overloaded(peer));
             return;
         }
         let token = match random_token() {
@@ -143,15 +150,8 @@ impl ServerEndpoint {
                 return;
             }
         };
-        let session = AcceptedSession::accept(
-            &self.endpoint,
-            &self.lingering,
-            &self.options,
-            token,
-            peer,
-            &announced,
-            connection,
-        );
+        let handshake = Handshake { token, peer, announced, connection, client, slots };
+        let session = AcceptedSession::accept(&self.endpoint, &self.lingering, &self.options, handshake);
         self.endpoint.insert(session.token(), &session);
         // The server may have been stopped since the session table was last walked.
         if self.executor.stopped().is_cancelled() {

@@ -9,6 +9,7 @@ use crate::method::Message;
 use crate::proto::{CloseReason, ReceivedRequest};
 use crate::protocol::{Limits, MessageType};
 use crate::server::accepted_session::AcceptedSession;
+use crate::server::fair_share::Resource;
 use crate::service::{Contained, Request, RequestHeader, Service};
 use crate::transport::Parts;
 
@@ -27,12 +28,10 @@ pub(super) struct StartedCall {
 
 impl Dispatch {
     /// Calls the handler. If the handler is not to see the request, returns the reply instead, empty if there is none.
-    /// `max_calls` is the limit on the calls of the server, if it is reached.
     pub(super) fn start(
         &self,
         session: &Arc<AcceptedSession>,
         request: ReceivedRequest,
-        max_calls: Option<usize>,
         now: Instant,
     ) -> Result<StartedCall, Parts> {
         let ReceivedRequest { key, frame, received, exceeds } = request;
@@ -60,8 +59,8 @@ impl Dispatch {
         if let Some(limit) = exceeds {
             return refuse(ApplicationExceptionKind::LOADSHEDDING, &limit.to_string());
         }
-        if let Some(limit) = max_calls {
-            let text = format!("the server runs {limit} calls; see `max_calls`");
+        if let Some(exceeded) = session.client().exceeded(Resource::Calls) {
+            let text = format!("the server cannot run more calls: {exceeded}; see `max_calls`");
             return refuse(ApplicationExceptionKind::LOADSHEDDING, &text);
         }
         if deadline.is_some_and(|deadline| deadline <= now) {

@@ -1,7 +1,7 @@
 //! Running the requests of all sessions of a server.
 //!
-//! The executor owns the tasks that run handlers, the count of those that are pending, and the bound on it. It never
-//! reads from NATS and never publishes: sessions give it requests, and publish its replies.
+//! The executor owns the tasks that run handlers, and applies the limit on those that are pending. It never reads from NATS
+//! and never publishes: sessions give it requests, and publish its replies.
 //!
 //! # When a request runs where, and why
 //!
@@ -36,7 +36,6 @@ mod dispatch;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -46,6 +45,7 @@ use tokio_util::task::TaskTracker;
 
 use self::dispatch::{Dispatch, StartedCall};
 use super::accepted_session::{AcceptedSession, Finished};
+use super::fair_share::{Resource, Slot};
 use crate::error::{ApplicationException, ApplicationExceptionKind};
 use crate::proto::{ReceivedRequest, RequestKey};
 use crate::protocol::Limits;
@@ -59,9 +59,6 @@ const TIME_SLICE: Duration = Duration::from_micros(200);
 /// Runs the requests of a server.
 pub(super) struct Executor {
     dispatch: Dispatch,
-    max_calls: usize,
-    /// Number of calls that run in their own tasks.
-    pending: AtomicUsize,
     /// All tasks that run requests.
     tasks: TaskTracker,
     /// Ends these tasks.
@@ -69,11 +66,9 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    pub(super) fn new(service: Arc<dyn Service>, limits: Limits, max_calls: usize) -> Arc<Self> {
+    pub(super) fn new(service: Arc<dyn Service>, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             dispatch: Dispatch { service, limits },
-            max_calls,
-            pending: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
@@ -108,11 +103,6 @@ impl Executor {
         &self.stop
     }
 
-    /// The limit on pending calls, if it is reached.
-    fn reached_limit(&self) -> Option<usize> {
-        (self.pending.load(Ordering::Relaxed) >= self.max_calls).then_some(self.max_calls)
-    }
-
     /// Spawns a task that [`stop`](Self::stop) ends.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let stop = self.stop.clone();
@@ -125,10 +115,10 @@ impl Executor {
     /// Continues a pending call in a separate task.
     fn spawn_pending(self: &Arc<Self>, session: &Arc<AcceptedSession>, call: StartedCall, key: RequestKey) {
         let StartedCall { header, result, deadline } = call;
-        self.pending.fetch_add(1, Ordering::Relaxed);
         let pending = PendingCall {
             session: Arc::clone(session),
             executor: Arc::clone(self),
+            _slot: session.client().take(Resource::Calls),
             key,
             reply: Parts::default(),
         };
@@ -175,7 +165,7 @@ impl Chunk {
         while let Some(request) = self.requests.pop_front() {
             let key = request.key;
             self.current = Some(key);
-            match executor.dispatch.start(&self.session, request, executor.reached_limit(), now) {
+            match executor.dispatch.start(&self.session, request, now) {
                 Err(reply) => self.finished.push(Finished { key, reply }),
                 Ok(mut call) => match futures_util::poll!(&mut call.result) {
                     Poll::Ready(result) => {
@@ -223,6 +213,8 @@ impl Drop for Chunk {
 struct PendingCall {
     session: Arc<AcceptedSession>,
     executor: Arc<Executor>,
+    /// Counts the call.
+    _slot: Slot,
     key: RequestKey,
     /// Empty without a reply, or if the task was aborted.
     reply: Parts,
@@ -230,7 +222,6 @@ struct PendingCall {
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
-        self.executor.pending.fetch_sub(1, Ordering::Relaxed);
         let next = self.session.finish([Finished { key: self.key, reply: std::mem::take(&mut self.reply) }]);
         self.executor.start(Arc::clone(&self.session), next);
     }

@@ -1,0 +1,234 @@
+//! Limits that clients share: no client can take all of one.
+//!
+//! Owns how many sessions and calls each client of a server has. Never decides what happens to the one above a limit.
+//!
+//! A client may take one more only while it has less than what is free. A single client therefore gets half of a limit, `n`
+//! clients get `1/(n + 1)` each, and a client that has nothing always finds something free.
+//!
+//! NATS does not tell a server which connection sent a message. The sessions of a client are those whose inboxes differ in
+//! the last token only: the inboxes of all sessions on a connection of this crate. A peer that is allowed to receive on
+//! inboxes with different prefixes can pretend to be several clients.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::options::ServerOptions;
+use crate::sync::lock;
+
+/// Number of sessions that may be provisional at a time: their clients have not sent anything yet.
+const MAX_PROVISIONAL: usize = 1 << 14;
+
+/// What clients share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resource {
+    /// Sessions that have not ended.
+    Sessions,
+    /// Sessions whose client has not sent anything yet.
+    ProvisionalSessions,
+    /// Calls that run and did not complete at once.
+    Calls,
+}
+
+/// A number for each [`Resource`].
+#[derive(Debug, Default)]
+struct Counts([AtomicUsize; 3]);
+
+impl Counts {
+    const fn of(&self, resource: Resource) -> &AtomicUsize {
+        let [sessions, provisional, calls] = &self.0;
+        match resource {
+            Resource::Sessions => sessions,
+            Resource::ProvisionalSessions => provisional,
+            Resource::Calls => calls,
+        }
+    }
+
+    fn get(&self, resource: Resource) -> usize {
+        self.of(resource).load(Ordering::Relaxed)
+    }
+}
+
+/// What the clients of a server have taken.
+#[derive(Debug)]
+pub(super) struct Clients {
+    max_sessions: usize,
+    max_calls: usize,
+    taken: Counts,
+    by_prefix: Mutex<HashMap<Box<str>, Weak<ClientShare>>>,
+}
+
+impl Clients {
+    pub(super) fn new(options: &ServerOptions) -> Arc<Self> {
+        let ServerOptions { max_sessions, max_calls, .. } = *options;
+        Arc::new(Self { max_sessions, max_calls, taken: Counts::default(), by_prefix: Mutex::default() })
+    }
+
+    /// The share of the client with this inbox.
+    pub(super) fn share(self: &Arc<Self>, inbox: &str) -> Arc<ClientShare> {
+        let prefix = inbox.rsplit_once('.').map_or(inbox, |(prefix, _)| prefix);
+        let mut by_prefix = lock(&self.by_prefix);
+        if let Some(share) = by_prefix.get(prefix).and_then(Weak::upgrade) {
+            return share;
+        }
+        let share = Arc::new(ClientShare {
+            clients: Arc::clone(self),
+            prefix: prefix.into(),
+            own: Counts::default(),
+        });
+        by_prefix.insert(prefix.into(), Arc::downgrade(&share));
+        share
+    }
+
+    const fn limit(&self, resource: Resource) -> usize {
+        match resource {
+            Resource::Sessions => self.max_sessions,
+            Resource::ProvisionalSessions => MAX_PROVISIONAL,
+            Resource::Calls => self.max_calls,
+        }
+    }
+}
+
+/// What one client has taken. Each session of the client owns it.
+#[derive(Debug)]
+pub(super) struct ClientShare {
+    clients: Arc<Clients>,
+    prefix: Box<str>,
+    own: Counts,
+}
+
+impl ClientShare {
+    /// The limit that one more would exceed. Costs two atomic loads, because it is read for every call.
+    pub(super) fn exceeded(&self, resource: Resource) -> Option<ExceededShare> {
+        let (own, taken) = (self.own.get(resource), self.clients.taken.get(resource));
+        let limit = self.clients.limit(resource);
+        (own >= limit.saturating_sub(taken)).then_some(ExceededShare { own, taken, limit })
+    }
+
+    /// Takes one more. It is counted until the slot is dropped.
+    pub(super) fn take(self: &Arc<Self>, resource: Resource) -> Slot {
+        self.own.of(resource).fetch_add(1, Ordering::Relaxed);
+        self.clients.taken.of(resource).fetch_add(1, Ordering::Relaxed);
+        Slot { client: Arc::clone(self), resource }
+    }
+
+    /// Takes one more, if that exceeds no limit.
+    pub(super) fn try_take(self: &Arc<Self>, resource: Resource) -> Result<Slot, ExceededShare> {
+        self.exceeded(resource).map_or_else(|| Ok(self.take(resource)), Err)
+    }
+}
+
+impl Drop for ClientShare {
+    fn drop(&mut self) {
+        let mut by_prefix = lock(&self.clients.by_prefix);
+        // Another task may have made a new share for the same client.
+        if by_prefix.get(&self.prefix).is_some_and(|share| share.strong_count() == 0) {
+            by_prefix.remove(&self.prefix);
+        }
+    }
+}
+
+/// One session or call of a client.
+#[derive(Debug)]
+pub(super) struct Slot {
+    client: Arc<ClientShare>,
+    resource: Resource,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.client.own.of(self.resource).fetch_sub(1, Ordering::Relaxed);
+        self.client.clients.taken.of(self.resource).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A client has its share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ExceededShare {
+    /// Number that the client has.
+    own: usize,
+    /// Number that all clients have.
+    taken: usize,
+    limit: usize,
+}
+
+impl fmt::Display for ExceededShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { own, taken, limit } = self;
+        write!(f, "{taken} of {limit} are taken, {own} of them by this client")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clients(max_sessions: usize) -> Arc<Clients> {
+        Clients::new(&ServerOptions { max_sessions, ..ServerOptions::default() })
+    }
+
+    /// Takes as many sessions as the client gets.
+    fn take_all(clients: &Arc<Clients>, inbox: &str) -> Vec<Slot> {
+        let share = clients.share(inbox);
+        std::iter::from_fn(|| share.try_take(Resource::Sessions).ok()).collect()
+    }
+
+    #[test]
+    fn a_newcomer_always_finds_room() {
+        let clients = clients(100);
+        let first = take_all(&clients, "_INBOX.first.1");
+        assert_eq!(first.len(), 50);
+        let second = take_all(&clients, "_INBOX.second.1");
+        assert_eq!(second.len(), 25);
+        let third = take_all(&clients, "_INBOX.third.1");
+        assert_eq!(third.len(), 13);
+        assert!(take_all(&clients, "_INBOX.first.2").is_empty(), "another session of the first client");
+        // Those that have more than their share do not get what others free.
+        drop(second);
+        assert!(take_all(&clients, "_INBOX.first.3").is_empty());
+        assert_eq!(take_all(&clients, "_INBOX.third.2").len(), 6);
+        drop(first);
+        assert_eq!(take_all(&clients, "_INBOX.fourth.1").len(), 44);
+    }
+
+    #[test]
+    fn clients_that_take_turns_get_equal_shares() {
+        let clients = clients(1000);
+        let shares = ["a.1", "b.1", "c.1"].map(|inbox| clients.share(inbox));
+        let mut slots = [const { Vec::new() }; 3];
+        for _ in 0..1000 {
+            for (share, slots) in shares.iter().zip(&mut slots) {
+                slots.extend(share.try_take(Resource::Sessions));
+            }
+        }
+        assert_eq!(slots.map(|slots| slots.len()), [250, 250, 250]);
+    }
+
+    #[test]
+    fn each_resource_has_its_own_limit() {
+        let options = ServerOptions { max_sessions: 1, max_calls: 0, ..ServerOptions::default() };
+        let share = Clients::new(&options).share("a.1");
+        let session = share.try_take(Resource::Sessions).unwrap();
+        let exceeded = share.try_take(Resource::Sessions).unwrap_err();
+        assert_eq!(exceeded.to_string(), "1 of 1 are taken, 1 of them by this client");
+        assert!(share.try_take(Resource::Calls).is_err());
+        drop(session);
+        assert!(share.try_take(Resource::Sessions).is_ok());
+        let provisional: Vec<_> =
+            std::iter::from_fn(|| share.try_take(Resource::ProvisionalSessions).ok()).collect();
+        assert_eq!(provisional.len(), MAX_PROVISIONAL / 2);
+    }
+
+    #[test]
+    fn a_client_without_sessions_is_forgotten() {
+        let clients = clients(10);
+        let one = clients.share("_INBOX.a.1");
+        assert!(Arc::ptr_eq(&one, &clients.share("_INBOX.a.2")));
+        let slot = one.take(Resource::Calls);
+        drop(one);
+        assert_eq!(lock(&clients.by_prefix).len(), 1, "one of its calls still runs");
+        drop(slot);
+        assert!(lock(&clients.by_prefix).is_empty());
+    }
+}
