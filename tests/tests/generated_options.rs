@@ -31,7 +31,7 @@ fn encode(value: &impl Value) -> Bytes {
 
 #[test]
 fn long_strings_are_slices_of_the_message() {
-    let long = "a text that does not fit inline, however it is turned".repeat(2);
+    let long = "a text that is too long to be copied ".repeat(200);
     let point = Point { x: 1, y: 2, label: Some(FastStr::new(&long)) };
     let message = encode(&point);
     let read = Point::read(&mut BinaryReader::new(&message, Limits::DEFAULT)).unwrap();

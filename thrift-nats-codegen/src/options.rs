@@ -70,8 +70,8 @@ pub enum Strings {
     /// `String`.
     #[default]
     Owned,
-    /// `FastStr` of the crate `faststr`: a short text lies inline, a long one is a slice of the message it came in, and
-    /// cloning is cheap. The runtime needs its feature `faststr`.
+    /// `FastStr` of the crate `faststr`: a short text lies inline, one of more than 4 KiB is a slice of the message it came
+    /// in, and cloning is cheap. The runtime needs its feature `faststr`.
     Shared,
 }
 

@@ -11,7 +11,7 @@ use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 use crate::format::{Protocol, Transport, WireFormat};
 use crate::protocol::{
     DecodeError, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits, MessageHeader,
-    MessageType, OutputProtocol, Value, with_reader, with_writer,
+    MessageType, OutputProtocol, Value, share, with_reader, with_writer,
 };
 use crate::transport::{Frame, Headers, Inflated, Parts, begin_frame, end_frame, may_be_apart};
 
@@ -128,7 +128,8 @@ impl Message {
         with_reader!(format.protocol, &message, limits, |reader| {
             let MessageHeader { name, kind, seqid } = reader.message_begin()?;
             let name = SmolStr::new(name);
-            let body = message.slice_ref(reader.body()?);
+            // A short body does not keep the NATS message alive, of which only the length of the body is counted.
+            let body = share(&message, reader.body()?);
             Ok(Self { format, headers, name, kind, seqid, body, inflated })
         })
     }
@@ -388,7 +389,30 @@ fn read_result<T: Success, E: MethodError>(
 
 #[cfg(test)]
 mod tests {
+    use allocation_counter::measure;
+
     use super::*;
+    use crate::transport::Receiver;
+
+    #[test]
+    fn request_that_runs_does_not_keep_the_other_requests_of_its_chunk() {
+        let format = WireFormat::default();
+        let headers = Headers::default();
+        let envelope = Envelope { format, headers: &headers, name: "f", kind: MessageType::Call, seqid: 1 };
+        let body = Body::from(vec![0]);
+        let request = envelope.seal(&body, Limits::DEFAULT).unwrap().joined();
+        let mut running = Vec::with_capacity(100);
+        let info = measure(|| {
+            for _ in 0..100 {
+                let chunk = Bytes::from(request.repeat(64 * 1024 / request.len()));
+                let mut first = None;
+                let mut receiver = Receiver::expecting(format, Limits::DEFAULT);
+                receiver.receive(chunk, |frame| first = first.take().or(Some(frame))).unwrap();
+                running.push(Message::parse(first.unwrap(), Limits::DEFAULT).unwrap());
+            }
+        });
+        assert!(info.bytes_current < 100 * 100, "{} bytes", info.bytes_current);
+    }
 
     #[test]
     fn the_size_limit_counts_the_header_of_a_message() {

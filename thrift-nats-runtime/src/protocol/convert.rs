@@ -71,7 +71,7 @@ pub fn from_bytes<T: Value>(protocol: Protocol, bytes: impl Into<Bytes>) -> Resu
 
 /// Decodes a value that takes all of `bytes`, within `limits`.
 ///
-/// `binary` values and long shared strings are slices of `bytes`: they keep its memory alive.
+/// `binary` values and shared strings of more than 4 KiB are slices of `bytes`: they keep its memory alive.
 ///
 /// # Errors
 /// See [`DecodeError`]. Its text starts with the path to the value that failed.

@@ -5,13 +5,14 @@
 use bytes::Bytes;
 
 use super::limits::take_memory;
+use super::shared_text::{is_shared, share};
 use super::utf8::utf8;
 use super::{DecodeError, DecodeErrorKind, Limits, SharedText};
 
 /// The position of a reader in a message.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
-    /// The whole message. Binary values are slices of it.
+    /// The whole message. Long binary values are slices of it.
     message: &'a Bytes,
     /// The bytes that are not read yet.
     pub(super) rest: &'a [u8],
@@ -62,17 +63,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Makes shared bytes of a slice of the message.
+    /// Makes bytes of a slice of the message: shared if it is long.
     #[inline]
     pub(super) fn share(&self, slice: &'a [u8]) -> Bytes {
-        self.message.slice_ref(slice)
+        share(self.message, slice)
     }
 
-    /// Makes a text of a slice of the message: shared if it is longer than `inline` bytes, checked otherwise.
+    /// Makes a text of a slice of the message: shared if it is long, checked otherwise.
     #[inline]
-    pub(super) fn text(&self, slice: &'a [u8], inline: usize) -> Result<SharedText<'a>, DecodeError> {
-        if slice.len() > inline {
-            return Ok(SharedText::Unchecked(self.share(slice)));
+    pub(super) fn text(&self, slice: &'a [u8]) -> Result<SharedText<'a>, DecodeError> {
+        if is_shared(slice.len()) {
+            return Ok(SharedText::Unchecked(self.message.slice_ref(slice)));
         }
         utf8(slice).map(SharedText::Checked)
     }

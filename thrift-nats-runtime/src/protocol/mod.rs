@@ -48,6 +48,7 @@ pub use self::json::{JsonReader, JsonWriter};
 pub use self::limits::Limits;
 pub use self::message::{MessageHeader, MessageType};
 pub use self::shared_text::SharedText;
+pub(crate) use self::shared_text::share;
 pub use self::traits::{Field, InputProtocol, OutputProtocol, Value};
 pub use self::ttype::TType;
 pub use self::unknown::UnknownFields;

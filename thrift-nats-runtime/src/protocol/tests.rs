@@ -202,6 +202,44 @@ fn decode_error_names_the_path() {
     }
 }
 
+/// Asserts that values of this length, kept from 100 messages of 64 KiB, hold little more than their own memory.
+fn assert_copied<T: Value>(protocol: Protocol, value: impl Fn(usize) -> T, len: usize) {
+    let mut kept = Vec::with_capacity(100);
+    let info = measure(|| {
+        for _ in 0..100 {
+            let message = to_bytes(protocol, &vec![value(len), value(64 * 1024)]).unwrap();
+            kept.push(from_bytes::<Vec<T>>(protocol, message).unwrap().swap_remove(0));
+        }
+    });
+    let held = info.bytes_current as usize;
+    assert!(held <= 100 * (len + 64), "{protocol}: {held} bytes for values of {len}");
+}
+
+#[test]
+fn kept_value_of_up_to_4_kib_does_not_keep_its_message() {
+    for protocol in Protocol::ALL {
+        for len in [1, 16, 31, 1000, 4096] {
+            assert_copied(*protocol, |len| Bytes::from(vec![b'x'; len]), len);
+            #[cfg(feature = "faststr")]
+            assert_copied(*protocol, |len| faststr::FastStr::from_string("x".repeat(len)), len);
+        }
+    }
+}
+
+#[test]
+fn longer_value_is_a_slice_of_its_message() {
+    for protocol in [Protocol::Binary, Protocol::Compact] {
+        let message = to_bytes(protocol, &Bytes::from(vec![b'x'; 4097])).unwrap();
+        let value: Bytes = from_bytes(protocol, message.clone()).unwrap();
+        assert_eq!(value.as_ptr_range().end, message.as_ptr_range().end, "{protocol}");
+        #[cfg(feature = "faststr")]
+        {
+            let value: faststr::FastStr = from_bytes(protocol, message.clone()).unwrap();
+            assert_eq!(value.as_bytes().as_ptr_range().end, message.as_ptr_range().end, "{protocol}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -115,13 +115,12 @@ pub trait InputProtocol: Sized {
     /// Reads a `string` and checks that it is UTF-8.
     fn string(&mut self) -> Result<Cow<'_, str>, DecodeError>;
 
-    /// Reads a `string` for a type that stores up to `inline` bytes inline and shares the memory of a longer one.
-    fn shared_string(&mut self, inline: usize) -> Result<SharedText<'_>, DecodeError> {
-        let _ = inline;
+    /// Reads a `string` for a type that can share the memory of the message. One of more than 4 KiB does.
+    fn shared_string(&mut self) -> Result<SharedText<'_>, DecodeError> {
         self.string().map(|text| SharedText::Unchecked(Bytes::copy_from_slice(text.as_bytes())))
     }
 
-    /// Reads a `binary`. It is a slice of the message if the protocol does not escape bytes.
+    /// Reads a `binary`. If it has more than 4 KiB, and the protocol does not escape bytes, it is a slice of the message.
     fn binary(&mut self) -> Result<Bytes, DecodeError>;
 
     /// Reads a value of the wire type [`TType::String`], which is a `string` or a `binary`. A protocol that writes them

@@ -69,7 +69,7 @@ impl Value for String {
     }
 }
 
-/// A short string is copied inline, a long one is a slice of the message.
+/// A string of up to 4 KiB is copied, inline if it is short. A longer one is a slice of the message.
 #[cfg(feature = "faststr")]
 impl Value for faststr::FastStr {
     const TTYPE: TType = TType::String;
@@ -81,10 +81,7 @@ impl Value for faststr::FastStr {
 
     #[inline]
     fn read<I: InputProtocol>(input: &mut I) -> Result<Self, DecodeError> {
-        // The inline capacity of a `FastStr` on 64-bit targets. On others it is smaller, and strings in between are copied
-        // to the heap.
-        const INLINE: usize = 30;
-        match input.shared_string(INLINE)? {
+        match input.shared_string()? {
             super::SharedText::Checked(text) => Ok(Self::new(text)),
             super::SharedText::Unchecked(bytes) => {
                 Self::from_bytes(bytes).map_err(|_| DecodeErrorKind::InvalidUtf8.into())
@@ -93,6 +90,8 @@ impl Value for faststr::FastStr {
     }
 }
 
+/// A value of up to 4 KiB is copied. A longer one is a slice of the message, and keeps all of its memory: copy a part of it that
+/// is to be kept for long.
 impl Value for Bytes {
     const TTYPE: TType = TType::String;
 

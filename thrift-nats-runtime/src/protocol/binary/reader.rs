@@ -233,9 +233,9 @@ impl InputProtocol for BinaryReader<'_> {
     }
 
     #[inline]
-    fn shared_string(&mut self, inline: usize) -> Result<SharedText<'_>, DecodeError> {
+    fn shared_string(&mut self) -> Result<SharedText<'_>, DecodeError> {
         let bytes = self.take_slice("string", self.cursor.limits.string)?;
-        self.cursor.text(bytes, inline)
+        self.cursor.text(bytes)
     }
 
     #[inline]

@@ -6,8 +6,7 @@ use super::*;
 use crate::Protocol;
 use crate::protocol::tree::Tree;
 use crate::protocol::{
-    DecodeErrorKind, InputProtocol, Limits, MessageHeader, MessageType, OutputProtocol, TType, Value,
-    from_bytes, to_bytes,
+    DecodeErrorKind, InputProtocol, Limits, MessageHeader, MessageType, OutputProtocol, TType, from_bytes,
 };
 
 /// `{1: string "a\"/\x01é☃", 4: i8 -1, 9: i32 -2, 11: i64 2^40}`, as Apache Python writes it.
@@ -196,11 +195,4 @@ fn malformed_headers_are_rejected() {
     for len in 0..4 {
         assert!(header(&[0x82, 0x21, 0, 1, b'f'][..len]).is_err());
     }
-}
-
-#[test]
-fn binary_is_a_slice_of_the_message() {
-    let bytes = to_bytes(Protocol::Compact, &Bytes::from_static(b"some bytes")).unwrap();
-    let mut reader = CompactReader::new(&bytes, Limits::DEFAULT);
-    assert_eq!(Bytes::read(&mut reader).unwrap().as_ptr(), bytes[1..].as_ptr());
 }

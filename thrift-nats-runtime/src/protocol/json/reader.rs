@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::wire::{Place, VERSION, type_of};
 use super::{number, text};
 use crate::protocol::limits::take_memory;
+use crate::protocol::shared_text::is_shared;
 use crate::protocol::utf8::utf8;
 use crate::protocol::{
     DecodeError, DecodeErrorKind, FieldHeader, InputProtocol, Limits, ListHeader, MapHeader, MessageHeader,
@@ -17,7 +18,7 @@ use crate::protocol::{
 /// Reads the JSON protocol from a message in memory.
 #[derive(Debug)]
 pub struct JsonReader<'a> {
-    /// The whole message. Strings without escapes are slices of it.
+    /// The whole message. Long strings without escapes are slices of it.
     message: &'a Bytes,
     /// The bytes that are not read yet.
     rest: &'a [u8],
@@ -400,11 +401,11 @@ impl InputProtocol for JsonReader<'_> {
         self.text("string", self.limits.string)
     }
 
-    fn shared_string(&mut self, inline: usize) -> Result<SharedText<'_>, DecodeError> {
+    fn shared_string(&mut self) -> Result<SharedText<'_>, DecodeError> {
         self.value()?;
         let message = self.message;
         Ok(match self.text("string", self.limits.string)? {
-            Cow::Borrowed(text) if text.len() <= inline => SharedText::Checked(text),
+            Cow::Borrowed(text) if !is_shared(text.len()) => SharedText::Checked(text),
             Cow::Borrowed(text) => SharedText::Unchecked(message.slice_ref(text.as_bytes())),
             Cow::Owned(text) => SharedText::Unchecked(text.into()),
         })
