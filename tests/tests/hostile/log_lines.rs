@@ -1,0 +1,112 @@
+//! The log lines that peers can cause.
+
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex};
+
+use async_nats::Message;
+use bytes::Bytes;
+use thrift_nats_tests::raw::{RawClient, message, request, round_trip};
+use thrift_nats_tests::{NatsServer, SUBJECT, TestService, WireClient};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::{ATTACKER_INBOX, base, login};
+
+/// Number of messages of each kind.
+const FLOOD: usize = 500;
+/// Number of lines above `debug` that a flood may cause.
+const LINES: usize = 10;
+
+/// Keeps the log lines of the runtime that are written on this thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+
+impl Lines {
+    /// The lines above `debug` since the last call.
+    fn take(&self) -> Vec<String> {
+        let lines = std::mem::take(&mut *self.0.lock().unwrap());
+        lines.into_iter().filter(|(level, _)| *level < Level::DEBUG).map(|(_, line)| line).collect()
+    }
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{}={value:?} ", field.name()).unwrap();
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("thrift_nats_runtime")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().unwrap().push((*event.metadata().level(), text.0));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Whether this is a reply of `ping`.
+fn is_ping_reply(message: &Message) -> bool {
+    message.payload.windows(4).any(|name| name == b"ping")
+}
+
+#[tokio::test]
+async fn flood_of_a_peer_does_not_flood_the_log() {
+    let lines = Lines::default();
+    // The test, the server and the client run on this thread.
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let nats = NatsServer::start().unwrap();
+    let _server = TestService::default().serve(&nats, |server| server.max_sessions(50)).await;
+    let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
+    let _inbox = attacker.subscribe(format!("{ATTACKER_INBOX}.>")).await.unwrap();
+    let mut session = RawClient::legacy(&attacker, SUBJECT).await;
+    let mut wire = WireClient::connect(&nats, None).await;
+    let base = base(&session.listen);
+    let token = "a".repeat(22);
+    let unknown = [message(4, "unknown", 1, b""), message(1, "unknown", 2, b"")].concat();
+    let status = Bytes::from_static(b"NATS/1.0 503\r\n\r\n");
+    let version =
+        Bytes::from_static(b"NATS/1.0\r\nThrift-Nats-Version: 2\r\nThrift-Nats-Protocol: x\r\n\r\n");
+    let inbox = format!("{ATTACKER_INBOX}.x");
+    type Flood<'a> = (&'a str, String, Option<&'a str>, Option<Bytes>, Vec<u8>);
+    let floods: [Flood<'_>; 8] = [
+        ("handshakes with a body", SUBJECT.to_owned(), Some(&inbox), None, b"x".to_vec()),
+        ("handshakes without a reply subject", SUBJECT.to_owned(), None, None, Vec::new()),
+        ("handshakes with a reserved subject", SUBJECT.to_owned(), Some("$JS.API.X"), None, Vec::new()),
+        ("handshakes with an unknown protocol", SUBJECT.to_owned(), Some(&inbox), Some(version), Vec::new()),
+        ("messages to an unknown session", format!("{base}.{token}"), Some(&inbox), None, b"x".to_vec()),
+        ("forged reports", format!("{base}.{token}.7"), None, Some(status), Vec::new()),
+        ("calls of unknown functions", session.listen.to_string(), None, None, unknown),
+        ("handshakes above the limit", SUBJECT.to_owned(), Some(&inbox), None, Vec::new()),
+    ];
+    lines.take();
+    for (what, subject, reply, headers, body) in floods {
+        for _ in 0..FLOOD {
+            wire.publish_with_headers(&subject, reply, headers.clone(), body.clone()).await;
+        }
+        wire.flush().await;
+        // The reply comes after all of them.
+        session.send(request("ping", 3)).await;
+        while !is_ping_reply(&session.receive().await) {}
+        round_trip(&attacker).await;
+        let written = lines.take();
+        assert!(written.len() <= LINES, "{what}: {} lines, such as {:?}", written.len(), written.first());
+    }
+}

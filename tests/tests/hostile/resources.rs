@@ -1,0 +1,159 @@
+//! A peer uses up what others need: calls, sessions, memory, processor time, and the connection.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use thrift_nats_runtime::{Client, ServerBuilder};
+use thrift_nats_tests::probe::ProbeClient;
+use thrift_nats_tests::raw::{RawClient, is_disconnect, message, round_trip};
+use thrift_nats_tests::{BOUND, NEVER, NatsServer, SUBJECT, TestService, WireClient, eventually, soon};
+
+use crate::{ATTACKER_INBOX, assert_serves, login};
+
+/// A timeout of 2^64 - 1 ms.
+const FOREVER: (&str, &str) = ("Thrift-Nats-Timeout", "18446744073709551615");
+
+/// A call of `length` with a text of `len` bytes.
+fn length_request(len: usize) -> Vec<u8> {
+    let size = u32::try_from(len).unwrap().to_be_bytes();
+    message(1, "length", 1, &[&[11, 0, 1], &size[..], &vec![b'x'; len]].concat())
+}
+
+/// A compressed message in the header transport.
+fn compressed(message: &[u8]) -> Vec<u8> {
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    zlib.write_all(message).unwrap();
+    // The magic number, flags, the sequence number, and the headers in words: binary, one transform, zlib.
+    let fixed = [0x0f, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 1, 0];
+    let body = [&fixed[..], &zlib.finish().unwrap()].concat();
+    [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], &body].concat()
+}
+
+/// Waits until the service has started the innocent's call `id`. Fails if the call ends before.
+async fn assert_starts(client: &Client, service: &TestService, id: i32) {
+    let call = ProbeClient::new(client.clone()).wait(id).timeout(BOUND);
+    tokio::select! {
+        result = call => panic!("call {id} ended before it was released: {result:?}"),
+        () = service.until_runs(id) => {}
+    }
+}
+
+#[tokio::test]
+async fn calls_without_an_end_leave_room_for_those_of_other_clients() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let options = |server: ServerBuilder| server.max_calls(64).heartbeat(Duration::from_millis(100));
+    let server = service.serve(&nats, options).await;
+    let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
+    let mut sessions = Vec::new();
+    for _ in 0..5 {
+        let session = RawClient::numbered_with(&attacker, SUBJECT, &[FOREVER]).await;
+        session.call(1, &["wait"; 64]).await;
+        sessions.push(session);
+    }
+    round_trip(&attacker).await;
+    service.until_started("wait", 1).await;
+    assert_serves(&client, "a client beside the attacker").await;
+    for id in 1..=8 {
+        assert_starts(&client, &service, id).await;
+    }
+
+    // The sessions end, because their heartbeats are missing. The handlers of their calls are dropped with them.
+    drop(sessions);
+    drop(attacker);
+    eventually("no handler of the attacker is left", || service.waiting() == 0).await;
+    let calls = (10..40).map(|id| ProbeClient::new(client.clone()).wait(id).timeout(BOUND));
+    service.release(30);
+    for result in soon(join_all(calls)).await {
+        assert!(result.is_ok(), "{result:?}");
+    }
+    soon(server.drain(Duration::from_secs(5))).await.unwrap();
+}
+
+#[tokio::test]
+async fn drain_leaves_no_handler_running_whatever_the_deadline_of_its_call() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let server = service.serve(&nats, |server| server.heartbeat(None)).await;
+    let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
+    let session = RawClient::numbered_with(&attacker, SUBJECT, &[FOREVER]).await;
+    session.call(1, &["wait"; 100]).await;
+    service.until_started("wait", 1).await;
+    let drained = soon(server.drain(Duration::from_millis(200))).await;
+    assert!(drained.is_err(), "calls were dropped");
+    assert_eq!(service.waiting(), 0, "handlers that still run");
+}
+
+#[tokio::test]
+async fn all_cancelled_calls_are_dropped_however_many_there_are() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server).await;
+    let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let probe = ProbeClient::new(client.clone());
+    for wait_for in [5000, 100, 1] {
+        let started = service.started("wait");
+        let calls = (0..5000).map(|id| probe.wait(id).timeout(NEVER).into_future()).collect::<Vec<_>>();
+        let calls = tokio::spawn(join_all(calls));
+        service.until_started("wait", started + wait_for).await;
+        calls.abort();
+        assert!(calls.await.unwrap_err().is_cancelled());
+        assert_serves(&client, "the session continues").await;
+        eventually("the handlers are dropped", || service.waiting() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_never_send_leave_room_for_other_clients() {
+    let nats = NatsServer::start().unwrap();
+    let server = TestService::default()
+        .serve(&nats, |server| server.max_sessions(100).heartbeat(Duration::from_secs(1)))
+        .await;
+    let first = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
+    // The attacker receives the accepts, so that no 503 ends the sessions.
+    let _inbox = attacker.subscribe(format!("{ATTACKER_INBOX}.>")).await.unwrap();
+    round_trip(&attacker).await;
+    let mut wire = WireClient::connect(&nats, None).await;
+    for n in 0..1000 {
+        wire.publish(SUBJECT, Some(&format!("{ATTACKER_INBOX}.{n}")), "").await;
+    }
+    wire.flush().await;
+    for _ in 0..10 {
+        let connection = nats.client().await.unwrap();
+        let client = Client::connect(&connection, SUBJECT).await.unwrap();
+        assert_serves(&client, "a new client beside the attacker").await;
+    }
+    assert_serves(&first, "an old client beside the attacker").await;
+    eventually("only sessions in use are left", || server.sessions() <= 1).await;
+}
+
+/// Each frame takes 32 KiB on the wire, and 32 MiB when it is decompressed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compression_bombs_do_not_delay_the_calls_of_other_clients() {
+    let nats = NatsServer::start().unwrap();
+    let _server = TestService::default().serve(&nats, |server| server).await;
+    let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let bomb = compressed(&length_request(32 << 20));
+    assert!(bomb.len() < 64 * 1024, "{} bytes", bomb.len());
+    let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
+    // The same message is served if it is short: it is the length that is refused.
+    let mut honest = RawClient::legacy(&attacker, SUBJECT).await;
+    honest.send(compressed(&length_request(100))).await;
+    assert!(!is_disconnect(&honest.receive().await));
+    let sessions = join_all((0..40).map(|_| RawClient::legacy(&attacker, SUBJECT))).await;
+    for session in &sessions {
+        for _ in 0..4 {
+            session.send(bomb.clone()).await;
+        }
+    }
+    round_trip(&attacker).await;
+    let probe = ProbeClient::new(client);
+    for n in 0..50 {
+        // One after the other, the bombs take longer.
+        let sum = probe.add(n, 1).timeout(Duration::from_secs(5)).await;
+        assert_eq!(sum, Ok(n + 1), "a call beside the bombs");
+    }
+}
