@@ -8,6 +8,7 @@
 //! | `--only PART` | measures one part: `calls`, `opening`, `idle` or `payloads` |
 //! | `--who NAME`, `--level N` | measures the calls of one contestant, and at one number of concurrent calls, for a profiler |
 //! | `--against PROGRAM` | only compares the calls of this build with those of another build of this program |
+//! | `--large MINUTES` | only echoes 20 MiB, eight at a time, with small calls beside them, and checks that no call fails |
 //! | `--soak MINUTES` | only runs the full load for this time, and checks that resources do not grow |
 //! | `--report` | writes `docs/benchmarks/rpc.md` |
 
@@ -16,6 +17,7 @@ mod broker;
 mod calls;
 mod contestants;
 mod idle;
+mod large;
 mod load;
 mod opening;
 mod payloads;
@@ -59,6 +61,11 @@ fn main() -> Result<(), BoxError> {
     {
         return idle::child(command, url);
     }
+    if let [_, command, url] = &arguments[..]
+        && command == large::SERVER
+    {
+        return large::server(url);
+    }
     let levels = option(&arguments, "--level")?.map_or(calls::LEVELS.to_vec(), |level| vec![level]);
     if let Some(old) = option::<PathBuf>(&arguments, "--against")? {
         let turns = option(&arguments, "--turns")?.unwrap_or(31);
@@ -74,6 +81,9 @@ fn main() -> Result<(), BoxError> {
     let broker = Broker::start()?;
     if let Some(minutes) = option::<f64>(&arguments, "--soak")? {
         return soak::soak(&runtime, &broker, Duration::from_secs_f64(minutes * 60.0));
+    }
+    if let Some(minutes) = option::<f64>(&arguments, "--large")? {
+        return large::large(&runtime, &broker, Duration::from_secs_f64(minutes * 60.0));
     }
     let only = option::<String>(&arguments, "--only")?;
     let measures = |part: &str| only.as_deref().is_none_or(|only| only == part);

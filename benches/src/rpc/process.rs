@@ -16,8 +16,17 @@ pub(crate) fn cpu(process: u32) -> Option<Duration> {
 
 /// The resident memory of a process, in bytes.
 pub(crate) fn resident(process: u32) -> Option<u64> {
+    memory(process, "VmRSS:")
+}
+
+/// The most resident memory that a process has had, in bytes.
+pub(crate) fn peak(process: u32) -> Option<u64> {
+    memory(process, "VmHWM:")
+}
+
+fn memory(process: u32, what: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
