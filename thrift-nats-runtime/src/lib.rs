@@ -125,6 +125,7 @@ mod format;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod log_limit;
 mod macros;
 mod method;
 mod nats_error;

@@ -6,6 +6,7 @@ mod executor;
 mod fair_shares;
 mod handshakes;
 mod limits;
+mod logs;
 mod sessions;
 mod shutdown;
 

@@ -10,6 +10,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::error::{CloseReason, ConnectError};
+use crate::log_limit::limited;
 
 /// Number of events that are kept for a slow receiver.
 const CAPACITY: usize = 256;
@@ -56,6 +57,11 @@ impl OneSession {
     }
 
     pub(super) fn ended(&self, reason: &CloseReason) {
+        if reason.is_ordinary() {
+            limited!(debug, session = self.session, %reason, "session ended");
+        } else {
+            limited!(warn, session = self.session, %reason, "session ended");
+        }
         self.events.send(|| SessionEvent::Ended { session: self.session, reason: reason.clone() });
     }
 }

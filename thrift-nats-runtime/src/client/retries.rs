@@ -1,6 +1,7 @@
 //! Decides whether a call is retried on another session, and with which error it ends. Sends nothing itself.
 
 use crate::error::{Error, Outcome};
+use crate::log_limit::limited;
 use crate::method::Message;
 use crate::proto::CloseReason;
 use crate::protocol::Limits;
@@ -55,7 +56,7 @@ impl Retries {
             return Err(self.whole(Error::SessionEnded { reason, outcome }));
         }
         self.left -= 1;
-        tracing::debug!(%reason, "call is sent again on another session");
+        limited!(debug, %reason, "call is sent again on another session");
         if outcome == Outcome::Unknown {
             self.may_have_run = Some(reason);
         }

@@ -20,6 +20,7 @@ use crate::endpoint::{
     EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
 };
 use crate::error::{Outcome, SharedError};
+use crate::log_limit::limited;
 use crate::method::Envelope;
 use crate::proto::{ClientEvent, ClientSession, CloseReason, Incoming, Refused, Transmit, likely_messages};
 use crate::protocol::{EncodeError, MessageType};
@@ -513,7 +514,7 @@ impl TransmitSource for SessionHandle {
     }
 
     fn handle_publish_failed(&self, chunk: Option<u64>, error: PublishError) {
-        tracing::debug!(session = &*self.token, %error, "cannot publish");
+        limited!(debug, %error, "cannot publish");
         let mut state = self.state();
         state.machine.handle_publish_failed(chunk, SharedError::new(error));
         let completions = self.apply_events(&mut state, 0);

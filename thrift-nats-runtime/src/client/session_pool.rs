@@ -22,6 +22,7 @@ use super::session_handle::SessionHandle;
 use super::slot::{Attempt, Reopening, Slot};
 use crate::endpoint::EndpointSession;
 use crate::error::{ConnectError, Error, NatsError, Outcome, ShutdownError};
+use crate::log_limit::limited;
 use crate::proto::CloseReason;
 use crate::sync::lock;
 use crate::time::{DISCONNECT_TIMEOUT, FAR_FUTURE, now};
@@ -140,7 +141,7 @@ impl SessionPool {
             if !error.is_transient() || !in_time {
                 return Err(error.into());
             }
-            tracing::debug!(%error, "cannot open a session; trying again");
+            limited!(debug, %error, "cannot open a session; trying again");
             tokio::time::sleep_until(next.into()).await;
         }
     }

@@ -21,6 +21,7 @@ use futures_util::{FutureExt, Sink};
 use tokio::sync::{mpsc, oneshot};
 
 use super::publish_lock::PublishLock;
+use crate::log_limit::limited;
 use crate::proto::Transmit;
 use crate::sync::lock;
 
@@ -156,7 +157,8 @@ impl Publisher {
     pub(crate) fn send(&self, transmit: Transmit) {
         if self.unattached.fetch_add(1, Ordering::Relaxed) >= MAX_UNATTACHED {
             self.unattached.fetch_sub(1, Ordering::Relaxed);
-            tracing::debug!(
+            limited!(
+                debug,
                 limit = MAX_UNATTACHED,
                 "too many messages outside sessions are queued; dropped one"
             );
@@ -221,7 +223,7 @@ impl Task {
             Job::Message(transmit) => {
                 self.unattached.fetch_sub(1, Ordering::Relaxed);
                 if let Err((_, error)) = self.publish(transmit).await {
-                    tracing::debug!(%error, "cannot publish a message outside sessions");
+                    limited!(debug, %error, "cannot publish a message outside sessions");
                 }
             }
             Job::Marker(done) => drop(done.send(())),

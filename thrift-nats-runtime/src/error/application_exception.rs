@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{BoxError, Error, Outcome, SharedError};
+use crate::log_limit::limited;
 use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value};
 use crate::shared_error::ErrorChain;
 
@@ -193,7 +194,7 @@ impl ApplicationException {
     /// Logs the error that the caller of `method` does not see.
     pub(crate) fn log_hidden(&self, method: &str) {
         if let Some(error) = self.hidden() {
-            tracing::error!(method, error, "handler failed");
+            limited!(error, method, error, "handler failed");
         }
     }
 }

@@ -217,6 +217,50 @@ impl CloseReason {
         }
     }
 
+    /// Whether one side has ended the session as users do, or it was never opened, which the caller is told. Other ends are
+    /// worth a warning.
+    pub(crate) const fn is_ordinary(&self) -> bool {
+        match self {
+            Self::Closed
+            | Self::Stopped
+            | Self::Disconnected { reason: None | Some(PeerReason::Closed | PeerReason::Stopping), .. }
+            | Self::Unsupported { .. }
+            | Self::HeaderTransportToLegacy
+            | Self::NoServer
+            | Self::HandshakeTimeout { .. }
+            | Self::NatsClosed
+            | Self::RuntimeStopped => true,
+            Self::Disconnected {
+                reason:
+                    Some(
+                        PeerReason::MissedHeartbeats
+                        | PeerReason::ChunkLost
+                        | PeerReason::Malformed
+                        | PeerReason::UnknownSession
+                        | PeerReason::Unsupported
+                        | PeerReason::Overloaded
+                        | PeerReason::QueueOverflow
+                        | PeerReason::MemoryLimit
+                        | PeerReason::Unresponsive,
+                    ),
+                ..
+            }
+            | Self::PeerGone { .. }
+            | Self::MissedHeartbeats { .. }
+            | Self::ChunkLost { .. }
+            | Self::ChunkWithoutNumber
+            | Self::Malformed(_)
+            | Self::BadAccept(_)
+            | Self::Unanswered
+            | Self::Reconnected
+            | Self::QueueOverflow { .. }
+            | Self::MemoryLimit { .. }
+            | Self::Unresponsive { .. }
+            | Self::WindowExceeded
+            | Self::PublishFailed { .. } => false,
+        }
+    }
+
     /// Whether a server still runs the requests that it has received and not started.
     pub(crate) const fn keeps_waiting_requests(&self) -> bool {
         match self {
@@ -599,6 +643,31 @@ mod tests {
             assert_eq!(reason.keeps_queue(), on_purpose, "{reason:?}");
             let by_peer = matches!(reason, Reason::Disconnected { .. });
             assert_eq!(reason.keeps_waiting_requests(), by_peer, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_session_that_neither_side_wanted_is_not_ordinary() {
+        let disconnected = |reason| CloseReason::Disconnected { reason, acknowledged: None };
+        for reason in [
+            CloseReason::Closed,
+            CloseReason::Stopped,
+            disconnected(None),
+            disconnected(Some(PeerReason::Closed)),
+            disconnected(Some(PeerReason::Stopping)),
+            CloseReason::NatsClosed,
+        ] {
+            assert!(reason.is_ordinary(), "{reason:?}");
+        }
+        for reason in [
+            disconnected(Some(PeerReason::Malformed)),
+            CloseReason::PeerGone { chunk: None },
+            CloseReason::ChunkWithoutNumber,
+            CloseReason::Malformed(DecodeErrorKind::InvalidUtf8.into()),
+            CloseReason::Reconnected,
+            CloseReason::MemoryLimit { held: 2, limit: 1 },
+        ] {
+            assert!(!reason.is_ordinary(), "{reason:?}");
         }
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::close_reason::CloseReason;
 use super::subject::chunk_number;
+use crate::log_limit::limited;
 use crate::transport::{Frame, Receiver};
 
 /// A guess of how many messages a chunk contains, to reserve memory once.
@@ -46,7 +47,7 @@ impl Inbound {
             let found = reply.and_then(chunk_number).ok_or(CloseReason::ChunkWithoutNumber)?;
             if found < expected {
                 // NATS delivered it twice.
-                tracing::debug!(chunk = found, "duplicate chunk dropped");
+                limited!(debug, chunk = found, "duplicate chunk dropped");
                 return Ok(());
             }
             if found > expected {

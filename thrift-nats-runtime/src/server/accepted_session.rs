@@ -22,6 +22,7 @@ use crate::endpoint::{
     Endpoint, EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
 };
 use crate::error::SharedError;
+use crate::log_limit::limited;
 use crate::proto::{
     Announced, CloseReason, ReceivedRequest, RequestKey, ServerConfig, ServerEvent, ServerSession,
     SessionLimit, Transmit, session_subject,
@@ -318,7 +319,7 @@ impl AcceptedSession {
                 ServerEvent::Requests(next) => requests.extend(next),
                 ServerEvent::Cancelled { task } => aborted.push(task),
                 ServerEvent::Ended { reason } => {
-                    tracing::debug!(session = &*self.token, %reason, "session ended");
+                    log_end(self.client.prefix(), &reason);
                     self.end(&mut state, &reason);
                     ended = true;
                 }
@@ -356,6 +357,15 @@ impl AcceptedSession {
     }
 }
 
+/// Logs the end of a session, at `warn` if neither side closed it.
+fn log_end(client: &str, reason: &CloseReason) {
+    if reason.is_ordinary() {
+        limited!(debug, client, %reason, "session ended");
+    } else {
+        limited!(warn, client, %reason, "session ended");
+    }
+}
+
 impl EndpointSession for AcceptedSession {
     fn connection(&self) -> u64 {
         self.connection
@@ -390,7 +400,7 @@ impl TransmitSource for AcceptedSession {
     }
 
     fn handle_publish_failed(&self, chunk: Option<u64>, error: PublishError) {
-        tracing::warn!(session = &*self.token, %error, "cannot publish");
+        limited!(debug, client = self.client.prefix(), %error, "cannot publish");
         let mut state = self.state();
         state.machine.handle_publish_failed(chunk, SharedError::new(error));
         self.apply_events(state);
@@ -404,7 +414,7 @@ impl Timed for AcceptedSession {
         state.machine.handle_timeout(now);
         let drops_at = state.end.as_mut().and_then(|end| end.drops_at.take_if(|at| *at <= now));
         if drops_at.is_some() {
-            tracing::debug!(session = &*self.token, "requests dropped: the session has ended");
+            limited!(debug, client = self.client.prefix(), "requests dropped: the session has ended");
             state.machine.drop_requests();
         }
         self.set_timer(&mut state);

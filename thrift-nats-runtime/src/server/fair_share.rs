@@ -99,6 +99,11 @@ pub(super) struct ClientShare {
 }
 
 impl ClientShare {
+    /// The part of the client's inbox that is common to its sessions, for logs.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The limit that one more would exceed. Costs two atomic loads, because it is read for every call.
     pub(super) fn exceeded(&self, resource: Resource) -> Option<ExceededShare> {
         let (own, taken) = (self.own.get(resource), self.clients.taken.get(resource));

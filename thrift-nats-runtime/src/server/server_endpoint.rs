@@ -13,6 +13,7 @@ use super::fair_share::Clients;
 use super::options::ServerOptions;
 use crate::endpoint::{Endpoint, EndpointHandle, SessionTable, random_token};
 use crate::error::ServeError;
+use crate::log_limit::limited;
 use crate::nats_error::NatsError;
 use crate::proto::{
     Address, Announced, CloseReason, DISCONNECT, ReceivedRequest, check_service_subject, overloaded,
@@ -124,7 +125,7 @@ impl ServerEndpoint {
     pub(super) fn handshake(&self, message: Message) {
         let connection = self.endpoint.check_connection();
         if let Err(reason) = check_handshake(&message, self.handle().base()) {
-            tracing::debug!(reply = message.reply.as_deref(), reason, "handshake dropped");
+            limited!(debug, reason, "handshake dropped");
             return;
         }
         let Some(peer) = message.reply else { return };
@@ -132,14 +133,14 @@ impl ServerEndpoint {
         let slots = match SessionSlots::take(&client) {
             Ok(slots) => slots,
             Err((resource, exceeded)) => {
-                tracing::debug!(%exceeded, ?resource, "handshake refused: too many sessions");
+                limited!(debug, %exceeded, ?resource, "handshake refused: too many sessions");
                 self.handle().publisher().send(overloaded(peer));
                 return;
             }
         };
         let announced = Announced::parse(message.headers.as_ref());
         if !announced.is_served(self.options.served) {
-            tracing::debug!(?announced, "handshake refused: protocol or transport not served");
+            limited!(debug, ?announced, "handshake refused: protocol or transport not served");
             self.handle().publisher().send(unsupported(peer, self.options.served));
             return;
         }

@@ -9,6 +9,7 @@ use crate::arguments::Parameters;
 use crate::context::Context;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 use crate::format::{Protocol, Transport, WireFormat};
+use crate::log_limit::limited;
 use crate::method::{
     Body, Envelope, Message, MethodError, Success, decode_arguments, encode_body, encode_result,
 };
@@ -101,7 +102,7 @@ impl Request {
     /// None.
     pub fn no_reply(&self, result: Result<(), Error>) -> Result<Reply, Error> {
         if let Err(error) = result {
-            tracing::warn!(method = self.method(), %error, "oneway function failed");
+            limited!(warn, method = self.method(), %error, "oneway function failed");
             error.log_hidden(self.method());
         }
         // Not even if the message is a two-way call: Apache's Go client sends one for a oneway function (since 0.11), and
@@ -181,7 +182,8 @@ impl RequestHeader {
         if headers.is_empty() || (readable && header_transport.check().is_ok()) {
             return headers;
         }
-        tracing::debug!(
+        limited!(
+            debug,
             method = self.context.method(),
             "reply headers dropped: the client or the protocol does not support them"
         );

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::endpoint::EndpointSession;
 use crate::error::{ApplicationException, ApplicationExceptionKind};
+use crate::log_limit::limited;
 use crate::method::Message;
 use crate::proto::{CloseReason, ReceivedRequest};
 use crate::protocol::{Limits, MessageType};
@@ -52,7 +53,7 @@ impl Dispatch {
         let refuse = |kind, text: &str| {
             let error = ApplicationException::new(kind, text);
             if header.is_oneway() {
-                tracing::warn!(%error, "oneway request not run");
+                limited!(debug, %error, "oneway request not run");
             }
             Err(header.reply_message(Err(error.into())))
         };
