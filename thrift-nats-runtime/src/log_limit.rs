@@ -8,6 +8,7 @@
 //! | level | line |
 //! | --- | --- |
 //! | warn | a session has ended for another reason than that one side closed it |
+//! | warn | a handshake was dropped because its reply subject is not below an allowed prefix |
 //! | error | a handler has panicked, or has failed with an error that its caller does not see |
 //! | warn | a oneway function has failed |
 //! | debug | everything else: refused handshakes, duplicates, messages that cannot be published, retries |

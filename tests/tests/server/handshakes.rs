@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::Client as Nats;
+use async_nats::{Client as Nats, ConnectOptions};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use thrift_nats_runtime::{Client, ServeError, Server, ServerBuilder};
@@ -50,7 +50,7 @@ async fn handshake_of_a_client_that_is_gone_leaves_no_session() {
     let connection = nats.client().await.unwrap();
     for n in 0..100 {
         // These subjects have no subscription.
-        connection.publish_with_reply(SUBJECT, format!("gone.{n}"), "".into()).await.unwrap();
+        connection.publish_with_reply(SUBJECT, format!("_INBOX.gone.{n}"), "".into()).await.unwrap();
     }
     // It is accepted after all of them.
     let _last = RawClient::legacy(&connection, SUBJECT).await;
@@ -129,6 +129,65 @@ async fn malformed_handshake_opens_no_session() {
     // No session was accepted and ended in between, either.
     assert!(inbox.next().now_or_never().is_none());
     assert!(server.sessions() <= 2, "{}", server.sessions());
+}
+
+/// A handshake names the subject that the server publishes to with its own permissions.
+#[tokio::test]
+async fn nothing_is_published_to_a_subject_that_is_no_inbox() {
+    let nats = NatsServer::start().unwrap();
+    let server = TestService::default().serve(&nats, no_heartbeats).await;
+    let connection = nats.client().await.unwrap();
+    // A client that sees all that is published, but not for the system account.
+    let mut all = connection.subscribe(">").await.unwrap();
+    let refused =
+        ["$JS.API.STREAM.DELETE.ORDERS", "$SYS.REQ.SERVER.PING", "orders.created", "_INBOX", "other"];
+    let other = Server::builder(&connection, "other").serve(TestService::default().server()).await.unwrap();
+    for reply in refused {
+        connection.publish_with_reply(SUBJECT, reply, "".into()).await.unwrap();
+    }
+    let _last = RawClient::legacy(&connection, SUBJECT).await;
+    connection.publish("end", "".into()).await.unwrap();
+    loop {
+        let message = next(&mut all).await;
+        if message.subject.as_str() == "end" {
+            break;
+        }
+        assert!(!refused.contains(&message.subject.as_str()), "{message:?}");
+    }
+    assert_eq!((server.sessions(), other.sessions()), (1, 0));
+}
+
+#[tokio::test]
+async fn only_inboxes_below_the_reply_prefixes_are_accepted() {
+    /// The inbox of the handshake that is sent last. It is below the prefix of the server's own connection.
+    const LAST: &str = "_INBOX_server.last";
+    let nats = NatsServer::start().unwrap();
+    let own = ConnectOptions::new().custom_inbox_prefix("_INBOX_server").connect(nats.url()).await.unwrap();
+    let connection = nats.client().await.unwrap();
+    let cases: [(Option<&[&str]>, &[&str]); 4] = [
+        (None, &["_INBOX.a", "_INBOX_alice.a", "_INBOX_server.a"]),
+        (Some(&["corp.inbox", "_INBOX_alice."]), &["_INBOX_alice.a", "_INBOX_server.a", "corp.inbox.a"]),
+        (Some(&["_INBOX"]), &["_INBOX.a", "_INBOX_server.a"]),
+        (Some(&[]), &["_INBOX_server.a"]),
+    ];
+    for (prefixes, expected) in cases {
+        let server = prefixes.into_iter().fold(Server::builder(&own, SUBJECT), |server, prefixes| {
+            server.reply_prefixes(prefixes.iter().copied())
+        });
+        let server = server.serve(TestService::default().server()).await.unwrap();
+        let mut inboxes = Vec::new();
+        for inbox in ["_INBOX.a", "_INBOX_alice.a", "_INBOX_server.a", "corp.inbox.a", "corp.inboxes.a", LAST]
+        {
+            inboxes.push((inbox, connection.subscribe(inbox).await.unwrap()));
+            connection.publish_with_reply(SUBJECT, inbox, "".into()).await.unwrap();
+        }
+        let (_, mut last) = inboxes.pop().unwrap();
+        next(&mut last).await;
+        inboxes.retain_mut(|(_, accepts)| accepts.next().now_or_never().is_some());
+        let accepted: Vec<_> = inboxes.iter().map(|(inbox, _)| *inbox).collect();
+        assert_eq!(accepted, expected, "{prefixes:?}");
+        server.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]

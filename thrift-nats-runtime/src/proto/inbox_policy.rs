@@ -19,7 +19,7 @@ const INBOX: &str = "_INBOX";
 const MAX_LEN: usize = 256;
 
 /// Decides which subjects that a peer names may be published to.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct InboxPolicy {
     /// The inbox prefix of the own connection.
     own: Arc<str>,
@@ -58,6 +58,12 @@ impl InboxPolicy {
         Self { own: own.into(), prefixes }
     }
 
+    /// Whether this can be a prefix of the option `reply_prefixes`.
+    pub(crate) fn is_prefix(prefix: &str) -> bool {
+        let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
+        check_service_subject(prefix).is_ok() && !prefix.starts_with('$') && !has_wildcard(prefix)
+    }
+
     /// Checks a subject that a peer has named.
     pub(crate) fn check(&self, subject: &str) -> Result<(), BadInbox> {
         check_service_subject(subject).map_err(BadInbox::Invalid)?;
@@ -67,7 +73,7 @@ impl InboxPolicy {
         if subject.starts_with('$') {
             return Err(BadInbox::Reserved);
         }
-        if subject.split('.').any(|token| token == "*" || token == ">") {
+        if has_wildcard(subject) {
             return Err(BadInbox::Wildcard);
         }
         let is_allowed = is_below(subject, &self.own)
@@ -78,6 +84,10 @@ impl InboxPolicy {
             };
         if is_allowed { Ok(()) } else { Err(BadInbox::NotAnInbox) }
     }
+}
+
+fn has_wildcard(subject: &str) -> bool {
+    subject.split('.').any(|token| token == "*" || token == ">")
 }
 
 /// Whether `subject` has `prefix` as its first tokens, and more after them.
@@ -119,6 +129,16 @@ mod tests {
         let of_len = |len: usize| format!("_INBOX.{}", "a".repeat(len - "_INBOX.".len()));
         assert_eq!(policy.check(&of_len(MAX_LEN)), Ok(()));
         assert!(matches!(policy.check(&of_len(MAX_LEN + 1)), Err(BadInbox::Invalid(_))));
+    }
+
+    #[test]
+    fn a_prefix_is_a_subject_without_wildcards() {
+        for prefix in ["_INBOX_alice", "corp.inbox", "corp.inbox."] {
+            assert!(InboxPolicy::is_prefix(prefix), "{prefix}");
+        }
+        for prefix in ["", ".", "$JS.API", "$JS", "a.*", ">", "a b", "a..b", "a.."] {
+            assert!(!InboxPolicy::is_prefix(prefix), "{prefix}");
+        }
     }
 
     #[test]

@@ -68,7 +68,6 @@ mod deadlines;
 mod handshake;
 mod heartbeat_monitor;
 mod inbound;
-#[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
 mod inbox_policy;
 mod outbound;
 mod outcome;
@@ -83,13 +82,11 @@ mod transmit;
 
 pub(crate) use self::budget::{Budget, Share};
 pub(crate) use self::client_session::{ClientEvent, ClientSession, Incoming, Refused};
-pub(crate) use self::close_reason::DISCONNECT;
 pub use self::close_reason::{CloseReason, PeerReason};
 pub(crate) use self::config::{ClientConfig, ServerConfig};
 pub use self::handshake::AcceptError;
 pub(crate) use self::handshake::{Announced, VERSION_HEADER, millis, refuses_header_transport};
 pub(crate) use self::inbound::likely_messages;
-#[expect(unused_imports, reason = "its users follow")]
 pub(crate) use self::inbox_policy::{BadInbox, InboxPolicy};
 pub use self::outcome::Outcome;
 pub(crate) use self::refusal::{late_message, overloaded, unknown_session, unsupported};

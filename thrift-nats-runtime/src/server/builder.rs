@@ -33,6 +33,7 @@ use crate::service::Service;
 /// | [`protocols`](Self::protocols) | all | at least one | the protocols of clients |
 /// | [`transports`](Self::transports) | all | at least one | the transports of clients |
 /// | [`compression`](Self::compression) | accepted | | whether messages of clients may be compressed |
+/// | [`reply_prefixes`](Self::reply_prefixes) | `_INBOX…` | subjects without wildcards | the inboxes of clients |
 /// | [`lame_duck`](Self::lame_duck) | none | | |
 ///
 /// A server detects the protocol and transport of each session, and replies in the same.
@@ -187,6 +188,28 @@ impl ServerBuilder {
     /// unless the network is slow, so a server that does not need it should refuse it.
     pub const fn compression(mut self, accepted: bool) -> Self {
         self.options.served = self.options.served.with_compression(accepted);
+        self
+    }
+
+    /// The prefixes of the inboxes of clients. A handshake whose reply subject is not below one of them is dropped.
+    ///
+    /// A handshake names the subject to reply to, and the server publishes there with its own permissions. By default it
+    /// replies only to subjects whose first token starts with `_INBOX`, as those of all NATS client libraries do, and to those
+    /// below the inbox prefix of its own connection. This option replaces the former rule: set it if clients have other
+    /// prefixes, or to allow fewer. Subjects that start with `$`, those with wildcards, and those longer than 256 bytes are
+    /// refused in any case.
+    ///
+    /// ```no_run
+    /// # async fn example(nats: async_nats::Client, calculator: impl thrift_nats_runtime::Service) -> Result<(), Box<dyn std::error::Error>> {
+    /// use thrift_nats_runtime::Server;
+    ///
+    /// // The clients connect with the custom inbox prefixes `inbox.web` and `inbox.jobs`.
+    /// let server = Server::builder(&nats, "calculator").reply_prefixes(["inbox.web", "inbox.jobs"]);
+    /// let server = server.serve(calculator).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reply_prefixes<S: Into<String>>(mut self, prefixes: impl IntoIterator<Item = S>) -> Self {
+        self.options.reply_prefixes = Some(prefixes.into_iter().map(Into::into).collect());
         self
     }
 

@@ -61,7 +61,7 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new(options: &ServerOptions) -> Arc<Self> {
-        let ServerOptions { max_sessions, max_calls, .. } = *options;
+        let &ServerOptions { max_sessions, max_calls, .. } = options;
         Arc::new(Self { max_sessions, max_calls, taken: Counts::default(), by_prefix: Mutex::default() })
     }
 

@@ -1,17 +1,19 @@
 //! The options of a server, and their ranges. All are checked before anything is sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::endpoint::EndpointLimits;
 use crate::error::InvalidOption;
 use crate::format::ServedFormats;
+use crate::proto::InboxPolicy;
 use crate::protocol::Limits;
 
 /// The longest heartbeat: a legacy peer counts nanoseconds in 64 bits.
 const MAX_HEARTBEAT: Duration = Duration::from_millis(i64::MAX as u64 / 1_000_000);
 
 /// The options of a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ServerOptions {
     pub(super) heartbeat: Option<Duration>,
     pub(super) max_sessions: usize,
@@ -24,6 +26,8 @@ pub(super) struct ServerOptions {
     pub(super) endpoint: EndpointLimits,
     pub(super) limits: Limits,
     pub(super) served: ServedFormats,
+    /// `None`: the usual inbox prefix.
+    pub(super) reply_prefixes: Option<Arc<[String]>>,
 }
 
 impl Default for ServerOptions {
@@ -40,6 +44,7 @@ impl Default for ServerOptions {
             endpoint: EndpointLimits::default(),
             limits: Limits::DEFAULT,
             served: ServedFormats::ALL,
+            reply_prefixes: None,
         }
     }
 }
@@ -66,6 +71,14 @@ impl ServerOptions {
         InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
         InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
         self.endpoint.check()?;
+        let mut prefixes = self.reply_prefixes.iter().flat_map(|prefixes| prefixes.iter());
+        if let Some(prefix) = prefixes.find(|prefix| !InboxPolicy::is_prefix(prefix)) {
+            return Err(InvalidOption {
+                option: "reply_prefixes",
+                value: format!("{prefix:?}"),
+                range: "subjects without wildcards that do not start with `$`",
+            });
+        }
         if self.served.protocols().next().is_none() {
             let (option, value) = ("protocols and transports", self.served.to_string());
             let range = "at least one protocol with a transport that supports it";
@@ -104,6 +117,11 @@ mod tests {
         assert_eq!(with(|options| options.max_calls_per_session = 0), calls);
         assert_eq!(with(|options| options.max_timeout = Duration::ZERO), named("max_timeout", "0ns"));
         assert_eq!(with(|options| options.max_timeout = Duration::MAX), None);
+        let prefixes = |options: &mut ServerOptions| {
+            options.reply_prefixes = Some(["_INBOX_a".to_owned(), "$JS".to_owned()].into());
+        };
+        assert_eq!(with(prefixes), named("reply_prefixes", "\"$JS\""));
+        assert_eq!(with(|options| options.reply_prefixes = Some(Arc::default())), None);
         assert_eq!(with(|options| options.chunk_limit = 0), named("chunk_limit", "0"));
         assert_eq!(with(|options| options.queue_limit = 0), named("queue_limit", "0"));
         assert_eq!(with(|options| options.endpoint.memory = Some(0)), named("memory_limit", "0"));

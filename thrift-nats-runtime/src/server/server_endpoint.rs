@@ -1,6 +1,7 @@
 //! The endpoint of a server: the state that all its sessions share. It routes each message to its session.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Weak};
 
 use async_nats::{Client as Nats, Message, StatusCode};
@@ -16,8 +17,8 @@ use crate::error::ServeError;
 use crate::log_limit::limited;
 use crate::nats_error::NatsError;
 use crate::proto::{
-    Address, Announced, CloseReason, DISCONNECT, ReceivedRequest, check_service_subject, overloaded,
-    unknown_session, unsupported,
+    Address, Announced, BadInbox, CloseReason, InboxPolicy, ReceivedRequest, overloaded, unknown_session,
+    unsupported,
 };
 use crate::service::Service;
 
@@ -27,6 +28,8 @@ pub(super) struct ServerEndpoint {
     /// The sessions that have ended and whose requests have not all finished.
     lingering: Arc<SessionTable<AcceptedSession>>,
     clients: Arc<Clients>,
+    /// The subjects that handshakes may name.
+    inboxes: InboxPolicy,
     options: ServerOptions,
     executor: Arc<Executor>,
     /// Cancelled when the server has stopped: ends its own tasks.
@@ -43,10 +46,14 @@ impl ServerEndpoint {
     ) -> Result<Arc<Self>, NatsError> {
         let endpoint = Endpoint::start(nats)?;
         endpoint.handle().set_limits(options.endpoint);
+        let base = endpoint.handle().base();
+        let own_prefix = base.rsplit_once('.').map_or(base, |(prefix, _)| prefix);
+        let inboxes = InboxPolicy::new(own_prefix, options.reply_prefixes.clone());
         Ok(Arc::new(Self {
             endpoint,
             lingering: Arc::default(),
             clients: Clients::new(&options),
+            inboxes,
             executor: Executor::new(service, options.limits),
             options,
             stopped: CancellationToken::new(),
@@ -124,8 +131,14 @@ impl ServerEndpoint {
     /// Replies to a handshake: accepts the session, or refuses it.
     pub(super) fn handshake(&self, message: Message) {
         let connection = self.endpoint.check_connection();
-        if let Err(reason) = check_handshake(&message, self.handle().base()) {
-            limited!(debug, reason, "handshake dropped");
+        if let Err(reason) = check_handshake(&message, self.handle().base(), &self.inboxes) {
+            let reply = message.reply.as_deref();
+            if reason == BadHandshake::Inbox(BadInbox::NotAnInbox) {
+                // The inbox of a client whose prefix is not configured.
+                limited!(warn, reply, %reason, "handshake dropped");
+            } else {
+                limited!(debug, reply, %reason, "handshake dropped");
+            }
             return;
         }
         let Some(peer) = message.reply else { return };
@@ -225,23 +238,38 @@ impl Drop for Vital {
     }
 }
 
-/// Checks a handshake that came to a server whose sessions are below `base`. The error says why it is not a handshake.
-fn check_handshake(message: &Message, base: &str) -> Result<(), &'static str> {
+/// The reason why a handshake is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BadHandshake {
+    HasBody,
+    NoReplySubject,
+    /// The server would open a session with itself.
+    OwnSubject,
+    Inbox(BadInbox),
+}
+
+impl fmt::Display for BadHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HasBody => f.write_str("it has a body"),
+            Self::NoReplySubject => f.write_str("it has no reply subject"),
+            Self::OwnSubject => f.write_str("its reply subject is the server's own"),
+            Self::Inbox(bad) => write!(f, "cannot reply to its reply subject: {bad}"),
+        }
+    }
+}
+
+/// Checks a handshake that came to a server whose sessions are below `base`.
+fn check_handshake(message: &Message, base: &str, inboxes: &InboxPolicy) -> Result<(), BadHandshake> {
     if !message.payload.is_empty() {
-        return Err("it has a body");
+        return Err(BadHandshake::HasBody);
     }
-    let Some(reply) = message.reply.as_deref() else { return Err("it has no reply subject") };
-    // This also refuses a subject that is too long: NATS closes a connection that publishes to one.
-    check_service_subject(reply)?;
-    if reply == DISCONNECT {
-        return Err("it is a disconnect");
-    }
-    // The server would open a session with itself.
+    let reply = message.reply.as_deref().ok_or(BadHandshake::NoReplySubject)?;
     if reply == message.subject.as_str() || reply.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'))
     {
-        return Err("its reply subject is the server's own");
+        return Err(BadHandshake::OwnSubject);
     }
-    Ok(())
+    inboxes.check(reply).map_err(BadHandshake::Inbox)
 }
 
 #[cfg(test)]
@@ -265,15 +293,20 @@ mod tests {
 
     #[test]
     fn a_malformed_handshake_is_dropped() {
-        let long = format!("client.{}", "a".repeat(4000));
-        for reply in
-            [None, Some(""), Some("DISCONNECT"), Some("service"), Some("server.s0"), Some(long.as_str())]
-        {
-            assert!(check_handshake(&handshake(reply, b""), "server").is_err(), "{reply:?}");
+        let base = "_INBOX.server";
+        let check =
+            |reply, body| check_handshake(&handshake(reply, body), base, &InboxPolicy::new("_INBOX", None));
+        assert_eq!(check(None, b""), Err(BadHandshake::NoReplySubject));
+        assert_eq!(check(Some("_INBOX.client.s"), b"hello"), Err(BadHandshake::HasBody));
+        for own in ["service", "_INBOX.server.s0"] {
+            assert_eq!(check(Some(own), b""), Err(BadHandshake::OwnSubject), "{own}");
         }
-        assert!(check_handshake(&handshake(Some("client.s"), b"hello"), "server").is_err());
-        for reply in ["client.s", "server", "servers.s0"] {
-            assert_eq!(check_handshake(&handshake(Some(reply), b""), "server"), Ok(()), "{reply:?}");
+        let long = format!("_INBOX.{}", "a".repeat(4000));
+        for reply in ["", "DISCONNECT", "other.service", "$JS.API.STREAM.DELETE.ORDERS", "_INBOX.>", &long] {
+            assert!(matches!(check(Some(reply), b""), Err(BadHandshake::Inbox(_))), "{reply}");
+        }
+        for reply in ["_INBOX.client.s", "_INBOX.server", "_INBOX.servers.s0", "_INBOX_alice.s"] {
+            assert_eq!(check(Some(reply), b""), Ok(()), "{reply}");
         }
     }
 }
