@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client as Nats, PublishError};
 use futures_util::{FutureExt, Sink};
 use tokio::sync::{mpsc, oneshot};
@@ -153,8 +154,12 @@ impl Publisher {
         self.submit(Job::Session { source: Arc::clone(source) as _, polled: None });
     }
 
-    /// Publishes a message that belongs to no session. Drops it if too many such messages are queued.
+    /// Publishes a message that belongs to no session. Drops it if too many such messages are queued, and while the
+    /// connection is lost: it replies to a message of the lost connection.
     pub(crate) fn send(&self, transmit: Transmit) {
+        if self.nats.connection_state() != State::Connected {
+            return;
+        }
         if self.unattached.fetch_add(1, Ordering::Relaxed) >= MAX_UNATTACHED {
             self.unattached.fetch_sub(1, Ordering::Relaxed);
             limited!(
@@ -450,6 +455,14 @@ mod tests {
         publisher.publish_now(&short);
         run_tasks().await;
         assert_eq!(lock(&polled).len(), count, "it waits, too");
+    }
+
+    #[tokio::test]
+    async fn a_message_outside_sessions_is_dropped_while_the_connection_is_lost() {
+        let (publisher, _, _) = publisher_of([1, 1]).await;
+        let (subject, payload) = ("subject".into(), Bytes::new());
+        publisher.send(Transmit { subject, reply: None, headers: None, payload });
+        assert_eq!(publisher.unattached.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
