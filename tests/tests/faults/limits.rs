@@ -1,14 +1,15 @@
 //! Limits of NATS: permissions, the largest payload, and connections that send nothing for a while.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use thrift_nats_runtime::{Client, CloseReason, ConnectError, Error, PeerReason, Server};
 use thrift_nats_tests::probe::ProbeClient;
 use thrift_nats_tests::proxy::Direction;
-use thrift_nats_tests::{BOUND, Builder, NEVER, NatsServer, SUBJECT, TestService, eventually, soon};
+use thrift_nats_tests::{BOUND, Builder, NEVER, NatsServer, SUBJECT, TestService, eventually, raw, soon};
 use tokio::task::JoinHandle;
 
-use crate::setup::{Setup, connection, result_of, serve};
+use crate::setup::{Setup, connect, connection, result_of, serve};
 
 /// Two users: `all` has every permission, and `some` lacks the given ones.
 fn users(denied: &str) -> Builder {
@@ -205,4 +206,63 @@ async fn replies_that_cannot_be_sent_end_their_session_at_the_queue_limit() {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// A NATS server that closes a connection at a line of more than 1 KiB. The default is 4 KiB.
+fn short_lines() -> NatsServer {
+    NatsServer::builder().config("max_control_line: 1024").start().unwrap()
+}
+
+/// The line with which the server would accept these handshakes has the reply subject and the subject of the session.
+#[tokio::test]
+async fn handshake_with_a_long_reply_subject_costs_no_connection() {
+    let nats = short_lines();
+    let service = TestService::default();
+    let listening = nats.client().await.unwrap();
+    let _server = serve(listening.clone(), &service, None).await;
+    let probe = connect(&nats.url()).await;
+    let far = nats.client().await.unwrap();
+    for len in [100, 200, 256, 400, 512, 513, 700, 960, 990] {
+        for prefix in ["_INBOX.", ""] {
+            let reply = format!("{prefix}{}", "a".repeat(len - prefix.len()));
+            far.publish_with_reply(SUBJECT, reply, bytes::Bytes::new()).await.unwrap();
+        }
+    }
+    raw::round_trip(&far).await;
+    assert_eq!(soon(probe.add(1, 1)).await, Ok(2));
+    for connection in [listening, far] {
+        raw::round_trip(&connection).await;
+        assert_eq!(connection.statistics().connects.load(Ordering::SeqCst), 1, "NATS closed no connection");
+    }
+}
+
+#[tokio::test]
+async fn longest_subjects_fit_in_lines_of_1_kib() {
+    let nats = short_lines();
+    let subject = "s".repeat(512);
+    let connection = || {
+        let options = async_nats::ConnectOptions::new().custom_inbox_prefix("i".repeat(192));
+        async { options.connect(nats.url()).await.unwrap() }
+    };
+    let (far, near) = (connection().await, connection().await);
+    let server = Server::builder(&far, &subject).serve(TestService::default().server()).await.unwrap();
+    let probe = ProbeClient::connect(&near, &*subject).await.unwrap();
+    assert_eq!(probe.text(100_000).await.unwrap().len(), 100_000);
+    assert_eq!(probe.length(&"x".repeat(100_000)).await, Ok(100_000));
+    server.drain(BOUND).await.unwrap();
+    for connection in [far, near] {
+        assert_eq!(connection.statistics().connects.load(Ordering::SeqCst), 1, "NATS closed no connection");
+    }
+}
+
+#[tokio::test]
+async fn inbox_prefix_that_is_too_long_is_an_error() {
+    let nats = NatsServer::start().unwrap();
+    let options = async_nats::ConnectOptions::new().custom_inbox_prefix("i".repeat(193));
+    let long = options.connect(nats.url()).await.unwrap();
+    let text = "cannot use the inbox prefix of the connection: it has 193 bytes; use at most 192";
+    let server = Server::builder(&long, SUBJECT).serve(TestService::default().server()).await;
+    assert_eq!(server.unwrap_err().to_string(), text);
+    let client = Client::connect(&long, SUBJECT).await;
+    assert_eq!(client.unwrap_err().to_string(), text);
 }

@@ -30,7 +30,7 @@ pub(crate) use self::session_table::SessionTable;
 pub(crate) use self::timers::{Timed, TimerKey, Timers};
 use crate::error::InvalidOption;
 use crate::nats_error::NatsError;
-use crate::proto::{self, Address, Budget, CloseReason, Share};
+use crate::proto::{self, Address, Budget, CloseReason, INBOX_PREFIX_MAX, Share};
 
 /// How often the connection is checked if no message arrives: the client library has no signal to wait for.
 pub(crate) const CONNECTION_CHECK: Duration = Duration::from_millis(50);
@@ -149,6 +149,11 @@ impl<S> Endpoint<S> {
     pub(crate) fn start(nats: &Nats) -> Result<Self, NatsError> {
         let inbox = nats.new_inbox();
         let prefix = inbox.rsplit_once('.').map_or(inbox.as_str(), |(prefix, _)| prefix);
+        if prefix.len() > INBOX_PREFIX_MAX {
+            let len = prefix.len();
+            let cause = format!("it has {len} bytes; use at most {INBOX_PREFIX_MAX}");
+            return Err(NatsError::new("cannot use the inbox prefix of the connection", cause));
+        }
         let base = format!("{prefix}.{}", random_token()?);
         let handle = EndpointHandle(Arc::new(EndpointShared {
             nats: nats.clone(),

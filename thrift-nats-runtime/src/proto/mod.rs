@@ -93,7 +93,7 @@ pub(crate) use self::refusal::{late_message, overloaded, unknown_session, unsupp
 pub(crate) use self::request_table::RequestKey;
 pub(crate) use self::server_session::{ReceivedRequest, ServerEvent, ServerSession, SessionLimit};
 pub(crate) use self::subject::{
-    Address, Checkpoint, check_service_subject, checkpoint_subject, probe_reply, probe_subject, random_token,
-    session_subject,
+    Address, Checkpoint, INBOX_PREFIX_MAX, check_service_subject, checkpoint_subject, probe_reply,
+    probe_subject, random_token, session_subject,
 };
 pub(crate) use self::transmit::Transmit;

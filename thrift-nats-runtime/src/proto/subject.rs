@@ -193,8 +193,12 @@ pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
 }
 
 /// The length limit of subjects, in bytes. NATS closes the connection, and with it every session, if a protocol line is
-/// longer than 4 KiB. The line also contains the reply subject.
-const SERVICE_SUBJECT_MAX: usize = 2048;
+/// longer than its option `max_control_line`: 4 KiB by default. The client library does not tell the value. All lines of this
+/// crate are shorter than 1 KiB: the longest ones have such a subject, a subject of a session as reply subject, which has at
+/// most [`INBOX_PREFIX_MAX`] + 120 bytes, and two numbers.
+const SERVICE_SUBJECT_MAX: usize = 512;
+/// The length limit of the inbox prefix of a connection, in bytes.
+pub(crate) const INBOX_PREFIX_MAX: usize = 192;
 
 /// Checks the subject of a service, or one that a peer sent; the error describes the fault. Wildcards are allowed,
 /// because a server may listen on many subjects at once.
@@ -209,7 +213,7 @@ pub(crate) fn check_service_subject(subject: &str) -> Result<(), &'static str> {
         return Err("it has an empty token: a leading, trailing or double dot");
     }
     if subject.len() > SERVICE_SUBJECT_MAX {
-        return Err("it is longer than 2048 bytes");
+        return Err("it is longer than 512 bytes");
     }
     Ok(())
 }
