@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use thrift_nats_runtime::{
-    ApplicationExceptionKind, Call, Client, Error, Headers, Protocol, Response, Server, Transport,
+    ApplicationExceptionKind, Call, Client, Error, Headers, Protocol, ReplyFuture, Request, Response, Server,
+    Transport,
 };
 use thrift_nats_runtime::{Service, Services};
 use thrift_nats_tests::probe::{Failure, ProbeClient};
@@ -152,4 +153,37 @@ async fn one_server_serves_several_services() {
     let error = header(&Client::in_process(services), "any").await.unwrap_err();
     let Error::Application(exception) = error else { panic!("{error}") };
     assert_eq!(exception.message, "the call of `header` names no service; the server has Probe, Second");
+}
+
+/// A service whose every function returns the session of the call.
+struct SessionOfCall;
+
+impl Service for SessionOfCall {
+    fn name(&self) -> &'static str {
+        "SessionOfCall"
+    }
+
+    fn call(&self, request: Request) -> ReplyFuture {
+        let session = request.context().session().map(|session| session.to_string());
+        let reply = request.reply::<String, Error>(Ok(session.unwrap_or_default()));
+        Box::pin(std::future::ready(reply))
+    }
+}
+
+/// The subject of a session is a secret: whoever knows it can send to the session.
+#[tokio::test]
+async fn handler_sees_the_number_of_the_session_and_not_its_subject() {
+    let server = NatsServer::start().unwrap();
+    let nats = server.client().await.unwrap();
+    let _running = serve(&nats, SessionOfCall).await;
+    let session = async |client: &Client| client.call::<String, Error>("any", &()).await.unwrap();
+    let (one, other) = (
+        Client::builder(&nats, SUBJECT).connect().await.unwrap(),
+        Client::builder(&nats, SUBJECT).connect().await.unwrap(),
+    );
+    let first = session(&one).await;
+    assert!(first.parse::<u64>().is_ok(), "{first}");
+    assert_eq!(session(&one).await, first);
+    assert_ne!(session(&other).await, first);
+    assert_eq!(session(&Client::in_process(SessionOfCall)).await, "");
 }

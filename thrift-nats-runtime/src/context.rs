@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_nats::Subject;
 use memchr::memchr;
 use smol_str::SmolStr;
 
@@ -48,7 +47,7 @@ pub struct Context {
 struct CallContext {
     /// The name in the message: a function, or `service:function`.
     name: SmolStr,
-    session: Option<Subject>,
+    session: Option<u64>,
     received: Instant,
     deadline: Option<Instant>,
     headers: Headers,
@@ -59,7 +58,7 @@ impl Context {
     /// The context of a call of `name`. `timeout` applies if the call's headers have none, and `max_timeout` in any case.
     pub(crate) fn new(
         name: SmolStr,
-        session: Option<Subject>,
+        session: Option<u64>,
         received: Instant,
         timeout: Option<Duration>,
         max_timeout: Duration,
@@ -96,9 +95,10 @@ impl Context {
         colon.is_some()
     }
 
-    /// The subject of the call's session, for logs. `None` for a call within the process.
-    pub fn session(&self) -> Option<&str> {
-        self.shared.session.as_deref()
+    /// The number of the call's session, for logs: the lines of this crate about the session have it, too. It is unique in
+    /// this process, and does not reveal the subject of the session. `None` for a call within the process.
+    pub fn session(&self) -> Option<u64> {
+        self.shared.session
     }
 
     /// The time at which the server received the call.

@@ -281,11 +281,6 @@ impl<T> ServerSession<T> {
 
 // Queries.
 impl<T> ServerSession<T> {
-    /// The subject of this side.
-    pub(crate) const fn subject(&self) -> &Subject {
-        &self.own
-    }
-
     /// Whether the client is a legacy client.
     pub(crate) const fn is_legacy(&self) -> bool {
         self.legacy

@@ -8,7 +8,7 @@
 //! dropped after the grace period.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,9 @@ use crate::service::Origin;
 use crate::sync::lock;
 use crate::time::{FAR_FUTURE, after, now};
 use crate::transport::Parts;
+
+/// The number of the last session that a server of this process has accepted.
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A request that has finished.
 pub(super) struct Finished {
@@ -74,8 +77,10 @@ pub(super) struct AcceptedSession {
     endpoint: EndpointHandle,
     table: Weak<SessionTable<Self>>,
     lingering: Weak<SessionTable<Self>>,
+    /// The secret of the session: whoever knows it can send to the session.
     token: Arc<str>,
-    subject: Subject,
+    /// For logs and handlers. It has nothing to do with the token.
+    number: u64,
     legacy: bool,
     /// The timeout of a call whose request does not name one.
     call_timeout: Option<Duration>,
@@ -151,7 +156,7 @@ impl AcceptedSession {
             table: Arc::downgrade(table),
             lingering: Arc::downgrade(lingering),
             token: token.into(),
-            subject: machine.subject().clone(),
+            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
             legacy: machine.is_legacy(),
             call_timeout: machine.call_timeout(),
             max_timeout: options.max_timeout,
@@ -178,9 +183,9 @@ impl AcceptedSession {
 
     /// The origin of a request that was received at this time.
     pub(super) fn origin(&self, received: Instant) -> Origin {
-        let Self { subject, legacy, call_timeout, max_timeout, .. } = self;
+        let Self { number, legacy, call_timeout, max_timeout, .. } = self;
         Origin {
-            session: Some(subject.clone()),
+            session: Some(*number),
             legacy: *legacy,
             received,
             timeout: *call_timeout,
@@ -319,7 +324,7 @@ impl AcceptedSession {
                 ServerEvent::Requests(next) => requests.extend(next),
                 ServerEvent::Cancelled { task } => aborted.push(task),
                 ServerEvent::Ended { reason } => {
-                    log_end(self.client.prefix(), &reason);
+                    self.log_end(&reason);
                     self.end(&mut state, &reason);
                     ended = true;
                 }
@@ -335,6 +340,16 @@ impl AcceptedSession {
         drop(state);
         aborted.iter().for_each(AbortHandle::abort);
         Changes { requests, ended }
+    }
+
+    /// Logs the end of the session, at `warn` if neither side closed it.
+    fn log_end(&self, reason: &CloseReason) {
+        let (session, client) = (self.number, self.client.prefix());
+        if reason.is_ordinary() {
+            limited!(debug, session, client, %reason, "session ended");
+        } else {
+            limited!(warn, session, client, %reason, "session ended");
+        }
     }
 
     /// Notes that the session has ended, and begins the grace period of its requests.
@@ -354,15 +369,6 @@ impl AcceptedSession {
             lingering.insert(&self.token, &this);
         }
         self.set_timer(state);
-    }
-}
-
-/// Logs the end of a session, at `warn` if neither side closed it.
-fn log_end(client: &str, reason: &CloseReason) {
-    if reason.is_ordinary() {
-        limited!(debug, client, %reason, "session ended");
-    } else {
-        limited!(warn, client, %reason, "session ended");
     }
 }
 
@@ -400,7 +406,7 @@ impl TransmitSource for AcceptedSession {
     }
 
     fn handle_publish_failed(&self, chunk: Option<u64>, error: PublishError) {
-        limited!(debug, client = self.client.prefix(), %error, "cannot publish");
+        limited!(debug, session = self.number, %error, "cannot publish");
         let mut state = self.state();
         state.machine.handle_publish_failed(chunk, SharedError::new(error));
         self.apply_events(state);
@@ -414,7 +420,7 @@ impl Timed for AcceptedSession {
         state.machine.handle_timeout(now);
         let drops_at = state.end.as_mut().and_then(|end| end.drops_at.take_if(|at| *at <= now));
         if drops_at.is_some() {
-            limited!(debug, client = self.client.prefix(), "requests dropped: the session has ended");
+            limited!(debug, session = self.number, "requests dropped: the session has ended");
             state.machine.drop_requests();
         }
         self.set_timer(&mut state);

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use async_nats::Subject;
 use bytes::Bytes;
 
 use crate::arguments::Parameters;
@@ -28,8 +27,8 @@ pub struct Request {
 /// The session of a request, and the time at which it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
-    /// The subject of the session. `None` within the process.
-    pub(crate) session: Option<Subject>,
+    /// The number of the session. `None` within the process.
+    pub(crate) session: Option<u64>,
     /// Whether the client is a legacy peer, which may not support the header transport.
     pub(crate) legacy: bool,
     /// The time at which it was received.
