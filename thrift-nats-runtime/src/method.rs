@@ -1,7 +1,6 @@
 //! Encoding and decoding of calls and results, for generated clients and servers.
 
 use std::borrow::Cow;
-use std::ops::Deref;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
@@ -10,8 +9,8 @@ use crate::arguments::{Arguments, Parameters};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 use crate::format::{Protocol, Transport, WireFormat};
 use crate::protocol::{
-    DecodeError, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits, MessageHeader,
-    MessageType, OutputProtocol, Value, share, with_reader, with_writer,
+    DecodeError, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits, MIN_SHARED, MessageHeader,
+    MessageType, OutputProtocol, SharedSlices, Value, share, with_reader, with_writer,
 };
 use crate::transport::{Frame, Headers, Inflated, Parts, begin_frame, end_frame, may_be_apart};
 
@@ -148,28 +147,23 @@ impl Message {
 pub(crate) enum Body {
     Short(Vec<u8>),
     /// Shared, so that sending it, even several times, copies nothing.
-    Long(Bytes),
+    Long(Vec<Bytes>),
 }
 
 impl Body {
-    /// The shortest length of a long body, in bytes. Copying less costs no more than sending it as a part of its own.
-    const LONG: usize = 16 * 1024;
+    /// The body in this buffer, with these values at their places.
+    fn new(buffer: Vec<u8>, shared: SharedSlices) -> Self {
+        if buffer.len() + shared.len() < MIN_SHARED {
+            Self::Short(buffer)
+        } else {
+            Self::Long(shared.join(buffer))
+        }
+    }
 }
 
 impl From<Vec<u8>> for Body {
     fn from(body: Vec<u8>) -> Self {
-        if body.len() < Self::LONG { Self::Short(body) } else { Self::Long(body.into()) }
-    }
-}
-
-impl Deref for Body {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Short(body) => body,
-            Self::Long(body) => body,
-        }
+        Self::new(body, SharedSlices::default())
     }
 }
 
@@ -187,12 +181,11 @@ impl Envelope<'_> {
     /// The whole message with this body, as it is sent.
     pub(crate) fn seal(&self, body: &Body, limits: Limits) -> Result<Parts, EncodeError> {
         let Self { format, headers, name, kind, seqid } = *self;
-        let (body, apart) = match body {
-            // JSON has bytes after the body.
-            Body::Long(body) if format.protocol != Protocol::Json && may_be_apart(format) => {
-                (&[][..], body.clone())
-            }
-            body => (&**body, Bytes::new()),
+        let none = &[][..];
+        let (short, long, apart) = match body {
+            Body::Short(body) => (&**body, none, none),
+            Body::Long(parts) if may_be_apart(format) => (&[][..], none, &**parts),
+            Body::Long(parts) => (&[][..], &**parts, none),
         };
         let around = match format.transport {
             Transport::Buffered => 0,
@@ -200,18 +193,29 @@ impl Envelope<'_> {
             Transport::Header => HEADER_LEN,
         };
         // Exact for the binary protocol. Without spare capacity the buffer becomes shared bytes without another allocation.
-        let len = around + header_len(format.protocol) + name.len() + body.len();
+        let len = around + header_len(format.protocol) + name.len() + short.len() + total_len(long);
         let mut buffer = Vec::with_capacity(len);
         let start = begin_frame(&mut buffer, format, seqid, headers, limits)?;
         let header = MessageHeader { name: Cow::Borrowed(name), kind, seqid };
-        with_writer!(format.protocol, &mut buffer, limits, |writer| {
+        let place = with_writer!(format.protocol, &mut buffer, limits, |writer| {
             writer.message_begin(&header)?;
-            writer.body(body);
+            let place = writer.body(short, long);
             writer.message_end();
+            place
         });
-        end_frame(&mut buffer, format, start, apart.len())?;
-        Ok(Parts { head: buffer.into(), body: apart })
+        end_frame(&mut buffer, format, start, total_len(apart))?;
+        let mut message = Bytes::from(buffer);
+        if apart.is_empty() {
+            return Ok(message.into());
+        }
+        // JSON has bytes after the body.
+        let after = message.split_off(place);
+        Ok(Parts::new(message, apart.iter().cloned().chain([after])))
     }
+}
+
+fn total_len(parts: &[Bytes]) -> usize {
+    parts.iter().map(Bytes::len).sum()
 }
 
 /// The most bytes that the header transport puts around a message without headers.
@@ -223,12 +227,15 @@ pub(crate) fn encode_arguments(
     name: usize,
     arguments: &impl Arguments,
     limits: Limits,
-) -> Result<Vec<u8>, EncodeError> {
-    let mut buffer = Vec::with_capacity(64);
-    with_writer!(protocol, &mut buffer, limits, |writer| arguments.write(&mut writer))
-        .map_err(|error| error.in_root("arguments"))?;
-    check_size(protocol, name, buffer.len(), limits)?;
-    Ok(buffer)
+) -> Result<Body, EncodeError> {
+    let (mut buffer, mut shared) = (Vec::with_capacity(64), SharedSlices::default());
+    with_writer!(protocol, &mut buffer, limits, |writer| {
+        writer.share_with(&mut shared);
+        arguments.write(&mut writer)
+    })
+    .map_err(|error| error.in_root("arguments"))?;
+    check_size(protocol, name, buffer.len() + shared.len(), limits)?;
+    Ok(Body::new(buffer, shared))
 }
 
 /// Encodes the body of a message.
@@ -296,11 +303,14 @@ pub(crate) fn encode_result<T: Success, E: MethodError>(
     protocol: Protocol,
     result: &Result<T, E>,
     limits: Limits,
-) -> Result<(MessageType, Vec<u8>), EncodeError> {
-    let mut buffer = Vec::with_capacity(64);
-    let kind = with_writer!(protocol, &mut buffer, limits, |writer| write_result(&mut writer, result)?);
-    check_size(protocol, 0, buffer.len(), limits)?;
-    Ok((kind, buffer))
+) -> Result<(MessageType, Body), EncodeError> {
+    let (mut buffer, mut shared) = (Vec::with_capacity(64), SharedSlices::default());
+    let kind = with_writer!(protocol, &mut buffer, limits, |writer| {
+        writer.share_with(&mut shared);
+        write_result(&mut writer, result)?
+    });
+    check_size(protocol, 0, buffer.len() + shared.len(), limits)?;
+    Ok((kind, Body::new(buffer, shared)))
 }
 
 fn write_result<T: Success, E: MethodError>(
@@ -392,6 +402,7 @@ mod tests {
     use allocation_counter::measure;
 
     use super::*;
+    use crate::arguments::Argument;
     use crate::transport::Receiver;
 
     #[test]
@@ -414,6 +425,118 @@ mod tests {
         assert!(info.bytes_current < 100 * 100, "{} bytes", info.bytes_current);
     }
 
+    /// A call with the arguments `{1: "small", 2: binary, 3: [binary, binary], 4: "end"}`, and its two long values.
+    fn with_long_values(protocol: Protocol) -> (Body, [Bytes; 2]) {
+        let [first, second] = [b'a', b'b'].map(|byte| Bytes::from(vec![byte; MIN_SHARED]));
+        let list = [Bytes::from("short"), second.clone()];
+        let (small, end) = ("small", "end");
+        let arguments = ((1, small), (2, &first), (3, &list[..]), (4, end));
+        (encode_arguments(protocol, 1, &arguments, Limits::DEFAULT).unwrap(), [first, second])
+    }
+
+    #[test]
+    fn long_values_are_sent_from_their_own_memory() {
+        for protocol in [Protocol::Binary, Protocol::Compact] {
+            for transport in Transport::ALL {
+                let (body, values) = with_long_values(protocol);
+                let (format, headers) = (WireFormat::new(protocol, *transport), Headers::default());
+                let envelope =
+                    Envelope { format, headers: &headers, name: "f", kind: MessageType::Call, seqid: 1 };
+                let mut message = envelope.seal(&body, Limits::DEFAULT).unwrap();
+                let len = message.len();
+                let parts: Vec<_> = std::iter::repeat_with(|| message.take(usize::MAX))
+                    .take_while(|it| !it.is_empty())
+                    .collect();
+                assert_eq!(parts.iter().map(Bytes::len).sum::<usize>(), len);
+                for value in &values {
+                    assert!(
+                        parts.iter().any(|part| part.as_ptr() == value.as_ptr()),
+                        "{protocol} {transport}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_values_arrive_in_every_format() {
+        for protocol in Protocol::ALL {
+            let (body, [first, second]) = with_long_values(*protocol);
+            for transport in Transport::ALL {
+                for zlib in [false, *transport == Transport::Header] {
+                    let format = WireFormat { zlib, ..WireFormat::new(*protocol, *transport) };
+                    if format.check().is_err() {
+                        continue;
+                    }
+                    let headers = Headers::default();
+                    let envelope =
+                        Envelope { format, headers: &headers, name: "f", kind: MessageType::Call, seqid: 1 };
+                    let stream = envelope.seal(&body, Limits::DEFAULT).unwrap().joined();
+                    let mut frames = Vec::new();
+                    let mut receiver = Receiver::expecting(format, Limits::DEFAULT);
+                    receiver.receive(stream, |frame| frames.push(frame)).unwrap();
+                    let message = Message::parse(frames.remove(0), Limits::DEFAULT).unwrap();
+                    let parameters = ((1, "a"), (2, "b"), (3, "c"), (4, "d"));
+                    let arguments = decode_arguments(*protocol, &message.body, parameters, Limits::DEFAULT);
+                    let list = vec![Bytes::from("short"), second.clone()];
+                    let expected = ("small".to_owned(), first.clone(), list, "end".to_owned());
+                    assert_eq!(arguments, Ok(expected), "{format:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn short_message_has_one_part() {
+        let value = Bytes::from(vec![0; 1000]);
+        for protocol in Protocol::ALL {
+            let body = encode_arguments(*protocol, 1, &((1, &value),), Limits::DEFAULT).unwrap();
+            assert!(matches!(body, Body::Short(_)));
+            let (format, headers) = (WireFormat::new(*protocol, Transport::Buffered), Headers::default());
+            let envelope =
+                Envelope { format, headers: &headers, name: "f", kind: MessageType::Call, seqid: 1 };
+            let mut message = envelope.seal(&body, Limits::DEFAULT).unwrap();
+            message.take(usize::MAX);
+            assert!(message.is_empty());
+        }
+    }
+
+    /// The memory that encoding and decoding a value of 1 MB takes, in bytes.
+    #[track_caller]
+    fn assert_memory<T: Success + Argument>(value: &T, protocol: Protocol, encode: u64, decode: u64) {
+        let format = WireFormat::new(protocol, Transport::Buffered);
+        let headers = Headers::default();
+        let envelope = Envelope { format, headers: &headers, name: "f", kind: MessageType::Reply, seqid: 1 };
+        let mut message = None;
+        let info = measure(|| {
+            let body = encode_arguments(protocol, 1, &((0, value),), Limits::DEFAULT).unwrap();
+            message = Some(envelope.seal(&body, Limits::DEFAULT).unwrap());
+        });
+        assert!(info.bytes_total <= encode, "{protocol}: {} bytes to encode", info.bytes_total);
+        let message = message.unwrap().joined();
+        let info = measure(|| {
+            let mut reply = None;
+            let mut receiver = Receiver::expecting(format, Limits::DEFAULT);
+            let deliver = |frame| reply = Some(Message::parse(frame, Limits::DEFAULT).unwrap());
+            receiver.receive(message, deliver).unwrap();
+            decode_result::<T, Error>("f", &reply.unwrap(), Limits::DEFAULT).unwrap();
+        });
+        assert!(info.bytes_total <= decode, "{protocol}: {} bytes to decode", info.bytes_total);
+    }
+
+    #[test]
+    fn long_value_is_copied_at_most_once() {
+        const LEN: u64 = 1_000_000;
+        let small = 2_000;
+        for protocol in [Protocol::Binary, Protocol::Compact] {
+            assert_memory(&Bytes::from(vec![0; LEN as usize]), protocol, small, small);
+            assert_memory(&"x".repeat(LEN as usize), protocol, LEN + small, LEN + small);
+        }
+        let text = LEN.div_ceil(3) * 4;
+        assert_memory(&Bytes::from(vec![0; LEN as usize]), Protocol::Json, text + small, text + small);
+        assert_memory(&"x".repeat(LEN as usize), Protocol::Json, LEN + small, LEN + small);
+    }
+
     #[test]
     fn the_size_limit_counts_the_header_of_a_message() {
         let arguments = ();
@@ -422,7 +545,7 @@ mod tests {
         let headers = Headers::default();
         let format = WireFormat { protocol, ..WireFormat::default() };
         let envelope = Envelope { format, headers: &headers, name: "add", kind: MessageType::Call, seqid: 1 };
-        let len = envelope.seal(&Body::from(body.clone()), Limits::DEFAULT).unwrap().len();
+        let len = envelope.seal(&body, Limits::DEFAULT).unwrap().len();
         let limited = |limit| encode_arguments(protocol, 3, &arguments, Limits::DEFAULT.with_message(limit));
         assert_eq!(limited(len), Ok(body));
         let error = EncodeErrorKind::TooLong { what: "message", len, limit: len - 1 }.into();

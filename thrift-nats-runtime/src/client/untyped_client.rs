@@ -13,7 +13,7 @@ use super::session_pool::SessionPool;
 use super::target::{InProcess, Target, TargetKind};
 use crate::arguments::Arguments;
 use crate::error::ShutdownError;
-use crate::method::{Body, encode_arguments};
+use crate::method::encode_arguments;
 use crate::protocol::MessageType;
 use crate::service::Service;
 use crate::transport::Headers;
@@ -94,7 +94,7 @@ impl Client {
             target: self.target.clone(),
             kind,
             method,
-            body: body.map(Body::from),
+            body,
             timeout: options.timeout,
             headers: Headers::new(),
             idempotent: false,

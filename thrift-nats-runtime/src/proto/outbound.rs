@@ -131,7 +131,7 @@ mod tests {
     fn a_separate_body_follows_its_head() {
         let mut out = Outbound::default();
         let body = Bytes::from(vec![b'x'; 100]);
-        let parts = || Parts { head: Bytes::from("head"), body: body.clone() };
+        let parts = || Parts::new(Bytes::from("head"), [body.clone()]);
         let places = [(); 3].map(|()| out.push_message(parts(), 1));
         out.push_message(Bytes::from("end"), 2);
         let whole = [b"head", &body[..]].concat();

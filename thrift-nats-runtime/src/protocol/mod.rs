@@ -24,6 +24,7 @@ mod error;
 mod json;
 mod limits;
 mod message;
+mod shared_slices;
 mod shared_text;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ pub use self::error::{
 pub use self::json::{JsonReader, JsonWriter};
 pub use self::limits::Limits;
 pub use self::message::{MessageHeader, MessageType};
+pub(crate) use self::shared_slices::{MIN_SHARED, SharedSlices};
 pub use self::shared_text::SharedText;
 pub(crate) use self::shared_text::share;
 pub use self::traits::{Field, InputProtocol, OutputProtocol, Value};

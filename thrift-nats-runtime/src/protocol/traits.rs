@@ -249,6 +249,12 @@ pub trait OutputProtocol: Sized {
     /// Writes a `binary`.
     fn binary(&mut self, value: &[u8]) -> Result<(), EncodeError>;
 
+    /// Writes a `binary` that shares its memory. A writer may keep a clone of a long one instead of copying it.
+    #[inline]
+    fn shared_binary(&mut self, value: &Bytes) -> Result<(), EncodeError> {
+        self.binary(value)
+    }
+
     /// Writes a value of the wire type [`TType::String`], which is a `string` or a `binary`. A protocol that writes them
     /// differently writes a string if the bytes are UTF-8, and a binary otherwise.
     fn string_or_binary(&mut self, value: &[u8]) -> Result<(), EncodeError> {

@@ -97,7 +97,7 @@ impl Value for Bytes {
 
     #[inline]
     fn write<O: OutputProtocol>(&self, output: &mut O) -> Result<(), EncodeError> {
-        output.binary(self)
+        output.shared_binary(self)
     }
 
     #[inline]

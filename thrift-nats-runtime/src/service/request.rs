@@ -92,7 +92,7 @@ impl Request {
             error.log_hidden(self.method());
         }
         let (kind, body) = encode_result(self.format.protocol, &result, self.limits)?;
-        Ok(Reply { kind, body: body.into() })
+        Ok(Reply { kind, body })
     }
 
     /// Ends a oneway function, which has no reply. An error is logged.

@@ -1,14 +1,20 @@
 //! Writing the binary protocol.
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::wire::{STOP, VERSION_1};
-use crate::protocol::{EncodeError, EncodeErrorKind, Limits, MessageHeader, OutputProtocol, TType};
+use crate::protocol::shared_slices::reserve_for;
+use crate::protocol::{
+    EncodeError, EncodeErrorKind, Limits, MIN_SHARED, MessageHeader, OutputProtocol, SharedSlices, TType,
+};
 
 /// Writes the binary protocol to the end of a buffer.
 #[derive(Debug)]
 pub struct BinaryWriter<'a> {
     buffer: &'a mut Vec<u8>,
+    /// Takes long shared values. `None`: they are copied.
+    shared: Option<&'a mut SharedSlices>,
     limits: Limits,
     depth: usize,
 }
@@ -16,12 +22,19 @@ pub struct BinaryWriter<'a> {
 impl<'a> BinaryWriter<'a> {
     /// Writes to the end of `buffer`, within `limits`.
     pub const fn new(buffer: &'a mut Vec<u8>, limits: Limits) -> Self {
-        Self { buffer, limits, depth: 0 }
+        Self { buffer, shared: None, limits, depth: 0 }
     }
 
-    /// Writes an encoded message body.
-    pub(crate) fn body(&mut self, body: &[u8]) {
-        self.buffer.extend_from_slice(body);
+    /// Leaves long shared values out of the buffer, and gives them to `shared`.
+    pub(crate) const fn share_with(&mut self, shared: &'a mut SharedSlices) {
+        self.shared = Some(shared);
+    }
+
+    /// Writes an encoded message body: `first`, then `later`. Returns the position after it.
+    pub(crate) fn body(&mut self, first: &[u8], later: &[Bytes]) -> usize {
+        self.buffer.extend_from_slice(first);
+        later.iter().for_each(|part| self.buffer.extend_from_slice(part));
+        self.buffer.len()
     }
 
     #[inline]
@@ -36,9 +49,19 @@ impl<'a> BinaryWriter<'a> {
     #[inline]
     fn bytes(&mut self, what: &'static str, bytes: &[u8]) -> Result<(), EncodeError> {
         let len = length(what, bytes.len(), self.limits.string)?;
-        self.buffer.reserve(4 + bytes.len());
+        reserve_for(self.buffer, bytes.len());
         self.buffer.extend_from_slice(&len.to_be_bytes());
         self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    #[cold]
+    fn share(&mut self, value: &Bytes) -> Result<(), EncodeError> {
+        let len = length("binary", value.len(), self.limits.string)?;
+        self.buffer.extend_from_slice(&len.to_be_bytes());
+        if let Some(shared) = &mut self.shared {
+            shared.push(self.buffer.len(), value.clone());
+        }
         Ok(())
     }
 
@@ -169,6 +192,14 @@ impl OutputProtocol for BinaryWriter<'_> {
     #[inline]
     fn binary(&mut self, value: &[u8]) -> Result<(), EncodeError> {
         self.bytes("binary", value)
+    }
+
+    #[inline]
+    fn shared_binary(&mut self, value: &Bytes) -> Result<(), EncodeError> {
+        match &mut self.shared {
+            Some(_) if value.len() >= MIN_SHARED => self.share(value),
+            Some(_) | None => self.bytes("binary", value),
+        }
     }
 
     #[inline]

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::protocol::shared_slices::reserve_for;
 use crate::protocol::utf8::utf8;
 use crate::protocol::{DecodeError, DecodeErrorKind};
 
@@ -36,7 +37,7 @@ const ESCAPES: [u8; 256] = {
 };
 
 pub(super) fn write_string(buffer: &mut Vec<u8>, text: &str) {
-    buffer.reserve(text.len() + 2);
+    reserve_for(buffer, text.len());
     buffer.push(b'"');
     let mut rest = text.as_bytes();
     // Most strings need no escape. The compiler vectorises this check, because it has no early exit: a string of 16 bytes
@@ -65,9 +66,11 @@ pub(super) fn write_string(buffer: &mut Vec<u8>, text: &str) {
 }
 
 pub(super) fn write_binary(buffer: &mut Vec<u8>, value: &[u8]) {
+    let len = value.len().div_ceil(3) * 4;
+    reserve_for(buffer, len);
     buffer.push(b'"');
     let start = buffer.len();
-    buffer.resize(start + value.len().div_ceil(3) * 4, 0);
+    buffer.resize(start + len, 0);
     let written =
         BASE64.encode_slice(value, &mut buffer[start..]).expect("the buffer has four bytes for every three");
     buffer.truncate(start + written);

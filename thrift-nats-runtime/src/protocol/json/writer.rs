@@ -1,10 +1,13 @@
 //! Writing the JSON protocol.
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::wire::{Place, VERSION, name_of};
 use super::{number, text};
-use crate::protocol::{EncodeError, EncodeErrorKind, Limits, MessageHeader, OutputProtocol, TType};
+use crate::protocol::{
+    EncodeError, EncodeErrorKind, Limits, MessageHeader, OutputProtocol, SharedSlices, TType,
+};
 
 /// Writes the JSON protocol to the end of a buffer.
 #[derive(Debug)]
@@ -22,10 +25,15 @@ impl<'a> JsonWriter<'a> {
         Self { buffer, limits, place: Place::Single, outer: Vec::new() }
     }
 
-    /// Writes an encoded message body.
-    pub(crate) fn body(&mut self, body: &[u8]) {
+    /// Does nothing: the protocol writes binary values as text.
+    pub(crate) const fn share_with(&mut self, _shared: &mut SharedSlices) {}
+
+    /// Writes an encoded message body: `first`, then `later`. Returns the position after it.
+    pub(crate) fn body(&mut self, first: &[u8], later: &[Bytes]) -> usize {
         self.value();
-        self.buffer.extend_from_slice(body);
+        self.buffer.extend_from_slice(first);
+        later.iter().for_each(|part| self.buffer.extend_from_slice(part));
+        self.buffer.len()
     }
 
     /// Writes the separator before the next value. Returns whether that value is the key of a map.

@@ -124,7 +124,7 @@ fn message_in_many_chunks_takes_linear_time() {
         crate::protocol::with_writer!(protocol, &mut message, Limits::DEFAULT, |writer| {
             use crate::protocol::OutputProtocol as _;
             writer.message_begin(&header).unwrap();
-            writer.body(&body);
+            writer.body(&body, &[]);
             writer.message_end();
         });
         let start = std::time::Instant::now();
