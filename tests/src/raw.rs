@@ -26,14 +26,15 @@ impl RawClient {
         Self::open(nats, subject, &[]).await
     }
 
-    /// Opens a session of protocol version 1, in which chunks have numbers.
+    /// Opens a session of protocol version 2, in which messages have numbers.
     pub async fn numbered(nats: &Nats, subject: &str) -> Self {
         Self::numbered_with(nats, subject, &[]).await
     }
 
     /// The same, with more headers in the handshake.
     pub async fn numbered_with(nats: &Nats, subject: &str, headers: &[(&str, &str)]) -> Self {
-        Self::open(nats, subject, &[&[("Thrift-Nats-Version", "1")], headers].concat()).await
+        let own = [("Thrift-Nats-Version", "2"), ("Thrift-Nats-Window", "4194304")];
+        Self::open(nats, subject, &[&own[..], headers].concat()).await
     }
 
     /// Opens a session by a handshake with these headers.
@@ -69,6 +70,15 @@ impl RawClient {
         self.nats.publish(self.listen.clone(), bytes.into()).await.expect("the connection is open");
     }
 
+    /// Sends a heartbeat as a legacy client does.
+    ///
+    /// # Panics
+    /// If the accept named no subject for heartbeats.
+    pub async fn heartbeat(&self) {
+        let (subject, _) = self.accept.split_once(' ').expect("a heartbeat subject and an interval");
+        self.nats.publish(subject.to_owned(), Bytes::new()).await.expect("the connection is open");
+    }
+
     /// Sends a chunk with its number.
     pub async fn send_chunk(&self, number: u64, bytes: impl Into<Bytes>) {
         let reply = format!("{}.{number}", self.own);
@@ -84,10 +94,18 @@ impl RawClient {
         self.send_chunk(chunk, calls.collect::<Vec<_>>()).await;
     }
 
-    /// Cancels calls, by their sequence numbers separated by spaces.
-    pub async fn cancel(&self, seqids: &str) {
-        let subject = format!("{}.c", self.listen);
-        self.nats.publish(subject, seqids.to_owned().into()).await.expect("the connection is open");
+    /// Sends the message `number`, of the kind with this letter.
+    pub async fn send_control(&self, number: u64, letter: char, body: impl Into<Bytes>) {
+        let reply = format!("{}.{number}{letter}", self.own);
+        self.nats
+            .publish_with_reply(self.listen.clone(), reply, body.into())
+            .await
+            .expect("the connection is open");
+    }
+
+    /// Cancels calls by the message `number`: their sequence numbers separated by spaces.
+    pub async fn cancel(&self, number: u64, seqids: &str) {
+        self.send_control(number, 'c', seqids.to_owned()).await;
     }
 
     /// Ends the session, as a client does that closes it.
@@ -113,7 +131,11 @@ impl RawClient {
     pub async fn replies(&mut self, count: usize) -> Vec<u32> {
         let (mut bytes, mut seqids) = (Vec::new(), Vec::new());
         while seqids.len() < count {
-            bytes.extend(self.receive().await.payload);
+            let message = self.receive().await;
+            // Not a message that tells how much may be sent, or that asks whether this client is there.
+            if message.reply.is_none_or(|reply| !reply.ends_with(char::is_alphabetic)) {
+                bytes.extend(message.payload);
+            }
             while let Some((seqid, len)) = void_reply(&bytes) {
                 seqids.push(seqid);
                 bytes.drain(..len);

@@ -34,7 +34,7 @@ async fn call_before_a_lost_request_has_an_unknown_outcome() {
     assert_eq!(result_of(it.quick(3)).await, Ok(6));
     assert_eq!(result_of(second).await, Ok(4));
     let acknowledged =
-        CloseReason::Disconnected { reason: Some(PeerReason::ChunkLost), acknowledged: Some(1) };
+        CloseReason::Disconnected { reason: Some(PeerReason::ChunkLost), acknowledged: Some(2) };
     assert_eq!(ended(result_of(slow).await), (acknowledged, Outcome::Unknown));
     assert_eq!([1, 2, 3].map(|id| it.service.runs(id)), [1, 1, 1]);
 }

@@ -104,8 +104,8 @@ pub(crate) fn is_chunk(message: &Message) -> bool {
     })
 }
 
-/// Whether a message is a heartbeat.
+/// Whether a message says that the client is alive: a heartbeat, or a probe.
 pub(crate) fn is_heartbeat(message: &Message) -> bool {
     let tail = message.reply.as_ref().and_then(|reply| reply.rsplit_once('.')).map(|(_, tail)| tail);
-    tail.and_then(|tail| tail.strip_prefix('h')).is_some_and(|number| number.parse::<u64>().is_ok())
+    tail.and_then(|tail| tail.strip_suffix(['a', 'p'])).is_some_and(|number| number.parse::<u64>().is_ok())
 }

@@ -65,15 +65,15 @@ async fn call_that_is_cancelled_before_it_starts_does_not_run() {
     client.call(1, &["wait"]).await;
     service.until_started("wait", 1).await;
     let over: Vec<_> = (1000..1100).map(|seqid| seqid.to_string()).collect();
-    client.cancel(&over.join(" ")).await;
+    client.cancel(2, &over.join(" ")).await;
     // The second call is cancelled while the first blocks their thread. The third chunk arrives after the cancel message.
-    client.call(2, &["block", "run", "ping"]).await;
-    client.cancel("1").await;
-    client.call(3, &["ping"]).await;
+    client.call(3, &["block", "run", "ping"]).await;
+    client.cancel(4, "1").await;
+    client.call(5, &["ping"]).await;
     assert_eq!(client.replies(1).await, [0]);
     service.unblock(1);
     assert_eq!(client.replies(2).await, [0, 2]);
-    client.cancel("0").await;
+    client.cancel(6, "0").await;
     server.drain(BOUND).await.unwrap();
     assert_eq!(service.started("run"), 0);
 }
@@ -83,8 +83,8 @@ async fn deadline_counts_from_when_the_request_was_received() {
     let nats = NatsServer::start().unwrap();
     let service = TestService::default();
     let _server = service.serve(&nats, |server| server).await;
-    let headers = [("Thrift-Nats-Version", "1"), ("Thrift-Nats-Timeout", "50")];
-    let mut client = RawClient::open(&nats.client().await.unwrap(), SUBJECT, &headers).await;
+    let headers = [("Thrift-Nats-Timeout", "50")];
+    let mut client = RawClient::numbered_with(&nats.client().await.unwrap(), SUBJECT, &headers).await;
     // The requests before the last one take 20 * 5 ms. It would be run if its 50 ms began when it starts.
     client.call(1, &[&["busy"; 20][..], &["run"]].concat()).await;
     let mut bytes = Vec::new();

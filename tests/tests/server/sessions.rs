@@ -16,7 +16,8 @@ async fn client_that_misses_three_heartbeats_is_disconnected() {
     let server = TestService::default().serve(&nats, options).await;
     let mut client = RawClient::legacy(&nats.client().await.unwrap(), SUBJECT).await;
     assert!(client.accept.ends_with(" 50"), "{}", client.accept);
-    // It sends no heartbeat.
+    // Its only heartbeat. It proves that the client receives on its inbox.
+    client.heartbeat().await;
     assert!(is_disconnect(&client.receive().await));
     eventually("the session is gone", || server.sessions() == 0).await;
 }

@@ -20,6 +20,7 @@ use crate::protocol::Limits;
 /// | --- | --- | --- | --- |
 /// | [`timeout`](Self::timeout) | 10 s | any | the duration of a call |
 /// | [`handshake_timeout`](Self::handshake_timeout) | 2 s | more than 0 | the duration of opening a session |
+/// | [`liveness_timeout`](Self::liveness_timeout) | 1 s | more than 0 | the silence of a server that is probed |
 /// | [`wait_for_server`](Self::wait_for_server) | 100 ms | any | the wait of a call if no server listens |
 /// | [`sessions`](Self::sessions) | 1 | 1 or more | open sessions |
 /// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 1 or more | calls in flight of a session |
@@ -80,6 +81,15 @@ impl ClientBuilder {
     /// The time within which a server has to accept a session.
     pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.options.handshake_timeout = timeout;
+        self
+    }
+
+    /// The time within which a server has to answer a probe, which the client sends while calls are in flight and nothing
+    /// arrives from the server. A server that hangs or was paused does not answer: its session ends with
+    /// [`CloseReason::Unresponsive`](crate::CloseReason::Unresponsive), and its calls are retried on another session if that
+    /// is safe. A server that a handler keeps from receiving for this time is taken for one that hangs.
+    pub const fn liveness_timeout(mut self, timeout: Duration) -> Self {
+        self.options.liveness_timeout = timeout;
         self
     }
 

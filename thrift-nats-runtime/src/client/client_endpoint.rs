@@ -9,14 +9,13 @@ use tokio::runtime::Id;
 use tokio::task::AbortHandle;
 
 use super::home_runtime::{self, HomeRuntime};
-use super::server_process::ServerProcesses;
 use super::session_handle::{EndpointParts, SessionHandle};
 use crate::endpoint::{
     CONNECTION_CHECK, Endpoint, EndpointHandle, ReceiveQueue, SessionTable, connection_key,
 };
 use crate::error::ConnectError;
 use crate::nats_error::NatsError;
-use crate::proto::{Address, CloseReason, Incoming, VERSION_HEADER, late_message, refuses_header_transport};
+use crate::proto::{Additions, Address, CloseReason, Incoming, late_message, refuses_header_transport};
 use crate::sync::lock;
 use crate::time::now;
 
@@ -35,7 +34,6 @@ type EndpointKey = (usize, Id);
 pub(super) struct ClientEndpoint {
     endpoint: Endpoint<SessionHandle>,
     home: Arc<HomeRuntime>,
-    servers: Arc<ServerProcesses>,
     /// The task that receives, and the one that runs the timers.
     tasks: OnceLock<[AbortHandle; 2]>,
     late_accepts: Weak<Keeper>,
@@ -60,10 +58,9 @@ impl ClientEndpoint {
             .await
             .map_err(|error| NatsError::new("cannot subscribe to the inbox of the sessions", error))?;
         let keeper = Arc::new(Keeper::default());
-        let servers = ServerProcesses::new(endpoint.handle().clone());
         let late_accepts = Arc::downgrade(&keeper);
         let home = Arc::new(HomeRuntime::new(&runtime));
-        let started = Arc::new(Self { endpoint, home, servers, tasks: OnceLock::new(), late_accepts });
+        let started = Arc::new(Self { endpoint, home, tasks: OnceLock::new(), late_accepts });
         let queue = started.endpoint.receive(subscriber);
         let receive = tokio::spawn(receive_loop(Arc::downgrade(&started), queue));
         let timers = run_timers(Arc::downgrade(&started), started.handle().clone(), keeper);
@@ -115,12 +112,7 @@ impl ClientEndpoint {
 
     /// The parts for a new session.
     pub(super) fn parts(&self) -> EndpointParts<'_> {
-        EndpointParts {
-            handle: self.handle(),
-            home: &self.home,
-            table: self.sessions(),
-            servers: &self.servers,
-        }
+        EndpointParts { handle: self.handle(), home: &self.home, table: self.sessions() }
     }
 
     pub(super) fn insert(&self, session: &Arc<SessionHandle>) {
@@ -144,11 +136,11 @@ impl ClientEndpoint {
         match address {
             Address::Session { token } => match self.sessions().get(token) {
                 Some(session) => {
-                    let headers = message.headers.as_ref();
-                    let versioned = headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
-                    let refuses_header_transport = headers.is_some_and(refuses_header_transport);
+                    let additions = Additions::parse(message.headers.as_ref());
+                    let refuses_header_transport =
+                        message.headers.as_ref().is_some_and(refuses_header_transport);
                     let Message { status, reply, payload, .. } = message;
-                    session.receive(Incoming { versioned, refuses_header_transport, status, reply, payload });
+                    session.receive(Incoming { additions, refuses_header_transport, status, reply, payload });
                 }
                 // A late accept, or data for a session that has ended: the sender has to know.
                 None => {
@@ -157,15 +149,13 @@ impl ClientEndpoint {
                     }
                 }
             },
-            Address::Gone { number } if no_responders => self.servers.handle_gone(number),
-            Address::Undelivered { token, chunk } if no_responders => {
+            Address::Undelivered { token, number } if no_responders => {
                 if let Some(session) = self.sessions().get(token) {
-                    session.undelivered(chunk);
+                    session.undelivered(number);
                 }
             }
-            Address::Gone { .. } | Address::Undelivered { .. } => {}
-            // A server sends no heartbeats, no cancellations and no probes.
-            Address::Heartbeat { .. } | Address::Cancelled { .. } | Address::Probe => {}
+            // Only a legacy client sends heartbeats.
+            Address::Undelivered { .. } | Address::Heartbeat { .. } => {}
         }
     }
 }

@@ -11,7 +11,6 @@ mod options;
 mod outgoing_request;
 mod prepared_call;
 mod retries;
-mod server_process;
 mod session_handle;
 mod session_pool;
 mod slot;

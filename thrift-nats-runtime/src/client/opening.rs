@@ -11,7 +11,7 @@ use super::options::ClientOptions;
 use super::session_handle::SessionHandle;
 use crate::endpoint::{EndpointSession, random_token};
 use crate::error::ConnectError;
-use crate::proto::{ClientConfig, ClientSession, CloseReason, session_subject};
+use crate::proto::{ClientConfig, ClientSession, CloseReason, InboxPolicy, session_subject};
 use crate::time::now;
 
 /// Opens a session with one of the servers that listen on `subject`.
@@ -26,17 +26,21 @@ pub(super) async fn open_session(
     events: OneSession,
 ) -> Result<Arc<SessionHandle>, ConnectError> {
     let token = random_token()?;
-    let config = ClientConfig {
+    let config = Arc::new(ClientConfig {
         chunk_limit: options.chunk_limit,
         queue_limit: options.queue_limit,
         max_calls: options.max_calls,
         limits: options.limits,
         format: options.format,
-    };
+        handshake_timeout: options.handshake_timeout,
+        liveness_timeout: options.liveness_timeout,
+        call_timeout: options.timeout,
+        service: service.cloned(),
+        inboxes: InboxPolicy::new(endpoint.handle().inbox_prefix(), None),
+        budget: Arc::clone(endpoint.handle().budget()),
+    });
     let inbox = session_subject(endpoint.handle().base(), &token);
-    let (timeout, call_timeout) = (options.handshake_timeout, options.timeout);
-    let state = ClientSession::open(now(), Subject::from(subject), inbox, timeout, call_timeout, config)
-        .calling(service.cloned());
+    let state = ClientSession::open(now(), Subject::from(subject), inbox, config);
     let (opening, opened) = oneshot::channel();
     let session = SessionHandle::new(&endpoint.parts(), token, state, options.chunk_limit, events, opening);
     endpoint.insert(&session);

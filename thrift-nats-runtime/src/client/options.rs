@@ -12,6 +12,7 @@ use crate::protocol::Limits;
 pub(super) struct ClientOptions {
     pub(super) timeout: Duration,
     pub(super) handshake_timeout: Duration,
+    pub(super) liveness_timeout: Duration,
     pub(super) chunk_limit: usize,
     pub(super) queue_limit: usize,
     pub(super) endpoint: EndpointLimits,
@@ -27,6 +28,7 @@ impl Default for ClientOptions {
         Self {
             timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(2),
+            liveness_timeout: Duration::from_secs(1),
             chunk_limit: 64 * 1024,
             queue_limit: 64 << 20,
             endpoint: EndpointLimits::default(),
@@ -51,6 +53,7 @@ impl ClientOptions {
         InvalidOption::check("max_calls_per_session", self.max_calls, "1 or more", |it| *it > 0)?;
         let range = "longer than 0";
         InvalidOption::check("handshake_timeout", self.handshake_timeout, range, |it| !it.is_zero())?;
+        InvalidOption::check("liveness_timeout", self.liveness_timeout, range, |it| !it.is_zero())?;
         Ok(())
     }
 }

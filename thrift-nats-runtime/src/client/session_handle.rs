@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use async_nats::PublishError;
+use async_nats::connection::State;
 use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{Notify, oneshot};
 
 use super::events::OneSession;
 use super::home_runtime::{Caller, HomeRuntime};
 use super::outgoing_request::OutgoingRequest;
-use super::server_process::{ProbeObserver, ServerProcess, ServerProcesses};
 use crate::endpoint::{
     EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
 };
@@ -30,6 +30,9 @@ use crate::transport::Frame;
 
 /// How often a call that is made in another runtime looks whether the session's runtime is driven.
 const RUNTIME_CHECK: Duration = Duration::from_millis(200);
+/// The shortest pause between the probes of a session, for each session of the endpoint: all sessions together send at
+/// most 5,000 probes a second.
+const PROBE_SHARE: Duration = Duration::from_micros(200);
 
 /// The reason why a call has no reply.
 pub(super) enum Failure {
@@ -63,7 +66,6 @@ pub(super) struct EndpointParts<'a> {
     pub(super) handle: &'a EndpointHandle,
     pub(super) home: &'a Arc<HomeRuntime>,
     pub(super) table: &'a Arc<SessionTable<SessionHandle>>,
-    pub(super) servers: &'a Arc<ServerProcesses>,
 }
 
 /// A session of a client.
@@ -71,7 +73,6 @@ pub(super) struct SessionHandle {
     endpoint: EndpointHandle,
     home: Arc<HomeRuntime>,
     table: Weak<SessionTable<Self>>,
-    servers: Arc<ServerProcesses>,
     token: Arc<str>,
     state: Mutex<HandleState>,
     snapshot: Snapshot,
@@ -98,10 +99,6 @@ struct HandleState {
     machine: ClientSession<Waiter>,
     lifecycle: Lifecycle,
     timer: Option<TimerKey>,
-    /// The process of the server, while the session is open; `None` for a legacy server.
-    server: Option<Arc<ServerProcess>>,
-    /// Whether the server process counts this session as busy.
-    busy: bool,
     events: OneSession,
 }
 
@@ -147,16 +144,8 @@ impl SessionHandle {
             endpoint: endpoint.handle.clone(),
             home: Arc::clone(endpoint.home),
             table: Arc::downgrade(endpoint.table),
-            servers: Arc::clone(endpoint.servers),
             token: token.into(),
-            state: Mutex::new(HandleState {
-                machine,
-                lifecycle,
-                timer: None,
-                server: None,
-                busy: false,
-                events,
-            }),
+            state: Mutex::new(HandleState { machine, lifecycle, timer: None, events }),
             snapshot: Snapshot::default(),
             publish_lock: PublishLock::default(),
             last_seqid: AtomicI32::new(0),
@@ -241,12 +230,17 @@ impl SessionHandle {
                 continue;
             }
             let is_alone = state.machine.in_flight() == 0;
+            if is_alone {
+                state.machine.becomes_busy(now());
+            }
             let oneway = kind == MessageType::Oneway;
             state.machine.call(seqid, oneway, message, deadline, waiter).map_err(Failure::Refused)?;
-            if let Some(deadline) = deadline {
-                self.set_timer_by(&mut state, deadline);
+            // The deadline of another call is no earlier than the time of the next probe, which is set already.
+            let due = if is_alone { state.machine.poll_timeout() } else { deadline };
+            if let Some(due) = due {
+                self.set_timer_by(&mut state, due);
             }
-            self.note_calls(&mut state);
+            self.note_calls(&state);
             break (seqid, is_alone);
         };
         // With no other call in flight, nothing is about to be batched with this one.
@@ -293,10 +287,15 @@ impl SessionHandle {
     fn handle_timeout(self: &Arc<Self>, now: Instant, fired: Option<TimerKey>) {
         let mut state = self.state();
         state.timer.take_if(|current| Some(*current) == fired);
+        if self.endpoint.nats().connection_state() != State::Connected {
+            state.machine.handle_connection_down(now);
+        }
+        let sessions = self.table.upgrade().map_or(0, |table| table.len());
+        state.machine.set_pace(PROBE_SHARE.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX)));
         state.machine.handle_timeout(now);
         let completions = self.apply_events(&mut state, 0);
         self.set_timer(&mut state);
-        let wake = completions.ended || state.machine.has_transmit();
+        let wake = completions.ended || state.machine.has_transmit() || state.machine.is_closed();
         drop(state);
         completions.deliver();
         if wake {
@@ -308,16 +307,13 @@ impl SessionHandle {
     pub(super) fn receive(self: &Arc<Self>, message: Incoming) {
         let now = now();
         let mut state = self.state();
-        if let Some(server) = &state.server {
-            server.heard(now);
-        }
         let replies = likely_messages(&message.payload).min(state.machine.in_flight());
         state.machine.handle_message(now, message);
         let completions = self.apply_events(&mut state, replies);
         if completions.opened {
             self.opened(&mut state);
         }
-        let wake = completions.ended || state.machine.has_transmit();
+        let wake = completions.ended || state.machine.has_transmit() || state.machine.is_closed();
         drop(state);
         completions.deliver();
         if wake {
@@ -326,9 +322,9 @@ impl SessionHandle {
     }
 
     /// NATS says that a chunk, or another message of the session, had no subscriber.
-    pub(super) fn undelivered(self: &Arc<Self>, chunk: Option<u64>) {
+    pub(super) fn undelivered(self: &Arc<Self>, number: u64) {
         let mut state = self.state();
-        state.machine.handle_undelivered(chunk);
+        state.machine.handle_undelivered(number);
         let completions = self.apply_events(&mut state, 0);
         drop(state);
         if completions.ended {
@@ -374,9 +370,6 @@ impl SessionHandle {
         let reads_header_transport = state.machine.reads_header_transport();
         self.snapshot.reads_header_transport.store(reads_header_transport, Ordering::SeqCst);
         self.snapshot.open.store(true, Ordering::SeqCst);
-        state.server = state.machine.server().map(|listen| {
-            self.servers.join(listen, &self.token, Arc::downgrade(self) as Weak<dyn ProbeObserver>)
-        });
         state.events.opened();
         self.set_timer(state);
         if let Lifecycle::Opening(opened) = std::mem::replace(&mut state.lifecycle, Lifecycle::Open) {
@@ -425,20 +418,10 @@ impl SessionHandle {
         }
     }
 
-    /// Notes how many calls are in flight, and tells the server process when the session becomes busy or idle.
-    fn note_calls(&self, state: &mut HandleState) {
-        let in_flight = state.machine.in_flight();
+    /// Notes how many calls are in flight.
+    fn note_calls(&self, state: &HandleState) {
         // There are at most 2^32 sequence numbers.
-        self.snapshot.in_flight.store(in_flight as u32, Ordering::Relaxed);
-        let busy = in_flight > 0;
-        if let Some(server) = state.server.as_ref().filter(|_| busy != state.busy) {
-            if busy {
-                server.session_busy()
-            } else {
-                server.session_idle()
-            }
-            state.busy = busy;
-        }
+        self.snapshot.in_flight.store(state.machine.in_flight() as u32, Ordering::Relaxed);
     }
 }
 
@@ -466,15 +449,11 @@ impl EndpointSession for SessionHandle {
         let mut state = self.state();
         state.machine.close(reason);
         let completions = self.apply_events(&mut state, 0);
+        // Queued requests that may not be sent yet must not wait forever.
+        self.set_timer(&mut state);
         drop(state);
         completions.deliver();
         self.wake();
-    }
-}
-
-impl ProbeObserver for SessionHandle {
-    fn handle_server_gone(self: Arc<Self>) {
-        self.undelivered(None);
     }
 }
 
@@ -486,18 +465,13 @@ impl TransmitSource for SessionHandle {
         let transmit = state.machine.poll_transmit();
         let completions = self.apply_events(&mut state, 0);
         // A session that has ended is polled until there is nothing left, which removes it.
-        let more = state.machine.has_transmit() || state.has_ended();
-        let mut over = false;
-        if let (None, Lifecycle::Ended { flushed, .. }) = (&transmit, &mut state.lifecycle) {
+        let over = transmit.is_none() && state.machine.is_closed();
+        let more = state.machine.has_transmit() || state.machine.is_closed();
+        if let (true, Lifecycle::Ended { flushed, .. }) = (over, &mut state.lifecycle) {
             *flushed = true;
-            over = true;
         }
-        let server = if over { state.server.take() } else { None };
         drop(state);
         completions.deliver();
-        if let Some(server) = server {
-            self.servers.leave(&server, &self.token);
-        }
         if over {
             self.flushed.notify_waiters();
             // Not before the disconnect message is sent: the reply to a message for a session that is not in the table is
@@ -540,7 +514,7 @@ impl Drop for CancelOnDrop<'_> {
         let Some(session) = self.session else { return };
         let mut state = session.state();
         let was_waiting = state.machine.cancel(self.seqid).is_some();
-        session.note_calls(&mut state);
+        session.note_calls(&state);
         drop(state);
         if was_waiting {
             // The server is told, or a legacy server gets the next request instead.

@@ -75,6 +75,8 @@ struct EndpointShared {
     nats: Nats,
     statistics: Arc<Statistics>,
     base: String,
+    /// The inbox prefix of the connection.
+    inbox_prefix: String,
     budget: Arc<Budget>,
     publisher: Publisher,
     timers: Timers,
@@ -88,6 +90,11 @@ impl EndpointHandle {
     /// The subject that all sessions are below.
     pub(crate) fn base(&self) -> &str {
         &self.0.base
+    }
+
+    /// The inbox prefix of the connection, without a dot at the end.
+    pub(crate) fn inbox_prefix(&self) -> &str {
+        &self.0.inbox_prefix
     }
 
     /// The memory of all sessions of the endpoint.
@@ -159,6 +166,7 @@ impl<S> Endpoint<S> {
             nats: nats.clone(),
             statistics: nats.statistics(),
             base,
+            inbox_prefix: prefix.to_owned(),
             budget: Budget::new(MEMORY_LIMIT),
             publisher: Publisher::start(nats.clone()),
             timers: Timers::default(),

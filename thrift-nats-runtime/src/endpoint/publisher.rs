@@ -177,7 +177,7 @@ impl Publisher {
         let mut nats = lock(&self.direct);
         let published = match Pin::new(&mut *nats).poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => start_send(&mut nats, transmit),
-            Poll::Ready(Err(error)) => Err((transmit.chunk(), error)),
+            Poll::Ready(Err(error)) => Err((transmit.number(), error)),
             Poll::Pending => {
                 // `poll_ready` has queued this clone for the next free slot of the connection's queue. The slot would stay
                 // unused, and the task could not use it either. Dropping the clone frees it.
@@ -282,7 +282,7 @@ impl Task {
         });
         match ready.await {
             Ok(()) => start_send(nats, transmit),
-            Err(error) => Err((transmit.chunk(), error)),
+            Err(error) => Err((transmit.number(), error)),
         }
     }
 }
@@ -378,7 +378,7 @@ fn fail(source: &dyn TransmitSource, chunk: Option<u64>, error: PublishError) {
 /// Hands a message to the connection, which is ready for it. The sink of the client library, unlike its `publish`, does not
 /// validate the subjects of each message again. The error names the chunk.
 fn start_send(nats: &mut Nats, transmit: Transmit) -> Result<(), (Option<u64>, PublishError)> {
-    let chunk = transmit.chunk();
+    let chunk = transmit.number();
     Pin::new(nats).start_send(transmit.into()).map_err(|error| (chunk, error))
 }
 

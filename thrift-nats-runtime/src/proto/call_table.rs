@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::close_reason::CloseReason;
 use super::deadlines::Deadlines;
+use super::outbound::Place;
 use super::outcome::{Outcome, RequestProgress};
 
 /// A call without a reply. `W` is what the session's owner keeps for the caller.
@@ -82,7 +83,7 @@ impl<W> CallTable<W> {
     }
 
     /// Records that a held request is now in the queue, at this place.
-    pub(super) fn mark_queued(&mut self, seqid: i32, place: u64) {
+    pub(super) fn mark_queued(&mut self, seqid: i32, place: Place) {
         if let Some(call) = self.calls.get_mut(&seqid) {
             call.progress = RequestProgress::Queued(place);
         }
@@ -179,14 +180,19 @@ mod tests {
 
     #[test]
     fn a_reply_completes_only_a_call_whose_request_was_sent() {
-        let mut table = table(&[(1, false, Held(0)), (2, false, Queued(0)), (3, false, InChunk(1))]);
+        let mut table =
+            table(&[(1, false, Held(0)), (2, false, Queued(Place::Short(0))), (3, false, InChunk(1))]);
         assert_eq!([1, 2, 3, 3, 4].map(|seqid| table.complete(seqid)), [None, None, Some(3), None, None]);
         assert_eq!(table.len(), 2);
     }
 
     #[test]
     fn a_oneway_call_is_complete_once_it_is_sent() {
-        let mut table = table(&[(1, true, Queued(0)), (2, false, Queued(1)), (3, true, Queued(2))]);
+        let mut table = table(&[
+            (1, true, Queued(Place::Short(0))),
+            (2, false, Queued(Place::Short(1))),
+            (3, true, Queued(Place::Short(2))),
+        ]);
         assert_eq!(table.abandon(3), Some(3));
         assert_eq!(table.mark_sent(1, 1), Sent::Oneway(Some(1)));
         assert_eq!(table.mark_sent(2, 1), Sent::AwaitsReply);
@@ -221,8 +227,12 @@ mod tests {
 
     #[test]
     fn a_drain_fails_calls_that_were_not_acknowledged() {
-        let calls =
-            [(1, false, Held(0)), (2, false, Queued(0)), (3, false, InChunk(7)), (4, false, InChunk(8))];
+        let calls = [
+            (1, false, Held(0)),
+            (2, false, Queued(Place::Short(0))),
+            (3, false, InChunk(7)),
+            (4, false, InChunk(8)),
+        ];
         let mut table = table(&calls);
         let mut failed = table.fail_unacknowledged(7);
         failed.sort_unstable();

@@ -16,15 +16,18 @@ use async_nats::{StatusCode, Subject};
 
 pub(crate) use self::event::{ClientEvent, Incoming, Refused};
 use self::phase::{ClientPhase, Closing, OpenSession, Opening, ServerKind};
+use super::budget::Share;
 use super::call_table::CallTable;
 use super::close_reason::{CloseReason, DISCONNECT, PeerReason, refusal_or_disconnect};
 use super::config::ClientConfig;
-use super::handshake::Accept;
-use super::inbound::likely_messages;
+use super::handshake::{Accept, AcceptError};
+use super::inbound::{Control, likely_messages, parse_numbers};
+use super::liveness::Verdict;
 use super::outbound::Outbound;
 use super::outcome::{Outcome, RequestProgress};
 use super::queue::Queue;
-use super::subject::{drain_acknowledged, is_probe};
+use super::subject::{Kind, Tail};
+use super::window::MESSAGE_WINDOW;
 use crate::format::Transport;
 use crate::shared_error::SharedError;
 use crate::transport::{Parts, Receiver};
@@ -33,11 +36,7 @@ use crate::transport::{Parts, Receiver};
 #[derive(Debug)]
 pub(crate) struct ClientSession<W> {
     inbox: Subject,
-    config: ClientConfig,
-    /// Timeout of calls whose request has none.
-    call_timeout: Duration,
-    /// The service that is called, if the server may have several.
-    service: Option<Arc<str>>,
+    config: Arc<ClientConfig>,
     phase: ClientPhase,
     out: Outbound,
     calls: CallTable<W>,
@@ -45,8 +44,17 @@ pub(crate) struct ClientSession<W> {
     /// Other servers that accepted the same handshake, and have to be told that they have no client.
     unwanted: Vec<Subject>,
     late_replies: u64,
+    share: Share,
+    /// The shortest pause between probes: the sessions of a process share the rate of probes.
+    pace: Duration,
+    /// When it was made. A time in the past is due at once.
+    made: Instant,
 }
 
+/// The time after which a handshake without a reply is sent again.
+const REPEAT_HANDSHAKE: Duration = Duration::from_millis(200);
+/// The time for which a session that was closed on purpose waits until it may send its queued requests.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Limit of unwanted servers that wait for a disconnect message. NATS delivers a handshake once; many accepts are the work
 /// of a hostile server.
 const MAX_UNWANTED: usize = 64;
@@ -54,32 +62,22 @@ const MAX_UNWANTED: usize = 64;
 // The verbs of this side.
 impl<W> ClientSession<W> {
     /// Starts a handshake with a server of the subject `subject`. Data will arrive on `inbox`.
-    pub(crate) fn open(
-        now: Instant,
-        subject: Subject,
-        inbox: Subject,
-        timeout: Duration,
-        call_timeout: Duration,
-        config: ClientConfig,
-    ) -> Self {
-        let deadline = now.checked_add(timeout);
+    pub(crate) fn open(now: Instant, subject: Subject, inbox: Subject, config: Arc<ClientConfig>) -> Self {
+        let deadline = now.checked_add(config.handshake_timeout);
+        let repeat = now + REPEAT_HANDSHAKE;
         Self {
             inbox,
-            config,
-            call_timeout,
-            service: None,
-            phase: ClientPhase::Opening(Opening { service: subject, sent: false, timeout, deadline }),
-            out: Outbound::default(),
+            phase: ClientPhase::Opening(Opening { service: subject, due: true, repeat, deadline }),
+            out: Outbound::legacy(config.chunk_limit),
             calls: CallTable::default(),
             events: VecDeque::new(),
             unwanted: Vec::new(),
             late_replies: 0,
+            share: Share::new(Arc::clone(&config.budget)),
+            pace: Duration::ZERO,
+            made: now,
+            config,
         }
-    }
-
-    /// The same, with the name of the service that is called, if the server may have several.
-    pub(crate) fn calling(self, service: Option<Arc<str>>) -> Self {
-        Self { service, ..self }
     }
 
     /// Queues the request `message` with the number `seqid`, which no call in flight has. The call expires at `deadline`,
@@ -110,7 +108,7 @@ impl<W> ClientSession<W> {
                 RequestProgress::Held(held.push(message, seqid))
             }
             ClientPhase::Opening(_)
-            | ClientPhase::Open(OpenSession { server: ServerKind::Current { .. }, .. })
+            | ClientPhase::Open(OpenSession { server: ServerKind::Current(_), .. })
             | ClientPhase::Draining { .. }
             | ClientPhase::Closing(_)
             | ClientPhase::Abandoned
@@ -118,7 +116,15 @@ impl<W> ClientSession<W> {
         };
         self.calls.insert(seqid, oneway, deadline, progress, waiter);
         self.release_held();
+        self.update_limits();
         Ok(())
+    }
+
+    /// To be called with a call while no other is in flight: the silence of the server counts from now.
+    pub(crate) fn becomes_busy(&mut self, now: Instant) {
+        if let Some(server) = self.phase.session_mut().and_then(OpenSession::current_mut) {
+            server.liveness.restart(now);
+        }
     }
 
     /// Cancels the call `seqid`. A request of which no byte was sent is not sent; otherwise a server of this crate is told.
@@ -129,22 +135,23 @@ impl<W> ClientSession<W> {
             RequestProgress::Held(place) => match self.phase.session_mut().map(|session| &mut session.server)
             {
                 Some(ServerKind::Legacy { held }) => held.remove(place),
-                Some(ServerKind::Current { .. }) | None => false,
+                Some(ServerKind::Current(_)) | None => false,
             },
             RequestProgress::Queued(place) => self.out.cancel(place),
             RequestProgress::Sent(_) => false,
         };
         let waiter = match self.phase.session_mut().map(|session| &mut session.server) {
             Some(ServerKind::Legacy { .. }) if !withdrawn => self.calls.abandon(seqid),
-            Some(ServerKind::Current { cancelled }) => {
+            Some(ServerKind::Current(server)) => {
                 if let RequestProgress::Sent(_) = progress {
-                    cancelled.push(seqid);
+                    server.cancelled.push(seqid);
                 }
                 self.calls.cancel(seqid)
             }
             Some(ServerKind::Legacy { .. }) | None => self.calls.cancel(seqid),
         };
         self.release_held();
+        self.update_limits();
         Some((waiter?, if withdrawn { Outcome::NotRun } else { Outcome::Unknown }))
     }
 
@@ -171,10 +178,23 @@ impl<W> ClientSession<W> {
     fn end(&mut self, phase: ClientPhase, reason: CloseReason) {
         self.phase = phase;
         if !reason.keeps_queue() {
-            self.out = Outbound::default();
+            self.out.clear();
         }
         let calls = self.calls.fail_all(&reason);
         self.events.push_back(ClientEvent::Ended { reason, calls });
+        self.update_limits();
+    }
+
+    /// Notes what the session holds, and looks whether the server is to be told that it may send more.
+    fn update_limits(&mut self) {
+        let mut held = self.out.bytes();
+        if let Some(session) = self.phase.session_mut() {
+            let partial = session.inbound.held();
+            held += partial + session.held().map_or(0, Queue::bytes);
+            let room = self.config.queue_limit.saturating_sub(partial);
+            session.inbound.update_window(room, has_memory(&self.share));
+        }
+        self.share.set(held);
     }
 
     /// Queues the next held request, if a legacy server has replied to the one before. Calls that are not held are with the
@@ -193,7 +213,12 @@ impl<W> ClientSession<W> {
 
     /// Sets the size limit of NATS messages, in bytes.
     pub(crate) const fn set_chunk_limit(&mut self, bytes: usize) {
-        self.config.chunk_limit = bytes;
+        self.out.set_limit(bytes);
+    }
+
+    /// Sets the shortest pause between probes.
+    pub(crate) const fn set_pace(&mut self, pace: Duration) {
+        self.pace = pace;
     }
 }
 
@@ -221,9 +246,14 @@ impl<W> ClientSession<W> {
         self.phase.session().is_some_and(|session| session.reads_header_transport)
     }
 
-    /// The subject where a server of this crate listens for this session, while it lasts.
-    pub(crate) fn server(&self) -> Option<&Subject> {
-        self.phase.session().filter(|session| !session.is_legacy()).map(|session| &session.listen)
+    /// Whether the session has ended, and nothing is left to be sent.
+    pub(crate) const fn is_closed(&self) -> bool {
+        matches!(self.phase, ClientPhase::Abandoned | ClientPhase::Closed)
+    }
+
+    /// Number of bytes that the session holds.
+    pub(crate) const fn held(&self) -> usize {
+        self.share.held()
     }
 
     /// Number of calls in flight.
@@ -247,7 +277,7 @@ impl<W> ClientSession<W> {
     /// A message arrived on the session's inbox.
     pub(crate) fn handle_message(&mut self, now: Instant, message: Incoming) {
         if let Some(session) = self.phase.session_mut()
-            && let Some(accept) = session.another_accept(&message)
+            && let Some(accept) = session.another_accept(&message, &self.config.inboxes)
         {
             // Several servers got the handshake, or the accept arrived twice.
             if accept.listen != session.listen && self.unwanted.len() < MAX_UNWANTED {
@@ -255,56 +285,74 @@ impl<W> ClientSession<W> {
             }
             return;
         }
-        match &self.phase {
+        match &mut self.phase {
             ClientPhase::Opening(_) => self.handle_answer(now, message),
-            ClientPhase::Open(_) | ClientPhase::Draining { .. } => self.handle_data(message),
+            ClientPhase::Open(_) | ClientPhase::Draining { .. } => {
+                self.handle_data(now, message);
+                self.update_limits();
+            }
             ClientPhase::Abandoned => {
                 // The server has a session open since its accept.
                 if message.reply.as_deref() != Some(DISCONNECT)
-                    && let Ok(accept) = Accept::parse(message.reply.as_ref(), &message.payload)
+                    && let Ok(accept) =
+                        Accept::read(message.reply.as_ref(), &message.payload, &self.config.inboxes)
                 {
-                    let acknowledged = message.versioned.then_some(0);
+                    let acknowledged = message.additions.map(|_| 0);
                     let closing = Closing::new(accept.listen, acknowledged, PeerReason::Closed);
                     self.phase = ClientPhase::Closing(closing);
                 }
             }
-            ClientPhase::Closing(_) | ClientPhase::Closed => {}
+            ClientPhase::Closing(_) => {
+                let reply = message.reply.as_deref();
+                if reply == Some(DISCONNECT) {
+                    self.out.clear();
+                } else if reply.and_then(Tail::of).is_some_and(|tail| tail.kind == Kind::Window) {
+                    self.out.extend_window(&message.payload);
+                }
+            }
+            ClientPhase::Closed => {}
         }
     }
 
     /// The reply to the handshake.
     fn handle_answer(&mut self, now: Instant, message: Incoming) {
-        let Incoming { reply, status, versioned, refuses_header_transport, payload } = message;
+        let Incoming { reply, status, additions, refuses_header_transport, payload } = message;
         if status == Some(StatusCode::NO_RESPONDERS) {
             return self.close(CloseReason::NoServer);
         }
         if reply.as_deref() == Some(DISCONNECT) {
             return self.close(refusal_or_disconnect(&payload));
         }
-        if payload.is_empty() && reply.as_deref().is_some_and(is_probe) {
-            // The accept was lost, and the server probes whether this client is there.
-            return;
-        }
         let closing = |listen, reason: &CloseReason| match reason.disconnect_reason() {
-            Some(told) => ClientPhase::Closing(Closing::new(listen, versioned.then_some(0), told)),
+            Some(told) => ClientPhase::Closing(Closing::new(listen, additions.map(|_| 0), told)),
             None => ClientPhase::Closed,
         };
-        match Accept::parse(reply.as_ref(), &payload) {
-            Ok(accept) if !versioned && self.config.format.transport == Transport::Header => {
+        let policy = &self.config.inboxes;
+        let accept = match Accept::read(reply.as_ref(), &payload, policy) {
+            Ok(_) if additions.is_some_and(|additions| !additions.are_supported()) => {
+                Err(AcceptError::Version)
+            }
+            result => result,
+        };
+        match (accept, additions) {
+            (Ok(accept), None) if self.config.format.transport == Transport::Header => {
                 let reason = CloseReason::HeaderTransportToLegacy;
                 self.end(closing(accept.listen, &reason), reason);
             }
-            Ok(accept) => {
+            (Ok(accept), _) => {
                 let receiver = Receiver::expecting(self.config.format, self.config.limits);
-                let mut session = OpenSession::new(now, accept, versioned, receiver);
+                if let Some(additions) = additions {
+                    self.out = Outbound::numbered(self.out.limit(), additions.window);
+                }
+                let mut session = OpenSession::new(now, accept, additions.is_none(), receiver);
                 session.reads_header_transport &= !refuses_header_transport;
                 self.phase = ClientPhase::Open(session);
                 self.events.push_back(ClientEvent::Opened);
             }
-            Err(error) => {
+            (Err(error), _) => {
                 let reason = CloseReason::BadAccept(error);
                 // The sender has a session open, and has to be told if it said where it listens.
-                let phase = match reply.filter(|reply| !reply.is_empty()) {
+                let phase = match reply.filter(|reply| policy.check(reply).is_ok()) {
                     Some(listen) => closing(listen, &reason),
                     None => ClientPhase::Abandoned,
                 };
@@ -314,7 +362,7 @@ impl<W> ClientSession<W> {
     }
 
     /// A message from the server of an open session.
-    fn handle_data(&mut self, message: Incoming) {
+    fn handle_data(&mut self, now: Instant, message: Incoming) {
         let Incoming { reply, payload, .. } = message;
         let reply = reply.as_ref().map(Subject::as_str);
         if reply == Some(DISCONNECT) {
@@ -322,11 +370,7 @@ impl<W> ClientSession<W> {
         }
         let Some(session) = self.phase.session_mut() else { return };
         if payload.is_empty() {
-            // Neither data nor a disconnect message.
-            let acknowledged = reply.and_then(|reply| drain_acknowledged(&session.listen, reply));
-            if let Some(acknowledged) = acknowledged.filter(|_| !session.is_legacy()) {
-                self.handle_drain(acknowledged);
-            }
+            // Neither data nor a disconnect message: the 503 for a repeated handshake, for example.
             return;
         }
         self.events.reserve_exact(likely_messages(&payload).min(self.calls.len()));
@@ -337,13 +381,36 @@ impl<W> ClientSession<W> {
                 None => *late_replies += 1,
             }
         });
+        if let Some(server) = session.current_mut() {
+            server.liveness.heard(now, matches!(result, Ok(None)));
+        }
         match result {
-            Ok(()) => self.release_held(),
+            Ok(None) => self.release_held(),
+            Ok(Some(control)) => self.handle_control(&control),
             Err(reason) => self.close(reason),
         }
     }
 
-    /// The server accepts no request that came after chunk `acknowledged`.
+    /// A message of the server that is not data.
+    fn handle_control(&mut self, Control { kind, body }: &Control) {
+        match kind {
+            Kind::Window => self.out.extend_window(body),
+            Kind::Drain => {
+                if let Some(acknowledged) = parse_numbers(body).next() {
+                    self.handle_drain(acknowledged);
+                }
+            }
+            Kind::Probe => {
+                if let Some(server) = self.phase.session_mut().and_then(OpenSession::current_mut) {
+                    server.alive_due = true;
+                }
+            }
+            // The answer to a probe. A server cancels nothing.
+            Kind::Alive | Kind::Cancel | Kind::Messages | Kind::Part { .. } | Kind::Abandon => {}
+        }
+    }
+
+    /// The server accepts no request that came after message `acknowledged`.
     fn handle_drain(&mut self, acknowledged: u64) {
         self.phase = match std::mem::replace(&mut self.phase, ClientPhase::Closed) {
             ClientPhase::Open(session) | ClientPhase::Draining { session, .. } => {
@@ -362,14 +429,17 @@ impl<W> ClientSession<W> {
         self.events.push_back(ClientEvent::Draining { reason: drained(acknowledged), not_run });
     }
 
-    /// NATS reports no responders for something that this session sent: the chunk `chunk`, or a heartbeat.
-    pub(crate) fn handle_undelivered(&mut self, chunk: Option<u64>) {
+    /// NATS reports no responders for the message `number` of this session.
+    pub(crate) fn handle_undelivered(&mut self, number: u64) {
         if self.phase.session().is_some() {
-            self.close(CloseReason::PeerGone { chunk });
+            self.close(CloseReason::PeerGone { chunk: Some(number) });
+        } else if let ClientPhase::Closing(_) = self.phase {
+            self.phase = ClientPhase::Closed;
+            self.out.clear();
         }
     }
 
-    /// The last message of [`poll_transmit`](Self::poll_transmit) was not published. It was this chunk, if it was one.
+    /// The last message of [`poll_transmit`](Self::poll_transmit) was not published. It had this number, if it had one.
     pub(crate) fn handle_publish_failed(&mut self, chunk: Option<u64>, source: SharedError) {
         self.close(CloseReason::PublishFailed { chunk, source });
     }
@@ -389,9 +459,15 @@ impl<W> ClientSession<W> {
             return self.close(CloseReason::Unanswered);
         }
         match &mut self.phase {
-            ClientPhase::Opening(Opening { deadline: Some(deadline), timeout, .. }) if *deadline <= now => {
-                let timeout = *timeout;
-                self.close(CloseReason::HandshakeTimeout { timeout });
+            ClientPhase::Opening(opening) => {
+                if opening.deadline.is_some_and(|deadline| deadline <= now) {
+                    let timeout = self.config.handshake_timeout;
+                    return self.close(CloseReason::HandshakeTimeout { timeout });
+                }
+                if opening.repeat <= now {
+                    opening.due = true;
+                    opening.repeat = now + REPEAT_HANDSHAKE;
+                }
             }
             ClientPhase::Open(session) | ClientPhase::Draining { session, .. } => {
                 if let Some(timer) = session.heartbeat.as_mut().filter(|timer| timer.next <= now) {
@@ -399,11 +475,28 @@ impl<W> ClientSession<W> {
                     // From now, not from when it was due: a process that was stalled does not make up for heartbeats.
                     timer.next = now + timer.period;
                 }
+                let timeout = self.config.liveness_timeout;
+                let Some(server) = session.current_mut().filter(|_| self.calls.len() > 0) else { return };
+                match server.liveness.check(now, timeout, self.pace) {
+                    Verdict::Wait => {}
+                    Verdict::Probe => server.probe_due = true,
+                    Verdict::Unresponsive => self.close(CloseReason::Unresponsive { timeout }),
+                }
             }
-            ClientPhase::Opening(_)
-            | ClientPhase::Closing(_)
-            | ClientPhase::Abandoned
-            | ClientPhase::Closed => {}
+            ClientPhase::Closing(closing) => match closing.deadline {
+                None => closing.deadline = Some(now + CLOSING_TIMEOUT),
+                Some(deadline) if deadline <= now => self.out.clear(),
+                Some(_) => {}
+            },
+            ClientPhase::Abandoned | ClientPhase::Closed => {}
+        }
+    }
+
+    /// The connection to NATS is down: the server cannot answer, and is not probed.
+    pub(crate) fn handle_connection_down(&mut self, now: Instant) {
+        if let Some(server) = self.phase.session_mut().and_then(OpenSession::current_mut) {
+            server.liveness.restart(now);
+            server.probe_due = false;
         }
     }
 }
@@ -423,14 +516,27 @@ impl<W> ClientSession<W> {
     /// The time at which [`handle_timeout`](Self::handle_timeout) has to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
-            ClientPhase::Opening(opening) => opening.deadline,
+            ClientPhase::Opening(opening) => {
+                Some(opening.deadline.map_or(opening.repeat, |deadline| deadline.min(opening.repeat)))
+            }
             ClientPhase::Open(session) | ClientPhase::Draining { session, .. } => {
                 let heartbeat = session.heartbeat.as_ref().map(|timer| timer.next);
-                heartbeat.into_iter().chain(self.calls.next_deadline()).min()
+                let busy = session.current().filter(|_| self.calls.len() > 0);
+                let probe = busy.map(|server| server.liveness.timeout(self.pace));
+                heartbeat.into_iter().chain(self.calls.next_deadline()).chain(probe).min()
+            }
+            // Data that may not be sent yet must not wait forever.
+            ClientPhase::Closing(closing) if self.out.bytes() > 0 => {
+                Some(closing.deadline.unwrap_or(self.made))
             }
             ClientPhase::Closing(_) | ClientPhase::Abandoned | ClientPhase::Closed => None,
         }
     }
+}
+
+/// Whether all sessions together may hold another window of a long message.
+fn has_memory(share: &Share) -> bool {
+    share.budget().room() as u64 >= MESSAGE_WINDOW
 }
 
 /// The reason with which calls end that a draining server has not acknowledged.

@@ -541,6 +541,7 @@ mod tests {
     use super::Outcome::{NotRun, Unknown};
     use super::*;
     use crate::format::Protocol;
+    use crate::proto::outbound::Place;
     use crate::protocol::DecodeErrorKind;
 
     /// Every variant with its consequences. The request was held, was queued, or its last byte was in chunk 7.
@@ -637,7 +638,11 @@ mod tests {
             assert_eq!(reason.disconnect_reason().map(PeerReason::word), told, "{reason:?}");
             assert_eq!(reason.is_retryable(), retryable, "{reason:?}");
             assert_eq!(reason.is_transient(), transient, "{reason:?}");
-            let progress = [RequestProgress::Held(0), RequestProgress::Queued(0), RequestProgress::Sent(7)];
+            let progress = [
+                RequestProgress::Held(0),
+                RequestProgress::Queued(Place::Short(0)),
+                RequestProgress::Sent(7),
+            ];
             assert_eq!(progress.map(|progress| reason.outcome(progress)), outcomes, "{reason:?}");
             let on_purpose = matches!(reason, Reason::Closed | Reason::Stopped);
             assert_eq!(reason.keeps_queue(), on_purpose, "{reason:?}");

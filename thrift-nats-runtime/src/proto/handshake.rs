@@ -5,13 +5,17 @@ use std::time::Duration;
 use async_nats::{HeaderMap, HeaderValue, Subject};
 use bytes::Bytes;
 
+use super::inbox_policy::InboxPolicy;
 use super::subject::check_service_subject;
+use super::window::SESSION_WINDOW;
 use crate::format::{ServedFormats, Transport, WireFormat};
 
 /// The header with the version of this project's additions that a peer supports. A legacy peer does not send it.
-pub(crate) const VERSION_HEADER: &str = "Thrift-Nats-Version";
+const VERSION_HEADER: &str = "Thrift-Nats-Version";
 /// The version that this crate supports.
-const VERSION: &str = "1";
+const VERSION: u32 = 2;
+/// The header with the number of bytes that the sender of the header allows to be on the way to it.
+const WINDOW_HEADER: &str = "Thrift-Nats-Window";
 
 /// The header of a handshake that names the client's protocol.
 const PROTOCOL_HEADER: &str = "Thrift-Nats-Protocol";
@@ -32,10 +36,11 @@ const SERVICE_HEADER: &str = "Thrift-Nats-Service";
 /// The header of a handshake with the timeout of calls whose requests have none, in milliseconds.
 const TIMEOUT_HEADER: &str = "Thrift-Nats-Timeout";
 
-/// The headers of a refusal.
-pub(crate) fn version_headers() -> HeaderMap {
+/// The headers of every handshake, accept and refusal of this crate.
+pub(super) fn version_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(VERSION_HEADER, VERSION);
+    headers.insert(VERSION_HEADER, HeaderValue::from(u64::from(VERSION)));
+    headers.insert(WINDOW_HEADER, HeaderValue::from(SESSION_WINDOW));
     headers
 }
 
@@ -55,6 +60,34 @@ pub(crate) fn refuses_header_transport(headers: &HeaderMap) -> bool {
     })
 }
 
+/// The additions to the legacy protocol that a peer announces. A legacy peer announces none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Additions {
+    /// 0 if the header is not a number.
+    pub(super) version: u32,
+    /// Number of bytes that the peer allows to be on the way to it.
+    pub(super) window: u64,
+}
+
+impl Additions {
+    /// Those of this crate.
+    #[cfg(test)]
+    pub(super) const OWN: Self = Self { version: VERSION, window: SESSION_WINDOW };
+
+    /// The additions that these headers announce.
+    pub(crate) fn parse(headers: Option<&HeaderMap>) -> Option<Self> {
+        let headers = headers?;
+        let version = headers.get(VERSION_HEADER)?.as_str().parse().unwrap_or(0);
+        let window = headers.get(WINDOW_HEADER).and_then(|window| window.as_str().parse().ok());
+        Some(Self { version, window: window.unwrap_or(0) })
+    }
+
+    /// Whether this crate supports them.
+    pub(super) const fn are_supported(self) -> bool {
+        self.version == VERSION
+    }
+}
+
 /// A timeout in whole milliseconds, rounded up: rounded down to 0, it would leave a call no time to run.
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
@@ -63,8 +96,8 @@ pub(crate) fn millis(time: Duration) -> u64 {
 /// The announcements in the headers of a client's handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announced {
-    /// Whether the client supports this project's additions.
-    pub(crate) versioned: bool,
+    /// The additions that both sides support. A client with another version is served as a legacy client.
+    pub(crate) additions: Option<Additions>,
     /// `None` if the client does not announce it.
     pub(crate) protocol: Option<String>,
     pub(crate) transport: Option<String>,
@@ -94,7 +127,7 @@ impl Announced {
         let Some(headers) = headers else { return Self::default() };
         let text = |name| headers.get(name).map(|value| value.as_str().to_owned());
         Self {
-            versioned: headers.get(VERSION_HEADER).is_some(),
+            additions: Additions::parse(Some(headers)).filter(|additions| additions.are_supported()),
             protocol: text(PROTOCOL_HEADER),
             transport: text(TRANSPORT_HEADER),
             compression: text(COMPRESSION_HEADER),
@@ -149,6 +182,13 @@ pub enum AcceptError {
     /// Its body is not two tokens with a space between them.
     #[error("its body is not a heartbeat subject and a number of milliseconds")]
     Body,
+    /// It names a subject that is not below an allowed inbox prefix. To publish there could do what the server itself may
+    /// not do.
+    #[error("it names a subject that is not below an allowed inbox prefix; see `reply_prefixes`")]
+    NotAnInbox,
+    /// The server uses another version of the additions to the legacy protocol.
+    #[error("the server uses another version of the session protocol")]
+    Version,
 }
 
 impl Accept {
@@ -159,7 +199,22 @@ impl Accept {
         Bytes::from(format!("{} {interval}", self.heartbeat))
     }
 
-    /// Reads an accept.
+    /// Reads an accept. Its subjects have to be inboxes that `policy` allows.
+    pub(crate) fn read(
+        reply: Option<&Subject>,
+        body: &[u8],
+        policy: &InboxPolicy,
+    ) -> Result<Self, AcceptError> {
+        let accept = Self::parse(reply, body)?;
+        // Without heartbeats, nothing is published to their subject.
+        let heartbeat = accept.interval.map(|_| &accept.heartbeat);
+        for subject in std::iter::once(&accept.listen).chain(heartbeat) {
+            policy.check(subject).map_err(|_| AcceptError::NotAnInbox)?;
+        }
+        Ok(accept)
+    }
+
+    /// Reads an accept, whatever its subjects are.
     pub(crate) fn parse(reply: Option<&Subject>, body: &[u8]) -> Result<Self, AcceptError> {
         let listen = reply.filter(|reply| !reply.is_empty()).ok_or(AcceptError::NoListenSubject)?.clone();
         let body = str::from_utf8(body).map_err(|_| AcceptError::Body)?;
@@ -192,7 +247,9 @@ mod tests {
         let headers = Announced::headers(format, Duration::from_millis(1500), Some("Calculator"));
         let announced = Announced::parse(Some(&headers));
         let all = ServedFormats::ALL;
-        assert!(announced.versioned && announced.is_served(all.with_compression(false)));
+        assert!(
+            announced.additions == Some(Additions::OWN) && announced.is_served(all.with_compression(false))
+        );
         assert!(!announced.is_served(all.with_protocols(&[])));
         assert!(!announced.is_served(all.with_transports(&[Transport::Buffered, Transport::Header])));
         let none = all.with_protocols(&[]);

@@ -31,4 +31,15 @@ impl HeartbeatMonitor {
         let expires = after(now, interval.saturating_mul(MISSED_HEARTBEATS));
         Self { interval, expires, extended: false, probe }
     }
+
+    /// Something arrived from the client.
+    pub(super) fn heard(&mut self, now: Instant) {
+        let is_legacy = self.probe.is_none();
+        *self = Self::new(now, self.interval, is_legacy);
+    }
+
+    /// The time at which something is due.
+    pub(super) fn timeout(&self) -> Instant {
+        self.probe.as_ref().map_or(self.expires, |probe| probe.next.min(self.expires))
+    }
 }

@@ -58,7 +58,6 @@
 //! to, `poll_transmit` completes the end, and finished requests of a legacy client start those that it had sent before it
 //! disconnected.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "its users follow"))]
 mod budget;
 mod call_table;
 mod client_session;
@@ -69,6 +68,7 @@ mod handshake;
 mod heartbeat_monitor;
 mod inbound;
 mod inbox_policy;
+mod liveness;
 mod outbound;
 mod outcome;
 mod queue;
@@ -79,13 +79,14 @@ mod server_session;
 mod simulation;
 mod subject;
 mod transmit;
+mod window;
 
 pub(crate) use self::budget::{Budget, Share};
 pub(crate) use self::client_session::{ClientEvent, ClientSession, Incoming, Refused};
 pub use self::close_reason::{CloseReason, PeerReason};
 pub(crate) use self::config::{ClientConfig, ServerConfig};
 pub use self::handshake::AcceptError;
-pub(crate) use self::handshake::{Announced, VERSION_HEADER, millis, refuses_header_transport};
+pub(crate) use self::handshake::{Additions, Announced, millis, refuses_header_transport};
 pub(crate) use self::inbound::likely_messages;
 pub(crate) use self::inbox_policy::{BadInbox, InboxPolicy};
 pub use self::outcome::Outcome;
@@ -93,7 +94,7 @@ pub(crate) use self::refusal::{late_message, overloaded, unknown_session, unsupp
 pub(crate) use self::request_table::RequestKey;
 pub(crate) use self::server_session::{ReceivedRequest, ServerEvent, ServerSession, SessionLimit};
 pub(crate) use self::subject::{
-    Address, Checkpoint, INBOX_PREFIX_MAX, check_service_subject, checkpoint_subject, probe_reply,
-    probe_subject, random_token, session_subject,
+    Address, Checkpoint, INBOX_PREFIX_MAX, check_service_subject, checkpoint_subject, random_token,
+    session_subject,
 };
 pub(crate) use self::transmit::Transmit;

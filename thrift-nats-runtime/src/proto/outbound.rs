@@ -1,73 +1,242 @@
-//! The outgoing stream: joins messages into chunks, and numbers the chunks.
+//! The outgoing messages of a session: joins short messages into chunks, cuts long ones into parts, and numbers both.
+//!
+//! A peer of this crate gets whole messages in chunks, and long messages in parts that are interleaved, so that a short
+//! message passes a long one. It gets no more than its windows allow. A legacy peer gets one stream of bytes, in order.
+
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
 use super::queue::Queue;
+use super::subject::Kind;
+use super::window::{EAGER, SendWindow, cost, parse_window};
 use crate::transport::Parts;
 
-/// A chunk that is ready to be published.
+/// The length up to which short messages are joined into a chunk, and above which a message is long, in bytes.
+const CHUNK: usize = 64 * 1024;
+/// The length of the parts of a long message, in bytes, if the chunk limit allows it.
+const PART: usize = 256 * 1024;
+
+/// A NATS message that is ready to be published.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
     /// Its number: 1, 2, 3, …
     pub(crate) number: u64,
+    pub(crate) kind: Kind,
     pub(crate) payload: Bytes,
+}
+
+/// The place of a queued message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the queue of short messages, or in that of a legacy peer.
+    Short(u64),
+    /// The id of a long message.
+    Long(u64),
 }
 
 /// The sending half of a session. A chunk contains everything that is queued when it is made, up to the limit: no message
 /// waits for others to fill a chunk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbound {
+    /// The size limit of a NATS message, in bytes.
+    limit: usize,
     queue: Queue,
-    /// The place of the message of which a part was sent.
-    begun: Option<u64>,
-    /// The number of the last chunk.
+    /// The number of the last message.
     number: u64,
+    /// The place of the message of which a part was sent, to a legacy peer.
+    begun: Option<u64>,
+    /// `None` for a legacy peer.
+    numbered: Option<Numbered>,
+}
+
+/// The state that only a peer of this crate needs.
+#[derive(Debug)]
+struct Numbered {
+    window: SendWindow,
+    /// The long messages. The next part is that of the first one that may be sent; it then goes to the end.
+    long: VecDeque<LongMessage>,
+    long_bytes: usize,
+    last_id: u64,
+    /// Whether the last chunk was a part of a long message.
+    was_long: bool,
+    /// The ids of long messages that were given up after a part of them was sent.
+    abandoned: Vec<u64>,
+}
+
+/// A long message that is queued.
+#[derive(Debug)]
+struct LongMessage {
+    id: u64,
+    seqid: i32,
+    rest: Parts,
+    /// Number of bytes that were sent.
+    sent: u64,
+    /// Number of bytes that may be sent.
+    allowed: u64,
+}
+
+impl LongMessage {
+    const fn may_send(&self, window: &SendWindow) -> bool {
+        if self.sent < EAGER { window.is_open() } else { self.sent < self.allowed }
+    }
 }
 
 impl Outbound {
-    /// Queues a message of the call `seqid`. Returns its place, for [`cancel`](Self::cancel).
-    pub(super) fn push_message(&mut self, message: impl Into<Parts>, seqid: i32) -> u64 {
-        self.queue.push(message.into(), seqid)
+    /// To a legacy peer. A NATS message has at most `limit` bytes.
+    pub(super) fn legacy(limit: usize) -> Self {
+        Self { limit, queue: Queue::default(), number: 0, begun: None, numbered: None }
     }
 
-    /// Removes the message at this place. Returns false if a part of it was sent: the peer would read the next message as
-    /// the rest of it.
-    pub(super) fn cancel(&mut self, place: u64) -> bool {
-        self.begun != Some(place) && self.queue.remove(place)
+    /// To a peer of this crate, which allows `window` bytes.
+    pub(super) fn numbered(limit: usize, window: u64) -> Self {
+        let numbered = Numbered {
+            window: SendWindow::new(window),
+            long: VecDeque::new(),
+            long_bytes: 0,
+            last_id: 0,
+            was_long: false,
+            abandoned: Vec::new(),
+        };
+        Self { numbered: Some(numbered), ..Self::legacy(limit) }
     }
 
-    /// Drops all queued messages. Chunk numbers continue.
-    pub(super) fn clear(&mut self) {
-        *self = Self { number: self.number, ..Self::default() };
+    /// Sets the size limit of NATS messages, in bytes.
+    pub(super) const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
-    /// Number of queued bytes.
-    pub(super) const fn bytes(&self) -> usize {
-        self.queue.bytes()
+    /// The size limit of NATS messages, in bytes.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
     }
 
-    /// The number of the last chunk that was made.
+    /// The number of the last message that was made.
     pub(super) const fn number(&self) -> u64 {
         self.number
     }
 
-    /// Makes the next chunk, of at most `limit` bytes. Calls `complete` for every message that ends in it.
-    pub(super) fn next(&mut self, limit: usize, mut complete: impl FnMut(i32)) -> Option<Chunk> {
-        let limit = limit.max(1).min(self.queue.bytes());
-        if limit == 0 {
+    /// Queues a message of the call `seqid`. Returns its place, for [`cancel`](Self::cancel).
+    pub(super) fn push_message(&mut self, message: impl Into<Parts>, seqid: i32) -> Place {
+        let message = message.into();
+        match &mut self.numbered {
+            Some(numbered) if message.len() > CHUNK.min(self.limit) => numbered.push(message, seqid),
+            Some(_) | None => Place::Short(self.queue.push(message, seqid)),
+        }
+    }
+
+    /// Removes the message at this place. Returns false if it was sent, or if a part of it was sent to a legacy peer, which
+    /// would read the next message as the rest of it.
+    pub(super) fn cancel(&mut self, place: Place) -> bool {
+        match place {
+            Place::Short(place) => self.begun != Some(place) && self.queue.remove(place),
+            Place::Long(id) => self.numbered.as_mut().is_some_and(|numbered| numbered.cancel(id)),
+        }
+    }
+
+    /// Drops all queued messages. Numbers continue.
+    pub(super) fn clear(&mut self) {
+        self.queue = Queue::default();
+        self.begun = None;
+        if let Some(numbered) = &mut self.numbered {
+            numbered.long = VecDeque::new();
+            numbered.long_bytes = 0;
+            numbered.abandoned = Vec::new();
+        }
+    }
+
+    /// Number of queued bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.queue.bytes() + self.numbered.as_ref().map_or(0, |numbered| numbered.long_bytes)
+    }
+
+    /// Whether [`next`](Self::next) has a message.
+    pub(super) fn has_next(&self) -> bool {
+        match &self.numbered {
+            None => self.queue.bytes() > 0,
+            Some(numbered) => {
+                !numbered.abandoned.is_empty()
+                    || (self.queue.bytes() > 0 && numbered.window.is_open())
+                    || numbered.next_long().is_some()
+            }
+        }
+    }
+
+    /// The peer allows more bytes: the body of its window message.
+    pub(super) fn extend_window(&mut self, body: &[u8]) {
+        let Some(numbered) = &mut self.numbered else { return };
+        let (session, messages) = parse_window(body);
+        numbered.window.extend(session);
+        for (id, total) in messages {
+            if let Some(message) = numbered.long.iter_mut().find(|message| message.id == id) {
+                message.allowed = message.allowed.max(total);
+            }
+        }
+    }
+
+    /// The number for a message that is not data.
+    pub(super) const fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    /// Makes the next message with data. Calls `complete` for every message that ends in it.
+    pub(super) fn next(&mut self, mut complete: impl FnMut(i32)) -> Option<Chunk> {
+        let limit = self.limit.max(1);
+        let Some(numbered) = &mut self.numbered else {
+            let payload = self.next_short(limit.min(self.queue.bytes()), complete)?;
+            return Some(Chunk { number: self.next_number(), kind: Kind::Messages, payload });
+        };
+        if !numbered.abandoned.is_empty() {
+            let ids: Vec<_> = std::mem::take(&mut numbered.abandoned).iter().map(u64::to_string).collect();
+            return Some(Chunk {
+                number: self.next_number(),
+                kind: Kind::Abandon,
+                payload: ids.join(" ").into(),
+            });
+        }
+        if self.queue.bytes() > limit
+            && self.queue.fitting(limit) > limit
+            && let Some((seqid, message)) = self.queue.pop()
+        {
+            // The limit was higher when the message was queued.
+            numbered.push(message, seqid);
+        }
+        let has_short = self.queue.bytes() > 0 && numbered.window.is_open();
+        // In turn, so that neither waits for all of the other.
+        if (!has_short || !numbered.was_long)
+            && let Some((kind, payload)) = numbered.next_part(limit, &mut complete)
+        {
+            numbered.was_long = true;
+            return Some(Chunk { number: self.next_number(), kind, payload });
+        }
+        if !has_short {
+            return None;
+        }
+        numbered.was_long = false;
+        let payload = self.next_short(self.queue.fitting(limit.min(CHUNK)), complete)?;
+        if let Some(numbered) = &mut self.numbered {
+            numbered.window.send(cost(payload.len()));
+        }
+        Some(Chunk { number: self.next_number(), kind: Kind::Messages, payload })
+    }
+
+    /// The next `len` bytes of the queue.
+    fn next_short(&mut self, len: usize, mut complete: impl FnMut(i32)) -> Option<Bytes> {
+        if len == 0 {
             return None;
         }
         // A chunk that lies within one buffer is a slice of it, not a copy.
         let mut payload = Bytes::new();
         let mut joined = BytesMut::new();
-        while payload.len() + joined.len() < limit
+        while payload.len() + joined.len() < len
             && let Some(place) = self.queue.first()
-            && let Some((part, seqid)) = self.queue.take(limit - joined.len())
+            && let Some((part, seqid)) = self.queue.take(len - joined.len())
         {
-            if part.len() == limit {
+            if part.len() == len {
                 payload = part;
             } else {
-                joined.reserve(limit - joined.len());
+                joined.reserve(len - joined.len());
                 joined.extend_from_slice(&part);
             }
             self.begun = seqid.is_none().then_some(place);
@@ -75,88 +244,197 @@ impl Outbound {
                 complete(seqid);
             }
         }
-        if payload.is_empty() {
-            payload = joined.freeze();
+        Some(if payload.is_empty() { joined.freeze() } else { payload })
+    }
+}
+
+impl Numbered {
+    /// Queues a long message.
+    fn push(&mut self, message: Parts, seqid: i32) -> Place {
+        self.last_id += 1;
+        self.long_bytes += message.len();
+        let id = self.last_id;
+        self.long.push_back(LongMessage { id, seqid, rest: message, sent: 0, allowed: 0 });
+        Place::Long(id)
+    }
+
+    /// The index of the long message that is sent next.
+    fn next_long(&self) -> Option<usize> {
+        self.long.iter().position(|message| message.may_send(&self.window))
+    }
+
+    /// The next part of a long message, of at most `limit` bytes.
+    fn next_part(&mut self, limit: usize, mut complete: impl FnMut(i32)) -> Option<(Kind, Bytes)> {
+        let index = self.next_long()?;
+        let mut message = self.long.remove(index)?;
+        let part = message.rest.take(limit.min(PART));
+        if message.sent < EAGER {
+            self.window.send(cost(part.len()));
         }
-        self.number += 1;
-        Some(Chunk { number: self.number, payload })
+        message.sent += part.len() as u64;
+        self.long_bytes -= part.len();
+        let kind = Kind::Part { id: message.id, rest: message.rest.len() as u64 };
+        if message.rest.is_empty() {
+            complete(message.seqid);
+            if self.long.is_empty() {
+                // An idle session keeps no buffer.
+                self.long = VecDeque::new();
+            }
+        } else {
+            self.long.push_back(message);
+        }
+        Some((kind, part))
+    }
+
+    fn cancel(&mut self, id: u64) -> bool {
+        let Some(index) = self.long.iter().position(|message| message.id == id) else { return false };
+        if let Some(message) = self.long.remove(index) {
+            self.long_bytes -= message.rest.len();
+            if message.sent > 0 {
+                self.abandoned.push(id);
+            }
+        }
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::window::SESSION_WINDOW;
+
+    fn kinds(out: &mut Outbound) -> Vec<(u64, Kind, usize)> {
+        std::iter::from_fn(|| out.next(|_| ())).map(|it| (it.number, it.kind, it.payload.len())).collect()
+    }
+
+    fn long(len: usize) -> Bytes {
+        Bytes::from(vec![b'x'; len])
+    }
 
     #[test]
     fn queued_messages_share_a_chunk() {
-        let mut out = Outbound::default();
-        out.push_message(Bytes::from("one"), 1);
-        out.push_message(Bytes::from("two"), 2);
-        let mut complete = Vec::new();
-        let chunk = out.next(100, |seqid| complete.push(seqid));
-        assert_eq!(chunk, Some(Chunk { number: 1, payload: Bytes::from("onetwo") }));
-        assert_eq!(complete, [1, 2]);
-        assert_eq!(out.next(100, |_| ()), None);
+        for mut out in [Outbound::legacy(100), Outbound::numbered(100, SESSION_WINDOW)] {
+            out.push_message(Bytes::from("one"), 1);
+            out.push_message(Bytes::from("two"), 2);
+            let mut complete = Vec::new();
+            let chunk = out.next(|seqid| complete.push(seqid));
+            let payload = Bytes::from("onetwo");
+            assert_eq!(chunk, Some(Chunk { number: 1, kind: Kind::Messages, payload }));
+            assert_eq!(complete, [1, 2]);
+            assert_eq!(out.next(|_| ()), None);
+        }
+    }
+
+    #[test]
+    fn a_chunk_for_a_peer_of_this_crate_ends_with_a_message() {
+        let mut out = Outbound::numbered(8, SESSION_WINDOW);
+        for message in ["abc", "def", "gh", "ijklmnop", "q"] {
+            out.push_message(Bytes::from(message), 1);
+        }
+        let chunks: Vec<_> = std::iter::from_fn(|| out.next(|_| ())).map(|chunk| chunk.payload).collect();
+        assert_eq!(chunks, ["abcdefgh", "ijklmnop", "q"]);
+        out.push_message(Bytes::from("abcdef"), 1);
+        out.set_limit(4);
+        let part = |rest| Kind::Part { id: 1, rest };
+        assert_eq!(kinds(&mut out), [(4, part(2), 4), (5, part(0), 2)], "the limit is lower now");
     }
 
     #[test]
     fn a_long_message_is_complete_with_its_last_chunk() {
-        let mut out = Outbound::default();
-        out.push_message(Bytes::from("abcdef"), 7);
-        let mut complete = Vec::new();
-        assert_eq!(out.next(4, |seqid| complete.push(seqid)).unwrap().payload, "abcd");
-        assert!(complete.is_empty());
-        let chunk = out.next(4, |seqid| complete.push(seqid)).unwrap();
-        assert_eq!((chunk.number, complete), (2, vec![7]));
-        assert_eq!(chunk.payload, "ef");
+        for mut out in [Outbound::legacy(4), Outbound::numbered(4, SESSION_WINDOW)] {
+            out.push_message(Bytes::from("abcdef"), 7);
+            let mut complete = Vec::new();
+            assert_eq!(out.next(|seqid| complete.push(seqid)).unwrap().payload, "abcd");
+            assert!(complete.is_empty());
+            let chunk = out.next(|seqid| complete.push(seqid)).unwrap();
+            assert_eq!((chunk.number, complete), (2, vec![7]));
+            assert_eq!(chunk.payload, "ef");
+        }
     }
 
     #[test]
-    fn a_message_can_be_cancelled_until_its_first_byte_is_sent() {
-        let mut out = Outbound::default();
+    fn a_message_to_a_legacy_peer_can_be_cancelled_until_its_first_byte_is_sent() {
+        let mut out = Outbound::legacy(4);
         let places =
             [&b"abcdef"[..], b"gh", b"ij"].map(|message| out.push_message(Bytes::from_static(message), 1));
         assert_eq!(out.bytes(), 10);
-        assert_eq!(out.next(4, |_| ()).unwrap().payload, "abcd");
+        assert_eq!(out.next(|_| ()).unwrap().payload, "abcd");
         assert!(!out.cancel(places[0]), "a part was sent");
         assert!(out.cancel(places[1]));
         assert!(!out.cancel(places[1]), "it was removed already");
         assert_eq!(out.bytes(), 4, "its bytes do not count any more");
-        assert_eq!(out.next(100, |_| ()).unwrap().payload, "efij");
+        assert_eq!(out.next(|_| ()).unwrap().payload, "efij");
         assert!(!out.cancel(places[2]), "it was sent");
-        assert_eq!((out.bytes(), out.next(100, |_| ())), (0, None));
+        assert_eq!((out.bytes(), out.next(|_| ())), (0, None));
     }
 
     #[test]
-    fn a_separate_body_follows_its_head() {
-        let mut out = Outbound::default();
-        let body = Bytes::from(vec![b'x'; 100]);
-        let parts = || Parts::new(Bytes::from("head"), [body.clone()]);
-        let places = [(); 3].map(|()| out.push_message(parts(), 1));
-        out.push_message(Bytes::from("end"), 2);
-        let whole = [b"head", &body[..]].concat();
-        let mut complete = 0;
-        assert_eq!(out.next(40, |_| complete += 1).unwrap().payload, whole[..40]);
-        let second = out.next(40, |_| complete += 1).unwrap().payload;
-        assert_eq!(second.as_ptr(), body[36..].as_ptr(), "not copied");
-        assert!(!out.cancel(places[0]), "a part of it was sent");
-        assert!(out.cancel(places[1]));
-        assert_eq!(out.bytes(), 24 + 104 + 3);
-        let mut rest = Vec::new();
-        while let Some(chunk) = out.next(40, |_| complete += 1) {
-            rest.extend_from_slice(&chunk.payload);
-        }
-        assert_eq!(rest, [&whole[80..], &whole, b"end"].concat());
-        assert_eq!(complete, 3);
+    fn a_long_message_can_be_cancelled_until_its_last_byte_is_sent() {
+        let mut out = Outbound::numbered(100_000, SESSION_WINDOW);
+        let places = [long(300_000), long(300_000)].map(|message| out.push_message(message, 1));
+        assert!(matches!(out.next(|_| ()).unwrap().kind, Kind::Part { id: 1, rest: 200_000 }));
+        assert!(out.cancel(places[0]) && !out.cancel(places[0]));
+        assert!(out.cancel(places[1]), "no part of it was sent");
+        assert_eq!(out.bytes(), 0);
+        let abandon = out.next(|_| ()).unwrap();
+        assert_eq!((abandon.kind, &abandon.payload[..]), (Kind::Abandon, &b"1"[..]));
+        assert_eq!(out.next(|_| ()), None);
     }
 
     #[test]
-    fn a_chunk_of_one_message_is_a_slice_of_it() {
-        let mut out = Outbound::default();
-        let message = Bytes::from(vec![b'x'; 100]);
-        out.push_message(message.clone(), 1);
-        for start in [0, 40, 80] {
-            assert_eq!(out.next(40, |_| ()).unwrap().payload.as_ptr(), message[start..].as_ptr());
+    fn a_separate_body_is_sent_without_a_copy() {
+        let body = long(200_000);
+        for mut out in [Outbound::legacy(65_536), Outbound::numbered(65_536, SESSION_WINDOW)] {
+            out.push_message(Parts::new(Bytes::from("head"), [body.clone()]), 1);
+            let chunks: Vec<_> = std::iter::from_fn(|| out.next(|_| ())).map(|chunk| chunk.payload).collect();
+            assert_eq!(chunks.concat(), [b"head", &body[..]].concat());
+            let last = chunks.last().unwrap();
+            assert_eq!(last.as_ptr(), body[body.len() - last.len()..].as_ptr());
         }
+    }
+
+    #[test]
+    fn short_messages_and_parts_of_long_ones_take_turns() {
+        let mut out = Outbound::numbered(100_000, SESSION_WINDOW);
+        out.push_message(long(250_000), 1);
+        out.push_message(long(150_000), 2);
+        let mut sent = Vec::new();
+        for seqid in 3..9 {
+            out.push_message(Bytes::from("short"), seqid);
+            sent.extend(out.next(|_| ()).map(|chunk| chunk.kind));
+        }
+        sent.extend(kinds(&mut out).into_iter().map(|(_, kind, _)| kind));
+        let part = |id, rest| Kind::Part { id, rest };
+        let short = Kind::Messages;
+        let parts = [part(1, 150_000), part(2, 50_000), part(1, 50_000), part(2, 0), part(1, 0)];
+        assert_eq!(sent, [parts[0], short, parts[1], short, parts[2], short, parts[3], parts[4]]);
+    }
+
+    #[test]
+    fn nothing_is_sent_beyond_a_window() {
+        let mut out = Outbound::numbered(1000, 100);
+        out.push_message(long(900), 1);
+        out.push_message(long(900), 2);
+        assert_eq!(kinds(&mut out).len(), 1, "one message may exceed the window");
+        assert!(!out.has_next() && out.bytes() > 0);
+        out.extend_window(b"90");
+        assert!(!out.has_next(), "a window never shrinks");
+        out.extend_window(b"5000");
+        assert_eq!(kinds(&mut out).len(), 1);
+    }
+
+    #[test]
+    fn the_rest_of_a_long_message_waits_for_its_own_window() {
+        let len = EAGER as usize + 3 * PART;
+        let mut out = Outbound::numbered(PART, u64::MAX);
+        out.push_message(long(len), 1);
+        assert_eq!(kinds(&mut out).len(), EAGER as usize / PART);
+        out.push_message(Bytes::from("short"), 2);
+        assert_eq!(out.next(|_| ()).unwrap().kind, Kind::Messages, "it is not blocked");
+        out.extend_window(format!("0 1:{}", EAGER as usize + PART).as_bytes());
+        assert_eq!(kinds(&mut out).len(), 1);
+        out.extend_window(format!("0 2:1 1:{len}").as_bytes());
+        assert_eq!(kinds(&mut out).len(), 2);
+        assert_eq!(out.bytes(), 0);
     }
 }

@@ -1,5 +1,7 @@
 //! The progress of a request, and what it means for a call without a reply.
 
+use super::outbound::Place;
+
 /// Whether the request of a call without a reply may have been run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -15,7 +17,7 @@ pub(super) enum RequestProgress {
     /// The request waits at this place for the reply to the request before it.
     Held(u64),
     /// The request is queued at this place. A part of it may have been sent.
-    Queued(u64),
+    Queued(Place),
     /// The last byte of the request was sent in this chunk.
     Sent(u64),
 }

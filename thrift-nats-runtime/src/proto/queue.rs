@@ -72,6 +72,22 @@ impl Queue {
         true
     }
 
+    /// The length of the first messages that fit into `limit` bytes together, of one at least.
+    pub(super) fn fitting(&self, limit: usize) -> usize {
+        if self.bytes <= limit {
+            return self.bytes;
+        }
+        let mut fitting = 0;
+        for message in &self.messages {
+            let len = message.rest.len();
+            if fitting > 0 && fitting + len > limit {
+                break;
+            }
+            fitting += len;
+        }
+        fitting
+    }
+
     /// The place of the first message.
     pub(super) fn first(&self) -> Option<u64> {
         (!self.messages.is_empty()).then_some(self.first)

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::close_reason::{DISCONNECT, PeerReason, unsupported as unsupported_body};
 use super::handshake::{Accept, version_headers};
+use super::subject::Tail;
 use super::transmit::Transmit;
 use crate::format::ServedFormats;
 
@@ -14,14 +15,10 @@ pub(crate) fn unknown_session(reply: &str) -> Option<Transmit> {
     if reply.is_empty() || reply == DISCONNECT {
         return None;
     }
-    let (session, acknowledged) = match reply.rsplit_once('.') {
-        Some((session, tail)) => match (tail.parse::<u64>(), tail.strip_prefix('h').map(str::parse::<u64>)) {
-            // This chunk was not received, nor any after it. About the chunks before it nothing is known any more.
-            (Ok(number), _) => (session, number.checked_sub(1)),
-            (Err(_), Some(Ok(_))) => (session, None),
-            (Err(_), Some(Err(_)) | None) => (reply, None),
-        },
-        None => (reply, None),
+    let (session, acknowledged) = match (Tail::of(reply), reply.rsplit_once('.')) {
+        // This message was not received, nor any after it. About those before it nothing is known any more.
+        (Some(tail), Some((session, _))) => (session, tail.number.checked_sub(1)),
+        (Some(_), None) | (None, _) => (reply, None),
     };
     if session.is_empty() {
         return None;

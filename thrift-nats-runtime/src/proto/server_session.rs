@@ -5,20 +5,23 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::Subject;
 use bytes::Bytes;
 
+use super::budget::Share;
 use super::close_reason::{CloseReason, DISCONNECT, PeerReason};
 use super::config::ServerConfig;
 use super::handshake::{Accept, Announced, accept_headers};
 use super::heartbeat_monitor::HeartbeatMonitor;
-use super::inbound::{Inbound, likely_messages};
-use super::outbound::Outbound;
+use super::inbound::{Control, Inbound, likely_messages, parse_numbers};
+use super::outbound::{Chunk, Outbound};
 use super::request_table::{RequestKey, RequestTable};
-use super::subject::{chunk_reply, drain_notice, heartbeat_subject, probe};
+use super::subject::{Kind, Tail, heartbeat_subject};
 use super::transmit::Transmit;
+use super::window::MESSAGE_WINDOW;
 use crate::error::SharedError;
 use crate::format::ServedFormats;
 use crate::time::after;
@@ -27,12 +30,21 @@ use crate::transport::{Frame, Parts, Receiver};
 /// A timer that is late by more than this part of a heartbeat interval means that this process was stalled.
 const LATE: u32 = 8;
 
+/// The time within which a client of this crate has to send its first message, which proves that it receives on its inbox.
+const PROVISIONAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time for which a session that ends before the first message of its client waits for that message.
+const UNCONFIRMED_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time for which a session that was stopped or drained waits until it may send its queued replies.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// An event of a server's session. `T` stands for the task of a request.
 #[derive(Debug, PartialEq)]
 pub(crate) enum ServerEvent<T> {
     /// These requests are to be run now, and each to be [finished](ServerSession::finish) once. Those that a legacy client
     /// sent before it closed the session follow after its end.
     Requests(VecDeque<ReceivedRequest>),
+    /// The client has proved that it receives on its inbox: the session is not provisional any more.
+    Confirmed,
     /// The client has cancelled a request: its task is to be aborted, and the request to be finished.
     Cancelled { task: T },
     /// The session has ended. No reply is sent any more.
@@ -85,16 +97,39 @@ impl fmt::Display for SessionLimit {
 /// The states of a server's session. The diagram is in the [parent module](super).
 #[derive(Debug)]
 enum ServerPhase {
+    /// The client has not proved that it receives on its inbox: nothing but the accept is sent there. Else anybody who may
+    /// send a handshake could have this process publish to a subject of another process.
+    Provisional {
+        /// `None`: it never expires. The client is a legacy client, and the server wants no heartbeats.
+        expires: Option<Instant>,
+        /// Whether the client was given more time, because this process was stalled.
+        extended: bool,
+    },
     /// `None`: the server wants no heartbeats.
     Open(Option<HeartbeatMonitor>),
+    /// The session has ended before the client has proved that it receives on its inbox. If it still does, it is told this
+    /// reason.
+    Unconfirmed {
+        reason: PeerReason,
+        /// The time until which this side waits for that; `None` until the next timeout.
+        deadline: Option<Instant>,
+    },
     /// No more requests are received. The session ends when the received ones have finished.
     Draining {
         heartbeats: Option<HeartbeatMonitor>,
+        /// The number of the last message whose requests are run.
+        acknowledged: u64,
         /// Whether the client still has to be told. A legacy client never is.
         notice: bool,
     },
     /// The session has ended. Queued replies are still sent, and then this reason.
-    Closing(PeerReason),
+    Closing {
+        reason: PeerReason,
+        /// The number of the last message whose requests were run.
+        acknowledged: u64,
+        /// The time until which queued replies may wait for the client to allow them; `None` until the next timeout.
+        deadline: Option<Instant>,
+    },
     /// The session has ended, and nothing is left to be sent.
     Closed,
 }
@@ -102,22 +137,22 @@ enum ServerPhase {
 impl ServerPhase {
     const fn has_ended(&self) -> bool {
         match self {
-            Self::Open(_) | Self::Draining { .. } => false,
-            Self::Closing(_) | Self::Closed => true,
+            Self::Provisional { .. } | Self::Open(_) | Self::Draining { .. } => false,
+            Self::Unconfirmed { .. } | Self::Closing { .. } | Self::Closed => true,
         }
     }
 
     const fn heartbeats(&self) -> Option<&HeartbeatMonitor> {
         match self {
             Self::Open(heartbeats) | Self::Draining { heartbeats, .. } => heartbeats.as_ref(),
-            Self::Closing(_) | Self::Closed => None,
+            Self::Provisional { .. } | Self::Unconfirmed { .. } | Self::Closing { .. } | Self::Closed => None,
         }
     }
 
     const fn heartbeats_mut(&mut self) -> Option<&mut HeartbeatMonitor> {
         match self {
             Self::Open(heartbeats) | Self::Draining { heartbeats, .. } => heartbeats.as_mut(),
-            Self::Closing(_) | Self::Closed => None,
+            Self::Provisional { .. } | Self::Unconfirmed { .. } | Self::Closing { .. } | Self::Closed => None,
         }
     }
 }
@@ -149,23 +184,29 @@ pub(crate) struct ServerSession<T> {
     peer: Subject,
     /// The subject of this side.
     own: Subject,
-    chunk_limit: usize,
     queue_limit: usize,
     max_calls: usize,
     /// Timeout of calls whose request has none, if the client's handshake has one.
     call_timeout: Option<Duration>,
     /// The formats that are served.
     served: ServedFormats,
+    /// The heartbeat interval; `None` without heartbeats.
+    interval: Option<Duration>,
     /// A legacy client's requests run one at a time, in order.
     legacy: bool,
     phase: ServerPhase,
-    /// Until it is sent. Even a session that ends before sends it: the client opens, and learns of the end.
+    /// Until it is sent.
     accept: Option<Accept>,
+    /// Whether the client has asked whether this server is alive.
+    alive_due: bool,
     requests: RequestTable<T>,
     waiting: WaitingRequests,
     inbound: Inbound,
     out: Outbound,
     events: VecDeque<ServerEvent<T>>,
+    share: Share,
+    /// When it was made. A time in the past is due at once.
+    made: Instant,
 }
 
 // The verbs of this side.
@@ -178,27 +219,50 @@ impl<T> ServerSession<T> {
         own: Subject,
         announced: &Announced,
         interval: Option<Duration>,
-        config: ServerConfig,
+        config: &ServerConfig,
     ) -> Self {
-        let legacy = !announced.versioned;
         let heartbeat = heartbeat_subject(&own);
-        let heartbeats = interval.map(|interval| HeartbeatMonitor::new(now, interval, legacy));
+        let receiver = Receiver::detecting(config.served, config.limits);
+        let (inbound, out, expires) = match announced.additions {
+            Some(additions) => (
+                Inbound::numbered(receiver),
+                Outbound::numbered(config.chunk_limit, additions.window),
+                Some(after(now, PROVISIONAL_TIMEOUT)),
+            ),
+            None => {
+                // A legacy client may send nothing until its first heartbeat.
+                let expires = interval.map(|interval| HeartbeatMonitor::new(now, interval, true).expires);
+                (Inbound::legacy(receiver), Outbound::legacy(config.chunk_limit), expires)
+            }
+        };
         Self {
             accept: Some(Accept { listen: own.clone(), heartbeat, interval }),
             peer,
             own,
-            chunk_limit: config.chunk_limit,
             queue_limit: config.queue_limit,
             max_calls: config.max_calls,
             call_timeout: announced.timeout,
             served: config.served,
-            legacy,
-            phase: ServerPhase::Open(heartbeats),
+            interval,
+            legacy: announced.additions.is_none(),
+            phase: ServerPhase::Provisional { expires, extended: false },
+            alive_due: false,
             requests: RequestTable::default(),
             waiting: WaitingRequests::default(),
-            inbound: Inbound::new(!legacy, Receiver::detecting(config.served, config.limits)),
-            out: Outbound::default(),
+            inbound,
+            out,
             events: VecDeque::new(),
+            share: Share::new(Arc::clone(&config.budget)),
+            made: now,
+        }
+    }
+
+    /// The client has proved that it receives on its inbox: it knows the subject of the session.
+    fn confirm(&mut self, now: Instant) {
+        if let ServerPhase::Provisional { .. } = self.phase {
+            let heartbeats = self.interval.map(|interval| HeartbeatMonitor::new(now, interval, self.legacy));
+            self.phase = ServerPhase::Open(heartbeats);
+            self.events.push_back(ServerEvent::Confirmed);
         }
     }
 
@@ -208,13 +272,29 @@ impl<T> ServerSession<T> {
         self.requests.remove(key);
         if !self.has_ended() && !reply.is_empty() {
             let queued = self.out.bytes() + reply.len();
-            // A reply is sent however long it is, if no other is queued.
-            if self.out.bytes() > 0 && queued > self.queue_limit {
+            // A legacy client does not say how much it can receive. A reply is sent however long it is, if no other is
+            // queued.
+            if self.legacy && self.out.bytes() > 0 && queued > self.queue_limit {
                 return self.close(CloseReason::QueueOverflow { queued, limit: self.queue_limit });
             }
             self.out.push_message(reply, 0);
         }
         self.end_if_drained();
+        self.update_limits();
+    }
+
+    /// Notes what the session holds, and looks whether the client is to be told that it may send more.
+    fn update_limits(&mut self) {
+        let received = self.requests.bytes() + self.inbound.held();
+        self.share.set(received + self.out.bytes());
+        if !self.legacy && !self.has_ended() {
+            self.inbound.update_window(self.queue_limit.saturating_sub(received), self.has_memory());
+        }
+    }
+
+    /// Whether all sessions together may hold another window of a long message.
+    fn has_memory(&self) -> bool {
+        self.share.budget().room() as u64 >= MESSAGE_WINDOW
     }
 
     /// Notes the task of a request. Returns it if it has to be aborted: the request was cancelled, or has finished.
@@ -225,9 +305,17 @@ impl<T> ServerSession<T> {
     /// Receives no more requests, and ends the session once all that were received have finished. The disconnect message
     /// says which were received. A client of this crate is told at once, because its other calls need not wait for that.
     pub(crate) fn drain(&mut self) {
-        if let ServerPhase::Open(heartbeats) = &mut self.phase {
-            let heartbeats = heartbeats.take();
-            self.phase = ServerPhase::Draining { heartbeats, notice: !self.legacy };
+        match &mut self.phase {
+            // The client has sent nothing that was received.
+            ServerPhase::Provisional { .. } => return self.stop(),
+            ServerPhase::Open(heartbeats) => {
+                let (heartbeats, acknowledged) = (heartbeats.take(), self.inbound.acknowledged());
+                self.phase = ServerPhase::Draining { heartbeats, acknowledged, notice: !self.legacy };
+            }
+            ServerPhase::Unconfirmed { .. }
+            | ServerPhase::Draining { .. }
+            | ServerPhase::Closing { .. }
+            | ServerPhase::Closed => {}
         }
         self.end_if_drained();
     }
@@ -249,14 +337,29 @@ impl<T> ServerSession<T> {
         if self.has_ended() {
             return;
         }
-        self.phase = reason.disconnect_reason().map_or(ServerPhase::Closed, ServerPhase::Closing);
+        let acknowledged = match self.phase {
+            ServerPhase::Draining { acknowledged, .. } => acknowledged,
+            ServerPhase::Provisional { .. }
+            | ServerPhase::Unconfirmed { .. }
+            | ServerPhase::Open(_)
+            | ServerPhase::Closing { .. }
+            | ServerPhase::Closed => self.inbound.acknowledged(),
+        };
+        self.phase = match (&self.phase, reason.disconnect_reason()) {
+            (_, None) => ServerPhase::Closed,
+            (ServerPhase::Provisional { .. }, Some(reason)) => {
+                ServerPhase::Unconfirmed { reason, deadline: None }
+            }
+            (_, Some(reason)) => ServerPhase::Closing { reason, acknowledged, deadline: None },
+        };
         if !reason.keeps_waiting_requests() {
             self.drop_waiting();
         }
         if !reason.keeps_queue() {
-            self.out = Outbound::default();
+            self.out.clear();
         }
         self.events.push_back(ServerEvent::Ended { reason });
+        self.update_limits();
     }
 
     fn drop_waiting(&mut self) {
@@ -275,12 +378,37 @@ impl<T> ServerSession<T> {
 
     /// Sets the size limit of NATS messages, in bytes.
     pub(crate) const fn set_chunk_limit(&mut self, bytes: usize) {
-        self.chunk_limit = bytes;
+        self.out.set_limit(bytes);
     }
 }
 
 // Queries.
 impl<T> ServerSession<T> {
+    /// The inbox of the client.
+    pub(crate) const fn peer(&self) -> &Subject {
+        &self.peer
+    }
+
+    /// The number of the last message that was received. For a legacy client, how many were.
+    pub(crate) const fn acknowledged(&self) -> u64 {
+        self.inbound.acknowledged()
+    }
+
+    /// Number of bytes that the session holds.
+    pub(crate) const fn held(&self) -> usize {
+        self.share.held()
+    }
+
+    /// Whether the client has not proved yet that it receives on its inbox.
+    pub(crate) const fn is_provisional(&self) -> bool {
+        matches!(self.phase, ServerPhase::Provisional { .. })
+    }
+
+    /// Whether the session has ended, and nothing is left to be sent.
+    pub(crate) const fn is_closed(&self) -> bool {
+        matches!(self.phase, ServerPhase::Closed)
+    }
+
     /// Whether the client is a legacy client.
     pub(crate) const fn is_legacy(&self) -> bool {
         self.legacy
@@ -321,22 +449,41 @@ impl<T> ServerSession<T> {
 impl<T> ServerSession<T> {
     /// A message arrived on the session's subject.
     pub(crate) fn handle_message(&mut self, now: Instant, reply: Option<&str>, payload: Bytes) {
-        if self.has_ended() {
-            return;
+        if let ServerPhase::Unconfirmed { reason, .. } = self.phase {
+            self.phase = ServerPhase::Closing { reason, acknowledged: 0, deadline: None };
         }
         if reply == Some(DISCONNECT) {
+            if self.has_ended() {
+                // The client does not read the queued replies.
+                return self.out.clear();
+            }
             let (reason, acknowledged) = PeerReason::parse(&payload);
             return self.close(CloseReason::Disconnected { reason, acknowledged });
         }
-        if payload.is_empty() || matches!(self.phase, ServerPhase::Draining { .. }) {
+        if self.has_ended() {
+            if reply.and_then(Tail::of).is_some_and(|tail| tail.kind == Kind::Window) {
+                self.out.extend_window(&payload);
+            }
             return;
         }
+        self.confirm(now);
+        if payload.is_empty() || (self.legacy && self.is_draining()) {
+            return;
+        }
+        if let Some(heartbeats) = self.phase.heartbeats_mut().filter(|_| !self.legacy) {
+            heartbeats.heard(now);
+        }
+        let is_draining = self.is_draining();
         let (requests, waiting) = (&mut self.requests, &mut self.waiting);
         let likely = likely_messages(&payload);
         requests.reserve(likely);
         waiting.requests.reserve(likely);
         let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
         let result = self.inbound.receive(reply, payload, |frame| {
+            if is_draining {
+                // The client sends it to another server: it knows from which message on requests are not run.
+                return;
+            }
             let len = frame.payload.len();
             let unfinished = requests.bytes();
             let exceeds = if requests.len() >= max_calls {
@@ -353,11 +500,12 @@ impl<T> ServerSession<T> {
         });
         match result {
             // Only requests of a legacy client wait for long. All others are handed out with the next event.
-            Ok(()) if self.legacy && self.waiting.bytes > self.queue_limit => {
+            Ok(_) if self.legacy && self.waiting.bytes > self.queue_limit => {
                 let (queued, limit) = (self.waiting.bytes, self.queue_limit);
                 self.close(CloseReason::QueueOverflow { queued, limit });
             }
-            Ok(()) => {}
+            Ok(None) => self.update_limits(),
+            Ok(Some(control)) => self.handle_control(&control),
             Err(reason) => self.close(reason),
         }
     }
@@ -366,33 +514,51 @@ impl<T> ServerSession<T> {
     /// the request has finished. Returns the limit if they exceed it: then the request is not to be run.
     pub(crate) fn handle_decompressed(&mut self, key: RequestKey, bytes: usize) -> Option<SessionLimit> {
         let len = self.requests.grow(key, bytes)?;
+        self.update_limits();
         let (unfinished, limit) = (self.requests.bytes() - len, self.queue_limit);
         // As when it is received: it is run however long it is, if no other is unfinished.
         (unfinished > 0 && unfinished + len > limit).then_some(SessionLimit::Bytes { unfinished, limit })
     }
 
-    /// A heartbeat arrived.
+    const fn is_draining(&self) -> bool {
+        matches!(self.phase, ServerPhase::Draining { .. })
+    }
+
+    /// A message of the client that is not data.
+    fn handle_control(&mut self, Control { kind, body }: &Control) {
+        match kind {
+            Kind::Window => self.out.extend_window(body),
+            Kind::Cancel => {
+                let tasks = self.requests.cancel(parse_numbers(body).collect());
+                self.events.extend(tasks.into_iter().map(|task| ServerEvent::Cancelled { task }));
+            }
+            Kind::Probe => self.alive_due = true,
+            // A heartbeat, or the answer to a probe. A client does not drain.
+            Kind::Alive | Kind::Drain | Kind::Messages | Kind::Part { .. } | Kind::Abandon => {}
+        }
+        self.update_limits();
+    }
+
+    /// A heartbeat of a legacy client arrived.
     pub(crate) fn handle_heartbeat(&mut self, now: Instant) {
-        let legacy = self.legacy;
+        if !self.has_ended() {
+            self.confirm(now);
+        }
         if let Some(heartbeats) = self.phase.heartbeats_mut() {
-            *heartbeats = HeartbeatMonitor::new(now, heartbeats.interval, legacy);
+            heartbeats.heard(now);
         }
     }
 
-    /// The client does not wait for the calls with these sequence numbers any more: numbers with spaces between them.
-    pub(crate) fn handle_cancellation(&mut self, payload: &[u8]) {
-        let seqids = str::from_utf8(payload).unwrap_or_default().split(' ');
-        let seqids = seqids.filter_map(|seqid| seqid.parse().ok()).collect();
-        let tasks = self.requests.cancel(seqids);
-        self.events.extend(tasks.into_iter().map(|task| ServerEvent::Cancelled { task }));
+    /// NATS reports no responders for the message `number` of this session, or for its accept.
+    pub(crate) fn handle_undelivered(&mut self, number: Option<u64>) {
+        if self.has_ended() {
+            self.out.clear();
+            self.phase = ServerPhase::Closed;
+        }
+        self.close(CloseReason::PeerGone { chunk: number });
     }
 
-    /// NATS reports no responders for something that this session sent: the chunk `chunk`, its accept, or a probe.
-    pub(crate) fn handle_undelivered(&mut self, chunk: Option<u64>) {
-        self.close(CloseReason::PeerGone { chunk });
-    }
-
-    /// The last message of [`poll_transmit`](Self::poll_transmit) was not published. It was this chunk, if it was one.
+    /// The last message of [`poll_transmit`](Self::poll_transmit) was not published. It had this number, if it had one.
     pub(crate) fn handle_publish_failed(&mut self, chunk: Option<u64>, source: SharedError) {
         self.close(CloseReason::PublishFailed { chunk, source });
     }
@@ -401,6 +567,33 @@ impl<T> ServerSession<T> {
     /// missed. A call that is late means that this process was stalled, and heartbeats that arrived in the meantime may
     /// wait to be read: the client is given one more interval, once.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.phase {
+            ServerPhase::Provisional { expires: Some(expires), extended } if *expires <= now => {
+                let interval = self.interval.unwrap_or(PROVISIONAL_TIMEOUT);
+                if !*extended && now - *expires > interval / LATE {
+                    *extended = true;
+                    *expires = after(now, interval);
+                    return;
+                }
+                self.close(CloseReason::MissedHeartbeats { interval });
+                self.phase = ServerPhase::Closed;
+                return;
+            }
+            ServerPhase::Unconfirmed { deadline, .. } => match *deadline {
+                None => *deadline = Some(now + UNCONFIRMED_TIMEOUT),
+                Some(deadline) if deadline <= now => self.phase = ServerPhase::Closed,
+                Some(_) => {}
+            },
+            ServerPhase::Closing { deadline, .. } => match *deadline {
+                None => *deadline = Some(now + CLOSING_TIMEOUT),
+                Some(deadline) if deadline <= now => self.out.clear(),
+                Some(_) => {}
+            },
+            ServerPhase::Provisional { .. }
+            | ServerPhase::Open(_)
+            | ServerPhase::Draining { .. }
+            | ServerPhase::Closed => {}
+        }
         let Some(heartbeats) = self.phase.heartbeats_mut() else { return };
         let interval = heartbeats.interval;
         if let Some(probe) = heartbeats.probe.as_mut().filter(|probe| probe.next <= now) {
@@ -434,9 +627,10 @@ impl<T> ServerSession<T> {
         event
     }
 
-    /// The requests to run next: all waiting ones, or for a legacy client one, if none runs.
+    /// The requests to run next: all waiting ones, or for a legacy client one, if none runs. None while more replies are
+    /// queued than the limit allows: the client reads them more slowly than it makes calls.
     fn next_requests(&mut self) -> Option<VecDeque<ReceivedRequest>> {
-        if self.waiting.requests.is_empty() {
+        if self.waiting.requests.is_empty() || (!self.has_ended() && self.out.bytes() > self.queue_limit) {
             return None;
         }
         if !self.legacy {
@@ -449,55 +643,108 @@ impl<T> ServerSession<T> {
 
     /// The time at which [`handle_timeout`](Self::handle_timeout) has to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let heartbeats = self.phase.heartbeats()?;
-        Some(heartbeats.probe.as_ref().map_or(heartbeats.expires, |probe| probe.next.min(heartbeats.expires)))
+        match &self.phase {
+            ServerPhase::Provisional { expires, .. } => *expires,
+            ServerPhase::Open(heartbeats) | ServerPhase::Draining { heartbeats, .. } => {
+                heartbeats.as_ref().map(HeartbeatMonitor::timeout)
+            }
+            // Replies that may not be sent yet must not wait forever.
+            ServerPhase::Closing { deadline, .. } if self.out.bytes() > 0 => {
+                Some(deadline.unwrap_or(self.made))
+            }
+            ServerPhase::Unconfirmed { deadline, .. } => Some(deadline.unwrap_or(self.made)),
+            ServerPhase::Closing { .. } | ServerPhase::Closed => None,
+        }
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has a message.
     pub(crate) fn has_transmit(&self) -> bool {
-        let probe = |heartbeats: &Option<HeartbeatMonitor>| {
-            heartbeats.as_ref().and_then(|it| it.probe.as_ref()).is_some_and(|probe| probe.due)
+        let is_probed = || {
+            let heartbeats = self.phase.heartbeats();
+            heartbeats.and_then(|heartbeats| heartbeats.probe.as_ref()).is_some_and(|probe| probe.due)
         };
-        let control = match &self.phase {
-            ServerPhase::Open(heartbeats) => probe(heartbeats),
-            ServerPhase::Draining { heartbeats, notice } => *notice || probe(heartbeats),
-            ServerPhase::Closing(_) => true,
-            ServerPhase::Closed => false,
-        };
-        control || self.accept.is_some() || self.out.bytes() > 0
+        self.accept.is_some()
+            || match &self.phase {
+                ServerPhase::Provisional { .. } | ServerPhase::Unconfirmed { .. } | ServerPhase::Closed => {
+                    false
+                }
+                ServerPhase::Open(_) => is_probed() || self.has_control() || self.out.has_next(),
+                ServerPhase::Draining { notice, .. } => {
+                    *notice || is_probed() || self.has_control() || self.out.has_next()
+                }
+                ServerPhase::Closing { .. } => self.out.bytes() == 0 || self.out.has_next(),
+            }
+    }
+
+    fn has_control(&self) -> bool {
+        self.alive_due || self.inbound.has_window()
     }
 
     /// The next message to publish. The messages have to be published in this order.
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
-        let peer = self.peer.clone();
         if let Some(accept) = self.accept.take() {
             let headers = (!self.legacy).then(|| accept_headers(self.served));
             let payload = accept.body();
-            return Some(Transmit { subject: peer, reply: Some(accept.listen), headers, payload });
+            return Some(Transmit {
+                subject: self.peer.clone(),
+                reply: Some(accept.listen),
+                headers,
+                payload,
+            });
         }
-        let message = |reply, payload| {
-            Some(Transmit { subject: self.peer.clone(), reply: Some(reply), headers: None, payload })
-        };
-        let probe_timer = self.phase.heartbeats_mut().and_then(|heartbeats| heartbeats.probe.as_mut());
-        if let Some(timer) = probe_timer.filter(|timer| timer.due) {
-            timer.due = false;
-            // A client ignores an empty message. If the client is gone, NATS sends a `503` to the reply subject.
-            return message(probe(&self.own), Bytes::new());
+        match &mut self.phase {
+            ServerPhase::Provisional { .. } | ServerPhase::Unconfirmed { .. } | ServerPhase::Closed => None,
+            ServerPhase::Open(_) | ServerPhase::Draining { .. } => {
+                self.control().or_else(|| self.next_chunk())
+            }
+            ServerPhase::Closing { reason, acknowledged, .. } => {
+                if self.out.bytes() > 0 {
+                    return self.next_chunk();
+                }
+                let body = if self.legacy { Bytes::new() } else { reason.body(Some(*acknowledged)) };
+                self.phase = ServerPhase::Closed;
+                Some(Transmit::disconnect(self.peer.clone(), body))
+            }
         }
-        if let ServerPhase::Draining { notice, .. } = &mut self.phase
+    }
+
+    /// The next message that is not data. Before data: a long message would delay it.
+    fn control(&mut self) -> Option<Transmit> {
+        if self.legacy {
+            return None;
+        }
+        if std::mem::take(&mut self.alive_due) {
+            return Some(self.numbered(Kind::Alive, Bytes::from_static(b"alive")));
+        }
+        let probe = self.phase.heartbeats_mut().and_then(|heartbeats| heartbeats.probe.as_mut());
+        if let Some(probe) = probe
+            && std::mem::take(&mut probe.due)
+        {
+            return Some(self.numbered(Kind::Probe, Bytes::from_static(b"probe")));
+        }
+        if let ServerPhase::Draining { notice, acknowledged, .. } = &mut self.phase
             && std::mem::take(notice)
         {
-            return message(drain_notice(&self.own, self.inbound.acknowledged()), Bytes::new());
+            let body = acknowledged.to_string().into();
+            return Some(self.numbered(Kind::Drain, body));
         }
-        if let Some(chunk) = self.out.next(self.chunk_limit, |_| ()) {
-            return message(chunk_reply(&self.own, chunk.number), chunk.payload);
-        }
-        let ServerPhase::Closing(reason) = self.phase else { return None };
-        self.phase = ServerPhase::Closed;
-        let acknowledged = self.inbound.acknowledged();
-        Some(Transmit::disconnect(
-            peer,
-            if self.legacy { Bytes::new() } else { reason.body(Some(acknowledged)) },
-        ))
+        let room = self.queue_limit.saturating_sub(self.requests.bytes() + self.inbound.held());
+        let has_memory = self.has_memory();
+        let body = self.inbound.take_window(room, has_memory)?;
+        Some(self.numbered(Kind::Window, body))
+    }
+
+    /// A message that is not data.
+    fn numbered(&mut self, kind: Kind, payload: Bytes) -> Transmit {
+        let reply = Tail { number: self.out.next_number(), kind }.reply_subject(&self.own);
+        Transmit { subject: self.peer.clone(), reply: Some(reply), headers: None, payload }
+    }
+
+    /// The next message with data.
+    fn next_chunk(&mut self) -> Option<Transmit> {
+        let Chunk { number, kind, payload } = self.out.next(|_| ())?;
+        self.update_limits();
+        let reply = Tail { number, kind }.reply_subject(&self.own);
+        Some(Transmit { subject: self.peer.clone(), reply: Some(reply), headers: None, payload })
     }
 }

@@ -25,6 +25,7 @@ mod server_stops;
 mod setup;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::Subject;
@@ -36,7 +37,7 @@ use self::network::{InTransit, Published};
 use self::server_process::SimulatedSession;
 use self::setup::{Network, Random, Setup, any_format, nothing};
 use super::outbound::Outbound;
-use super::subject::chunk_number;
+use super::subject::{Kind, Tail};
 use super::*;
 use crate::format::{ServedFormats, WireFormat};
 use crate::protocol::MessageType;
@@ -49,6 +50,10 @@ const INBOX: &str = "client.session";
 const HANDSHAKE_TIMEOUT: Duration = ms(1000);
 /// The timeout that the client announces for its calls.
 const CALL_TIMEOUT: Duration = ms(10_000);
+/// The time within which the server has to answer a probe.
+const LIVENESS_TIMEOUT: Duration = ms(1000);
+/// The memory of all sessions of a side, in bytes.
+const MEMORY_LIMIT: usize = 1 << 30;
 /// The queue limit of both sides, in bytes.
 const QUEUE_LIMIT: usize = 64 << 20;
 
@@ -110,6 +115,8 @@ struct Simulation {
 
     client: ClientSession<usize>,
     client_runs: bool,
+    /// Whether the client's timers stand still.
+    client_stalls: bool,
     opened: Option<Duration>,
     ended: Option<(Duration, CloseReason)>,
     calls: Vec<MadeCall>,
@@ -128,14 +135,8 @@ impl Simulation {
     /// A client that sends its handshake, and a server that listens.
     fn new(setup: Setup) -> Self {
         let base = Instant::now();
-        let client = ClientSession::open(
-            base,
-            SERVICE.into(),
-            INBOX.into(),
-            HANDSHAKE_TIMEOUT,
-            CALL_TIMEOUT,
-            setup.client_config(),
-        );
+        let mut client = open(base, setup.client_config());
+        client.set_pace(setup.pace);
         Self {
             base,
             now: Duration::ZERO,
@@ -147,6 +148,7 @@ impl Simulation {
             published: Vec::new(),
             client,
             client_runs: true,
+            client_stalls: false,
             opened: None,
             ended: None,
             calls: Vec::new(),
@@ -207,7 +209,8 @@ impl Simulation {
     }
 
     fn next_timeout(&self) -> Option<Duration> {
-        let client = self.client_runs.then(|| self.client.poll_timeout()).flatten();
+        let has_timers = self.client_runs && !self.client_stalls;
+        let client = has_timers.then(|| self.client.poll_timeout()).flatten();
         let sessions = self.sessions.values().filter(|_| self.server_runs);
         let server = sessions.filter_map(|session| session.session.poll_timeout()).min();
         client.into_iter().chain(server).min().map(|at| at - self.base)
@@ -215,7 +218,7 @@ impl Simulation {
 
     fn on_timeout(&mut self) {
         let now = self.instant();
-        if self.client_runs {
+        if self.client_runs && !self.client_stalls {
             self.client.handle_timeout(now);
             self.client_events();
         }
@@ -264,6 +267,7 @@ fn in_the_middle(seed: u64) -> Simulation {
         interval: Some(ms(100)),
         legacy: false,
         format: any_format(&mut random),
+        pace: Duration::ZERO,
     });
     for _ in 0..random.within(1..=20) {
         let at = simulation.now + ms(5 * random.within(0..=30));
@@ -274,16 +278,31 @@ fn in_the_middle(seed: u64) -> Simulation {
     simulation
 }
 
+/// A client that opens a session.
+fn open<W>(now: Instant, config: ClientConfig) -> ClientSession<W> {
+    ClientSession::open(now, SERVICE.into(), INBOX.into(), Arc::new(config))
+}
+
+/// The accept of a server of this crate, or of a legacy server.
+fn accept_of_server(legacy: bool) -> Incoming {
+    Incoming {
+        reply: Some("server.s0".into()),
+        additions: (!legacy).then_some(Additions::OWN),
+        payload: "server.s0.h 0".into(),
+        ..Incoming::default()
+    }
+}
+
 /// The announcement of a client of this crate.
 fn ours() -> Announced {
-    Announced { versioned: true, ..Announced::default() }
+    Announced { additions: Some(Additions::OWN), ..Announced::default() }
 }
 
 /// A session of a server that has just accepted a client.
 fn accepted(legacy: bool) -> ServerSession<i32> {
-    let announced = Announced { versioned: !legacy, ..Announced::default() };
+    let announced = if legacy { Announced::default() } else { ours() };
     let config = Setup::new().server_config();
-    ServerSession::accept(Instant::now(), INBOX.into(), "server.s0".into(), &announced, None, config)
+    ServerSession::accept(Instant::now(), INBOX.into(), "server.s0".into(), &announced, None, &config)
 }
 
 /// The requests that a session returns now, and the reason of its end, if it has ended.
@@ -292,6 +311,7 @@ fn poll(session: &mut ServerSession<i32>) -> (Vec<ReceivedRequest>, Option<Close
     while let Some(event) = session.poll_event() {
         match event {
             ServerEvent::Requests(next) => requests.extend(next),
+            ServerEvent::Confirmed => {}
             ServerEvent::Cancelled { task } => panic!("no call has the task {task}"),
             ServerEvent::Ended { reason } => assert_eq!(ended.replace(reason), None, "it ended twice"),
         }

@@ -1,19 +1,15 @@
-//! The subjects of sessions: a random token below the subject that the process has subscribed to, its base. Also the other
-//! subjects below a base.
+//! The subjects of sessions: a random token below the subject that the process has subscribed to, its base. Also the reply
+//! subjects below them.
 //!
 //! | subject | what arrives there |
 //! | --- | --- |
-//! | `<base>.<token>` | data, accepts, disconnect messages, and the 503 for a handshake |
-//! | `<base>.<token>.h` | heartbeats |
-//! | `<base>.<token>.c` | numbers of cancelled calls |
-//! | `<base>.p` | liveness probes |
-//! | `<base>.p.<n>` | the 503 for a liveness probe: the process with the number `n` is gone |
-//! | `<base>.<token>.<n>` | the 503 for chunk `n`, which this side sent |
-//! | `<base>.<token>.h<n>` | the 503 for a heartbeat or probe that this side sent |
-//! | `<base>.<token>.d<n>` | the 503 for a drain notice that this side sent |
+//! | `<base>.<token>` | everything that the peer sends, and the 503 for a handshake or an accept |
+//! | `<base>.<token>.h` | heartbeats of a legacy client |
+//! | `<base>.<token>.<tail>` | the 503 for the message with this [tail](Tail), which this side sent |
 //! | `<base>.ready`, `<base>.left`, `<base>.end` | a server's own message: NATS has processed all that it sent before |
 //!
-//! A 503 is NATS's reply to a message without a subscriber (no responders).
+//! A 503 is NATS's reply to a message without a subscriber (no responders). A session's token is a secret of its two
+//! peers. No other process can therefore send to any of its subjects.
 
 use async_nats::Subject;
 use memchr::memchr;
@@ -40,77 +36,127 @@ pub(crate) fn session_subject(base: &str, token: &str) -> Subject {
 pub(crate) enum Address<'a> {
     /// The session itself.
     Session { token: &'a str },
-    /// The session's heartbeats.
+    /// The heartbeats of a legacy client.
     Heartbeat { token: &'a str },
-    /// A liveness probe of this process.
-    Probe,
-    /// The process with this number, which was probed, is gone.
-    Gone { number: u64 },
-    /// Calls of the session that were cancelled.
-    Cancelled { token: &'a str },
-    /// No responders for something that the session sent: a chunk, a heartbeat, a probe, or a drain notice.
-    Undelivered { token: &'a str, chunk: Option<u64> },
+    /// No responders for the message with this number, which the session sent.
+    Undelivered { token: &'a str, number: u64 },
 }
 
 impl<'a> Address<'a> {
-    /// Parses the part of a subject after the base and its dot. `None` if no peer of this crate uses the subject.
+    /// Parses the part of a subject after the base and its dot. `None` if no peer uses the subject.
     pub(crate) fn parse(suffix: &'a str) -> Option<Self> {
         if suffix.len() == TOKEN_LEN && memchr(b'.', suffix.as_bytes()).is_none() {
             return Some(Self::Session { token: suffix });
         }
         let Some((token, tail)) = suffix.split_once('.') else {
-            return Some(if suffix == PROBE { Self::Probe } else { Self::Session { token: suffix } });
+            return Some(Self::Session { token: suffix });
         };
-        if token == PROBE {
-            return tail.parse().ok().map(|number| Self::Gone { number });
-        }
-        if tail == CANCELLED {
-            return Some(Self::Cancelled { token });
-        }
         if tail == HEARTBEAT {
             return Some(Self::Heartbeat { token });
         }
-        match tail.strip_prefix(HEARTBEAT).or_else(|| tail.strip_prefix(DRAIN)) {
-            Some(number) => number.parse::<u64>().ok().map(|_| Self::Undelivered { token, chunk: None }),
-            None => tail.parse().ok().map(|number| Self::Undelivered { token, chunk: Some(number) }),
+        Tail::parse(tail).map(|tail| Self::Undelivered { token, number: tail.number })
+    }
+}
+
+/// The kind of a message between peers of this crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One or several whole Thrift messages.
+    Messages,
+    /// A part of the long message `id`. `rest` bytes of it follow in later parts.
+    Part { id: u64, rest: u64 },
+    /// The sender gives up long messages, of which parts were sent: their ids.
+    Abandon,
+    /// The bytes that the receiver of this message may send.
+    Window,
+    /// The sequence numbers of cancelled calls.
+    Cancel,
+    /// The server drains the session: the number of the last message whose requests it runs.
+    Drain,
+    /// The receiver is asked for [`Kind::Alive`].
+    Probe,
+    /// The sender is alive: the reply to a probe, a client's heartbeat, and the first message of a client.
+    Alive,
+}
+
+/// The last token of a reply subject: the number and the kind of a message between peers of this crate.
+///
+/// | tail | kind |
+/// | --- | --- |
+/// | `<n>` | [`Kind::Messages`] |
+/// | `<n>-<id>-<rest>` | [`Kind::Part`] |
+/// | `<n>x`, `<n>w`, `<n>c`, `<n>d`, `<n>p`, `<n>a` | abandon, window, cancel, drain, probe, alive |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tail {
+    /// 1, 2, 3, …: one sequence for all that a session sends.
+    pub(crate) number: u64,
+    pub(crate) kind: Kind,
+}
+
+/// The letters of the kinds without numbers of their own.
+const LETTERS: [(Kind, char); 6] = [
+    (Kind::Abandon, 'x'),
+    (Kind::Window, 'w'),
+    (Kind::Cancel, 'c'),
+    (Kind::Drain, 'd'),
+    (Kind::Probe, 'p'),
+    (Kind::Alive, 'a'),
+];
+
+impl Tail {
+    /// The tail of a reply subject, if it has one.
+    pub(crate) fn of(reply: &str) -> Option<Self> {
+        // The usual case reads only the last few bytes: there is one for each call and each reply.
+        if let Some(number) = last_number(reply) {
+            return Some(Self { number, kind: Kind::Messages });
+        }
+        let (_, tail) = reply.rsplit_once('.')?;
+        Self::parse(tail)
+    }
+
+    fn parse(tail: &str) -> Option<Self> {
+        let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, kind) = tail.split_at(digits);
+        let number = number.parse().ok()?;
+        if kind.is_empty() {
+            return Some(Self { number, kind: Kind::Messages });
+        }
+        let kind = match kind.strip_prefix('-') {
+            Some(part) => {
+                let (id, rest) = part.split_once('-')?;
+                Kind::Part { id: parse_digits(id)?, rest: parse_digits(rest)? }
+            }
+            None => LETTERS.iter().find(|(_, letter)| kind.strip_prefix(*letter) == Some(""))?.0,
+        };
+        Some(Self { number, kind })
+    }
+
+    /// The reply subject with this tail of a message of the session `own`.
+    pub(super) fn reply_subject(self, own: &str) -> Subject {
+        let Self { number, kind } = self;
+        match kind {
+            Kind::Messages => numbered_subject(own, number),
+            Kind::Part { id, rest } => Subject::from(format!("{own}.{number}-{id}-{rest}")),
+            Kind::Abandon | Kind::Window | Kind::Cancel | Kind::Drain | Kind::Probe | Kind::Alive => {
+                let letter =
+                    LETTERS.iter().find(|(lettered, _)| *lettered == kind).map_or('a', |found| found.1);
+                Subject::from(format!("{own}.{number}{letter}"))
+            }
         }
     }
 }
 
-/// The token of liveness probes. No session has it.
-const PROBE: &str = "p";
-
-/// The subject for liveness probes of the process with this base.
-pub(crate) fn probe_subject(base: &str) -> Subject {
-    Subject::from(format!("{base}.{PROBE}"))
+/// A number without a sign. `None` if it is not one.
+fn parse_digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// The reply subject of a probe: NATS reports no responders here if the process with this number is gone. `base` is that of
-/// the prober.
-pub(crate) fn probe_reply(base: &str, number: u64) -> Subject {
-    Subject::from(format!("{base}.{PROBE}.{number}"))
-}
-
-/// The last token of the subject of a session's heartbeats, and the prefix of the number in their reply subject.
+/// The last token of the subject of heartbeats of a legacy client.
 const HEARTBEAT: &str = "h";
 
 /// The subject of the heartbeats of the session `own` of a server.
 pub(super) fn heartbeat_subject(own: &str) -> Subject {
     Subject::from(format!("{own}.{HEARTBEAT}"))
-}
-
-/// The reply subject of a heartbeat of the session `own` of a client, which has sent chunks up to `number`. It is not the
-/// reply subject of a chunk: no responders for a heartbeat does not mean that a chunk was lost.
-pub(super) fn heartbeat_reply(own: &str, number: u64) -> Subject {
-    Subject::from(format!("{own}.{HEARTBEAT}{number}"))
-}
-
-/// The last token of the subject of cancelled calls.
-const CANCELLED: &str = "c";
-
-/// The subject of the cancelled calls of the session `listen` of a server.
-pub(super) fn cancellation_subject(listen: &str) -> Subject {
-    Subject::from(format!("{listen}.{CANCELLED}"))
 }
 
 /// A step of a server after which it waits until NATS has processed it.
@@ -135,17 +181,8 @@ pub(crate) fn checkpoint_subject(base: &str, checkpoint: Checkpoint) -> Subject 
     Subject::from(format!("{base}.{token}"))
 }
 
-/// The end of the reply subject with which a server probes a client. A server sends no heartbeats, so that it is not the
-/// reply subject of any other message of a server.
-const CLIENT_PROBE: &str = ".h0";
-
-/// The reply subject with which the session `own` of a server probes its client.
-pub(super) fn probe(own: &str) -> Subject {
-    Subject::from(format!("{own}{CLIENT_PROBE}"))
-}
-
-/// The reply subject of chunk `number` of the session `own`.
-pub(super) fn chunk_reply(own: &str, number: u64) -> Subject {
+/// The subject `<own>.<number>`.
+fn numbered_subject(own: &str, number: u64) -> Subject {
     // `format!` is five times as slow: there is one for each call and each reply.
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(number);
@@ -156,27 +193,8 @@ pub(super) fn chunk_reply(own: &str, number: u64) -> Subject {
     Subject::from(reply)
 }
 
-/// The prefix of the chunk number in the reply subject of a drain notice.
-const DRAIN: &str = "d";
-
-/// The reply subject of the drain notice of the session `own`, which receives no chunk after `acknowledged`.
-pub(super) fn drain_notice(own: &str, acknowledged: u64) -> Subject {
-    Subject::from(format!("{own}.{DRAIN}{acknowledged}"))
-}
-
-/// The number of the last chunk that is received, if this is the reply subject of a drain notice of the session `peer`.
-pub(super) fn drain_acknowledged(peer: &str, reply: &str) -> Option<u64> {
-    reply.strip_prefix(peer)?.strip_prefix('.')?.strip_prefix(DRAIN)?.parse().ok()
-}
-
-/// Whether this is the reply subject of a probe of a client.
-pub(super) fn is_probe(reply: &str) -> bool {
-    reply.ends_with(CLIENT_PROBE)
-}
-
-/// The number at the end of a chunk's reply subject, if there is one.
-pub(crate) fn chunk_number(reply: &str) -> Option<u64> {
-    // Reads the last few bytes only: there is one for each call and each reply.
+/// The last token of a subject, if it is a number.
+fn last_number(reply: &str) -> Option<u64> {
     let (mut number, mut place) = (0_u64, 1_u64);
     for byte in reply.bytes().rev() {
         match byte {
@@ -223,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_number_follows_the_last_dot() {
+    fn a_number_follows_the_last_dot() {
         let most = u64::MAX.to_string();
         for (reply, number) in [
             ("a.b.1", Some(1)),
@@ -240,12 +258,28 @@ mod tests {
             ("a.18446744073709551616", None),
             ("a.99999999999999999999999", None),
         ] {
-            assert_eq!(chunk_number(reply), number, "{reply:?}");
+            assert_eq!(last_number(reply), number, "{reply:?}");
+            assert_eq!(Tail::of(reply).map(|tail| tail.number), number, "{reply:?}");
         }
-        assert_eq!(chunk_number(&format!("a.{most}")), Some(u64::MAX));
-        for number in [0, 9, 10, 123_456_789, u64::MAX] {
-            let reply = chunk_reply("own", number);
-            assert_eq!((reply.as_str(), chunk_number(&reply)), (&*format!("own.{number}"), Some(number)));
+        assert_eq!(last_number(&format!("a.{most}")), Some(u64::MAX));
+    }
+
+    #[test]
+    fn every_tail_round_trips() {
+        let part = |id, rest| Kind::Part { id, rest };
+        let kinds = [Kind::Messages, part(1, 0), part(u64::MAX, u64::MAX)];
+        for kind in kinds.into_iter().chain(LETTERS.map(|(kind, _)| kind)) {
+            for number in [0, 1, 9, 123_456_789, u64::MAX] {
+                let tail = Tail { number, kind };
+                let reply = tail.reply_subject("own");
+                assert_eq!(Tail::of(&reply), Some(tail), "{reply}");
+                let token = "t".repeat(TOKEN_LEN);
+                let reply = tail.reply_subject(&token);
+                assert_eq!(Address::parse(&reply), Some(Address::Undelivered { token: &token, number }));
+            }
+        }
+        for reply in ["a.1y", "a.1-", "a.1-2", "a.1-2-", "a.1--2", "a.1-+2-3", "a.1-2-3-4", "a.1aa", "a.w"] {
+            assert_eq!(Tail::of(reply), None, "{reply}");
         }
     }
 
@@ -270,20 +304,6 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_notice_names_the_last_chunk() {
-        for acknowledged in [0, 7, u64::MAX] {
-            assert_eq!(
-                drain_acknowledged("server.s", &drain_notice("server.s", acknowledged)),
-                Some(acknowledged)
-            );
-        }
-        for reply in ["server.s.h7", "server.s.7", "server.s.d", "server.s.d-1", "server.s2.d7", "DISCONNECT"]
-        {
-            assert_eq!(drain_acknowledged("server.s", reply), None, "{reply}");
-        }
-    }
-
-    #[test]
     fn no_session_has_the_token_of_a_checkpoint() {
         for checkpoint in [Checkpoint::Subscribed, Checkpoint::LeftQueueGroup, Checkpoint::Disconnected] {
             let subject = checkpoint_subject("base", checkpoint);
@@ -294,29 +314,11 @@ mod tests {
     #[test]
     fn every_kind_of_address_is_recognized() {
         assert_eq!(Address::parse("tok"), Some(Address::Session { token: "tok" }));
-        assert_eq!(Address::parse("tok.h"), Some(Address::Heartbeat { token: "tok" }));
-        assert_eq!(Address::parse("p"), Some(Address::Probe));
-        assert_eq!(Address::parse("p.3"), Some(Address::Gone { number: 3 }));
-        assert_eq!(
-            Address::parse(heartbeat_subject("tok").as_str()),
-            Some(Address::Heartbeat { token: "tok" })
-        );
-        assert_eq!(
-            Address::parse(heartbeat_reply("tok", 0).as_str()),
-            Some(Address::Undelivered { token: "tok", chunk: None })
-        );
-        assert_eq!(
-            Address::parse(probe("tok").as_str()),
-            Some(Address::Undelivered { token: "tok", chunk: None })
-        );
-        assert_eq!(
-            Address::parse(cancellation_subject("tok").as_str()),
-            Some(Address::Cancelled { token: "tok" })
-        );
-        assert_eq!(Address::parse("tok.c"), Some(Address::Cancelled { token: "tok" }));
-        assert_eq!(Address::parse("tok.17"), Some(Address::Undelivered { token: "tok", chunk: Some(17) }));
-        assert_eq!(Address::parse("tok.h17"), Some(Address::Undelivered { token: "tok", chunk: None }));
-        assert_eq!(Address::parse("tok.d17"), Some(Address::Undelivered { token: "tok", chunk: None }));
-        assert_eq!((Address::parse("tok.d"), Address::parse("tok.x")), (None, None));
+        assert_eq!(Address::parse(&heartbeat_subject("tok")), Some(Address::Heartbeat { token: "tok" }));
+        assert_eq!(Address::parse("tok.3"), Some(Address::Undelivered { token: "tok", number: 3 }));
+        assert_eq!(Address::parse("tok.3p"), Some(Address::Undelivered { token: "tok", number: 3 }));
+        for suffix in ["tok.", "tok.x", "tok.h1", "tok.3.4"] {
+            assert_eq!(Address::parse(suffix), None, "{suffix}");
+        }
     }
 }

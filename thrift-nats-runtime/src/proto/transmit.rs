@@ -5,7 +5,7 @@ use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 
 use super::close_reason::DISCONNECT;
-use super::subject::chunk_number;
+use super::subject::Tail;
 
 /// A NATS message to be published for a session. Its subjects are not checked when it is published: they are the process's
 /// own, or were checked when they arrived.
@@ -23,9 +23,9 @@ impl Transmit {
         Self { subject, reply: Some(Subject::from_static(DISCONNECT)), headers: None, payload: body }
     }
 
-    /// The chunk number, if the message is a chunk.
-    pub(crate) fn chunk(&self) -> Option<u64> {
-        self.reply.as_deref().and_then(chunk_number)
+    /// The number of the message, if it has one.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.reply.as_deref().and_then(Tail::of).map(|tail| tail.number)
     }
 }
 

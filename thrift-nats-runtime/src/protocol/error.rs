@@ -181,6 +181,9 @@ pub enum DecodeErrorKind {
     /// The bytes end before the value does.
     #[error("unexpected end of input")]
     UnexpectedEnd,
+    /// The peer sent a long message in parts, and this part does not continue it.
+    #[error("a part of a long message does not fit the parts before it")]
+    BadPart,
     /// A length or count is negative.
     #[error("{what} has the negative length {len}")]
     NegativeLength {

@@ -16,6 +16,7 @@ use async_nats::{PublishError, Subject};
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
+use super::executor::Executor;
 use super::fair_share::{ClientShare, ExceededShare, Resource, Slot};
 use super::options::ServerOptions;
 use crate::endpoint::{
@@ -75,6 +76,8 @@ pub(super) struct AcceptedSession {
     /// Refers to this session.
     this: Weak<Self>,
     endpoint: EndpointHandle,
+    /// Runs requests that had to wait until replies were sent.
+    executor: Weak<Executor>,
     table: Weak<SessionTable<Self>>,
     lingering: Weak<SessionTable<Self>>,
     /// The secret of the session: whoever knows it can send to the session.
@@ -116,13 +119,6 @@ struct SessionEnd {
     drops_at: Option<Instant>,
 }
 
-impl AcceptedState {
-    /// The client has sent something to the session's subject, which only the receiver of the accept knows.
-    fn confirm(&mut self) {
-        self.slots.provisional = None;
-    }
-}
-
 /// The rest of the work for the events of an input.
 struct Changes {
     /// The requests that are to run now.
@@ -135,6 +131,7 @@ impl AcceptedSession {
     /// Accepts a handshake. The accept is sent when the publisher polls the session.
     pub(super) fn accept(
         endpoint: &Endpoint<Self>,
+        executor: Weak<Executor>,
         lingering: &Arc<SessionTable<Self>>,
         options: &ServerOptions,
         handshake: Handshake,
@@ -147,12 +144,14 @@ impl AcceptedSession {
             max_calls: options.max_calls_per_session,
             limits: options.limits,
             served: options.served,
+            budget: Arc::clone(endpoint.budget()),
         };
         let own = session_subject(endpoint.base(), &token);
-        let machine = ServerSession::accept(now(), peer, own, &announced, options.heartbeat, config);
+        let machine = ServerSession::accept(now(), peer, own, &announced, options.heartbeat, &config);
         let session = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             endpoint: endpoint.clone(),
+            executor,
             table: Arc::downgrade(table),
             lingering: Arc::downgrade(lingering),
             token: token.into(),
@@ -230,10 +229,10 @@ impl AcceptedSession {
         payload: Bytes,
     ) -> VecDeque<ReceivedRequest> {
         let mut state = self.state();
-        state.confirm();
         state.machine.handle_message(now(), reply, payload);
+        let has_transmit = state.machine.has_transmit() || state.machine.is_closed();
         let changes = self.apply_events(state);
-        if changes.ended {
+        if changes.ended || has_transmit {
             self.wake();
         }
         changes.requests
@@ -261,20 +260,14 @@ impl AcceptedSession {
         changes.requests
     }
 
-    /// The client has cancelled the calls with these numbers.
-    pub(super) fn cancelled(self: &Arc<Self>, seqids: &[u8]) {
-        self.input(|machine| machine.handle_cancellation(seqids));
+    /// A heartbeat of a legacy client arrived.
+    pub(super) fn heartbeat(self: &Arc<Self>) {
+        self.input(|machine| machine.handle_heartbeat(now()));
     }
 
-    pub(super) fn heartbeat(&self) {
-        let mut state = self.state();
-        state.confirm();
-        state.machine.handle_heartbeat(now());
-    }
-
-    /// NATS says that a chunk, or another message of the session, had no subscriber.
-    pub(super) fn undelivered(self: &Arc<Self>, chunk: Option<u64>) {
-        self.input(|machine| machine.handle_undelivered(chunk));
+    /// NATS says that the message `number` of the session, or its accept, had no subscriber.
+    pub(super) fn undelivered(self: &Arc<Self>, number: Option<u64>) {
+        self.input(|machine| machine.handle_undelivered(number));
     }
 
     /// Ends the session because the server stops. Replies that are queued are sent first.
@@ -303,15 +296,24 @@ impl AcceptedSession {
         self.endpoint.timers().set(&mut state.timer, at, || Weak::clone(&self.this) as Weak<dyn Timed>);
     }
 
-    /// Gives the state machine an input that never makes a request run, and sends what there is to send.
+    /// Gives the state machine an input, runs the requests that it makes run, and sends what there is to send.
     fn input(self: &Arc<Self>, input: impl FnOnce(&mut ServerSession<AbortHandle>)) {
         let mut state = self.state();
         input(&mut state.machine);
-        let has_transmit = state.machine.has_transmit();
+        let has_transmit = state.machine.has_transmit() || state.machine.is_closed();
         let changes = self.apply_events(state);
-        debug_assert!(changes.requests.is_empty(), "only a message or a finished request makes others run");
+        self.start(changes.requests);
         if has_transmit || changes.ended {
             self.wake();
+        }
+    }
+
+    /// Runs requests that had to wait.
+    fn start(&self, requests: VecDeque<ReceivedRequest>) {
+        if !requests.is_empty()
+            && let (Some(executor), Some(session)) = (self.executor.upgrade(), self.this.upgrade())
+        {
+            executor.start(session, requests);
         }
     }
 
@@ -322,6 +324,10 @@ impl AcceptedSession {
             match event {
                 ServerEvent::Requests(next) if requests.is_empty() => requests = next,
                 ServerEvent::Requests(next) => requests.extend(next),
+                ServerEvent::Confirmed => {
+                    state.slots.provisional = None;
+                    self.set_timer(&mut state);
+                }
                 ServerEvent::Cancelled { task } => aborted.push(task),
                 ServerEvent::Ended { reason } => {
                     self.log_end(&reason);
@@ -388,11 +394,12 @@ impl TransmitSource for AcceptedSession {
         // The limit of the NATS server may have changed.
         state.machine.set_chunk_limit(self.endpoint.chunk_limit(self.chunk_limit));
         let transmit = state.machine.poll_transmit();
-        let ended = state.machine.has_ended();
+        let closed = state.machine.is_closed();
         // A session that has ended is polled until there is nothing left, which removes it.
-        let more = state.machine.has_transmit() || ended;
-        let over = transmit.is_none() && ended;
-        drop(state);
+        let more = state.machine.has_transmit() || closed;
+        let over = transmit.is_none() && closed;
+        let changes = self.apply_events(state);
+        self.start(changes.requests);
         // Not before the disconnect message is sent: the reply to a message for a session that is not in the table is
         // "unknown session", which tells the client less, and would arrive first.
         if over && let Some(table) = self.table.upgrade() {
@@ -424,8 +431,10 @@ impl Timed for AcceptedSession {
             state.machine.drop_requests();
         }
         self.set_timer(&mut state);
-        let has_transmit = state.machine.has_transmit();
-        if self.apply_events(state).ended || has_transmit {
+        let has_transmit = state.machine.has_transmit() || state.machine.is_closed();
+        let changes = self.apply_events(state);
+        self.start(changes.requests);
+        if changes.ended || has_transmit {
             self.wake();
         }
     }
@@ -447,7 +456,7 @@ mod tests {
         let slots = SessionSlots { _session: None, provisional: None };
         let (token, peer) = ("token".into(), "client".into());
         let handshake = Handshake { token, peer, announced, connection: 0, client, slots };
-        let session = AcceptedSession::accept(&endpoint, &Arc::default(), &options, handshake);
+        let session = AcceptedSession::accept(&endpoint, Weak::new(), &Arc::default(), &options, handshake);
         assert!(!endpoint.handle().timers().is_empty(), "it waits for heartbeats");
         session.close(CloseReason::Closed);
         assert!(endpoint.handle().timers().is_empty());

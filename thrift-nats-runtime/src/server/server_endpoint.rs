@@ -165,7 +165,9 @@ impl ServerEndpoint {
             }
         };
         let handshake = Handshake { token, peer, announced, connection, client, slots };
-        let session = AcceptedSession::accept(&self.endpoint, &self.lingering, &self.options, handshake);
+        let executor = Arc::downgrade(&self.executor);
+        let session =
+            AcceptedSession::accept(&self.endpoint, executor, &self.lingering, &self.options, handshake);
         self.endpoint.insert(session.token(), &session);
         // The server may have been stopped since the session table was last walked.
         if self.executor.stopped().is_cancelled() {
@@ -196,18 +198,11 @@ impl ServerEndpoint {
                 Some(session) => session.heartbeat(),
                 None => self.answer_unknown_session(message.reply.as_deref()),
             },
-            Address::Cancelled { token } => {
-                if let Some(session) = self.sessions().get(token) {
-                    session.cancelled(&message.payload);
-                }
-            }
-            Address::Undelivered { token, chunk } => {
+            Address::Undelivered { token, number } => {
                 if let Some(session) = self.sessions().get(token).filter(|_| no_responders) {
-                    session.undelivered(chunk);
+                    session.undelivered(Some(number));
                 }
             }
-            // A probe asks NATS whether this process subscribes, and needs no reply. A server sends no probes.
-            Address::Probe | Address::Gone { .. } => {}
         }
         None
     }

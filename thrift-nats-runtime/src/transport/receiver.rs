@@ -70,6 +70,16 @@ impl Receiver {
         }
     }
 
+    /// Number of bytes of the message that is not complete yet.
+    pub(crate) fn held(&self) -> usize {
+        self.partial.len() + self.later.as_ref().map_or(0, |later| later.len)
+    }
+
+    /// The limits on messages.
+    pub(crate) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Adds the next chunk of the stream, and passes every message that is now complete to `deliver`. A message that lies
     /// within one chunk is a slice of it.
     ///

@@ -4,6 +4,7 @@ use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 
 use crate::proto::close_reason::CloseReason;
+use crate::proto::handshake::Additions;
 use crate::proto::outcome::Outcome;
 use crate::transport::Frame;
 
@@ -50,8 +51,8 @@ pub(crate) enum Refused {
 pub(crate) struct Incoming {
     pub(crate) reply: Option<Subject>,
     pub(crate) status: Option<StatusCode>,
-    /// Whether it has the version header, which a legacy peer never sends.
-    pub(crate) versioned: bool,
+    /// The additions that its headers announce. A legacy peer announces none.
+    pub(crate) additions: Option<Additions>,
     /// Whether it is the accept of a server of this crate that does not read the header transport.
     pub(crate) refuses_header_transport: bool,
     pub(crate) payload: Bytes,

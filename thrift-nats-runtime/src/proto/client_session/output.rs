@@ -1,33 +1,31 @@
 //! The messages that a client's session publishes.
 
+use async_nats::Subject;
 use bytes::Bytes;
 
 use super::ClientSession;
 use super::event::ClientEvent;
-use super::phase::{ClientPhase, Closing, ServerKind};
+use super::has_memory;
+use super::phase::{ClientPhase, Closing, OpenSession};
 use crate::proto::call_table::Sent;
 use crate::proto::close_reason::PeerReason;
 use crate::proto::handshake::Announced;
-use crate::proto::subject::{cancellation_subject, chunk_reply, heartbeat_reply};
+use crate::proto::outbound::{Chunk, Outbound};
+use crate::proto::subject::{Kind, Tail};
 use crate::proto::transmit::Transmit;
 
 impl<W> ClientSession<W> {
-    /// Whether [`poll_transmit`](Self::poll_transmit) has a message, once the session was opened.
+    /// Whether [`poll_transmit`](Self::poll_transmit) has a message.
     pub(crate) fn has_transmit(&self) -> bool {
         if !self.unwanted.is_empty() {
             return true;
         }
         match &self.phase {
-            ClientPhase::Opening(_) => false,
+            ClientPhase::Opening(opening) => opening.due,
             ClientPhase::Open(session) | ClientPhase::Draining { session, .. } => {
-                let heartbeat = session.heartbeat.as_ref().is_some_and(|timer| timer.due);
-                let cancelled = match &session.server {
-                    ServerKind::Current { cancelled } => !cancelled.is_empty(),
-                    ServerKind::Legacy { .. } => false,
-                };
-                heartbeat || cancelled || self.out.bytes() > 0
+                session.has_control() || self.out.has_next()
             }
-            ClientPhase::Closing(_) => true,
+            ClientPhase::Closing(_) => self.out.bytes() == 0 || self.out.has_next(),
             ClientPhase::Abandoned | ClientPhase::Closed => false,
         }
     }
@@ -37,14 +35,14 @@ impl<W> ClientSession<W> {
         if let Some(listen) = self.unwanted.pop() {
             return Some(Transmit::disconnect(listen, PeerReason::UnknownSession.body(None)));
         }
-        let message = |subject, reply, payload| Transmit { subject, reply, headers: None, payload };
         match &mut self.phase {
             ClientPhase::Opening(opening) => {
-                if std::mem::replace(&mut opening.sent, true) {
+                if !std::mem::take(&mut opening.due) {
                     return None;
                 }
-                let service = self.service.as_deref();
-                let headers = Announced::headers(self.config.format, self.call_timeout, service);
+                let config = &self.config;
+                let headers =
+                    Announced::headers(config.format, config.call_timeout, config.service.as_deref());
                 Some(Transmit {
                     subject: opening.service.clone(),
                     reply: Some(self.inbox.clone()),
@@ -52,60 +50,90 @@ impl<W> ClientSession<W> {
                     payload: Bytes::new(),
                 })
             }
-            ClientPhase::Open(session) | ClientPhase::Draining { session, .. } => {
-                // Before data: only heartbeats keep the session alive, and a long message would delay them.
-                if let Some(timer) = session.heartbeat.as_mut().filter(|timer| timer.due) {
-                    timer.due = false;
-                    let reply = heartbeat_reply(&self.inbox, self.out.number());
-                    return Some(message(timer.subject.clone(), Some(reply), Bytes::new()));
-                }
-                if let ServerKind::Current { cancelled } = &mut session.server
-                    && !cancelled.is_empty()
-                {
-                    let subject = cancellation_subject(&session.listen);
-                    return Some(message(subject, None, cancellation(cancelled, self.config.chunk_limit)));
-                }
-                let listen = session.listen.clone();
-                let (number, payload) = self.next_chunk()?;
-                Some(message(listen, Some(chunk_reply(&self.inbox, number)), payload))
+            ClientPhase::Open(_) | ClientPhase::Draining { .. } => {
+                self.control().or_else(|| self.next_chunk())
             }
-            ClientPhase::Closing(Closing { listen, cancelled, .. })
-                if self.out.bytes() == 0 && !cancelled.is_empty() =>
-            {
-                // Without it, the server would run their handlers until their deadlines.
-                let subject = cancellation_subject(listen);
-                Some(message(subject, None, cancellation(cancelled, self.config.chunk_limit)))
-            }
-            ClientPhase::Closing(Closing { listen, body, .. }) => {
-                let (listen, body) = (listen.clone(), body.clone());
-                if let Some((number, payload)) = self.next_chunk() {
-                    return Some(message(listen, Some(chunk_reply(&self.inbox, number)), payload));
+            ClientPhase::Closing(closing) => {
+                if self.out.bytes() > 0 {
+                    return self.next_chunk();
                 }
+                let Closing { listen, body, cancelled, .. } = closing;
+                if !cancelled.is_empty() {
+                    // Without it, the server would run their handlers until their deadlines.
+                    let body = cancellation(cancelled, self.out.limit());
+                    return Some(numbered(&mut self.out, &self.inbox, listen.clone(), Kind::Cancel, body));
+                }
+                let disconnect = Transmit::disconnect(listen.clone(), body.clone());
                 self.phase = ClientPhase::Closed;
-                Some(Transmit::disconnect(listen, body))
+                Some(disconnect)
             }
             ClientPhase::Abandoned | ClientPhase::Closed => None,
         }
     }
 
-    /// The next chunk: its number and its bytes.
-    fn next_chunk(&mut self) -> Option<(u64, Bytes)> {
-        let number = self.out.number() + 1;
+    /// The next message that is not data. Before data: a long message would delay it.
+    fn control(&mut self) -> Option<Transmit> {
+        let Self { phase, out, inbox, config, share, .. } = self;
+        let session = phase.session_mut()?;
+        let listen = session.listen.clone();
+        let beats = session.heartbeat.as_mut().is_some_and(|timer| std::mem::take(&mut timer.due));
+        let OpenSession { heartbeat, inbound, .. } = session;
+        if beats && let Some(subject) = heartbeat.as_ref().and_then(|timer| timer.subject.clone()) {
+            return Some(Transmit { subject, reply: None, headers: None, payload: Bytes::new() });
+        }
+        let room = config.queue_limit.saturating_sub(inbound.held());
+        if let Some(body) = inbound.take_window(room, has_memory(share)) {
+            if beats && let Some(server) = session.current_mut() {
+                server.alive_due = true;
+            }
+            return Some(numbered(out, inbox, listen, Kind::Window, body));
+        }
+        let server = session.current_mut()?;
+        if beats | std::mem::take(&mut server.alive_due) {
+            return Some(numbered(out, inbox, listen, Kind::Alive, Bytes::from_static(b"alive")));
+        }
+        if std::mem::take(&mut server.probe_due) {
+            return Some(numbered(out, inbox, listen, Kind::Probe, Bytes::from_static(b"probe")));
+        }
+        if server.cancelled.is_empty() {
+            return None;
+        }
+        let body = cancellation(&mut server.cancelled, out.limit());
+        Some(numbered(out, inbox, listen, Kind::Cancel, body))
+    }
+
+    /// The next message with data.
+    fn next_chunk(&mut self) -> Option<Transmit> {
         let (calls, events) = (&mut self.calls, &mut self.events);
-        let mut server = self.phase.session_mut().map(|session| &mut session.server);
-        let chunk = self.out.next(self.config.chunk_limit, |seqid| match calls.mark_sent(seqid, number) {
+        let mut server = self.phase.session_mut().and_then(OpenSession::current_mut);
+        let number = self.out.number() + 1;
+        let chunk = self.out.next(|seqid| match calls.mark_sent(seqid, number) {
             Sent::AwaitsReply | Sent::Oneway(None) => {}
             Sent::Oneway(Some(waiter)) => events.push_back(ClientEvent::Sent { waiter }),
             Sent::Cancelled => {
-                if let Some(ServerKind::Current { cancelled }) = &mut server {
-                    cancelled.push(seqid);
+                if let Some(server) = &mut server {
+                    server.cancelled.push(seqid);
                 }
             }
         })?;
         // A oneway request is complete now, and the next held request may follow.
         self.release_held();
-        Some((chunk.number, chunk.payload))
+        self.update_limits();
+        let subject = match &self.phase {
+            ClientPhase::Open(session) | ClientPhase::Draining { session, .. } => session.listen.clone(),
+            ClientPhase::Closing(closing) => closing.listen.clone(),
+            ClientPhase::Opening(_) | ClientPhase::Abandoned | ClientPhase::Closed => return None,
+        };
+        let Chunk { number, kind, payload } = chunk;
+        let reply = Tail { number, kind }.reply_subject(&self.inbox);
+        Some(Transmit { subject, reply: Some(reply), headers: None, payload })
     }
+}
+
+/// A message that is not data.
+fn numbered(out: &mut Outbound, inbox: &str, listen: Subject, kind: Kind, payload: Bytes) -> Transmit {
+    let reply = Tail { number: out.next_number(), kind }.reply_subject(inbox);
+    Transmit { subject: listen, reply: Some(reply), headers: None, payload }
 }
 
 /// The message that names cancelled calls: as many as fit into `limit` bytes, at least one. Removes them from `seqids`.

@@ -9,6 +9,8 @@ use super::event::Incoming;
 use crate::proto::close_reason::{DISCONNECT, PeerReason};
 use crate::proto::handshake::Accept;
 use crate::proto::inbound::Inbound;
+use crate::proto::inbox_policy::InboxPolicy;
+use crate::proto::liveness::Liveness;
 use crate::proto::queue::Queue;
 use crate::transport::Receiver;
 
@@ -34,9 +36,10 @@ pub(super) enum ClientPhase {
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) service: Subject,
-    /// Whether the handshake was given to `poll_transmit`.
-    pub(super) sent: bool,
-    pub(super) timeout: Duration,
+    /// Whether the handshake is to be sent now.
+    pub(super) due: bool,
+    /// The time at which it is repeated: NATS gives it to a server at random, and this one may hang.
+    pub(super) repeat: Instant,
     /// `None`: the handshake never times out.
     pub(super) deadline: Option<Instant>,
 }
@@ -57,17 +60,28 @@ pub(super) struct OpenSession {
 /// The kind of server, and the state that only this kind needs.
 #[derive(Debug)]
 pub(super) enum ServerKind {
-    /// A server of this crate runs requests concurrently. The numbers of calls that were cancelled after they were sent are
-    /// still to be sent.
-    Current { cancelled: Vec<i32> },
+    /// A server of this crate runs requests concurrently.
+    Current(CurrentServer),
     /// A legacy server gets one request at a time. The other requests are held until it has replied.
     Legacy { held: Queue },
+}
+
+/// The state of a session with a server of this crate.
+#[derive(Debug)]
+pub(super) struct CurrentServer {
+    /// The numbers of calls that were cancelled after they were sent, and of which the server has not been told.
+    pub(super) cancelled: Vec<i32>,
+    pub(super) liveness: Liveness,
+    pub(super) probe_due: bool,
+    /// Whether the server is to be told that this client is alive: it has asked for it, or the session has just opened.
+    pub(super) alive_due: bool,
 }
 
 /// The timer of heartbeats.
 #[derive(Debug)]
 pub(super) struct HeartbeatTimer {
-    pub(super) subject: Subject,
+    /// The subject of a legacy server. A server of this crate gets heartbeats where it gets everything else.
+    pub(super) subject: Option<Subject>,
     /// Three quarters of the interval that the accept names.
     pub(super) period: Duration,
     pub(super) next: Instant,
@@ -84,23 +98,33 @@ pub(super) struct Closing {
     pub(super) body: Bytes,
     /// Cancelled calls of which the server was not told.
     pub(super) cancelled: Vec<i32>,
+    /// The time until which queued data may wait for the server to allow it; `None` until the next timeout.
+    pub(super) deadline: Option<Instant>,
 }
 
 impl OpenSession {
-    pub(super) fn new(now: Instant, accept: Accept, versioned: bool, receiver: Receiver) -> Self {
-        let reads_header_transport = versioned;
+    /// `legacy`: the server announced no additions.
+    pub(super) fn new(now: Instant, accept: Accept, legacy: bool, receiver: Receiver) -> Self {
+        let reads_header_transport = !legacy;
         let heartbeat = accept.interval.map(|interval| {
             // As the legacy package computes it, in whole milliseconds.
             let millis = interval.as_millis() as u64;
             let period = Duration::from_millis(millis - millis / 4);
-            HeartbeatTimer { subject: accept.heartbeat, period, next: now + period, due: false }
+            let subject = legacy.then_some(accept.heartbeat);
+            HeartbeatTimer { subject, period, next: now + period, due: false }
         });
-        let server = if versioned {
-            ServerKind::Current { cancelled: Vec::new() }
+        let (server, inbound) = if legacy {
+            (ServerKind::Legacy { held: Queue::default() }, Inbound::legacy(receiver))
         } else {
-            ServerKind::Legacy { held: Queue::default() }
+            let server = CurrentServer {
+                cancelled: Vec::new(),
+                liveness: Liveness::new(now),
+                probe_due: false,
+                // It proves that this client receives on its inbox. Until then the server sends nothing else there.
+                alive_due: true,
+            };
+            (ServerKind::Current(server), Inbound::numbered(receiver))
         };
-        let inbound = Inbound::new(versioned, receiver);
         Self { listen: accept.listen, inbound, heartbeat, server, reads_header_transport }
     }
 
@@ -110,38 +134,53 @@ impl OpenSession {
 
     pub(super) const fn held(&self) -> Option<&Queue> {
         match &self.server {
-            ServerKind::Current { .. } => None,
+            ServerKind::Current(_) => None,
             ServerKind::Legacy { held } => Some(held),
         }
     }
 
-    /// The accept in this message, if it is one. A server of this crate sends the version header in an accept only, and
-    /// data only from below the subject where it listens. The data of a legacy server has no reply subject.
-    pub(super) fn another_accept(&self, message: &Incoming) -> Option<Accept> {
+    pub(super) const fn current(&self) -> Option<&CurrentServer> {
+        match &self.server {
+            ServerKind::Current(server) => Some(server),
+            ServerKind::Legacy { .. } => None,
+        }
+    }
+
+    pub(super) const fn current_mut(&mut self) -> Option<&mut CurrentServer> {
+        match &mut self.server {
+            ServerKind::Current(server) => Some(server),
+            ServerKind::Legacy { .. } => None,
+        }
+    }
+
+    /// Whether something other than data is to be sent.
+    pub(super) fn has_control(&self) -> bool {
+        let current = self
+            .current()
+            .is_some_and(|server| server.probe_due || server.alive_due || !server.cancelled.is_empty());
+        current || self.inbound.has_window() || self.heartbeat.as_ref().is_some_and(|timer| timer.due)
+    }
+
+    /// The accept in this message, if it is one. A server of this crate announces its additions in an accept only, and
+    /// sends everything else with a reply subject below the subject where it listens. The data of a legacy server has no
+    /// reply subject.
+    pub(super) fn another_accept(&self, message: &Incoming, policy: &InboxPolicy) -> Option<Accept> {
         let is_data = || message.reply.as_deref()?.strip_prefix(&*self.listen)?.strip_prefix('.');
-        if !self.is_legacy() && !message.versioned && is_data().is_some() {
+        if !self.is_legacy() && message.additions.is_none() && is_data().is_some() {
             return None;
         }
-        let accept = Accept::parse(message.reply.as_ref(), &message.payload).ok()?;
+        let accept = Accept::read(message.reply.as_ref(), &message.payload, policy).ok()?;
         (accept.listen.as_str() != DISCONNECT).then_some(accept)
     }
 
     /// The disconnect message with this reason.
     pub(super) fn closing(self, reason: PeerReason) -> Closing {
         let acknowledged = self.inbound.acknowledged();
-        let closing = Closing::new(self.listen, self.server.is_versioned().then_some(acknowledged), reason);
         match self.server {
-            ServerKind::Current { cancelled } => Closing { cancelled, ..closing },
-            ServerKind::Legacy { .. } => closing,
-        }
-    }
-}
-
-impl ServerKind {
-    pub(super) const fn is_versioned(&self) -> bool {
-        match self {
-            Self::Current { .. } => true,
-            Self::Legacy { .. } => false,
+            ServerKind::Current(CurrentServer { cancelled, .. }) => {
+                Closing { cancelled, ..Closing::new(self.listen, Some(acknowledged), reason) }
+            }
+            ServerKind::Legacy { .. } => Closing::new(self.listen, None, reason),
         }
     }
 }
@@ -150,7 +189,7 @@ impl Closing {
     /// `acknowledged` is `None` for a legacy server, which gets an empty disconnect message.
     pub(super) fn new(listen: Subject, acknowledged: Option<u64>, reason: PeerReason) -> Self {
         let body = acknowledged.map_or_else(Bytes::new, |acknowledged| reason.body(Some(acknowledged)));
-        Self { listen, body, cancelled: Vec::new() }
+        Self { listen, body, cancelled: Vec::new(), deadline: None }
     }
 }
 

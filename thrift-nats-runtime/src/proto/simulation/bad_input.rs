@@ -27,17 +27,17 @@ fn malformed_data_to_a_server_ends_the_session_on_both_sides() {
     let mut simulation = Simulation::opened(slow());
     simulation.call(10);
     simulation.run_for(ms(10));
-    simulation.setup.network.loses = |message| message.reply.as_deref() == Some("client.session.2");
+    simulation.setup.network.loses = |message| message.reply.as_deref() == Some("client.session.3");
     simulation.call(10);
     simulation.run_for(ms(10));
     let mut garbage = message(MessageType::Call, simulation.calls[1].seqid, 1, &payload(1, 10));
     garbage.extend_from_slice(&[0x80, 0x01, 0, 9]);
-    simulation.inject(Party::Server, Some("client.session.2"), garbage);
+    simulation.inject(Party::Server, Some("client.session.3"), garbage);
     let now = simulation.now;
     simulation.run_for(ms(1000));
     let error = DecodeErrorKind::UnknownMessageType(9).into();
     assert_eq!(simulation.server_ended, [(now, CloseReason::Malformed(error))]);
-    assert_eq!(simulation.end(), (now + ms(1), &disconnected(PeerReason::Malformed, 1)));
+    assert_eq!(simulation.end(), (now + ms(1), &disconnected(PeerReason::Malformed, 2)));
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun)]);
     simulation.check_outcomes();
 }
@@ -55,7 +55,7 @@ fn a_chunk_without_a_number_ends_the_session() {
         simulation.inject(Party::Server, reply, "x");
         simulation.run_for(ms(10));
         assert_eq!(simulation.server_ended[0].1, CloseReason::ChunkWithoutNumber);
-        assert_eq!(*simulation.end().1, disconnected(PeerReason::Malformed, 0));
+        assert_eq!(*simulation.end().1, disconnected(PeerReason::Malformed, 1));
     }
 }
 
@@ -95,12 +95,12 @@ fn an_unpublished_chunk_ends_the_session_and_its_request_is_not_run() {
     let refused = simulation.client.poll_transmit().expect("the second request");
     simulation.call(10);
     let source = SharedError::new("refused");
-    simulation.client.handle_publish_failed(refused.chunk(), source.clone());
+    simulation.client.handle_publish_failed(refused.number(), source.clone());
     simulation.client_events();
-    assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: Some(2), source: source.clone() });
+    assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: Some(3), source: source.clone() });
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
     let disconnect = simulation.client.poll_transmit().expect("the peer is told");
-    simulation.client.handle_publish_failed(disconnect.chunk(), source);
+    simulation.client.handle_publish_failed(disconnect.number(), source);
     assert_eq!(simulation.client.poll_event(), None, "it has ended");
     assert_eq!(simulation.client.poll_transmit(), None);
 }
@@ -112,7 +112,7 @@ fn an_unpublished_heartbeat_leaves_earlier_outcomes_unknown() {
     simulation.publish();
     simulation.client.handle_timeout(simulation.instant() + ms(200));
     let beat = simulation.client.poll_transmit().expect("a heartbeat");
-    simulation.client.handle_publish_failed(beat.chunk(), SharedError::new("refused"));
+    simulation.client.handle_publish_failed(beat.number(), SharedError::new("refused"));
     simulation.client_events();
     assert_eq!(simulation.states(), [Ended(Unknown)]);
 }
@@ -122,7 +122,7 @@ fn an_unpublished_handshake_fails_the_opening() {
     let mut simulation = Simulation::new(Setup::new());
     let handshake = simulation.client.poll_transmit().expect("the handshake");
     let source = SharedError::new("refused");
-    simulation.client.handle_publish_failed(handshake.chunk(), source.clone());
+    simulation.client.handle_publish_failed(handshake.number(), source.clone());
     simulation.client_events();
     assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: None, source });
     assert_eq!(simulation.client.poll_transmit(), None);

@@ -26,13 +26,9 @@ fn a_closed_client_sends_queued_data_and_then_disconnects() {
 fn a_client_that_closes_first_sends_the_calls_that_it_cancelled() {
     let base = Instant::now();
     let config = ClientConfig { chunk_limit: 12, ..Setup::new().client_config() };
-    let mut client =
-        ClientSession::open(base, SERVICE.into(), INBOX.into(), HANDSHAKE_TIMEOUT, CALL_TIMEOUT, config);
-    let payload = Bytes::from("server.s0.h 0");
-    let accept =
-        Incoming { reply: Some("server.s0".into()), versioned: true, payload, ..Incoming::default() };
+    let mut client = open(base, config);
     client.poll_transmit().expect("the handshake");
-    client.handle_message(base, accept);
+    client.handle_message(base, accept_of_server(false));
     for seqid in 1..=2 {
         client.call(seqid, false, Bytes::from_static(b"request"), None, seqid).unwrap();
     }
@@ -41,10 +37,10 @@ fn a_client_that_closes_first_sends_the_calls_that_it_cancelled() {
     client.call(3, true, Bytes::from_static(b"oneway"), None, 3).unwrap();
     client.close(CloseReason::Closed);
     let sent: Vec<_> = std::iter::from_fn(|| client.poll_transmit())
-        .map(|message| (message.subject.to_string(), message.payload))
+        .map(|message| (message.reply.expect("all have one").to_string(), message.payload))
         .collect();
-    let expected = [("server.s0", "oneway"), ("server.s0.c", "2"), ("server.s0", "0 closed")];
-    assert_eq!(sent, expected.map(|(subject, payload)| (subject.to_owned(), Bytes::from(payload))));
+    let expected = [("client.session.4", "oneway"), ("client.session.5c", "2"), ("DISCONNECT", "0 closed")];
+    assert_eq!(sent, expected.map(|(reply, payload)| (reply.to_owned(), Bytes::from(payload))));
 }
 
 #[test]
@@ -89,7 +85,7 @@ fn an_ended_session_ignores_input() {
         ..Incoming::default()
     };
     simulation.client.handle_message(simulation.instant(), late);
-    simulation.client.handle_undelivered(Some(1));
+    simulation.client.handle_undelivered(1);
     simulation.client.handle_timeout(simulation.instant() + ms(1_000_000));
     simulation.client.close(CloseReason::NatsClosed);
     assert_eq!(simulation.client.poll_event(), None);

@@ -33,12 +33,12 @@ pub(super) struct MadeCall {
 
 impl Simulation {
     pub(super) fn arrive_at_client(&mut self, message: InTransit) {
-        let InTransit { subject, reply, status, versioned, payload, .. } = message;
+        let InTransit { subject, reply, status, additions, payload, .. } = message;
         let suffix = subject.strip_prefix("client.").expect("it was addressed to the client");
         let known = self.ended.is_none();
         match Address::parse(suffix) {
             Some(Address::Session { .. }) if known => {
-                let incoming = Incoming { reply, status, versioned, payload, ..Incoming::default() };
+                let incoming = Incoming { reply, status, additions, payload, ..Incoming::default() };
                 self.client.handle_message(self.instant(), incoming);
                 self.client_events();
             }
@@ -47,20 +47,13 @@ impl Simulation {
                     self.carry(Party::Client, transmit);
                 }
             }
-            Some(Address::Undelivered { chunk, .. })
+            Some(Address::Undelivered { number, .. })
                 if known && status == Some(StatusCode::NO_RESPONDERS) =>
             {
-                self.client.handle_undelivered(chunk);
+                self.client.handle_undelivered(number);
                 self.client_events();
             }
-            Some(
-                Address::Heartbeat { .. }
-                | Address::Undelivered { .. }
-                | Address::Cancelled { .. }
-                | Address::Probe
-                | Address::Gone { .. },
-            )
-            | None => {}
+            Some(Address::Heartbeat { .. } | Address::Undelivered { .. }) | None => {}
         }
     }
 
@@ -114,6 +107,9 @@ impl Simulation {
         let message = message_in(self.setup.format, kind, seqid, id, &payload(id, len));
         self.calls.push(MadeCall { seqid, len, state: CallState::Waiting });
         let deadline = timeout.map(|timeout| self.instant() + timeout);
+        if self.client.in_flight() == 0 {
+            self.client.becomes_busy(self.instant());
+        }
         self.client.call(seqid, oneway, message, deadline, id).expect("the queue is not full");
         id
     }

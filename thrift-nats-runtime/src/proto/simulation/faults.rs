@@ -7,7 +7,7 @@ use super::CallState::{Ended, Replied};
 use super::*;
 
 fn number(message: &InTransit) -> Option<u64> {
-    message.reply.as_deref().and_then(chunk_number)
+    message.reply.as_deref().and_then(Tail::of).map(|tail| tail.number)
 }
 
 fn lost(expected: u64, found: u64) -> CloseReason {
@@ -23,12 +23,12 @@ fn a_lost_chunk_of_a_request_ends_the_session() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..Setup::new() });
     let replied = simulation.call(10);
     simulation.run_for(ms(10));
-    simulation.setup.network.loses = |message| message.to == Party::Server && number(message) == Some(3);
+    simulation.setup.network.loses = |message| message.to == Party::Server && number(message) == Some(4);
     let cut = simulation.call(250);
     let now = simulation.now;
     simulation.run_for(ms(10));
-    assert_eq!(simulation.server_ended, [(now + ms(1), lost(3, 4))]);
-    assert_eq!(simulation.end(), (now + ms(2), &told(2)));
+    assert_eq!(simulation.server_ended, [(now + ms(1), lost(4, 5))]);
+    assert_eq!(simulation.end(), (now + ms(2), &told(3)));
     assert_eq!(simulation.state(replied), Replied);
     assert_eq!(simulation.state(cut), Ended(Outcome::NotRun));
 }
@@ -49,16 +49,39 @@ fn a_lost_chunk_of_a_reply_ends_the_session() {
 #[test]
 fn a_lost_chunk_that_was_a_whole_request_ends_the_session() {
     let mut simulation = Simulation::opened(Setup::new());
-    simulation.setup.network.loses = |message| message.to == Party::Server && number(message) == Some(1);
+    simulation.setup.network.loses = |message| message.to == Party::Server && number(message) == Some(2);
     simulation.call(10);
     simulation.run_for(ms(1000));
     assert_eq!(simulation.ended, None, "nothing has arrived that reveals the loss");
     simulation.call(10);
     simulation.run_for(ms(1000));
-    assert_eq!(simulation.server_ended[0].1, lost(1, 2));
-    assert_eq!(*simulation.end().1, told(0));
+    assert_eq!(simulation.server_ended[0].1, lost(2, 3));
+    assert_eq!(*simulation.end().1, told(1));
     assert_eq!(simulation.states(), [Ended(Outcome::NotRun); 2]);
     assert!(simulation.ran.is_empty());
+}
+
+#[test]
+fn a_probe_finds_a_lost_request() {
+    let mut simulation = Simulation::opened(Setup { pace: Duration::ZERO, ..Setup::new() });
+    simulation.setup.network.loses = |message| message.to == Party::Server && number(message) == Some(2);
+    let now = simulation.now;
+    simulation.call(10);
+    simulation.run_for(ms(1000));
+    assert_eq!(simulation.server_ended, [(now + ms(26), lost(2, 3))]);
+    assert_eq!(simulation.end(), (now + ms(27), &told(1)));
+    assert_eq!(simulation.states(), [Ended(Outcome::NotRun)]);
+}
+
+#[test]
+fn the_answer_to_a_probe_finds_a_lost_reply() {
+    let mut simulation = Simulation::opened(Setup { pace: Duration::ZERO, ..Setup::new() });
+    simulation.setup.network.loses = |message| message.to == Party::Client && number(message) == Some(1);
+    let now = simulation.now;
+    simulation.call(10);
+    simulation.run_for(ms(1000));
+    assert_eq!(simulation.end(), (now + ms(27), &lost(1, 2)));
+    assert_eq!(simulation.states(), [Ended(Outcome::Unknown)]);
 }
 
 #[test]
@@ -100,7 +123,7 @@ fn a_lost_disconnect_is_repeated_for_the_next_chunk() {
     simulation.call(10);
     simulation.run_for(ms(2));
     let reason =
-        CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: Some(0) };
+        CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: Some(1) };
     assert_eq!(*simulation.end().1, reason);
     assert_eq!(simulation.states(), [Ended(Outcome::NotRun)]);
 }
@@ -129,7 +152,7 @@ fn network_faults_end_sessions_and_never_corrupt_data() {
         let mut simulation = Simulation::new(Setup {
             seed,
             network: Network {
-                lost: random.one_of(&[0, 5, 50]),
+                lost: random.one_of(&[0, 0, 5, 5, 50, 50, 400]),
                 twice: random.one_of(&[0, 5, 50]),
                 unordered: random.one_of(&[0, 0, 50]),
                 ..Network::sound(ms(0)..=ms(random.within(1..=20)))
@@ -139,6 +162,7 @@ fn network_faults_end_sessions_and_never_corrupt_data() {
             interval: random.chance(500).then(|| ms(100)),
             legacy: false,
             format: any_format(&mut random),
+            pace: Duration::ZERO,
         });
         for _ in 0..random.within(1..=15) {
             let len = random.one_of(&[0, 20, 100, 500]) as usize;
@@ -148,8 +172,7 @@ fn network_faults_end_sessions_and_never_corrupt_data() {
         }
         simulation.run_for(ms(1500));
 
-        // The network is idle, and has no more faults. A lost chunk is detected with the next one, so that another call is
-        // made. In production, the call would expire.
+        // The network is idle, and has no more faults. The lost message of an idle session is found with the next one.
         let repeats = simulation.setup.network.twice > 0;
         simulation.setup.network = Network::sound(ms(1)..=ms(1));
         if simulation.client.is_open() {
@@ -170,7 +193,8 @@ fn network_faults_end_sessions_and_never_corrupt_data() {
             simulation.check_outcomes();
         }
         if !simulation.client.is_open() && simulation.setup.interval.is_some() {
-            simulation.run_for(ms(300));
+            // A session whose client never sent anything lasts longest.
+            simulation.run_for(ms(5000));
             assert!(!simulation.server_has_session(), "it gets no heartbeats");
         }
 
@@ -191,6 +215,7 @@ fn network_faults_end_sessions_and_never_corrupt_data() {
         "client HandshakeTimeout",
         "client ChunkLost",
         "client Disconnected",
+        "client Unresponsive",
         "server ChunkLost",
         "server Disconnected",
         "server MissedHeartbeats",

@@ -3,8 +3,8 @@
 use super::*;
 
 const INTERVAL: Duration = ms(100);
-/// The time at which the server accepts, with a network delay of 1 ms.
-const ACCEPTED: Duration = ms(1);
+/// The time at which the first message of the client arrives.
+const CONFIRMED: Duration = ms(3);
 
 fn with_heartbeats() -> Setup {
     Setup { interval: Some(INTERVAL), ..Setup::new() }
@@ -12,6 +12,10 @@ fn with_heartbeats() -> Setup {
 
 fn is_heartbeat(message: &InTransit) -> bool {
     message.subject.ends_with(".h")
+}
+
+fn kind(transmit: &Transmit) -> Option<Kind> {
+    transmit.reply.as_deref().and_then(Tail::of).map(|tail| tail.kind)
 }
 
 #[test]
@@ -43,7 +47,8 @@ fn a_stalled_client_does_not_make_up_for_missed_heartbeats() {
     simulation.run_until(ms(2));
     let late = simulation.base + ms(1000);
     simulation.client.handle_timeout(late);
-    assert!(simulation.client.poll_transmit().is_some_and(|beat| beat.subject.ends_with(".h")));
+    let beat = simulation.client.poll_transmit().expect("a heartbeat");
+    assert_eq!((&*beat.subject, kind(&beat)), ("server.s0", Some(Kind::Alive)));
     assert_eq!(simulation.client.poll_transmit(), None, "one is enough");
     assert_eq!(simulation.client.poll_timeout(), Some(late + ms(75)));
 }
@@ -55,12 +60,12 @@ fn a_heartbeat_is_sent_before_queued_data() {
     simulation.run_until(ms(2));
     simulation.call(100_000);
     let chunk = simulation.client.poll_transmit().expect("the first chunk");
-    assert_eq!(chunk.reply.as_deref(), Some("client.session.1"));
+    assert_eq!(chunk.number(), Some(2));
     simulation.client.handle_timeout(simulation.base + ms(77));
     let beat = simulation.client.poll_transmit().expect("the beat");
-    assert_eq!((&*beat.subject, &beat.payload[..]), ("server.s0.h", &b""[..]));
+    assert_eq!((beat.number(), kind(&beat)), (Some(3), Some(Kind::Alive)));
     let chunk = simulation.client.poll_transmit().expect("the second chunk");
-    assert_eq!(chunk.reply.as_deref(), Some("client.session.2"));
+    assert!(matches!(kind(&chunk), Some(Kind::Part { id: 1, .. })), "{chunk:?}");
 }
 
 #[test]
@@ -76,7 +81,9 @@ fn an_ended_session_sends_no_heartbeats() {
 
 #[test]
 fn a_session_ends_after_exactly_three_intervals_without_a_heartbeat() {
-    for (last_beat_arrives, beats_end) in [(ACCEPTED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))] {
+    for (last_beat_arrives, beats_end, received) in
+        [(CONFIRMED, ms(2), 1), (ms(78), ms(100), 2), (ms(78 + 2 * 75), ms(230), 4)]
+    {
         let mut simulation = Simulation::new(with_heartbeats());
         simulation.run_until(beats_end);
         // The client runs, but its messages are lost.
@@ -91,13 +98,14 @@ fn a_session_ends_after_exactly_three_intervals_without_a_heartbeat() {
         );
         assert!(!simulation.server_has_session());
         let disconnects = simulation.disconnects(Party::Server);
-        assert_eq!(disconnects, [(expires, "0 missed-heartbeats")]);
+        assert_eq!(disconnects, [(expires, format!("{received} missed-heartbeats").as_str())]);
     }
 }
 
 #[test]
 fn a_dead_client_is_detected_with_its_first_missed_heartbeat() {
-    for (last_beat_arrives, client_dies) in [(ACCEPTED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))]
+    for (last_beat_arrives, client_dies) in
+        [(CONFIRMED, ms(2)), (ms(78), ms(100)), (ms(78 + 2 * 75), ms(230))]
     {
         let mut simulation = Simulation::new(with_heartbeats());
         simulation.run_until(client_dies);
@@ -105,16 +113,13 @@ fn a_dead_client_is_detected_with_its_first_missed_heartbeat() {
         simulation.run_for(ms(1000));
         // A probe takes one round trip.
         let noticed = last_beat_arrives + INTERVAL + ms(2);
-        assert_eq!(simulation.server_ended, [(noticed, CloseReason::PeerGone { chunk: None })]);
+        assert_eq!(simulation.server_ended, [(noticed, CloseReason::PeerGone { chunk: Some(1) })]);
     }
 }
 
 #[test]
 fn clients_with_heartbeats_and_legacy_clients_are_not_probed() {
-    let asked = |simulation: &Simulation| {
-        let asks = |message: &&Published| message.by == Party::Server && message.payload.is_empty();
-        simulation.published.iter().filter(asks).filter(|message| message.subject == INBOX).count()
-    };
+    let asked = |simulation: &Simulation| simulation.of_kind(Party::Server, Kind::Probe).len();
     let mut simulation = Simulation::new(with_heartbeats());
     simulation.run_for(ms(1000));
     assert_eq!(asked(&simulation), 0);
@@ -126,17 +131,20 @@ fn clients_with_heartbeats_and_legacy_clients_are_not_probed() {
 }
 
 #[test]
-fn a_probe_is_not_a_reply_to_the_handshake() {
+fn a_client_that_missed_a_heartbeat_answers_a_probe() {
     let mut simulation = Simulation::new(with_heartbeats());
-    // The accept is lost, and nothing else.
-    simulation.setup.network.loses = |message| message.to == Party::Client && !message.payload.is_empty();
-    simulation.run_until(ACCEPTED + INTERVAL + ms(5));
-    assert!(!simulation.client.is_open() && simulation.ended.is_none(), "{:?}", simulation.ended);
+    simulation.run_until(ms(2));
+    // Its timers stand still, but it reads its messages.
+    simulation.client_stalls = true;
+    simulation.run_for(ms(1000));
+    let probes = simulation.of_kind(Party::Server, Kind::Probe).len();
+    assert_eq!((probes, simulation.of_kind(Party::Client, Kind::Alive).len()), (9, 1 + 9));
+    assert!(simulation.server_has_session(), "{:?}", simulation.server_ended);
 }
 
 #[test]
 fn two_missed_heartbeats_are_forgiven() {
-    let mut simulation = Simulation::new(with_heartbeats());
+    let mut simulation = Simulation::new(Setup { legacy: true, ..with_heartbeats() });
     simulation.run_until(ms(2));
     // Heartbeats are sent at 77 ms, 152 ms, 227 ms, …: the first two of every three are lost.
     for third in 1..=10 {
@@ -149,12 +157,26 @@ fn two_missed_heartbeats_are_forgiven() {
     assert!(simulation.server_has_session(), "{:?}", simulation.server_ended);
 }
 
-/// The disconnect message tells the client of the end, and which requests the server received.
 #[test]
-fn data_does_not_count_as_a_heartbeat() {
-    let mut simulation = Simulation::new(Setup { handler: ms(50)..=ms(50), ..with_heartbeats() });
+fn every_message_of_a_client_of_this_crate_counts_as_a_heartbeat() {
+    let mut simulation = Simulation::new(with_heartbeats());
+    simulation.run_until(ms(2));
+    simulation.client_stalls = true;
+    for at in (50..1000).step_by(75) {
+        simulation.plan(ms(at), PlannedStep::Call { len: 10, oneway: false, timeout: None });
+    }
+    simulation.run_until(ms(1000));
+    assert!(simulation.server_has_session(), "{:?}", simulation.server_ended);
+    assert_eq!(simulation.of_kind(Party::Server, Kind::Probe).len(), 0);
+}
+
+/// But the first data proves that the client receives on its inbox, and the intervals count from there.
+#[test]
+fn data_of_a_legacy_client_does_not_count_as_a_heartbeat() {
+    let setup = Setup { handler: ms(50)..=ms(50), legacy: true, ..with_heartbeats() };
+    let mut simulation = Simulation::new(setup);
     simulation.setup.network.loses = is_heartbeat;
-    let expires = ACCEPTED + 3 * INTERVAL;
+    let expires = ms(21) + 3 * INTERVAL;
     for at in [20, 100, 180, 230, 260, 290] {
         simulation.plan(ms(at), PlannedStep::Call { len: 10, oneway: false, timeout: None });
     }
@@ -164,17 +186,16 @@ fn data_does_not_count_as_a_heartbeat() {
     assert!(simulation.server_has_session());
     simulation.run_until(expires + ms(100));
     assert_eq!(simulation.server_ended, [(expires, CloseReason::MissedHeartbeats { interval: INTERVAL })]);
-    assert_eq!(simulation.disconnects(Party::Server)[0], (expires, "6 missed-heartbeats"));
-    let reason =
-        CloseReason::Disconnected { reason: Some(PeerReason::MissedHeartbeats), acknowledged: Some(6) };
+    assert_eq!(simulation.disconnects(Party::Server)[0], (expires, ""));
+    let reason = CloseReason::Disconnected { reason: None, acknowledged: None };
     assert_eq!(simulation.end(), (expires + ms(1), &reason));
     use CallState::{Ended, Replied};
     use Outcome::{NotRun, Unknown};
     assert_eq!(
         simulation.states(),
-        [Replied, Replied, Replied, Replied, Ended(Unknown), Ended(Unknown), Ended(NotRun)]
+        [Replied, Replied, Replied, Replied, Ended(Unknown), Ended(NotRun), Ended(NotRun)]
     );
-    assert_eq!(simulation.ran, (0..6).collect());
+    assert_eq!(simulation.ran, (0..5).collect());
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn a_legacy_server_gets_one_request_at_a_time_in_order() {
             interval: random.chance(500).then(|| ms(100)),
             legacy: true,
             format: WireFormat { protocol: any_format(&mut random).protocol, ..WireFormat::default() },
+            pace: Duration::ZERO,
         });
         let calls = random.within(1..=20);
         for _ in 0..calls {
@@ -163,6 +164,8 @@ fn a_legacy_peer_gets_an_empty_disconnect_message() {
     simulation.close_client();
     assert_eq!(simulation.disconnects(Party::Client), [(simulation.now, "")]);
     let mut simulation = Simulation::opened(legacy());
+    simulation.call(10);
+    simulation.run_for(ms(1));
     simulation.stop_server();
     assert_eq!(simulation.disconnects(Party::Server), [(simulation.now, "")]);
     assert_eq!(simulation.published[1].payload, "server.s0.h 0", "the accept is the same for everyone");

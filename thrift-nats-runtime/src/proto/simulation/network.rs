@@ -6,8 +6,8 @@ use async_nats::{StatusCode, Subject};
 use bytes::Bytes;
 
 use super::{INBOX, Network, Party, PlannedStep, SERVICE, Simulation};
-use crate::proto::subject::chunk_number;
-use crate::proto::{Transmit, VERSION_HEADER};
+use crate::proto::subject::{Kind, Tail};
+use crate::proto::{Additions, Transmit};
 
 /// A message in transit.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub(super) struct InTransit {
     pub(super) subject: Subject,
     pub(super) reply: Option<Subject>,
     pub(super) status: Option<StatusCode>,
-    pub(super) versioned: bool,
+    pub(super) additions: Option<Additions>,
     pub(super) payload: Bytes,
 }
 
@@ -28,6 +28,13 @@ pub(super) struct Published {
     pub(super) subject: String,
     pub(super) reply: Option<String>,
     pub(super) payload: Bytes,
+}
+
+impl Published {
+    /// The number and the kind of the message, if it has them.
+    pub(super) fn tail(&self) -> Option<Tail> {
+        self.reply.as_deref().and_then(Tail::of)
+    }
 }
 
 impl Simulation {
@@ -51,8 +58,10 @@ impl Simulation {
 
     pub(super) fn carry(&mut self, by: Party, transmit: Transmit) {
         let Transmit { subject, mut reply, headers, payload } = transmit;
-        if reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some()) {
-            assert!(payload.len() <= self.setup.chunk_limit, "a chunk above the limit");
+        if let Some(Tail { kind, .. }) = reply.as_deref().and_then(Tail::of) {
+            assert!(!payload.is_empty(), "a numbered message without a body");
+            let is_data = matches!(kind, Kind::Messages | Kind::Part { .. });
+            assert!(!is_data || payload.len() <= self.setup.chunk_limit, "a chunk above the limit");
         }
         self.published.push(Published {
             at: self.now,
@@ -61,14 +70,13 @@ impl Simulation {
             reply: reply.as_ref().map(Subject::to_string),
             payload: payload.clone(),
         });
-        if self.setup.legacy && reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some()) {
+        if self.setup.legacy && reply.as_deref().and_then(Tail::of).is_some() {
             // A legacy peer does not number its chunks, and ignores numbers.
             reply = None;
         }
         let Some(to) = Party::of(&subject) else { return };
-        let versioned =
-            !self.setup.legacy && headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some());
-        self.send(InTransit { to, subject, reply, status: None, versioned, payload });
+        let additions = Additions::parse(headers.as_ref()).filter(|_| !self.setup.legacy);
+        self.send(InTransit { to, subject, reply, status: None, additions, payload });
     }
 
     pub(super) fn send(&mut self, message: InTransit) {
@@ -109,7 +117,7 @@ impl Simulation {
         let Some(to) = Party::of(reply) else { return };
         let status = Some(StatusCode::NO_RESPONDERS);
         let (subject, payload) = (reply.clone(), Bytes::new());
-        self.send(InTransit { to, subject, reply: None, status, versioned: false, payload });
+        self.send(InTransit { to, subject, reply: None, status, additions: None, payload });
     }
 
     /// Has something arrive that the peer did not send.
@@ -120,17 +128,21 @@ impl Simulation {
         };
         let (subject, reply) = (subject.into(), reply.map(Subject::from_static));
         let message =
-            InTransit { to, subject, reply, status: None, versioned: false, payload: payload.into() };
+            InTransit { to, subject, reply, status: None, additions: None, payload: payload.into() };
         self.plan(self.now, PlannedStep::Deliver(message));
     }
 
     // The record.
 
-    /// The messages that the client sent to the subject of heartbeats, with their times.
+    /// The times of the client's heartbeats.
     pub(super) fn heartbeats(&self) -> Vec<Duration> {
-        let to_heartbeat =
-            |message: &&Published| message.by == Party::Client && message.subject.ends_with(".h");
-        self.published.iter().filter(to_heartbeat).map(|message| message.at).collect()
+        // The first numbered message is not a heartbeat: it proves that the client receives on its inbox.
+        let is_heartbeat = |message: &&Published| {
+            message.by == Party::Client
+                && (message.subject.ends_with(".h")
+                    || message.tail().is_some_and(|tail| tail.kind == Kind::Alive && tail.number > 1))
+        };
+        self.published.iter().filter(is_heartbeat).map(|message| message.at).collect()
     }
 
     /// The disconnects of one side: their times and bodies.
@@ -141,11 +153,22 @@ impl Simulation {
         self.published.iter().filter(of_party).map(|message| (message.at, body(&message.payload))).collect()
     }
 
-    /// The chunks of one side.
+    /// The numbered messages of one side.
+    pub(super) fn numbered(&self, by: Party) -> Vec<(Tail, &Published)> {
+        let sent = self.published.iter().filter(|message| message.by == by);
+        sent.filter_map(|message| Some((message.tail()?, message))).collect()
+    }
+
+    /// The numbered messages of one side that are of this kind.
+    pub(super) fn of_kind(&self, by: Party, kind: Kind) -> Vec<&Published> {
+        let numbered = self.numbered(by).into_iter();
+        numbered.filter(|(tail, _)| tail.kind == kind).map(|(_, message)| message).collect()
+    }
+
+    /// The numbered messages of one side that contain data.
     pub(super) fn chunks(&self, by: Party) -> Vec<&Published> {
-        let numbered = |message: &&Published| {
-            message.reply.as_deref().is_some_and(|reply| chunk_number(reply).is_some())
-        };
-        self.published.iter().filter(|message| message.by == by).filter(numbered).collect()
+        let is_data = |tail: &Tail| matches!(tail.kind, Kind::Messages | Kind::Part { .. });
+        let numbered = self.numbered(by).into_iter();
+        numbered.filter(|(tail, _)| is_data(tail)).map(|(_, message)| message).collect()
     }
 }

@@ -7,7 +7,7 @@ fn accept(reply: Option<&'static str>, payload: &'static str) -> Result<(), Clos
     let mut simulation = Simulation::new(Setup::new());
     simulation.publish();
     let (reply, payload) = (reply.map(Subject::from_static), Bytes::from(payload));
-    let message = Incoming { reply, versioned: true, payload, ..Incoming::default() };
+    let message = Incoming { reply, additions: Some(Additions::OWN), payload, ..Incoming::default() };
     simulation.client.handle_message(simulation.base, message);
     match simulation.client.poll_event().expect("it opens, or ends") {
         ClientEvent::Opened => Ok(()),
@@ -27,7 +27,11 @@ fn a_handshake_takes_one_round_trip() {
         .collect();
     assert_eq!(
         published,
-        [(SERVICE, Some(INBOX), &b""[..]), (INBOX, Some("server.s0"), &b"server.s0.h 0"[..])]
+        [
+            (SERVICE, Some(INBOX), &b""[..]),
+            (INBOX, Some("server.s0"), &b"server.s0.h 0"[..]),
+            ("server.s0", Some("client.session.1a"), &b"alive"[..]),
+        ]
     );
 }
 
@@ -49,8 +53,62 @@ fn a_handshake_without_a_reply_times_out() {
     simulation.run_until(ms(5000));
     let reason = CloseReason::HandshakeTimeout { timeout: HANDSHAKE_TIMEOUT };
     assert_eq!(simulation.end(), (HANDSHAKE_TIMEOUT, &reason));
-    assert_eq!(simulation.published.len(), 1, "the client knows of no session to end");
+    let is_handshake = |message: &Published| message.subject == SERVICE && message.payload.is_empty();
+    assert!(simulation.published.iter().all(is_handshake), "the client knows of no session to end");
     assert_eq!(simulation.client.poll_timeout(), None);
+}
+
+/// NATS may have given the first one to a server that hangs.
+#[test]
+fn an_unanswered_handshake_is_repeated_every_200_ms() {
+    let mut simulation = Simulation::new(Setup::new());
+    simulation.setup.network.loses = |message| message.to == Party::Server;
+    simulation.run_until(ms(599));
+    simulation.setup.network.loses = nothing;
+    simulation.run_until(ms(5000));
+    let sent = simulation.published.iter().filter(|message| message.subject == SERVICE);
+    assert_eq!(sent.map(|message| message.at).collect::<Vec<_>>(), [0, 200, 400, 600].map(ms));
+    assert_eq!((simulation.opened, simulation.sessions.len()), (Some(ms(602)), 1));
+}
+
+#[test]
+fn the_first_of_several_accepts_wins() {
+    // Each of three handshakes is accepted after the third was sent.
+    let network = Network::sound(ms(250)..=ms(250));
+    let mut simulation = Simulation::new(Setup { network, ..Setup::new() });
+    simulation.run_until(ms(2000));
+    assert_eq!(simulation.opened, Some(ms(500)));
+    let told = simulation.disconnects(Party::Client);
+    assert_eq!(told, [(ms(700), "unknown-session"), (ms(900), "unknown-session")]);
+    assert_eq!(simulation.sessions.values().filter(|session| session.known).count(), 1);
+    simulation.call(10);
+    simulation.run_for(ms(1000));
+    assert_eq!(simulation.states(), [CallState::Replied]);
+}
+
+#[test]
+fn a_late_503_for_a_repeated_handshake_is_ignored() {
+    let mut simulation = Simulation::opened(Setup::new());
+    let status = Some(async_nats::StatusCode::NO_RESPONDERS);
+    simulation.client.handle_message(simulation.base, Incoming { status, ..Incoming::default() });
+    simulation.call(10);
+    simulation.run_for(ms(100));
+    assert_eq!(simulation.states(), [CallState::Replied]);
+}
+
+#[test]
+fn a_session_whose_client_sends_nothing_ends_silently_after_5_s() {
+    for interval in [None, Some(ms(100))] {
+        let mut simulation = Simulation::new(Setup { interval, ..Setup::new() });
+        simulation.setup.network.loses = |message| message.subject.starts_with("server.");
+        simulation.run_until(ms(5000));
+        assert!(simulation.sessions["s0"].session.is_provisional());
+        simulation.run_until(ms(5001));
+        assert!(!simulation.server_has_session());
+        let sent: Vec<_> =
+            simulation.published.iter().filter(|message| message.by == Party::Server).collect();
+        assert_eq!(sent.len(), 1, "only the accept: {sent:?}");
+    }
 }
 
 #[test]
@@ -64,28 +122,19 @@ fn an_open_session_has_no_handshake_timeout() {
 #[test]
 fn a_handshake_with_an_endless_timeout_never_times_out() {
     let base = Instant::now();
-    let config = Setup::new().client_config();
-    let mut client =
-        ClientSession::<usize>::open(base, SERVICE.into(), INBOX.into(), Duration::MAX, CALL_TIMEOUT, config);
-    assert_eq!(client.poll_timeout(), None);
+    let config = ClientConfig { handshake_timeout: Duration::MAX, ..Setup::new().client_config() };
+    let mut client = open::<usize>(base, config);
+    assert_eq!(client.poll_timeout(), Some(base + ms(200)), "to repeat it");
     client.handle_timeout(base + ms(1 << 40));
     assert_eq!(client.poll_event(), None);
-    let message =
-        Incoming { reply: Some("server.s0".into()), payload: "server.s0.h 0".into(), ..Incoming::default() };
-    client.handle_message(base, message);
+    client.handle_message(base, accept_of_server(true));
     assert!(client.is_open());
 }
 
 #[test]
 fn a_duplicate_accept_is_dropped() {
     let mut simulation = Simulation::opened(Setup::new());
-    let accept = Incoming {
-        reply: Some("server.s0".into()),
-        payload: "server.s0.h 0".into(),
-        versioned: true,
-        ..Incoming::default()
-    };
-    simulation.client.handle_message(simulation.base, accept);
+    simulation.client.handle_message(simulation.base, accept_of_server(false));
     assert_eq!(simulation.client.poll_event(), None);
     simulation.call(10);
     simulation.run_for(ms(100));
@@ -103,7 +152,7 @@ fn a_second_server_that_accepts_is_disconnected() {
             subject: SERVICE.into(),
             reply: Some(INBOX.into()),
             status: None,
-            versioned: !legacy,
+            additions: (!legacy).then_some(Additions::OWN),
             payload: Bytes::new(),
         };
         simulation.send(handshake);
@@ -128,14 +177,18 @@ fn a_heartbeat_interval_is_capped_at_the_largest_of_an_accept() {
 #[test]
 fn a_malformed_accept_ends_the_handshake() {
     let end = |reply, payload| accept(reply, payload).unwrap_err();
-    assert_eq!(end(None, "beat 0"), CloseReason::BadAccept(AcceptError::NoListenSubject));
-    assert_eq!(end(Some("listen"), ""), CloseReason::BadAccept(AcceptError::Body));
-    assert_eq!(end(Some("listen"), "beat"), CloseReason::BadAccept(AcceptError::Body));
+    assert_eq!(end(None, "server.h 0"), CloseReason::BadAccept(AcceptError::NoListenSubject));
+    assert_eq!(end(Some("server.s"), ""), CloseReason::BadAccept(AcceptError::Body));
+    assert_eq!(end(Some("server.s"), "server.h"), CloseReason::BadAccept(AcceptError::Body));
+    let not_an_inbox = CloseReason::BadAccept(AcceptError::NotAnInbox);
+    assert_eq!(end(Some("orders"), "server.h 0"), not_an_inbox);
+    assert_eq!(end(Some("server.s"), "$JS.API.STREAM.DELETE.ORDERS 100"), not_an_inbox);
     assert_eq!(
         end(Some("DISCONNECT"), "0 stopping"),
         CloseReason::Disconnected { reason: Some(PeerReason::Stopping), acknowledged: Some(0) }
     );
-    assert_eq!(accept(Some("listen"), "beat 0"), Ok(()));
+    assert_eq!(accept(Some("server.s"), "server.h 0"), Ok(()));
+    assert_eq!(accept(Some("server.s"), "orders 0"), Ok(()), "no heartbeat is sent there");
 }
 
 /// The client's handshake has timed out, and the session is unknown to its process.
@@ -149,9 +202,11 @@ fn late_accept_gets_a_disconnect_message() {
     simulation.run_for(ms(5000));
     assert_eq!(simulation.end().0, HANDSHAKE_TIMEOUT);
     let told: Vec<_> = simulation.disconnects(Party::Client).into_iter().map(|(at, _)| at).collect();
-    assert_eq!(told, [ms(1200)]);
+    // The handshake was sent five times.
+    assert_eq!(told, [1200, 1400, 1600, 1800, 2000].map(ms));
     let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: None };
-    assert_eq!(simulation.server_ended, [(ms(1800), reason)]);
+    let ended = [1800, 2000, 2200, 2400, 2600].map(|at| (ms(at), reason.clone()));
+    assert_eq!(simulation.server_ended, ended);
 }
 
 /// The accept arrives after the end of the session and before the process removes the session.
@@ -189,7 +244,8 @@ fn a_message_without_a_sender_session_gets_no_reply() {
 fn the_reply_for_an_unknown_session_goes_to_the_senders_session() {
     let subject = |reply| unknown_session(reply).expect("a reply").subject.to_string();
     assert_eq!(subject("client.session.17"), "client.session", "a chunk");
-    assert_eq!(subject("client.session.h17"), "client.session", "a heartbeat");
+    assert_eq!(subject("client.session.17a"), "client.session", "a heartbeat");
+    assert_eq!(subject("client.session.17-1-0"), "client.session", "a part");
     assert_eq!(subject("client.session"), "client.session", "an accept");
     assert_eq!(subject("_INBOX.abcdef"), "_INBOX.abcdef", "a legacy peer's");
 }
@@ -216,15 +272,7 @@ fn the_reply_to_a_late_accept_goes_to_its_reply_subject() {
 fn the_sender_of_a_malformed_accept_is_disconnected() {
     let base = Instant::now();
     let receive = |reply: Option<&'static str>| {
-        let setup = Setup::new();
-        let mut client = ClientSession::<usize>::open(
-            base,
-            SERVICE.into(),
-            INBOX.into(),
-            HANDSHAKE_TIMEOUT,
-            CALL_TIMEOUT,
-            setup.client_config(),
-        );
+        let mut client = open::<usize>(base, Setup::new().client_config());
         client.poll_transmit().expect("the handshake");
         let incoming =
             Incoming { reply: reply.map(Subject::from_static), payload: "bad".into(), ..Incoming::default() };
@@ -232,7 +280,8 @@ fn the_sender_of_a_malformed_accept_is_disconnected() {
         assert!(matches!(client.poll_event(), Some(ClientEvent::Ended { .. })));
         client.poll_transmit().map(|told| (told.subject.to_string(), told.reply.unwrap().to_string()))
     };
-    assert_eq!(receive(Some("listen.7")), Some(("listen.7".to_owned(), "DISCONNECT".to_owned())));
+    assert_eq!(receive(Some("server.7")), Some(("server.7".to_owned(), "DISCONNECT".to_owned())));
+    assert_eq!(receive(Some("orders.7")), None, "it is not an inbox");
     assert_eq!(receive(Some("")), None);
     assert_eq!(receive(None), None);
 }
@@ -247,8 +296,12 @@ fn a_server_that_does_not_serve_the_protocol_refuses_the_handshake() {
     simulation.publish();
     let refused = unsupported(INBOX.into(), ServedFormats::ALL.with_protocols(&[]));
     assert_eq!(refused.subject, Subject::from(INBOX));
-    let message =
-        Incoming { reply: refused.reply, versioned: true, payload: refused.payload, ..Incoming::default() };
+    let message = Incoming {
+        reply: refused.reply,
+        additions: Some(Additions::OWN),
+        payload: refused.payload,
+        ..Incoming::default()
+    };
     simulation.client.handle_message(simulation.base, message);
     simulation.client_events();
     let served = "protocols: none; transports: buffered, framed, header".to_owned();
@@ -274,7 +327,7 @@ fn a_reply_in_another_protocol_or_transport_ends_the_session() {
     simulation.publish();
     let format = WireFormat { transport: crate::Transport::Framed, ..WireFormat::default() };
     let payload = message_in(format, MessageType::Reply, 1, 0, b"").into();
-    let message = Incoming { reply: Some("s.1".into()), versioned: true, payload, ..Incoming::default() };
+    let message = Incoming { reply: Some("server.s0.1".into()), payload, ..Incoming::default() };
     let now = simulation.instant();
     simulation.client.handle_message(now, message);
     simulation.client_events();

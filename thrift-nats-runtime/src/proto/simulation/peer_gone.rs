@@ -13,7 +13,7 @@ fn no_responders_for_a_chunk_ends_the_session() {
     simulation.call(10);
     let sent = simulation.now;
     simulation.run_for(ms(1000));
-    assert_eq!(simulation.end(), (sent + ms(2), &CloseReason::PeerGone { chunk: Some(2) }));
+    assert_eq!(simulation.end(), (sent + ms(2), &CloseReason::PeerGone { chunk: Some(3) }));
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun)]);
     assert_eq!(simulation.disconnects(Party::Client), [], "the peer is gone");
 }
@@ -25,7 +25,7 @@ fn a_request_that_was_delivered_in_part_is_not_run() {
     simulation.client.poll_transmit().expect("the first chunk, which arrives");
     simulation.server_runs = false;
     simulation.run_for(ms(10));
-    assert_eq!(*simulation.end().1, CloseReason::PeerGone { chunk: Some(2) });
+    assert_eq!(*simulation.end().1, CloseReason::PeerGone { chunk: Some(3) });
     assert_eq!(simulation.states(), [Ended(NotRun)]);
 }
 
@@ -37,7 +37,7 @@ fn no_responders_for_a_heartbeat_ends_the_session() {
     simulation.run_for(ms(10));
     simulation.server_runs = false;
     simulation.run_for(ms(2000));
-    assert_eq!(simulation.end(), (ms(2 + 750 + 2), &CloseReason::PeerGone { chunk: None }));
+    assert_eq!(simulation.end(), (ms(2 + 750 + 2), &CloseReason::PeerGone { chunk: Some(3) }));
     assert_eq!(simulation.states(), [Ended(Unknown)]);
 }
 
@@ -91,7 +91,7 @@ fn data_for_an_unknown_session_gets_a_disconnect_message() {
     let sent = simulation.now;
     simulation.plan(sent + ms(1), PlannedStep::Call { len: 10, oneway: false, timeout: None });
     simulation.run_for(ms(1000));
-    assert_eq!(simulation.end(), (sent + ms(2), &disconnected(PeerReason::UnknownSession, 1)));
+    assert_eq!(simulation.end(), (sent + ms(2), &disconnected(PeerReason::UnknownSession, 2)));
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
     simulation.check_outcomes();
 }
@@ -100,7 +100,6 @@ fn data_for_an_unknown_session_gets_a_disconnect_message() {
 fn a_heartbeat_for_an_unknown_session_gets_a_disconnect_message() {
     let mut simulation = forgotten(Setup { interval: Some(ms(100)), ..slow() });
     simulation.run_for(ms(1000));
-    let reason = CloseReason::Disconnected { reason: Some(PeerReason::UnknownSession), acknowledged: None };
-    assert_eq!(simulation.end(), (ms(2 + 75 + 2), &reason));
+    assert_eq!(simulation.end(), (ms(2 + 75 + 2), &disconnected(PeerReason::UnknownSession, 2)));
     assert_eq!(simulation.states(), [Ended(Unknown)]);
 }

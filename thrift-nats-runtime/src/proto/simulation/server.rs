@@ -23,7 +23,7 @@ fn a_heartbeat_interval_in_the_far_future_is_accepted() {
         "server.s0".into(),
         &ours(),
         Some(Duration::MAX),
-        Setup::new().server_config(),
+        &Setup::new().server_config(),
     );
     session.handle_heartbeat(now);
     assert!(session.poll_timeout().unwrap() > now + ms(1_000_000_000));
@@ -44,8 +44,10 @@ fn a_stalled_server_does_not_miss_unread_heartbeats() {
             "server.s0".into(),
             &ours(),
             Some(interval),
-            config,
+            &config,
         );
+        session.handle_message(now, Some("client.session.1a"), Bytes::from_static(b"alive"));
+        assert_eq!(poll(&mut session), (Vec::new(), None));
         let expires = now + 3 * interval;
         assert_eq!(session.poll_timeout(), Some(now + interval), "to probe the client");
         let woken = expires + late;
@@ -53,7 +55,7 @@ fn a_stalled_server_does_not_miss_unread_heartbeats() {
         assert_eq!(session.poll_event(), None, "the timer fires before the heartbeats are read");
         assert_eq!(session.poll_timeout(), Some(woken + interval));
         // The heartbeats are read.
-        session.handle_heartbeat(woken + ms(1));
+        session.handle_message(woken + ms(1), Some("client.session.2a"), Bytes::from_static(b"alive"));
         assert_eq!(session.poll_timeout(), Some(woken + ms(1) + interval));
         // Once more, without a heartbeat: the client gets one more interval, however late the timer is.
         let woken = woken + ms(1) + 3 * interval + late;
@@ -62,5 +64,32 @@ fn a_stalled_server_does_not_miss_unread_heartbeats() {
         let reason = CloseReason::MissedHeartbeats { interval };
         session.handle_timeout(woken + interval + late);
         assert_eq!(poll(&mut session), (Vec::new(), Some(reason)));
+    }
+}
+
+/// The first message of the client may have arrived while this process was stalled, and wait to be read.
+#[test]
+fn a_stalled_server_gives_a_provisional_session_more_time_once() {
+    let interval = Some(ms(100));
+    for (announced, timeout) in [(ours(), ms(5000)), (Announced::default(), ms(300))] {
+        let now = Instant::now();
+        let config = Setup::new().server_config();
+        let accept = || {
+            let own = "server.s0".into();
+            ServerSession::<i32>::accept(now, INBOX.into(), own, &announced, interval, &config)
+        };
+        let expires = now + timeout;
+        let mut session = accept();
+        assert_eq!(session.poll_timeout(), Some(expires));
+        session.handle_timeout(expires);
+        assert!(session.has_ended(), "the timer is not late");
+        let mut session = accept();
+        let woken = expires + ms(1000);
+        session.handle_timeout(woken);
+        assert!(!session.has_ended());
+        session.handle_timeout(woken + ms(99));
+        assert!(!session.has_ended());
+        session.handle_timeout(woken + ms(5000));
+        assert!(session.has_ended(), "only once");
     }
 }

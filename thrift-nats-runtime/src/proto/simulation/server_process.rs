@@ -9,7 +9,8 @@ use super::messages::{message_in, parse, payload as payload_of, transform};
 use super::network::InTransit;
 use super::{Party, PlannedStep, SERVICE, Simulation};
 use crate::proto::{
-    Address, Announced, CloseReason, ReceivedRequest, RequestKey, ServerEvent, ServerSession, unknown_session,
+    Additions, Address, Announced, CloseReason, ReceivedRequest, RequestKey, ServerEvent, ServerSession,
+    unknown_session,
 };
 use crate::protocol::MessageType;
 
@@ -25,23 +26,18 @@ pub(super) struct SimulatedSession {
 
 impl Simulation {
     pub(super) fn arrive_at_server(&mut self, message: InTransit) {
-        let InTransit { subject, reply, status, versioned, payload, .. } = message;
+        let InTransit { subject, reply, status, additions, payload, .. } = message;
         if subject.as_str() == SERVICE {
-            return self.accept(reply, versioned);
+            return self.accept(reply, additions);
         }
         let suffix = subject.strip_prefix("server.").expect("it was addressed to the server");
         let Some(address) = Address::parse(suffix) else { return };
-        let (Address::Session { token }
-        | Address::Heartbeat { token }
-        | Address::Cancelled { token }
-        | Address::Undelivered { token, .. }) = address
-        else {
-            return;
-        };
+        let (Address::Session { token } | Address::Heartbeat { token } | Address::Undelivered { token, .. }) =
+            address;
         let (token, now) = (token.to_owned(), self.instant());
         if self.sessions.get(&token).is_none_or(|session| !session.known) {
             if matches!(address, Address::Session { .. } | Address::Heartbeat { .. }) {
-                self.answer_unknown(reply.as_deref());
+                self.answer_unknown(&token, reply.as_deref());
             }
             return;
         }
@@ -50,13 +46,14 @@ impl Simulation {
             Address::Session { .. } if no_responders => session.handle_undelivered(None),
             Address::Session { .. } => session.handle_message(now, reply.as_deref(), payload),
             Address::Heartbeat { .. } => session.handle_heartbeat(now),
-            Address::Cancelled { .. } => session.handle_cancellation(&payload),
-            Address::Undelivered { chunk, .. } if no_responders => session.handle_undelivered(chunk),
-            Address::Undelivered { .. } | Address::Probe | Address::Gone { .. } => {}
+            Address::Undelivered { number, .. } if no_responders => {
+                session.handle_undelivered(Some(number));
+            }
+            Address::Undelivered { .. } => {}
         });
     }
 
-    pub(super) fn accept(&mut self, peer: Option<Subject>, versioned: bool) {
+    pub(super) fn accept(&mut self, peer: Option<Subject>, additions: Option<Additions>) {
         let peer = peer.expect("a handshake has a reply subject");
         let token = format!("s{}", self.sessions.len());
         let own = Subject::from(format!("server.{token}"));
@@ -64,9 +61,9 @@ impl Simulation {
             self.instant(),
             peer,
             own,
-            &Announced { versioned, ..Announced::default() },
+            &Announced { additions, ..Announced::default() },
             self.setup.interval,
-            self.setup.server_config(),
+            &self.setup.server_config(),
         );
         self.sessions.insert(token, SimulatedSession { session, known: true, running: BTreeMap::new() });
     }
@@ -80,6 +77,7 @@ impl Simulation {
                 ServerEvent::Requests(requests) => {
                     requests.into_iter().for_each(|request| self.start_request(token, request));
                 }
+                ServerEvent::Confirmed => {}
                 ServerEvent::Cancelled { task: seqid } => {
                     let session = self.sessions.get_mut(token).expect("it is there");
                     let key = session.running.remove(&seqid).expect("a call that runs");
@@ -146,8 +144,12 @@ impl Simulation {
         self.sessions.values().any(|session| !session.session.has_ended())
     }
 
-    pub(super) fn answer_unknown(&mut self, reply: Option<&str>) {
-        if let Some(transmit) = reply.and_then(unknown_session) {
+    /// Replies to a message for a session that has ended. A message for a session that never was gets no reply.
+    pub(super) fn answer_unknown(&mut self, token: &str, reply: Option<&str>) {
+        let Some(session) = self.sessions.get(token) else { return };
+        if let Some(transmit) = reply.and_then(unknown_session)
+            && transmit.subject == *session.session.peer()
+        {
             self.carry(Party::Server, transmit);
         }
     }

@@ -1,11 +1,12 @@
 //! The setup of a simulation: its random choices, its network, and the options of both sides.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{InTransit, ms};
+use super::{CALL_TIMEOUT, HANDSHAKE_TIMEOUT, InTransit, LIVENESS_TIMEOUT, MEMORY_LIMIT, ms};
 use crate::format::{Protocol, ServedFormats, Transport, WireFormat};
-use crate::proto::{ClientConfig, ServerConfig};
+use crate::proto::{Budget, ClientConfig, InboxPolicy, ServerConfig};
 use crate::protocol::Limits;
 
 /// Splitmix64: small, and the same on every platform.
@@ -91,7 +92,12 @@ pub(super) struct Setup {
     pub(super) legacy: bool,
     /// The client's format.
     pub(super) format: WireFormat,
+    /// The shortest pause between the client's probes.
+    pub(super) pace: Duration,
 }
+
+/// The pace of a client that sends no probes.
+pub(super) const NO_PROBES: Duration = Duration::MAX;
 
 impl Setup {
     pub(super) const fn new() -> Self {
@@ -103,26 +109,35 @@ impl Setup {
             handler: ms(0)..=ms(0),
             legacy: false,
             format: WireFormat::new(Protocol::Binary, Transport::Buffered),
+            pace: NO_PROBES,
         }
     }
 
-    pub(super) const fn client_config(&self) -> ClientConfig {
+    pub(super) fn client_config(&self) -> ClientConfig {
+        let servers: Arc<[String]> = ["server".to_owned()].into();
         ClientConfig {
             chunk_limit: self.chunk_limit,
             queue_limit: super::QUEUE_LIMIT,
             max_calls: 100_000,
             limits: Limits::DEFAULT,
             format: self.format,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            liveness_timeout: LIVENESS_TIMEOUT,
+            call_timeout: CALL_TIMEOUT,
+            service: None,
+            inboxes: InboxPolicy::new("client", Some(servers)),
+            budget: Budget::new(MEMORY_LIMIT),
         }
     }
 
-    pub(super) const fn server_config(&self) -> ServerConfig {
+    pub(super) fn server_config(&self) -> ServerConfig {
         ServerConfig {
             chunk_limit: self.chunk_limit,
             queue_limit: super::QUEUE_LIMIT,
             max_calls: 100_000,
             limits: Limits::DEFAULT,
             served: ServedFormats::ALL,
+            budget: Budget::new(MEMORY_LIMIT),
         }
     }
 }
