@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use thrift_nats_runtime::{CloseReason, Outcome, PeerReason};
+use thrift_nats_tests::probe::ProbeClient;
 use thrift_nats_tests::proxy::{Action, Direction, Rule};
-use thrift_nats_tests::{BOUND, NEVER, NatsServer, TestService, eventually, next};
+use thrift_nats_tests::{BOUND, NEVER, NatsServer, SUBJECT, TestService, eventually, next};
 
-use crate::setup::{Setup, connect, connection, ended, is_chunk, result_of, serve};
+use crate::setup::{Setup, connect, connection, ended, is_chunk, result_of, serve, slow};
 
 #[tokio::test]
 async fn client_whose_connection_is_cut_fails_calls_that_may_have_run_and_continues() {

@@ -457,6 +457,7 @@ mod tests {
         let (token, peer) = ("token".into(), "client".into());
         let handshake = Handshake { token, peer, announced, connection: 0, client, slots };
         let session = AcceptedSession::accept(&endpoint, Weak::new(), &Arc::default(), &options, handshake);
+        session.heartbeat();
         assert!(!endpoint.handle().timers().is_empty(), "it waits for heartbeats");
         session.close(CloseReason::Closed);
         assert!(endpoint.handle().timers().is_empty());

@@ -89,16 +89,14 @@ impl Server {
                 lame_duck.as_ref().map(LameDuck::join),
             )));
         tasks.spawn(receive_loop(&endpoint, endpoint.endpoint().receive(inbox)));
-        let handle = endpoint.handle().clone();
-        tasks.spawn(endpoint.stopped().clone().run_until_cancelled_owned(async move {
-            let _vital = Vital(weak.clone());
-            let check = || {
-                if let Some(endpoint) = weak.upgrade() {
-                    endpoint.check();
-                }
-            };
-            handle.timers().run(CONNECTION_CHECK, check).await;
-        }));
+        let timed = Arc::clone(&endpoint);
+        tasks.spawn(async move {
+            let _vital = Vital(weak);
+            tokio::select! {
+                () = timed.handle().timers().run(CONNECTION_CHECK, || timed.check()) => {}
+                () = timed.disconnected() => {}
+            }
+        });
         Ok(Self { endpoint, subject, accepting, accept_task, tasks })
     }
 

@@ -21,6 +21,7 @@ use crate::proto::{
     unsupported,
 };
 use crate::service::Service;
+use crate::time::DISCONNECT_TIMEOUT;
 
 /// State shared by all sessions of a server.
 pub(super) struct ServerEndpoint {
@@ -120,6 +121,13 @@ impl ServerEndpoint {
     pub(super) async fn drained(&self) {
         self.sessions().empty().await;
         self.lingering.empty().await;
+    }
+
+    /// Waits until the server was stopped and its sessions have sent their disconnect messages, for [`DISCONNECT_TIMEOUT`] at
+    /// most.
+    pub(super) async fn disconnected(&self) {
+        self.stopped.cancelled().await;
+        let _ = tokio::time::timeout(DISCONNECT_TIMEOUT, self.flushed()).await;
     }
 
     /// Waits until all sessions have ended, and everything that they had to send has been handed to the connection.

@@ -125,11 +125,29 @@ fn draining_twice_sends_one_notice() {
 }
 
 #[test]
-fn a_session_drained_before_its_accept_is_sent_sends_nothing() {
+fn a_session_drained_before_its_accept_is_sent_ends_once_its_client_has_sent_something() {
     let mut session = accepted(false);
     session.drain();
     assert_eq!(poll(&mut session), (Vec::new(), Some(CloseReason::Stopped)));
-    assert_eq!(session.poll_transmit(), None, "the client repeats its handshake");
+    let published = |session: &mut ServerSession<i32>| {
+        std::iter::from_fn(|| session.poll_transmit()).map(|transmit| transmit.payload).collect::<Vec<_>>()
+    };
+    assert_eq!(published(&mut session), ["server.s0.h 0"]);
+    session.handle_message(Instant::now(), Some("client.session.1a"), Bytes::from_static(b"alive"));
+    assert_eq!(published(&mut session), ["0 stopping"]);
+}
+
+#[test]
+fn a_session_that_ends_before_its_client_has_sent_anything_waits_for_it_for_a_second() {
+    let mut session = accepted(false);
+    session.stop();
+    assert!(session.poll_transmit().is_some(), "the accept");
+    let now = Instant::now();
+    session.handle_timeout(now);
+    assert_eq!(session.poll_timeout(), Some(now + ms(1000)));
+    session.handle_timeout(now + ms(1000));
+    assert!(session.is_closed());
+    assert_eq!(session.poll_transmit(), None);
 }
 
 #[test]
