@@ -1,5 +1,6 @@
 //! Opening sessions: handshakes that are late, refused or malformed, and calls that wait for them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -247,4 +248,35 @@ async fn accept_with_a_reply_subject_too_long_to_publish_to_harms_no_other_sessi
     soon(accepted).await.unwrap();
     assert_eq!(soon(length(&client, 1)).await, Ok(1));
     assert!(!call.is_finished(), "its session has not ended");
+}
+
+#[tokio::test]
+async fn handshakes_above_the_limit_wait_in_line_until_a_server_replies() {
+    const LIMIT: usize = 512;
+    let nats = NatsServer::start().unwrap();
+    let mut server = RawServer::listen(&nats.client().await.unwrap(), SUBJECT).await;
+    let connection = nats.client().await.unwrap();
+    let connect = || Client::builder(&connection, SUBJECT).handshake_timeout(BOUND).connect();
+    let connects: Vec<_> = (0..LIMIT + 50).map(|_| tokio::spawn(connect())).collect();
+    // A handshake may arrive several times.
+    let mut handshakes = BTreeMap::new();
+    while handshakes.len() < LIMIT {
+        let handshake = server.handshake().await;
+        handshakes.insert(handshake.reply.clone(), handshake);
+    }
+    round_trip(&connection).await;
+    while let Some(handshake) = server.try_handshake() {
+        assert!(handshakes.contains_key(&handshake.reply), "more than {LIMIT} handshakes are in flight");
+    }
+    let (_, accepted) = handshakes.pop_first().unwrap();
+    let _session = server.accept_handshake(accepted.clone(), |client| format!("{client}.7"), "beat 0").await;
+    loop {
+        let handshake = server.handshake().await;
+        if handshake.reply != accepted.reply && !handshakes.contains_key(&handshake.reply) {
+            break;
+        }
+    }
+    for connect in connects {
+        connect.abort();
+    }
 }

@@ -78,7 +78,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The time within which a server has to accept a session.
+    /// The time within which a server has to accept a session. The clients of a connection have 512 handshakes with a subject
+    /// in flight at most; the time of a further one starts when it is its turn.
     pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.options.handshake_timeout = timeout;
         self

@@ -8,6 +8,7 @@ use async_nats::{Client as Nats, Message, StatusCode};
 use tokio::runtime::Id;
 use tokio::task::AbortHandle;
 
+use super::admission::Admission;
 use super::home_runtime::{self, HomeRuntime};
 use super::session_handle::{EndpointParts, SessionHandle};
 use crate::endpoint::{
@@ -34,6 +35,7 @@ type EndpointKey = (usize, Id);
 pub(super) struct ClientEndpoint {
     endpoint: Endpoint<SessionHandle>,
     home: Arc<HomeRuntime>,
+    admission: Admission,
     /// The task that receives, and the one that runs the timers.
     tasks: OnceLock<[AbortHandle; 2]>,
     late_accepts: Weak<Keeper>,
@@ -60,7 +62,8 @@ impl ClientEndpoint {
         let keeper = Arc::new(Keeper::default());
         let late_accepts = Arc::downgrade(&keeper);
         let home = Arc::new(HomeRuntime::new(&runtime));
-        let started = Arc::new(Self { endpoint, home, tasks: OnceLock::new(), late_accepts });
+        let admission = Admission::default();
+        let started = Arc::new(Self { endpoint, home, admission, tasks: OnceLock::new(), late_accepts });
         let queue = started.endpoint.receive(subscriber);
         let receive = tokio::spawn(receive_loop(Arc::downgrade(&started), queue));
         let timers = run_timers(Arc::downgrade(&started), started.handle().clone(), keeper);
@@ -104,6 +107,10 @@ impl ClientEndpoint {
 
     pub(super) const fn handle(&self) -> &EndpointHandle {
         self.endpoint.handle()
+    }
+
+    pub(super) const fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     pub(super) const fn sessions(&self) -> &Arc<SessionTable<SessionHandle>> {

@@ -1,5 +1,6 @@
 //! Calling a service: opening sessions, calls in flight, and retries when a session ends.
 
+mod admission;
 mod backoff;
 mod builder;
 mod call;

@@ -120,7 +120,8 @@ impl SessionPool {
     ) -> Result<Arc<SessionHandle>, Error> {
         let index = self.next_slot.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let wait_for_server = self.options().wait_for_server.min(FAR_FUTURE);
-        let mut no_server_until = now() + wait_for_server;
+        // From the first error on: before it, the call may have waited for its turn to send a handshake.
+        let mut no_server_until = None;
         loop {
             if let Some(session) = self.current()? {
                 return Ok(session);
@@ -131,9 +132,10 @@ impl SessionPool {
                 Err(error) => error,
             };
             if self.slots[index].is_draining() {
-                no_server_until = now() + wait_for_server;
+                no_server_until = None;
             }
-            let until = matches!(error, ConnectError::NoServer { .. }).then_some(no_server_until);
+            let until = matches!(error, ConnectError::NoServer { .. })
+                .then(|| *no_server_until.get_or_insert_with(|| now() + wait_for_server));
             // No backoff means that a session has been opened since.
             let next =
                 self.reopening(index).backoff.as_ref().map_or_else(now, |backoff| backoff.not_before());
@@ -302,26 +304,38 @@ impl Drop for SessionPool {
 }
 
 impl Opener {
-    /// Opens a session within the handshake timeout. The timeout of the handshake itself does not cover the subscription of
-    /// a new endpoint, nor an endpoint whose tasks have ended with their runtime.
+    /// Opens a session.
     async fn open(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
-        let Self { nats, subject, service, options, events } = self;
-        let timeout = options.handshake_timeout;
-        let opened = async {
-            let endpoint = ClientEndpoint::of(nats).await?;
-            endpoint.handle().set_limits(options.endpoint);
-            let events = events.of_session();
-            let session = open_session(&endpoint, subject, service.as_ref(), options, events).await?;
-            Ok((endpoint, session))
-        };
-        let result = tokio::time::timeout(timeout.min(FAR_FUTURE), opened).await.unwrap_or_else(|_| {
-            let reason = CloseReason::HandshakeTimeout { timeout };
-            Err(ConnectError::Handshake { subject: subject.clone(), reason })
-        });
+        let result = self.admitted().await;
         if let Err(error) = &result {
-            events.send(|| SessionEvent::OpenFailed { error: error.clone() });
+            self.events.send(|| SessionEvent::OpenFailed { error: error.clone() });
         }
         result
+    }
+
+    /// Opens a session once the handshake is admitted.
+    async fn admitted(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
+        let Self { nats, subject, service, options, events } = self;
+        let endpoint = self.in_time(ClientEndpoint::of(nats)).await?;
+        endpoint.handle().set_limits(options.endpoint);
+        let admitted = endpoint.admission().enter(subject).await;
+        let events = events.of_session();
+        let session = self.in_time(open_session(&endpoint, subject, service.as_ref(), options, events)).await;
+        admitted.finish(&session);
+        session.map(|session| (endpoint, session))
+    }
+
+    /// Waits for a step of the opening within the handshake timeout. The timeout of the handshake itself does not cover the
+    /// subscription of a new endpoint, nor an endpoint whose tasks have ended with their runtime.
+    async fn in_time<T>(
+        &self,
+        step: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let timeout = self.options.handshake_timeout;
+        tokio::time::timeout(timeout.min(FAR_FUTURE), step).await.unwrap_or_else(|_| {
+            let reason = CloseReason::HandshakeTimeout { timeout };
+            Err(ConnectError::Handshake { subject: self.subject.clone(), reason })
+        })
     }
 }
 
