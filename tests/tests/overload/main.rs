@@ -4,3 +4,9 @@
 
 mod bursts;
 mod cancellation;
+#[cfg(unix)]
+mod frozen;
+mod stalled;
+
+#[thrift_nats_runtime::thrift("../idl/oracle.thrift")]
+mod api {}
