@@ -6,6 +6,7 @@ mod bursts;
 mod cancellation;
 #[cfg(unix)]
 mod frozen;
+mod outage;
 mod stalled;
 
 #[thrift_nats_runtime::thrift("../idl/oracle.thrift")]
