@@ -6,6 +6,7 @@ mod bursts;
 mod cancellation;
 #[cfg(unix)]
 mod frozen;
+mod large;
 mod outage;
 mod stalled;
 
