@@ -229,6 +229,7 @@ impl<'a> Phase<'a> {
             Fault::RollingRestart => self.replace_server(true),
             Fault::ServerKilled => self.replace_server(false),
             Fault::ClientKilled => self.replace_client(),
+            Fault::ServersPaused => self.pause_server().await,
             Fault::ClientsPaused => self.pause_client().await,
             Fault::Flood => self.flood(),
             Fault::CancelStorm => {
@@ -307,6 +308,16 @@ impl<'a> Phase<'a> {
         let new = self.start_client(0, left, at_least)?;
         self.clients.insert(0, new);
         self.count("clients killed", 1);
+        Ok(())
+    }
+
+    /// Pauses a server. Some pauses are longer than the timeout of an idempotent call.
+    async fn pause_server(&mut self) -> Result<(), BoxError> {
+        let long = self.round.is_multiple_of(2);
+        let millis = if long { self.between(5500, 7000) } else { self.between(200, 3000) };
+        let server = &self.servers[self.round % SERVERS];
+        pause(server, Duration::from_millis(millis)).await?;
+        self.count("pauses of a server", 1);
         Ok(())
     }
 

@@ -137,7 +137,9 @@ pub enum Fault {
     NodeKilled,
     /// All three NATS servers are killed and started again.
     NatsRestarted,
-    /// The process of a client is paused (SIGSTOP), and resumed after up to three seconds. No call of the other client may fail.
+    /// The process of a server is paused (SIGSTOP), and resumed after up to seven seconds. No idempotent call may fail.
+    ServersPaused,
+    /// The process of a client is paused, and resumed after up to three seconds. No call of the other client may fail.
     ClientsPaused,
     /// Another client sends handshakes, messages of one byte and calls as fast as it can. No call of the others may fail.
     Flood,
@@ -160,12 +162,13 @@ impl Fault {
             Self::SlowConsumer,
             Self::NodeKilled,
             Self::NatsRestarted,
+            Self::ServersPaused,
             Self::ClientsPaused,
             Self::Flood,
             Self::LargeMessages,
             Self::CancelStorm,
         ];
-        let pauses = |it: &Self| matches!(it, Self::ClientsPaused);
+        let pauses = |it: &Self| matches!(it, Self::ServersPaused | Self::ClientsPaused);
         all.into_iter().filter(|it| cfg!(unix) || !pauses(it)).collect()
     }
 
@@ -183,6 +186,7 @@ impl Fault {
             | Self::ChunksDropped
             | Self::NodeKilled
             | Self::NatsRestarted
+            | Self::ServersPaused
             | Self::ClientsPaused
             | Self::Flood
             | Self::CancelStorm => share,
@@ -203,6 +207,7 @@ impl Fault {
             | Self::ChunksDropped
             | Self::NodeKilled
             | Self::NatsRestarted
+            | Self::ServersPaused
             | Self::ClientsPaused
             | Self::Flood
             | Self::CancelStorm => 0,
@@ -211,13 +216,14 @@ impl Fault {
 
     /// The shortest time for the calls, so that the fault happens more than once. Pauses last for seconds.
     pub(super) fn at_least(self, at_least: Duration) -> Duration {
-        if matches!(self, Self::ClientsPaused) { 2 * at_least } else { at_least }
+        if matches!(self, Self::ServersPaused | Self::ClientsPaused) { 2 * at_least } else { at_least }
     }
 
     /// Whether the call must succeed despite the fault.
     pub(super) fn must_succeed(self, plan: Plan) -> bool {
         match self {
             Self::None | Self::RollingRestart | Self::LargeMessages => true,
+            Self::ServersPaused => plan.may_be_run_again(),
             Self::Flood => plan.id & FLOOD == 0,
             Self::CancelStorm => plan.function != Function::Linger,
             Self::ServerKilled
@@ -233,6 +239,8 @@ impl Fault {
     /// The time after which the call counts as hanging.
     pub(super) fn bound(self, plan: Plan) -> Duration {
         match self {
+            // The client ends the session of a paused server soon after the server has stopped to respond.
+            Self::ServersPaused => AGAIN + GRACE,
             Self::ClientsPaused => plan.timeout() + GRACE + LONGEST_PAUSE,
             Self::None
             | Self::RollingRestart
@@ -260,6 +268,7 @@ impl fmt::Display for Fault {
             Self::SlowConsumer => "slow consumer",
             Self::NodeKilled => "NATS nodes killed",
             Self::NatsRestarted => "NATS restarted",
+            Self::ServersPaused => "servers paused",
             Self::ClientsPaused => "clients paused",
             Self::Flood => "flood of a tenant",
             Self::LargeMessages => "large messages",

@@ -225,6 +225,8 @@ mod tests {
             (Fault::ClientsPaused, Function::Once, 0, true),
             (Fault::ClientsPaused, Function::Once, UNTOUCHED, false),
             (Fault::ClientKilled, Function::Once, UNTOUCHED, false),
+            (Fault::ServersPaused, Function::Once, 0, true),
+            (Fault::ServersPaused, Function::Again, 0, false),
             (Fault::Flood, Function::Once, FLOOD, true),
             (Fault::Flood, Function::Once, 0, false),
             (Fault::LargeMessages, Function::Once, LARGE, false),
