@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use thrift_nats_runtime::internals::{Framing, MessageReader, wrap};
+use thrift_nats_runtime::internals::{Framing, MessageReader, seqid, wrap};
 use thrift_nats_runtime::protocol::{DecodeError, Limits};
 use thrift_nats_runtime::{Bytes, Protocol, Transport};
 
@@ -45,7 +45,9 @@ fn receive(frame: Vec<u8>, limits: Limits) -> Result<Option<(Framing, Bytes)>, D
 
 /// Checks that a message and its headers survive a round trip.
 fn assert_survives(message: &[u8], framing: &Framing, limits: Limits) {
-    let Ok(frame) = wrap(message, framing, 7, limits) else { return };
+    // The number in the frame of a compressed message has to be that of the message.
+    let seqid = seqid(framing.protocol, message).unwrap_or(7);
+    let Ok(frame) = wrap(message, framing, seqid, limits) else { return };
     let (again, payload) =
         receive(frame, limits).expect("a written frame can be read").expect("the frame is complete");
     assert_eq!((&again, &payload[..]), (framing, message));
