@@ -11,6 +11,7 @@ mod options;
 mod retries;
 mod runtimes;
 mod sending;
+mod waiting;
 
 use std::time::Duration;
 

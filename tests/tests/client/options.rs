@@ -9,12 +9,12 @@ use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService, eventually, soo
 use crate::wait;
 
 #[tokio::test]
-async fn call_above_the_clients_limit_fails_at_once() {
+async fn call_above_the_clients_limit_fails_at_once_if_it_is_to_fail_fast() {
     let nats = NatsServer::start().unwrap();
     let service = TestService::default();
     let _server = service.serve(&nats, |server| server).await;
     let builder = Client::builder(&nats.client().await.unwrap(), SUBJECT).max_calls_per_session(2);
-    let client = builder.connect().await.unwrap();
+    let client = builder.fail_fast(true).connect().await.unwrap();
     let calls: Vec<_> = (0..2).map(|_| tokio::spawn(wait(&client))).collect();
     eventually("both calls wait", || service.waiting() == 2).await;
     assert_eq!(soon(wait(&client)).await, Err(Error::TooManyCalls { limit: 2 }));

@@ -55,7 +55,7 @@ async fn chunks_are_no_longer_than_nats_permits() {
 }
 
 #[tokio::test]
-async fn call_that_does_not_fit_into_the_send_queue_fails_at_once() {
+async fn call_that_is_to_fail_fast_fails_at_once_if_the_send_queue_is_full() {
     let nats = NatsServer::start().unwrap();
     let _server = TestService::default().serve(&nats, |server| server).await;
     let builder = Client::builder(&nats.client().await.unwrap(), SUBJECT).queue_limit(1_000_000);
@@ -64,7 +64,7 @@ async fn call_that_does_not_fit_into_the_send_queue_fails_at_once() {
     assert!(first.as_mut().now_or_never().is_none());
     let mut fits = pin!(length(&client, 600_000));
     assert!(fits.as_mut().now_or_never().is_none());
-    match length(&client, 600_000).now_or_never() {
+    match length(&client, 600_000).fail_fast().now_or_never() {
         Some(Err(Error::QueueFull { len: 600_000.., queued: 600_000.., limit: 1_000_000 })) => {}
         other => panic!("{other:?}"),
     }

@@ -134,7 +134,8 @@ async fn lowering_the_largest_payload_costs_a_connection_at_most_once() {
 async fn requests_that_cannot_be_sent_fill_the_queue_up_to_its_limit() {
     let it = Setup::new().await;
     let nats = connection(&it.near.url()).await;
-    let client = Client::builder(&nats, SUBJECT).queue_limit(4 << 20).connect().await.unwrap();
+    let client =
+        Client::builder(&nats, SUBJECT).queue_limit(4 << 20).fail_fast(true).connect().await.unwrap();
     let probe = ProbeClient::new(client);
     it.near.stall(Direction::ToServer);
     let mut calls: Vec<_> =

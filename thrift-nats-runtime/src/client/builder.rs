@@ -22,6 +22,7 @@ use crate::protocol::Limits;
 /// | [`handshake_timeout`](Self::handshake_timeout) | 2 s | more than 0 | the duration of opening a session |
 /// | [`liveness_timeout`](Self::liveness_timeout) | 1 s | more than 0 | the silence of a server that is probed |
 /// | [`wait_for_server`](Self::wait_for_server) | 100 ms | any | the wait of a call if no server listens |
+/// | [`fail_fast`](Self::fail_fast) | no | | the wait of a call for which no session has room |
 /// | [`sessions`](Self::sessions) | 1 | 1 or more | open sessions |
 /// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 1 or more | calls in flight of a session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
@@ -101,7 +102,8 @@ impl ClientBuilder {
     }
 
     /// The number of bytes that a session may hold: requests that are not yet handed to the NATS connection. A call above
-    /// the limit fails at once with [`Error::QueueFull`](crate::Error::QueueFull).
+    /// the limit waits, unless it is to [fail fast](Self::fail_fast). A request that is longer than the limit fails at once
+    /// with [`Error::QueueFull`](crate::Error::QueueFull).
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
         self
@@ -125,10 +127,20 @@ impl ClientBuilder {
         self
     }
 
-    /// The number of calls of a session that may be in flight. One more fails at once with
-    /// [`Error::TooManyCalls`](crate::Error::TooManyCalls).
+    /// The number of calls of a session that may be in flight. One more waits, unless it is to
+    /// [fail fast](Self::fail_fast).
     pub const fn max_calls_per_session(mut self, calls: usize) -> Self {
         self.options.max_calls = calls;
+        self
+    }
+
+    /// Whether a call for which no open session has room fails at once, with
+    /// [`Error::QueueFull`](crate::Error::QueueFull) or [`Error::TooManyCalls`](crate::Error::TooManyCalls). By default such
+    /// calls wait in line. A call that does not get its turn by its deadline fails with
+    /// [`Error::DeadlineExceeded`](crate::Error::DeadlineExceeded), and has not run. See also
+    /// [`Call::fail_fast`](crate::Call::fail_fast).
+    pub const fn fail_fast(mut self, fail_fast: bool) -> Self {
+        self.options.fail_fast = fail_fast;
         self
     }
 

@@ -173,6 +173,12 @@ impl<T, E> Call<T, E> {
         self.with(|call| call.idempotent = true)
     }
 
+    /// Has the call fail at once with [`Error::QueueFull`] or [`Error::TooManyCalls`] if no open session has room for it,
+    /// instead of waiting for room. The default is that of the [client](crate::ClientBuilder::fail_fast).
+    pub fn fail_fast(self) -> Self {
+        self.with(|call| call.fail_fast = true)
+    }
+
     /// The same call, which returns the headers of the reply beside the result.
     pub fn with_headers(self) -> CallWithHeaders<T, E> {
         let state = match self.state {

@@ -12,6 +12,7 @@ mod options;
 mod outgoing_request;
 mod prepared_call;
 mod retries;
+mod room;
 mod session_handle;
 mod session_pool;
 mod slot;

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::client_endpoint::ClientEndpoint;
 use super::events::OneSession;
 use super::options::ClientOptions;
+use super::room::Room;
 use super::session_handle::SessionHandle;
 use crate::endpoint::{EndpointSession, random_token};
 use crate::error::ConnectError;
@@ -24,6 +25,7 @@ pub(super) async fn open_session(
     service: Option<&Arc<str>>,
     options: &ClientOptions,
     events: OneSession,
+    room: Arc<Room>,
 ) -> Result<Arc<SessionHandle>, ConnectError> {
     let token = random_token()?;
     let config = Arc::new(ClientConfig {
@@ -42,7 +44,8 @@ pub(super) async fn open_session(
     let inbox = session_subject(endpoint.handle().base(), &token);
     let state = ClientSession::open(now(), Subject::from(subject), inbox, config);
     let (opening, opened) = oneshot::channel();
-    let session = SessionHandle::new(&endpoint.parts(), token, state, options.chunk_limit, events, opening);
+    let session =
+        SessionHandle::new(&endpoint.parts(), token, state, options.chunk_limit, events, room, opening);
     endpoint.insert(&session);
     let mut guard = OpeningGuard { endpoint, session: Some(Arc::clone(&session)) };
     session.start();

@@ -19,6 +19,7 @@ pub(super) struct ClientOptions {
     pub(super) max_calls: usize,
     pub(super) sessions: usize,
     pub(super) wait_for_server: Duration,
+    pub(super) fail_fast: bool,
     pub(super) limits: Limits,
     pub(super) format: WireFormat,
 }
@@ -35,6 +36,7 @@ impl Default for ClientOptions {
             max_calls: 1 << 14,
             sessions: 1,
             wait_for_server: Duration::from_millis(100),
+            fail_fast: false,
             limits: Limits::DEFAULT,
             format: WireFormat::default(),
         }

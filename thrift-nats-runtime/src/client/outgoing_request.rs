@@ -11,7 +11,7 @@ use crate::protocol::{Limits, MessageType};
 use crate::transport::Headers;
 
 /// A request, apart from what the session gives it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct OutgoingRequest<'a> {
     /// The function, or `service:function`.
     pub(super) name: &'a str,

@@ -9,7 +9,7 @@ use super::home_runtime;
 use super::options::ClientOptions;
 use super::outgoing_request::OutgoingRequest;
 use super::retries::{AttemptError, Retries};
-use super::session_handle::{Failure, SessionHandle};
+use super::session_handle::{CallInFlight, CallResult, Failure, SessionHandle};
 use super::session_pool::SessionPool;
 use super::target::{InProcess, Target, TargetKind};
 use crate::error::{
@@ -18,7 +18,7 @@ use crate::error::{
 use crate::format::{Transport, WireFormat};
 use crate::method::{Body, Envelope, Message, MethodError, Success, decode_result};
 use crate::proto::Refused;
-use crate::protocol::{DecodeErrorKind, EncodeError, MessageType};
+use crate::protocol::{DecodeErrorKind, EncodeError, Limits, MessageType};
 use crate::service::{Contained, Origin, Request, Service};
 use crate::time::now;
 use crate::transport::{Headers, Parts, Receiver};
@@ -32,6 +32,8 @@ pub(super) struct PreparedCall {
     pub(super) timeout: Duration,
     pub(super) headers: Headers,
     pub(super) idempotent: bool,
+    /// Whether the call fails if no open session has room for it, instead of waiting.
+    pub(super) fail_fast: bool,
 }
 
 impl PreparedCall {
@@ -141,7 +143,84 @@ impl PreparedCall {
         };
         let (kind, headers) = (self.kind, &self.headers);
         let outgoing = OutgoingRequest { name, kind, body, headers, format, limits, timeout };
-        match session.call(&outgoing, deadline).await {
+        if pool.room().has_waiting() && !self.fail_fast {
+            return Box::pin(self.attempt_in_turn(pool, outgoing, deadline)).await;
+        }
+        let call = match session.call(&outgoing, deadline) {
+            Ok(call) => call,
+            Err(Failure::Refused(refused)) => {
+                return Box::pin(self.attempt_elsewhere(pool, outgoing, deadline, refused)).await;
+            }
+            Err(failure) => return Err(self.attempt_error(failure)),
+        };
+        self.attempt_result(call.result().await, limits)
+    }
+
+    /// Sends the call on another session than the one that has refused it, or waits for its turn.
+    async fn attempt_elsewhere(
+        &self,
+        pool: &Arc<SessionPool>,
+        outgoing: OutgoingRequest<'_>,
+        deadline: Option<Instant>,
+        refused: Refused,
+    ) -> Result<Option<Message>, AttemptError> {
+        let sessions: Vec<_> = pool.open_sessions().collect();
+        match first_with_room(&sessions, &outgoing, deadline) {
+            Ok(Some(call)) => self.attempt_result(call.result().await, outgoing.limits),
+            Ok(None) if self.fail_fast => Err(self.attempt_error(Failure::Refused(refused))),
+            Ok(None) => self.attempt_in_turn(pool, outgoing, deadline).await,
+            Err(failure) => Err(self.attempt_error(failure)),
+        }
+    }
+
+    /// Waits for the call's turn, and for a session that has room, and sends the call.
+    async fn attempt_in_turn(
+        &self,
+        pool: &Arc<SessionPool>,
+        outgoing: OutgoingRequest<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Message>, AttemptError> {
+        let place = pool.room().enter();
+        let turn = self.in_time(deadline, place.turn()).await?;
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
+            if left == Some(Duration::ZERO) {
+                return Err(AttemptError::Final(self.expired(Outcome::NotRun)));
+            }
+            let outgoing = OutgoingRequest { timeout: self.timeout_to_announce(left), ..outgoing };
+            let mut sessions: Vec<_> = pool.open_sessions().collect();
+            if sessions.is_empty() {
+                sessions.push(self.open_session(pool, deadline).await.map_err(AttemptError::Final)?);
+            }
+            match first_with_room(&sessions, &outgoing, deadline) {
+                Ok(Some(call)) => {
+                    drop(turn);
+                    drop(place);
+                    return self.attempt_result(call.result().await, outgoing.limits);
+                }
+                Ok(None) => self.in_time(deadline, turn.change()).await?,
+                Err(failure) => return Err(self.attempt_error(failure)),
+            }
+        }
+    }
+
+    /// Waits until the call's deadline at most.
+    async fn in_time<T>(
+        &self,
+        deadline: Option<Instant>,
+        step: impl Future<Output = T>,
+    ) -> Result<T, AttemptError> {
+        home_runtime::current().map_err(|error| AttemptError::Final(error.into()))?;
+        match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), step)
+                .await
+                .map_err(|_| AttemptError::Final(self.expired(Outcome::NotRun))),
+            None => Ok(step.await),
+        }
+    }
+
+    fn attempt_result(&self, result: CallResult, limits: Limits) -> Result<Option<Message>, AttemptError> {
+        match result {
             Ok(None) => Ok(None),
             Ok(Some(frame)) => match Message::parse(frame, limits) {
                 Ok(reply) => Ok(Some(reply)),
@@ -245,6 +324,24 @@ impl PreparedCall {
         }
         Ok(Some(receive(reply)?))
     }
+}
+
+/// Makes the call on the first session that has room for it. `None` if none has.
+fn first_with_room<'a>(
+    sessions: &'a [Arc<SessionHandle>],
+    outgoing: &OutgoingRequest<'_>,
+    deadline: Option<Instant>,
+) -> Result<Option<CallInFlight<'a>>, Failure> {
+    for session in sessions {
+        match session.call(outgoing, deadline) {
+            Ok(call) => return Ok(Some(call)),
+            Err(Failure::Refused(refused)) if refused.is_final() => return Err(Failure::Refused(refused)),
+            // One that has ended is replaced when the call tries again.
+            Err(Failure::Refused(_) | Failure::NotOpen(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use super::events::OneSession;
 use super::home_runtime::{Caller, HomeRuntime};
 use super::outgoing_request::OutgoingRequest;
+use super::room::Room;
 use crate::endpoint::{
     EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
 };
@@ -53,7 +54,7 @@ pub(super) enum Failure {
 }
 
 /// The result of a call: its reply, or `None` for a oneway call that was sent.
-type CallResult = Result<Option<Frame>, Failure>;
+pub(super) type CallResult = Result<Option<Frame>, Failure>;
 
 /// Sends its result to a call that waits for it.
 type Waiter = oneshot::Sender<CallResult>;
@@ -73,6 +74,7 @@ pub(super) struct SessionHandle {
     endpoint: EndpointHandle,
     home: Arc<HomeRuntime>,
     table: Weak<SessionTable<Self>>,
+    room: Arc<Room>,
     token: Arc<str>,
     state: Mutex<HandleState>,
     snapshot: Snapshot,
@@ -137,6 +139,7 @@ impl SessionHandle {
         machine: ClientSession<Waiter>,
         chunk_limit: usize,
         events: OneSession,
+        room: Arc<Room>,
         opened: OpenedSender,
     ) -> Arc<Self> {
         let lifecycle = Lifecycle::Opening(opened);
@@ -144,6 +147,7 @@ impl SessionHandle {
             endpoint: endpoint.handle.clone(),
             home: Arc::clone(endpoint.home),
             table: Arc::downgrade(endpoint.table),
+            room,
             token: token.into(),
             state: Mutex::new(HandleState { machine, lifecycle, timer: None, events }),
             snapshot: Snapshot::default(),
@@ -190,15 +194,13 @@ impl SessionHandle {
         self.state().machine.late_replies()
     }
 
-    /// Makes a call on this session, and waits for its result until `deadline`, if there is one.
-    ///
-    /// # Cancellation
-    /// Cancels the call if the future is dropped.
-    pub(super) async fn call(
+    /// Makes a call on this session, which expires at `deadline`, if there is one. It is sent even if its result is not
+    /// awaited.
+    pub(super) fn call(
         self: &Arc<Self>,
         request: &OutgoingRequest<'_>,
         deadline: Option<Instant>,
-    ) -> CallResult {
+    ) -> Result<CallInFlight<'_>, Failure> {
         if !self.is_open() {
             return Err(self.state().not_open());
         }
@@ -249,27 +251,20 @@ impl SessionHandle {
         } else {
             self.endpoint.publisher().wake(self)
         }
-        let mut cancel_on_drop = CancelOnDrop { session: Some(self), seqid };
-        let result = match caller {
-            Caller::Home | Caller::Outside => result.await,
-            // Boxed, because it is rare, and would make the future of every call larger.
-            Caller::Elsewhere => Box::pin(self.result_elsewhere(result, deadline)).await,
-        };
-        cancel_on_drop.session = None;
-        result.unwrap_or(Err(Failure::Ended(CloseReason::NatsClosed, Outcome::Unknown)))
+        Ok(CallInFlight { session: self, seqid, caller, deadline, result, is_complete: false })
     }
 
     /// Waits for the result of a call in another runtime than the endpoint's. That one may not be driven, so that this task
     /// does the work of its timers for the call.
     async fn result_elsewhere(
         self: &Arc<Self>,
-        mut result: oneshot::Receiver<CallResult>,
+        result: &mut oneshot::Receiver<CallResult>,
         deadline: Option<Instant>,
     ) -> Result<CallResult, RecvError> {
         loop {
             let next = now() + RUNTIME_CHECK;
             let next = deadline.map_or(next, |deadline| deadline.min(next));
-            if let Ok(result) = tokio::time::timeout_at(next.into(), &mut result).await {
+            if let Ok(result) = tokio::time::timeout_at(next.into(), &mut *result).await {
                 return result;
             }
             let now = now();
@@ -418,10 +413,11 @@ impl SessionHandle {
         }
     }
 
-    /// Notes how many calls are in flight.
+    /// Notes that the calls or the queue have changed. Called under the lock.
     fn note_calls(&self, state: &HandleState) {
         // There are at most 2^32 sequence numbers.
         self.snapshot.in_flight.store(state.machine.in_flight() as u32, Ordering::Relaxed);
+        self.room.changed();
     }
 }
 
@@ -503,15 +499,40 @@ impl Timed for SessionHandle {
     }
 }
 
-/// Cancels a call if its future is dropped. A reply that comes at the same moment is dropped, too.
-struct CancelOnDrop<'a> {
-    session: Option<&'a Arc<SessionHandle>>,
+/// A call that was made. Dropping it cancels the call. A reply that comes at the same moment is dropped, too.
+pub(super) struct CallInFlight<'a> {
+    session: &'a Arc<SessionHandle>,
     seqid: i32,
+    caller: Caller,
+    deadline: Option<Instant>,
+    result: oneshot::Receiver<CallResult>,
+    /// Whether the call has its result.
+    is_complete: bool,
 }
 
-impl Drop for CancelOnDrop<'_> {
+impl CallInFlight<'_> {
+    /// Waits for the result.
+    ///
+    /// # Cancellation
+    /// Cancels the call.
+    pub(super) async fn result(mut self) -> CallResult {
+        let receiver = &mut self.result;
+        let result = match self.caller {
+            Caller::Home | Caller::Outside => receiver.await,
+            // Boxed, because it is rare, and would make the future of every call larger.
+            Caller::Elsewhere => Box::pin(self.session.result_elsewhere(receiver, self.deadline)).await,
+        };
+        self.is_complete = true;
+        result.unwrap_or(Err(Failure::Ended(CloseReason::NatsClosed, Outcome::Unknown)))
+    }
+}
+
+impl Drop for CallInFlight<'_> {
     fn drop(&mut self) {
-        let Some(session) = self.session else { return };
+        if self.is_complete {
+            return;
+        }
+        let session = self.session;
         let mut state = session.state();
         let was_waiting = state.machine.cancel(self.seqid).is_some();
         session.note_calls(&state);

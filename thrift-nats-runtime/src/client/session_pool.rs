@@ -18,6 +18,7 @@ use super::events::{EventSender, SessionEvent, SessionEvents};
 use super::home_runtime;
 use super::opening::open_session;
 use super::options::ClientOptions;
+use super::room::Room;
 use super::session_handle::SessionHandle;
 use super::slot::{Attempt, Reopening, Slot};
 use crate::endpoint::EndpointSession;
@@ -44,6 +45,8 @@ struct Opener {
     service: Option<Arc<str>>,
     options: ClientOptions,
     events: EventSender,
+    /// The calls that wait because no session has room for them.
+    room: Arc<Room>,
 }
 
 impl SessionPool {
@@ -56,7 +59,7 @@ impl SessionPool {
     ) -> Result<Arc<Self>, ConnectError> {
         let events = EventSender::default();
         let pool = Arc::new(Self {
-            opener: Arc::new(Opener { nats, subject, service, options, events }),
+            opener: Arc::new(Opener { nats, subject, service, options, events, room: Arc::default() }),
             slots: (0..options.sessions).map(|_| Slot::default()).collect(),
             next_slot: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -73,6 +76,11 @@ impl SessionPool {
         &self.opener.options
     }
 
+    /// The calls that wait because no session has room for them.
+    pub(super) fn room(&self) -> &Room {
+        &self.opener.room
+    }
+
     pub(super) fn events(&self) -> SessionEvents {
         self.opener.events.subscribe()
     }
@@ -80,6 +88,11 @@ impl SessionPool {
     /// All sessions, and the earlier ones in their slots that have not ended.
     pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<SessionHandle>> {
         self.slots.iter().flat_map(Slot::sessions)
+    }
+
+    /// The sessions that are open.
+    pub(super) fn open_sessions(&self) -> impl Iterator<Item = Arc<SessionHandle>> {
+        self.slots.iter().filter_map(Slot::open_session)
     }
 
     /// The session to make a call on, if any is open: of the first two open ones, starting at the next slot each time, the
@@ -315,12 +328,14 @@ impl Opener {
 
     /// Opens a session once the handshake is admitted.
     async fn admitted(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
-        let Self { nats, subject, service, options, events } = self;
+        let Self { nats, subject, service, options, events, room } = self;
         let endpoint = self.in_time(ClientEndpoint::of(nats)).await?;
         endpoint.handle().set_limits(options.endpoint);
         let admitted = endpoint.admission().enter(subject).await;
         let events = events.of_session();
-        let session = self.in_time(open_session(&endpoint, subject, service.as_ref(), options, events)).await;
+        let room = Arc::clone(room);
+        let opened = open_session(&endpoint, subject, service.as_ref(), options, events, room);
+        let session = self.in_time(opened).await;
         admitted.finish(&session);
         session.map(|session| (endpoint, session))
     }

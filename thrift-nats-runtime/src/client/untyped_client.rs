@@ -98,6 +98,7 @@ impl Client {
             timeout: options.timeout,
             headers: Headers::new(),
             idempotent: false,
+            fail_fast: options.fail_fast,
         }
     }
 

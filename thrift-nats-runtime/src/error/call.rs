@@ -39,7 +39,9 @@ pub enum Error {
         /// The reason.
         reason: &'static str,
     },
-    /// The session's queue of requests that are not yet handed to the NATS connection is full. The call was not sent.
+    /// The session's queue of requests that are not yet handed to the NATS connection is full. The call was not sent. Only
+    /// a request that is longer than the limit, or a call that is to [fail fast](crate::ClientBuilder::fail_fast), fails
+    /// with it.
     #[error(
         "the session's queue is too full for a request of {len} bytes: {queued} of {limit} bytes are in use; \
          send less at a time, or raise `queue_limit`"
@@ -52,7 +54,8 @@ pub enum Error {
         /// The option [`queue_limit`](crate::ClientBuilder::queue_limit).
         limit: usize,
     },
-    /// As many calls are in flight on the session as are allowed. The call was not sent.
+    /// As many calls are in flight on the session as are allowed, and the call is to
+    /// [fail fast](crate::ClientBuilder::fail_fast). It was not sent.
     #[error("{limit} calls are in flight on the session; wait for a reply, or raise `max_calls_per_session`")]
     TooManyCalls {
         /// The option [`max_calls_per_session`](crate::ClientBuilder::max_calls_per_session).

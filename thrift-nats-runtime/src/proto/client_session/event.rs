@@ -46,6 +46,16 @@ pub(crate) enum Refused {
     },
 }
 
+impl Refused {
+    /// Whether the request is longer than the limit, so that it would never be accepted.
+    pub(crate) const fn is_final(&self) -> bool {
+        match self {
+            Self::QueueFull { len, limit, .. } => *len > *limit,
+            Self::TooManyCalls { .. } => false,
+        }
+    }
+}
+
 /// A message that arrived on a subject of the session.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
