@@ -271,8 +271,10 @@ async fn slow_consumer_loses_its_session_and_other_clients_continue() {
     it.near.go_on(Direction::ToClient);
     let (reason, outcome) = ended(result_of(slow).await);
     assert!(
-        matches!(reason, CloseReason::Reconnected | CloseReason::ChunkLost { .. })
-            || matches!(reason, CloseReason::Disconnected { reason: Some(PeerReason::ChunkLost), .. }),
+        matches!(
+            reason,
+            CloseReason::Reconnected | CloseReason::ChunkLost { .. } | CloseReason::Unresponsive { .. }
+        ) || matches!(reason, CloseReason::Disconnected { reason: Some(PeerReason::ChunkLost), .. }),
         "{reason:?}"
     );
     assert_eq!(outcome, Outcome::Unknown);

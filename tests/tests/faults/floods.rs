@@ -64,7 +64,8 @@ async fn flood_of_one_client_fails_no_call_of_another() {
     while !flood.is_finished() {
         let burst = (0..100).map(|_| innocent.add(1, 1).timeout(Duration::from_secs(20)).into_future());
         let results = soon(futures_util::future::join_all(burst)).await;
-        assert!(results.iter().all(|result| *result == Ok(2)), "after {calls} calls: {results:?}");
+        let failed: Vec<_> = results.into_iter().filter(|result| *result != Ok(2)).collect();
+        assert!(failed.is_empty(), "after {calls} calls: {failed:?}");
         calls += 100;
     }
     soon(flood).await.unwrap();

@@ -16,6 +16,9 @@
 //! 100 ns for each message. If a version of the library woke the receiver later, messages would still arrive, and the bound
 //! of the channel would apply again.
 //!
+//! If many messages wait, the sessions take turns: a flood of one session does not delay the messages of the others, and
+//! the server still answers their probes in time.
+//!
 //! The messages count against the memory of the endpoint's sessions. A queue that exceeds its part of it drops all messages of the sessions that have the most bytes in it, until it is
 //! at 7/8 of this limit, and reports these sessions. They have to end, because their messages are lost.
 
@@ -42,6 +45,9 @@ const BATCH_BYTES: usize = 1 << 20;
 const MESSAGE_OVERHEAD: usize = 256;
 /// The memory that a byte of headers takes at most: `a:b` and a line end become an entry of a map with two strings.
 const HEADER_FACTOR: usize = 32;
+/// Number of queued messages above which the sessions take turns. Below it, messages are handled in the order of their
+/// arrival, which costs less.
+const TAKES_TURNS: usize = 1024;
 /// Capacity above which an empty queue gives its memory back.
 const KEPT_CAPACITY: usize = 1024;
 
@@ -73,7 +79,10 @@ type Name = dyn Fn(&Message) -> &str + Send + Sync;
 type Report = dyn Fn(&str, usize, usize) + Send + Sync;
 
 struct Queue {
+    /// In the order of their arrival. After those in `turns`.
     messages: VecDeque<Message>,
+    /// The older messages, if there were too many: sessions take turns.
+    turns: Turns,
     /// The memory of the messages.
     bytes: usize,
     /// The messages in the memory of the endpoint.
@@ -121,21 +130,69 @@ impl ReceiveQueue {
     /// Fills the batch, which is empty. It stays empty if the subscription has ended.
     fn poll_batch(&mut self, cx: &Context<'_>) -> Poll<()> {
         let mut queue = lock(&self.shared.queue);
-        if queue.messages.is_empty() {
+        if queue.is_empty() {
             if queue.ended {
                 return Poll::Ready(());
             }
             queue.receiver = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        queue.take(&mut self.batch);
+        queue.take(&mut self.batch, &self.shared.overflow);
         Poll::Ready(())
     }
 }
 
+/// Messages by session. The sessions take turns, so that one with many messages does not delay the others.
+#[derive(Default)]
+struct Turns {
+    by_name: FxHashMap<Box<str>, VecDeque<Message>>,
+    /// The names of the sessions with messages, in the order of their turns.
+    order: VecDeque<Box<str>>,
+}
+
+impl Turns {
+    fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    fn push(&mut self, name: &str, message: Message) {
+        if let Some(messages) = self.by_name.get_mut(name) {
+            return messages.push_back(message);
+        }
+        self.order.push_back(name.into());
+        self.by_name.insert(name.into(), [message].into());
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let name = self.order.pop_front()?;
+        let messages = self.by_name.get_mut(&name)?;
+        let message = messages.pop_front();
+        if messages.is_empty() {
+            self.by_name.remove(&name);
+        } else {
+            self.order.push_back(name);
+        }
+        message
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Message> {
+        self.by_name.values().flatten()
+    }
+
+    fn remove(&mut self, names: &FxHashSet<&str>) {
+        self.by_name.retain(|name, _| !names.contains(&**name));
+        self.order.retain(|name| !names.contains(&**name));
+    }
+}
+
 impl Queue {
-    const fn new(share: Share) -> Self {
-        Self { messages: VecDeque::new(), bytes: 0, share, ended: false, receiver: None }
+    fn new(share: Share) -> Self {
+        let (messages, turns) = (VecDeque::new(), Turns::default());
+        Self { messages, turns, bytes: 0, share, ended: false, receiver: None }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.turns.is_empty()
     }
 
     /// The limit, in bytes.
@@ -148,8 +205,15 @@ impl Queue {
         self.share.set(bytes);
     }
 
-    /// Moves the first messages to `batch`.
-    fn take(&mut self, batch: &mut VecDeque<Message>) {
+    /// Moves the next messages to `batch`.
+    fn take(&mut self, batch: &mut VecDeque<Message>, overflow: &Overflow) {
+        if !self.turns.is_empty() || self.messages.len() > TAKES_TURNS {
+            for message in std::mem::take(&mut self.messages) {
+                let name = (overflow.name)(&message).to_owned();
+                self.turns.push(&name, message);
+            }
+            return self.take_in_turn(batch);
+        }
         let (mut count, mut bytes) = (0, 0);
         for message in self.messages.iter().take(BATCH) {
             if bytes >= BATCH_BYTES {
@@ -168,11 +232,24 @@ impl Queue {
         }
     }
 
+    /// The same, one message of each session after the other.
+    fn take_in_turn(&mut self, batch: &mut VecDeque<Message>) {
+        let mut bytes = 0;
+        while batch.len() < BATCH
+            && bytes < BATCH_BYTES
+            && let Some(message) = self.turns.pop()
+        {
+            bytes += memory(&message);
+            batch.push_back(message);
+        }
+        self.set_bytes(self.bytes - bytes);
+    }
+
     /// Drops the messages of the largest sessions until the queue is at 7/8 of its limit. Returns the names of the sessions,
     /// and the bytes that each had in the queue.
     fn shed(&mut self, overflow: &Overflow) -> Vec<(String, usize)> {
         let mut by_name = FxHashMap::<&str, usize>::default();
-        for message in &self.messages {
+        for message in self.messages.iter().chain(self.turns.iter()) {
             *by_name.entry((overflow.name)(message)).or_default() += memory(message);
         }
         let mut sessions: Vec<_> = by_name.into_iter().collect();
@@ -186,6 +263,7 @@ impl Queue {
         let shed: Vec<_> = shed.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         let names: FxHashSet<&str> = shed.iter().map(|(name, _)| &**name).collect();
         self.messages.retain(|message| !names.contains((overflow.name)(message)));
+        self.turns.remove(&names);
         self.set_bytes(left);
         shed
     }
@@ -326,7 +404,7 @@ mod tests {
         let mut queue = queue(1 << 30, large.chain(small).collect());
         let (mut batch, mut sizes, mut order) = (VecDeque::new(), Vec::new(), Vec::new());
         while !queue.messages.is_empty() {
-            queue.take(&mut batch);
+            queue.take(&mut batch, &overflow());
             sizes.push(batch.len());
             order.extend(batch.drain(..).map(|message| message.payload.len()));
         }
@@ -342,5 +420,28 @@ mod tests {
         with_headers.headers = Some(HeaderMap::new());
         with_headers.length += 100;
         assert_eq!(memory(&with_headers), plain + 100 + 100 * HEADER_FACTOR);
+    }
+
+    #[test]
+    fn sessions_take_turns_if_many_messages_wait() {
+        let mut messages: Vec<_> = (0..2 * TAKES_TURNS).map(|len| message("flood", len % 7)).collect();
+        messages.extend([message("small", 1), message("small", 2), message("other", 3)]);
+        let mut queue = queue(1 << 30, messages);
+        let mut batch = VecDeque::new();
+        queue.take(&mut batch, &overflow());
+        let first: Vec<_> =
+            batch.drain(..).take(6).map(|message| (message.subject, message.payload.len())).collect();
+        let expected = [("flood", 0), ("small", 1), ("other", 3), ("flood", 1), ("small", 2), ("flood", 2)];
+        assert_eq!(first, expected.map(|(name, len)| (Subject::from(name), len)));
+        let late = message("late", 0);
+        queue.set_bytes(queue.bytes + memory(&late));
+        queue.messages.push_back(late);
+        queue.take(&mut batch, &overflow());
+        assert_eq!(&*batch[1].subject, "late", "a new message has its turn at once");
+        while !queue.is_empty() {
+            batch.clear();
+            queue.take(&mut batch, &overflow());
+        }
+        assert_eq!((queue.bytes, queue.turns.by_name.len(), queue.turns.order.len()), (0, 0, 0));
     }
 }
