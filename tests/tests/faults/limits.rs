@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use thrift_nats_runtime::{Client, CloseReason, ConnectError, Error, PeerReason, Server};
+use thrift_nats_runtime::{Client, CloseReason, ConnectError, Error, Server};
 use thrift_nats_tests::probe::ProbeClient;
 use thrift_nats_tests::proxy::Direction;
 use thrift_nats_tests::{BOUND, Builder, NEVER, NatsServer, SUBJECT, TestService, eventually, raw, soon};
