@@ -103,6 +103,15 @@ impl RawClient {
             .expect("the connection is open");
     }
 
+    /// Sends the message `number`: a part of the long message `id`, after which `rest` bytes follow.
+    pub async fn send_part(&self, number: u64, id: u64, rest: u64, part: impl Into<Bytes>) {
+        let reply = format!("{}.{number}-{id}-{rest}", self.own);
+        self.nats
+            .publish_with_reply(self.listen.clone(), reply, part.into())
+            .await
+            .expect("the connection is open");
+    }
+
     /// Cancels calls by the message `number`: their sequence numbers separated by spaces.
     pub async fn cancel(&self, number: u64, seqids: &str) {
         self.send_control(number, 'c', seqids.to_owned()).await;
@@ -268,6 +277,11 @@ impl RawSession {
     #[track_caller]
     pub fn receive(&mut self) -> impl Future<Output = Message> {
         next(&mut self.inbox)
+    }
+
+    /// The next message, if it has arrived.
+    pub fn try_receive(&mut self) -> Option<Message> {
+        self.inbox.next().now_or_never().flatten()
     }
 
     /// Sends bytes to the client.

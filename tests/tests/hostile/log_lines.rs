@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use async_nats::Message;
 use bytes::Bytes;
+use thrift_nats_runtime::ServerBuilder;
 use thrift_nats_tests::raw::{RawClient, message, request, round_trip};
-use thrift_nats_tests::{NatsServer, SUBJECT, TestService, WireClient};
+use thrift_nats_tests::{NatsServer, SUBJECT, TestService, WireClient, eventually};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -108,5 +109,35 @@ async fn flood_of_a_peer_does_not_flood_the_log() {
         round_trip(&attacker).await;
         let written = lines.take();
         assert!(written.len() <= LINES, "{what}: {} lines, such as {:?}", written.len(), written.first());
+    }
+}
+
+#[tokio::test]
+async fn session_that_ends_for_a_fault_of_its_peer_is_one_warning_with_the_reason() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let nats = NatsServer::start().unwrap();
+    let server = TestService::default().serve(&nats, |server: ServerBuilder| server.heartbeat(None)).await;
+    let attacker = nats.client().await.unwrap();
+    for legacy in [true, false] {
+        lines.take();
+        let session = if legacy {
+            RawClient::legacy(&attacker, SUBJECT).await
+        } else {
+            RawClient::numbered(&attacker, SUBJECT).await
+        };
+        for number in 1..5 {
+            session.send_chunk(number, "garbage").await;
+        }
+        eventually("the session has ended", || server.sessions() == 0).await;
+        let token = session.listen.rsplit_once('.').unwrap().1;
+        let all = lines.0.lock().unwrap().clone();
+        assert!(
+            !all.iter().any(|(_, line)| line.contains(token)),
+            "the secret of a session is logged: {all:?}"
+        );
+        let written = lines.take();
+        assert_eq!(written.len(), 1, "{written:?}");
+        assert!(written[0].contains("malformed"), "{written:?}");
     }
 }

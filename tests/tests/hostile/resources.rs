@@ -9,7 +9,7 @@ use thrift_nats_tests::probe::ProbeClient;
 use thrift_nats_tests::raw::{RawClient, is_disconnect, message, round_trip};
 use thrift_nats_tests::{BOUND, NEVER, NatsServer, SUBJECT, TestService, WireClient, eventually, soon};
 
-use crate::{ATTACKER_INBOX, assert_serves, login};
+use crate::{ATTACKER_INBOX, assert_serves, login, until_processed};
 
 /// A timeout of 2^64 - 1 ms.
 const FOREVER: (&str, &str) = ("Thrift-Nats-Timeout", "18446744073709551615");
@@ -156,4 +156,25 @@ async fn compression_bombs_do_not_delay_the_calls_of_other_clients() {
         let sum = probe.add(n, 1).timeout(Duration::from_secs(5)).await;
         assert_eq!(sum, Ok(n + 1), "a call beside the bombs");
     }
+}
+
+/// NATS closes a connection that sends a longer line, and with it every session of the server.
+#[tokio::test]
+async fn long_reply_subject_does_not_close_the_connection_of_the_server() {
+    let nats = NatsServer::builder().config("max_control_line: 1024").start().unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server).await;
+    let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let call = tokio::spawn(ProbeClient::new(client.clone()).wait(1).timeout(BOUND));
+    service.until_runs(1).await;
+    let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
+    let _inbox = attacker.subscribe(format!("{ATTACKER_INBOX}.>")).await.unwrap();
+    let mut wire = WireClient::connect(&nats, None).await;
+    for len in (200..1000).step_by(16) {
+        wire.publish(SUBJECT, Some(&format!("{ATTACKER_INBOX}.{}", "a".repeat(len))), "").await;
+    }
+    wire.flush().await;
+    until_processed(&attacker, &attacker).await;
+    service.release(1);
+    assert_eq!(soon(call).await.unwrap(), Ok(2), "its session has not ended");
 }
