@@ -2,13 +2,16 @@
 //! `HOSTILE_SEED` repeats one seed.
 
 use std::env;
+use std::sync::{Arc, Mutex};
 
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use thrift_nats_runtime::{Client, ServerBuilder};
-use thrift_nats_tests::raw::{RawClient, message, request};
-use thrift_nats_tests::{NatsServer, SUBJECT, TestService, WireClient};
+use thrift_nats_tests::probe::ProbeClient;
+use thrift_nats_tests::raw::{RawClient, RawServer, message, request};
+use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService, WireClient, soon};
 
-use crate::{assert_serves, base, login};
+use crate::{assert_serves, base, login, serve};
 
 /// Number of messages between two calls of the innocent client.
 const BURST: usize = 50;
@@ -58,7 +61,13 @@ impl Random {
 
     /// The last token of a reply subject: of every kind that a peer sends, and others.
     fn tail(&mut self) -> String {
-        let (one, two, three) = (self.number(), self.number(), self.number());
+        let number = self.number();
+        self.tail_of(number)
+    }
+
+    /// The same, which mostly starts with this number.
+    fn tail_of(&mut self, one: u64) -> String {
+        let (two, three) = (self.number(), self.number());
         match self.below(16) {
             0..=5 => one.to_string(),
             6 => format!("{one}-{two}-{three}"),
@@ -126,6 +135,16 @@ fn targets(base: &str, sessions: &[&str]) -> Vec<String> {
     sessions.chain(others).chain([base.to_owned()]).collect()
 }
 
+/// Publishes random messages of a peer's own session to `subject`, with the numbers that are expected. They get further than
+/// others, until one of them ends the session.
+async fn misuse(wire: &mut WireClient, random: &mut Random, subject: &str, own: &str) {
+    for number in 1..=20 {
+        let reply = format!("{own}.{}", random.tail_of(number));
+        let body = random.body();
+        wire.publish(subject, Some(&reply), body).await;
+    }
+}
+
 /// Publishes one random message.
 async fn attack(wire: &mut WireClient, random: &mut Random, targets: &[String], replies: &[String]) {
     let subject = random.pick(targets).clone();
@@ -153,6 +172,10 @@ async fn random_messages_to_a_server_fail_no_call_of_another_client() {
         let attacker = login(&nats, "attacker", "_INBOX.attacker").await;
         let legacy = RawClient::legacy(&attacker, SUBJECT).await;
         let numbered = RawClient::numbered(&attacker, SUBJECT).await;
+        for _ in 0..3 {
+            let session = RawClient::numbered(&attacker, SUBJECT).await;
+            misuse(&mut wire, &mut random, &session.listen, session.inbox()).await;
+        }
         let base = base(&legacy.listen).to_owned();
         let mut targets = targets(&base, &[&legacy.listen, &numbered.listen]);
         targets.push(SUBJECT.to_owned());
@@ -172,4 +195,62 @@ async fn random_messages_to_a_server_fail_no_call_of_another_client() {
     }
     let failed = tokio::time::timeout(std::time::Duration::ZERO, server.failed()).await;
     assert!(failed.is_err(), "the server has failed: {failed:?}");
+}
+
+#[tokio::test]
+async fn random_messages_to_a_client_fail_no_call_to_another_server() {
+    let mut random = Random::new(13);
+    let nats = NatsServer::start().unwrap();
+    let _server = serve(&nats.client().await.unwrap(), SUBJECT, &TestService::default()).await;
+    let connection = nats.client().await.unwrap();
+    let client = Client::connect(&connection, SUBJECT).await.unwrap();
+    let evil_connection = login(&nats, "evil", "_INBOX.evil").await;
+    let mut evil = RawServer::listen(&evil_connection, "evil").await;
+    let _listening = evil_connection.subscribe("_INBOX.evil.>").await.unwrap();
+    // A malicious server, which accepts every handshake, also those with which the client replaces a session that has ended.
+    let sessions = Arc::new(Mutex::new(Vec::new()));
+    let opened = Arc::clone(&sessions);
+    let accepts = tokio::spawn(async move {
+        for version in [None, Some("2")].into_iter().cycle() {
+            let inbox = evil.handshake().await.reply.unwrap();
+            let listen = evil_connection.new_inbox();
+            let headers = version.into_iter().fold(HeaderMap::new(), |mut headers, version| {
+                headers.insert("Thrift-Nats-Version", version);
+                headers.insert("Thrift-Nats-Window", "100000");
+                headers
+            });
+            let body = "_INBOX.evil.h 1000".into();
+            opened.lock().unwrap().push((inbox.to_string(), listen.clone()));
+            evil_connection.publish_with_reply_and_headers(inbox, listen, headers, body).await.unwrap();
+        }
+    });
+    let mut wire = WireClient::connect(&nats, None).await;
+    for burst in 0..BURSTS {
+        // The innocent process makes calls to the malicious server, too.
+        let victim = soon(Client::connect(&connection, "evil")).await.unwrap();
+        let calls = (0..3).map(|id| ProbeClient::new(victim.clone()).wait(id).timeout(BOUND));
+        let calls = calls.map(|call| tokio::spawn(call.into_future())).collect::<Vec<_>>();
+        let known = std::mem::take(&mut *sessions.lock().unwrap());
+        let base = known.first().map(|(inbox, _)| inbox.rsplit_once('.').unwrap().0.to_owned());
+        let base = base.unwrap_or_else(|| panic!("burst {burst}: no session"));
+        let inboxes = known.iter().map(|(inbox, _)| inbox.as_str()).collect::<Vec<_>>();
+        let targets = targets(&base, &inboxes);
+        let mut replies = [base, "$JS.API.X".to_owned(), SUBJECT.to_owned()].to_vec();
+        replies.extend(known.iter().flat_map(|(inbox, listen)| [inbox, listen, listen].map(String::clone)));
+        for (inbox, listen) in &known {
+            misuse(&mut wire, &mut random, inbox, listen).await;
+        }
+        for _ in 0..BURST {
+            attack(&mut wire, &mut random, &targets, &replies).await;
+        }
+        wire.flush().await;
+        assert_serves(&client, &format!("burst {burst}")).await;
+        drop(victim);
+        for call in calls {
+            call.abort();
+            let panicked = call.await.is_err_and(|error| error.is_panic());
+            assert!(!panicked, "burst {burst}: a call panicked");
+        }
+    }
+    accepts.abort();
 }

@@ -7,6 +7,7 @@ mod confused_deputy;
 mod decoding;
 mod fuzz;
 mod log_lines;
+mod own_session;
 mod resources;
 mod spoofing;
 
