@@ -8,6 +8,7 @@ mod decoding;
 mod fuzz;
 mod log_lines;
 mod own_session;
+mod permissions;
 mod resources;
 mod spoofing;
 
