@@ -331,7 +331,8 @@ impl<'a> Phase<'a> {
 
     /// Runs a client that floods the servers, and waits until it ends.
     fn flood(&mut self) -> Result<(), BoxError> {
-        let count = self.between(100_000, 200_000);
+        // So that a short run also has servers that are not optimized.
+        let count = self.between(self.options.calls / 10, self.options.calls / 5 + 1);
         let (urls, first) = (self.cluster.urls().join(","), self.next_id);
         self.next_id += count;
         let arguments = [
