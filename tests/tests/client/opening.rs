@@ -209,6 +209,39 @@ async fn late_accept_is_disconnected_after_its_client_is_gone() {
 }
 
 #[tokio::test]
+async fn only_accepts_of_inboxes_below_the_reply_prefixes_are_used() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let mut server = RawServer::listen(&nats.client().await.unwrap(), SUBJECT).await;
+    let cases: [(Option<&[&str]>, &str, bool); 6] = [
+        (None, "_INBOX.other.a", true),
+        (None, "corp.inbox.a", false),
+        (None, "$JS.API.STREAM.DELETE.ORDERS", false),
+        (Some(&["corp.inbox"]), "corp.inbox.a", true),
+        (Some(&["corp.inbox"]), "corp.inboxes.a", false),
+        (Some(&["corp.inbox"]), "_INBOX_other.a", false),
+    ];
+    for (prefixes, listen, expected) in cases {
+        let builder = prefixes.into_iter().fold(Client::builder(&connection, SUBJECT), |client, prefixes| {
+            client.reply_prefixes(prefixes.iter().copied())
+        });
+        let connect = tokio::spawn(builder.connect());
+        let _session = server.accept_at(|_| listen.to_owned(), "beat 0").await;
+        match soon(connect).await.unwrap() {
+            Ok(_) => assert!(expected, "{prefixes:?} {listen}"),
+            Err(ConnectError::Handshake { reason: CloseReason::BadAccept(_), .. }) => {
+                assert!(!expected, "{prefixes:?} {listen}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    match soon(Client::builder(&connection, SUBJECT).reply_prefixes(["$JS"]).connect()).await {
+        Err(ConnectError::InvalidOption(error)) => assert_eq!(error.option, "reply_prefixes"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn malformed_accept_fails_the_connect_and_is_disconnected() {
     let nats = NatsServer::start().unwrap();
     let mut server = RawServer::listen(&nats.client().await.unwrap(), SUBJECT).await;

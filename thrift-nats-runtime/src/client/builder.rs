@@ -10,7 +10,7 @@ use super::session_pool::SessionPool;
 use super::untyped_client::Client;
 use crate::error::ConnectError;
 use crate::format::{Protocol, Transport};
-use crate::proto::check_service_subject;
+use crate::proto::{InboxPolicy, check_service_subject};
 use crate::protocol::Limits;
 
 /// The options of a client. Where [`ServerBuilder`](crate::ServerBuilder) has an option of the same name, it limits the
@@ -33,6 +33,7 @@ use crate::protocol::Limits;
 /// | [`protocol`](Self::protocol) | binary | | |
 /// | [`transport`](Self::transport) | buffered | | |
 /// | [`zlib`](Self::zlib) | no | | |
+/// | [`reply_prefixes`](Self::reply_prefixes) | `_INBOX…` | subjects without wildcards | the inboxes of servers |
 /// | [`service`](Self::service) | none | a name without a colon | |
 ///
 /// A server detects the protocol and the transport, and replies in the same. A legacy server has to be configured for them,
@@ -68,6 +69,7 @@ pub struct ClientBuilder {
     nats: Nats,
     subject: String,
     service: Option<Arc<str>>,
+    reply_prefixes: Option<Arc<[String]>>,
     options: ClientOptions,
 }
 
@@ -192,6 +194,18 @@ impl ClientBuilder {
         self
     }
 
+    /// The prefixes of the inboxes of servers. An accept that names another subject is refused with
+    /// [`CloseReason::BadAccept`](crate::CloseReason::BadAccept).
+    ///
+    /// An accept names the subjects for requests and heartbeats, and the client publishes there with its own permissions. By
+    /// default it accepts only subjects whose first token starts with `_INBOX`, as those of all NATS client libraries do,
+    /// and those below the inbox prefix of its own connection. This option replaces the former rule: see also
+    /// [`ServerBuilder::reply_prefixes`](crate::ServerBuilder::reply_prefixes).
+    pub fn reply_prefixes<S: Into<String>>(mut self, prefixes: impl IntoIterator<Item = S>) -> Self {
+        self.reply_prefixes = Some(prefixes.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Opens the [sessions](Self::sessions), in one round trip. It does not retry. If one session cannot be opened, the
     /// others are closed.
     ///
@@ -213,15 +227,16 @@ impl ClientBuilder {
     /// # Cancellation
     /// If the future is dropped, sessions that are being opened are closed.
     pub async fn connect(self) -> Result<Client, ConnectError> {
-        let Self { nats, subject, service, options } = self;
+        let Self { nats, subject, service, reply_prefixes, options } = self;
         options.check()?;
+        InboxPolicy::check_prefixes(reply_prefixes.as_deref())?;
         if let Some(service) = &service {
             check_service(service)?;
         }
         if let Err(reason) = check_subject(&subject) {
             return Err(ConnectError::InvalidSubject { subject, reason });
         }
-        let pool = SessionPool::connect(nats, subject, service.clone(), options).await?;
+        let pool = SessionPool::connect(nats, subject, service.clone(), reply_prefixes, options).await?;
         Ok(Client::of_pool(pool, service))
     }
 }
@@ -250,6 +265,12 @@ impl Client {
     /// The options of a client of the service that listens on `subject`.
     pub fn builder(nats: &Nats, subject: impl Into<String>) -> ClientBuilder {
         let options = ClientOptions::default();
-        ClientBuilder { nats: nats.clone(), subject: subject.into(), service: None, options }
+        ClientBuilder {
+            nats: nats.clone(),
+            subject: subject.into(),
+            service: None,
+            reply_prefixes: None,
+            options,
+        }
     }
 }

@@ -7,12 +7,11 @@ use tokio::sync::oneshot;
 
 use super::client_endpoint::ClientEndpoint;
 use super::events::OneSession;
-use super::options::ClientOptions;
 use super::room::Room;
 use super::session_handle::SessionHandle;
 use crate::endpoint::{EndpointSession, random_token};
 use crate::error::ConnectError;
-use crate::proto::{ClientConfig, ClientSession, CloseReason, InboxPolicy, session_subject};
+use crate::proto::{ClientConfig, ClientSession, CloseReason, session_subject};
 use crate::time::now;
 
 /// Opens a session with one of the servers that listen on `subject`.
@@ -22,30 +21,16 @@ use crate::time::now;
 pub(super) async fn open_session(
     endpoint: &Arc<ClientEndpoint>,
     subject: &str,
-    service: Option<&Arc<str>>,
-    options: &ClientOptions,
+    config: Arc<ClientConfig>,
     events: OneSession,
     room: Arc<Room>,
 ) -> Result<Arc<SessionHandle>, ConnectError> {
     let token = random_token()?;
-    let config = Arc::new(ClientConfig {
-        chunk_limit: options.chunk_limit,
-        queue_limit: options.queue_limit,
-        max_calls: options.max_calls,
-        limits: options.limits,
-        format: options.format,
-        handshake_timeout: options.handshake_timeout,
-        liveness_timeout: options.liveness_timeout,
-        call_timeout: options.timeout,
-        service: service.cloned(),
-        inboxes: InboxPolicy::new(endpoint.handle().inbox_prefix(), None),
-        budget: Arc::clone(endpoint.handle().budget()),
-    });
+    let chunk_limit = config.chunk_limit;
     let inbox = session_subject(endpoint.handle().base(), &token);
     let state = ClientSession::open(now(), Subject::from(subject), inbox, config);
     let (opening, opened) = oneshot::channel();
-    let session =
-        SessionHandle::new(&endpoint.parts(), token, state, options.chunk_limit, events, room, opening);
+    let session = SessionHandle::new(&endpoint.parts(), token, state, chunk_limit, events, room, opening);
     endpoint.insert(&session);
     let mut guard = OpeningGuard { endpoint, session: Some(Arc::clone(&session)) };
     session.start();

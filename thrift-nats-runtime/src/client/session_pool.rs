@@ -4,7 +4,7 @@
 //! that have ended. It never makes a call itself and never retries one: see [`retries`](super::retries).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use async_nats::Client as Nats;
@@ -24,7 +24,7 @@ use super::slot::{Attempt, Reopening, Slot};
 use crate::endpoint::EndpointSession;
 use crate::error::{ConnectError, Error, NatsError, Outcome, ShutdownError};
 use crate::log_limit::limited;
-use crate::proto::CloseReason;
+use crate::proto::{ClientConfig, CloseReason, InboxPolicy};
 use crate::sync::lock;
 use crate::time::{DISCONNECT_TIMEOUT, FAR_FUTURE, now};
 
@@ -47,6 +47,9 @@ struct Opener {
     events: EventSender,
     /// The calls that wait because no session has room for them.
     room: Arc<Room>,
+    reply_prefixes: Option<Arc<[String]>>,
+    /// The configuration of the last session, which the next one of the same endpoint shares.
+    config: Mutex<Option<Arc<ClientConfig>>>,
 }
 
 impl SessionPool {
@@ -55,11 +58,21 @@ impl SessionPool {
         nats: Nats,
         subject: String,
         service: Option<Arc<str>>,
+        reply_prefixes: Option<Arc<[String]>>,
         options: ClientOptions,
     ) -> Result<Arc<Self>, ConnectError> {
         let events = EventSender::default();
         let pool = Arc::new(Self {
-            opener: Arc::new(Opener { nats, subject, service, options, events, room: Arc::default() }),
+            opener: Arc::new(Opener {
+                nats,
+                subject,
+                service,
+                options,
+                events,
+                room: Arc::default(),
+                reply_prefixes,
+                config: Mutex::default(),
+            }),
             slots: (0..options.sessions).map(|_| Slot::default()).collect(),
             next_slot: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -328,16 +341,41 @@ impl Opener {
 
     /// Opens a session once the handshake is admitted.
     async fn admitted(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
-        let Self { nats, subject, service, options, events, room } = self;
+        let Self { nats, subject, options, events, room, .. } = self;
         let endpoint = self.in_time(ClientEndpoint::of(nats)).await?;
         endpoint.handle().set_limits(options.endpoint);
         let admitted = endpoint.admission().enter(subject).await;
         let events = events.of_session();
         let room = Arc::clone(room);
-        let opened = open_session(&endpoint, subject, service.as_ref(), options, events, room);
+        let opened = open_session(&endpoint, subject, self.config(&endpoint), events, room);
         let session = self.in_time(opened).await;
         admitted.finish(&session);
         session.map(|session| (endpoint, session))
+    }
+
+    /// The configuration of a session of this endpoint.
+    fn config(&self, endpoint: &ClientEndpoint) -> Arc<ClientConfig> {
+        let Self { service, options, reply_prefixes, .. } = self;
+        let budget = endpoint.handle().budget();
+        let mut last = lock(&self.config);
+        if let Some(config) = last.as_ref().filter(|config| Arc::ptr_eq(&config.budget, budget)) {
+            return Arc::clone(config);
+        }
+        let config = Arc::new(ClientConfig {
+            chunk_limit: options.chunk_limit,
+            queue_limit: options.queue_limit,
+            max_calls: options.max_calls,
+            limits: options.limits,
+            format: options.format,
+            handshake_timeout: options.handshake_timeout,
+            liveness_timeout: options.liveness_timeout,
+            call_timeout: options.timeout,
+            service: service.clone(),
+            inboxes: InboxPolicy::new(endpoint.handle().inbox_prefix(), reply_prefixes.clone()),
+            budget: Arc::clone(budget),
+        });
+        *last = Some(Arc::clone(&config));
+        config
     }
 
     /// Waits for a step of the opening within the handshake timeout. The timeout of the handshake itself does not cover the

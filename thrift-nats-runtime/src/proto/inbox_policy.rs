@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::subject::check_service_subject;
+use crate::error::InvalidOption;
 
 /// The start of the first token of inboxes, in every NATS client library. Private inboxes of users are by convention
 /// `_INBOX_<user>`.
@@ -59,9 +60,21 @@ impl InboxPolicy {
     }
 
     /// Whether this can be a prefix of the option `reply_prefixes`.
-    pub(crate) fn is_prefix(prefix: &str) -> bool {
+    fn is_prefix(prefix: &str) -> bool {
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
         check_service_subject(prefix).is_ok() && !prefix.starts_with('$') && !has_wildcard(prefix)
+    }
+
+    /// Checks the option `reply_prefixes`.
+    pub(crate) fn check_prefixes(prefixes: Option<&[String]>) -> Result<(), InvalidOption> {
+        match prefixes.unwrap_or_default().iter().find(|prefix| !Self::is_prefix(prefix)) {
+            Some(prefix) => Err(InvalidOption {
+                option: "reply_prefixes",
+                value: format!("{prefix:?}"),
+                range: "subjects without wildcards that do not start with `$`",
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Checks a subject that a peer has named.

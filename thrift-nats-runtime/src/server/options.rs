@@ -71,14 +71,7 @@ impl ServerOptions {
         InvalidOption::check_bytes("chunk_limit", self.chunk_limit)?;
         InvalidOption::check_bytes("queue_limit", self.queue_limit)?;
         self.endpoint.check()?;
-        let mut prefixes = self.reply_prefixes.iter().flat_map(|prefixes| prefixes.iter());
-        if let Some(prefix) = prefixes.find(|prefix| !InboxPolicy::is_prefix(prefix)) {
-            return Err(InvalidOption {
-                option: "reply_prefixes",
-                value: format!("{prefix:?}"),
-                range: "subjects without wildcards that do not start with `$`",
-            });
-        }
+        InboxPolicy::check_prefixes(self.reply_prefixes.as_deref())?;
         if self.served.protocols().next().is_none() {
             let (option, value) = ("protocols and transports", self.served.to_string());
             let range = "at least one protocol with a transport that supports it";
