@@ -14,29 +14,28 @@ async fn narrow(nats: &NatsServer) -> async_nats::Client {
     ConnectOptions::new().subscription_capacity(1).connect(nats.url()).await.unwrap()
 }
 
-/// Many calls at once, each on its own session, so that each is a message of its own.
-async fn many_calls_at_once() {
+/// Many handshakes at once, and then many calls, each on its own session, so that each is a message of its own.
+async fn many_at_once() {
     let nats = NatsServer::start().unwrap();
     let service = TestService::default();
     let _server = serve(narrow(&nats).await, &service, None).await;
     let near = narrow(&nats).await;
-    let mut clients = Vec::new();
-    for _ in 0..500 {
-        clients.push(ProbeClient::connect(&near, SUBJECT).await.unwrap());
-    }
+    let opened = (0..500).map(|_| ProbeClient::connect(&near, SUBJECT));
+    let clients = soon(futures_util::future::join_all(opened)).await;
+    let clients: Vec<_> = clients.into_iter().map(Result::unwrap).collect();
     let calls = clients.iter().map(|client| client.add(1, 1).timeout(NEVER));
     let results = soon(futures_util::future::join_all(calls.map(IntoFuture::into_future))).await;
     assert!(results.iter().all(|result| *result == Ok(2)));
 }
 
 #[tokio::test]
-async fn burst_above_the_capacity_of_a_subscription_loses_no_call() {
-    many_calls_at_once().await;
+async fn burst_above_the_capacity_of_a_subscription_loses_no_message() {
+    many_at_once().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn burst_above_the_capacity_of_a_subscription_loses_no_call_with_several_threads() {
-    many_calls_at_once().await;
+async fn burst_above_the_capacity_of_a_subscription_loses_no_message_with_several_threads() {
+    many_at_once().await;
 }
 
 /// The peer sends a long message byte by byte, in more NATS messages than the client library buffers by default. Another

@@ -102,6 +102,11 @@ impl EndpointHandle {
         &self.0.budget
     }
 
+    /// A new share of this memory.
+    pub(crate) fn new_share(&self) -> Share {
+        Share::new(Arc::clone(self.budget()))
+    }
+
     /// Sets limits.
     pub(crate) fn set_limits(&self, limits: EndpointLimits) {
         if let Some(memory) = limits.memory {
@@ -230,7 +235,7 @@ impl<S: EndpointSession> Endpoint<S> {
                 session.close(CloseReason::MemoryLimit { held, limit });
             }
         };
-        let share = Share::new(Arc::clone(self.handle.budget()));
+        let share = self.handle.new_share();
         ReceiveQueue::new(subscriber, share, move |message| session_token(&message.subject, start), report)
     }
 

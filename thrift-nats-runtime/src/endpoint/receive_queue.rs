@@ -28,7 +28,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use async_nats::{Message, Subscriber};
+use async_nats::{Message, Subscriber, UnsubscribeError};
 use futures_util::Stream;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -62,7 +62,8 @@ struct Shared {
     /// Acquired by the thread that moves messages from `subscriber` to `queue`. A waker may be called while it is registered,
     /// by this or another thread, so that a mutex alone would deadlock or lose the message.
     lock: PublishLock,
-    subscriber: Mutex<Subscriber>,
+    /// Locked by the owner of `lock`, or while the subscription is changed.
+    subscriber: tokio::sync::Mutex<Subscriber>,
     queue: Mutex<Queue>,
     overflow: Overflow,
 }
@@ -105,13 +106,38 @@ impl ReceiveQueue {
     ) -> Self {
         let shared = Arc::new(Shared {
             lock: PublishLock::default(),
-            subscriber: Mutex::new(subscriber),
+            subscriber: tokio::sync::Mutex::new(subscriber),
             queue: Mutex::new(Queue::new(share)),
             overflow: Overflow { name: Box::new(name), report: Box::new(report) },
         });
-        // Registers the waker, and takes what has arrived before.
-        Arc::new(Mover(Arc::downgrade(&shared))).wake();
-        Self { shared, batch: VecDeque::new() }
+        let queue = Self { shared, batch: VecDeque::new() };
+        queue.move_messages();
+        queue
+    }
+
+    /// Registers the waker, and takes what has arrived before.
+    fn move_messages(&self) {
+        Arc::new(Mover(Arc::downgrade(&self.shared))).wake();
+    }
+
+    /// Ends the subscription. The messages that have arrived before are still returned.
+    ///
+    /// # Cancellation
+    /// If the future is dropped, the subscription may not have ended.
+    pub(crate) async fn unsubscribe(&self) -> Result<(), UnsubscribeError> {
+        let result = self.shared.subscriber.lock().await.unsubscribe().await;
+        self.move_messages();
+        result
+    }
+
+    /// Has NATS end the subscription after this many messages.
+    ///
+    /// # Cancellation
+    /// If the future is dropped, NATS may not be told.
+    pub(crate) async fn unsubscribe_after(&self, messages: u64) -> Result<(), UnsubscribeError> {
+        let result = self.shared.subscriber.lock().await.unsubscribe_after(messages).await;
+        self.move_messages();
+        result
     }
 
     /// The next message, or `None` after the subscription has ended.
@@ -278,14 +304,15 @@ impl Shared {
         let mut cx = Context::from_waker(waker);
         loop {
             self.lock.begin();
-            let mut subscriber = lock(&self.subscriber);
-            while let Poll::Ready(message) = poll_unconstrained(&mut subscriber, &mut cx) {
-                if !self.push(message) {
-                    // The lock is kept: there is nothing more to move.
-                    return;
+            // While the subscription is changed, messages stay in its channel.
+            if let Ok(mut subscriber) = self.subscriber.try_lock() {
+                while let Poll::Ready(message) = poll_unconstrained(&mut subscriber, &mut cx) {
+                    if !self.push(message) {
+                        // The lock is kept: there is nothing more to move.
+                        return;
+                    }
                 }
             }
-            drop(subscriber);
             if self.lock.release() {
                 return;
             }

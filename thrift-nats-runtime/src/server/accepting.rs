@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::lame_duck::Member;
 use super::server_endpoint::{ServerEndpoint, Vital};
-use crate::endpoint::CONNECTION_CHECK;
+use crate::endpoint::{CONNECTION_CHECK, ReceiveQueue};
 use crate::error::{BoxError, NatsError};
 use crate::proto::{Checkpoint, checkpoint_subject};
 
@@ -25,7 +25,7 @@ const LAME_DUCK_TIMEOUT: Duration = Duration::from_secs(8);
 /// the connection established again, and joins the queue group again.
 pub(super) async fn accept_sessions(
     endpoint: Weak<ServerEndpoint>,
-    mut handshakes: Subscriber,
+    mut handshakes: ReceiveQueue,
     subject: String,
     mut accepting: watch::Receiver<bool>,
     lame_duck: Option<Member>,
@@ -50,7 +50,7 @@ pub(super) async fn accept_sessions(
         };
         let Some(handle) = endpoint.upgrade().map(|endpoint| endpoint.handle().clone()) else { return };
         // Handshakes that NATS has already assigned to this server are accepted: no other server gets them.
-        if let Err(error) = leave_queue_group(handle.nats(), handle.base(), &mut handshakes).await {
+        if let Err(error) = leave_queue_group(handle.nats(), handle.base(), &handshakes).await {
             tracing::warn!(%error, "cannot leave the queue group");
         }
         while let (Some(handshake), Some(endpoint)) = (handshakes.next().await, endpoint.upgrade()) {
@@ -64,7 +64,7 @@ pub(super) async fn accept_sessions(
             _ = accepting.wait_for(|accepting| !accepting) => return,
         };
         match moved {
-            Ok(subscriber) => handshakes = subscriber,
+            Ok(subscriber) => handshakes = endpoint.receive_handshakes(subscriber),
             Err(error) => {
                 endpoint.fail(NatsError::new("cannot serve after the NATS server has left", error).into());
                 return;
@@ -109,7 +109,7 @@ async fn move_away(
 /// PONG), and drops messages that NATS sends before it reads the UNSUB. NATS is therefore told first, by an UNSUB with a
 /// number of messages that the library never reaches and that NATS reads as none, because it reads at most 9 digits
 /// (`parseSize` and `processUnsub` in nats-server). A server that did read it would still get the second UNSUB.
-async fn leave_queue_group(nats: &Nats, base: &str, handshakes: &mut Subscriber) -> Result<(), BoxError> {
+async fn leave_queue_group(nats: &Nats, base: &str, handshakes: &ReceiveQueue) -> Result<(), BoxError> {
     handshakes.unsubscribe_after(UNREADABLE_MAX).await?;
     // No handshake comes after this.
     round_trip(nats, checkpoint_subject(base, Checkpoint::LeftQueueGroup)).await?;

@@ -67,7 +67,7 @@ impl Clients {
 
     /// The share of the client with this inbox.
     pub(super) fn share(self: &Arc<Self>, inbox: &str) -> Arc<ClientShare> {
-        let prefix = inbox.rsplit_once('.').map_or(inbox, |(prefix, _)| prefix);
+        let prefix = client_prefix(inbox);
         let mut by_prefix = lock(&self.by_prefix);
         if let Some(share) = by_prefix.get(prefix).and_then(Weak::upgrade) {
             return share;
@@ -88,6 +88,11 @@ impl Clients {
             Resource::Calls => self.max_calls,
         }
     }
+}
+
+/// The part of an inbox that identifies its client: all before the last token.
+pub(super) fn client_prefix(inbox: &str) -> &str {
+    inbox.rsplit_once('.').map_or(inbox, |(prefix, _)| prefix)
 }
 
 /// What one client has taken. Each session of the client owns it.

@@ -83,7 +83,7 @@ impl Server {
         let accept_task =
             tasks.spawn(endpoint.executor().stopped().clone().run_until_cancelled_owned(accept_sessions(
                 weak.clone(),
-                handshakes,
+                endpoint.receive_handshakes(handshakes),
                 subject.clone(),
                 accept,
                 lame_duck.as_ref().map(LameDuck::join),

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use async_nats::{Client as Nats, Message, StatusCode};
+use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::accepted_session::{AcceptedSession, Handshake, SessionSlots};
 use super::executor::Executor;
-use super::fair_share::Clients;
+use super::fair_share::{Clients, client_prefix};
 use super::options::ServerOptions;
-use crate::endpoint::{Endpoint, EndpointHandle, SessionTable, random_token};
+use crate::endpoint::{Endpoint, EndpointHandle, ReceiveQueue, SessionTable, random_token};
 use crate::error::ServeError;
 use crate::log_limit::limited;
 use crate::nats_error::NatsError;
@@ -134,6 +134,20 @@ impl ServerEndpoint {
     pub(super) async fn flushed(&self) {
         self.sessions().empty().await;
         self.handle().publisher().flush_queue().await;
+    }
+
+    /// Receives handshakes. If too many of them wait to be handled, those of the clients that have sent the most are dropped:
+    /// these clients send them again.
+    pub(super) fn receive_handshakes(&self, subscriber: Subscriber) -> ReceiveQueue {
+        let report = |client: &str, bytes, _| {
+            limited!(debug, client, bytes, "handshakes dropped: too many wait to be handled");
+        };
+        ReceiveQueue::new(
+            subscriber,
+            self.handle().new_share(),
+            |message| message.reply.as_deref().map(client_prefix).unwrap_or_default(),
+            report,
+        )
     }
 
     /// Replies to a handshake: accepts the session, or refuses it.
