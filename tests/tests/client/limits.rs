@@ -3,7 +3,7 @@
 use thrift_nats_runtime::protocol::{DecodeErrorKind, EncodeErrorKind, Limits};
 use thrift_nats_runtime::{ApplicationExceptionKind, Client, CloseReason, Error, Outcome, PeerReason};
 use thrift_nats_tests::probe::ProbeClient;
-use thrift_nats_tests::raw::RawServer;
+use thrift_nats_tests::raw::{RawServer, message};
 use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService, soon};
 
 use crate::{length, wait};
@@ -82,4 +82,31 @@ async fn reply_above_the_servers_limit_is_an_exception_and_the_session_continues
     assert_eq!(length(&client, 10).await, Ok(10));
     assert!(!neighbour.is_finished());
     assert_eq!(handshakes.count(), 1);
+}
+
+/// The server sends the beginning of a reply that is longer than the memory of the client, and never its end.
+#[tokio::test]
+async fn session_above_the_memory_limit_of_the_client_ends() {
+    const LIMIT: usize = 1 << 20;
+    let nats = NatsServer::start().unwrap();
+    let mut server = RawServer::listen(&nats.client().await.unwrap(), SUBJECT).await;
+    let connection = nats.client().await.unwrap();
+    let connect = Client::builder(&connection, SUBJECT).memory_limit(LIMIT).connect();
+    let (client, mut session) = tokio::join!(connect, server.accept());
+    let client = client.unwrap();
+    let call = tokio::spawn(ProbeClient::new(client).text(4 << 20).timeout(BOUND));
+    session.receive().await;
+    // The field 0 is a string of 4 MiB.
+    let begin = message(2, "text", 0, &[0x0b, 0, 0, 0, 0x40, 0, 0]);
+    session.send(begin).await;
+    for _ in 0..2 * LIMIT / 65536 {
+        session.send(vec![b'x'; 65536]).await;
+    }
+    match soon(call).await.unwrap() {
+        Err(Error::SessionEnded { reason: CloseReason::MemoryLimit { held, limit }, .. }) => {
+            assert!(held > LIMIT / 8, "{held} bytes");
+            assert!(limit <= LIMIT, "{limit} bytes");
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -7,6 +7,7 @@ mod fair_shares;
 mod handshakes;
 mod limits;
 mod logs;
+mod memory;
 mod sessions;
 mod shutdown;
 

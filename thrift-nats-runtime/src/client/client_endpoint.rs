@@ -137,7 +137,7 @@ impl ClientEndpoint {
 
     /// Routes a message to its session.
     fn receive(&self, message: Message) {
-        self.endpoint.check_connection();
+        self.endpoint.check();
         let Some(address) = self.endpoint.address(&message) else { return };
         let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
         match address {
@@ -187,7 +187,7 @@ async fn run_timers(endpoint: Weak<ClientEndpoint>, handle: EndpointHandle, keep
         drop(kept);
         if let Some(endpoint) = endpoint.upgrade() {
             endpoint.home.tick();
-            endpoint.endpoint.check_connection();
+            endpoint.endpoint.check();
         }
     };
     handle.timers().run(CONNECTION_CHECK, check).await;

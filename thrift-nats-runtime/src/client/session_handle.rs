@@ -441,6 +441,11 @@ impl EndpointSession for SessionHandle {
         self.connection
     }
 
+    fn held(&self) -> usize {
+        let state = self.state();
+        if state.has_ended() { 0 } else { state.machine.held() }
+    }
+
     fn close(self: &Arc<Self>, reason: CloseReason) {
         let mut state = self.state();
         state.machine.close(reason);

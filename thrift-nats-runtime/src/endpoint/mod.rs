@@ -1,19 +1,21 @@
 //! The part of a NATS connection that clients and servers share: base subject, publisher, timers and session table.
 //!
-//! An endpoint also ends its sessions when the connection was lost. It never looks into a message: `client` and `server`
+//! An endpoint also ends its sessions when the connection was lost, and the largest ones when all together hold too much
+//! memory. It never looks into a message: `client` and `server`
 //! route messages, and the state machines in `proto` handle them.
 //!
 //! 1. [`Endpoint::start`] starts the publisher. The endpoint's owner subscribes to
 //!    [`subscription`](Endpoint::subscription), and spawns one task that receives from [`Endpoint::receive`] and one that runs
 //!    the [`Timers`].
 //! 2. The owner makes a session with the [`EndpointHandle`], and adds it to the table with [`Endpoint::insert`].
-//! 3. The owner calls [`Endpoint::check_connection`] before it handles a message, and every [`CONNECTION_CHECK`] (50 ms).
+//! 3. The owner calls [`Endpoint::check`] before it handles a message, and every [`CONNECTION_CHECK`] (50 ms).
 //! 4. A session that has ended, and has sent its last message, removes itself from the [`SessionTable`].
 
 mod publish_lock;
 mod publisher;
 mod receive_queue;
 mod session_table;
+mod shedding;
 mod timers;
 
 use std::sync::Arc;
@@ -27,10 +29,12 @@ use self::publisher::IN_FLIGHT_LIMIT;
 pub(crate) use self::publisher::{Publisher, TransmitSource};
 pub(crate) use self::receive_queue::ReceiveQueue;
 pub(crate) use self::session_table::SessionTable;
+use self::shedding::Shedding;
 pub(crate) use self::timers::{Timed, TimerKey, Timers};
 use crate::error::InvalidOption;
 use crate::nats_error::NatsError;
 use crate::proto::{self, Address, Budget, CloseReason, INBOX_PREFIX_MAX, Share};
+use crate::time::now;
 
 /// How often the connection is checked if no message arrives: the client library has no signal to wait for.
 pub(crate) const CONNECTION_CHECK: Duration = Duration::from_millis(50);
@@ -62,6 +66,9 @@ impl EndpointLimits {
 pub(crate) trait EndpointSession: Send + Sync + 'static {
     /// The number of the connection that the session was opened on: see [`EndpointHandle::connection`].
     fn connection(&self) -> u64;
+
+    /// Number of bytes that the session holds, 0 if it has ended.
+    fn held(&self) -> usize;
 
     /// Ends the session, unless it has ended.
     fn close(self: &Arc<Self>, reason: CloseReason);
@@ -153,6 +160,7 @@ pub(crate) struct Endpoint<S> {
     handle: EndpointHandle,
     sessions: Arc<SessionTable<S>>,
     connection: LatestConnection,
+    shedding: Shedding,
 }
 
 impl<S> Endpoint<S> {
@@ -177,7 +185,7 @@ impl<S> Endpoint<S> {
             timers: Timers::default(),
         }));
         let connection = LatestConnection(AtomicU64::new(handle.connection()));
-        Ok(Self { handle, sessions: Arc::default(), connection })
+        Ok(Self { handle, sessions: Arc::default(), connection, shedding: Shedding::new(now()) })
     }
 
     pub(crate) const fn handle(&self) -> &EndpointHandle {
@@ -208,6 +216,21 @@ impl<S: EndpointSession> Endpoint<S> {
         // is the first to notice it, the other sessions end here.
         if session.connection() < self.check_connection() {
             session.close(CloseReason::Reconnected);
+        }
+    }
+
+    /// Ends the sessions that cannot continue: those of an earlier connection, and the largest ones if all together hold more
+    /// memory than they may.
+    pub(crate) fn check(&self) {
+        self.check_connection();
+        let budget = self.handle.budget();
+        let with_held = |session: Arc<S>| {
+            let held = session.held();
+            (session, held)
+        };
+        let all = || self.sessions.all().into_iter().map(with_held).collect();
+        for (session, held) in self.shedding.choose(now(), budget, all) {
+            session.close(CloseReason::MemoryLimit { held, limit: budget.limit() });
         }
     }
 
@@ -280,18 +303,27 @@ mod tests {
 
     struct TestSession {
         connection: u64,
+        held: usize,
         closed: Mutex<Option<CloseReason>>,
     }
 
     impl TestSession {
         fn new(connection: u64) -> Arc<Self> {
-            Arc::new(Self { connection, closed: Mutex::default() })
+            Self::holding(connection, 0)
+        }
+
+        fn holding(connection: u64, held: usize) -> Arc<Self> {
+            Arc::new(Self { connection, held, closed: Mutex::default() })
         }
     }
 
     impl EndpointSession for TestSession {
         fn connection(&self) -> u64 {
             self.connection
+        }
+
+        fn held(&self) -> usize {
+            self.held
         }
 
         fn close(self: &Arc<Self>, reason: CloseReason) {
@@ -323,5 +355,26 @@ mod tests {
         assert_eq!(closed(&old), Some(CloseReason::Reconnected));
         assert_eq!(closed(&late), Some(CloseReason::Reconnected), "opened before, inserted after");
         assert_eq!(closed(&new), None);
+    }
+
+    #[tokio::test]
+    async fn the_largest_session_ends_if_all_hold_too_much_memory() {
+        const MIB: usize = 1 << 20;
+        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let nats = options.connect("127.0.0.1:1").await.unwrap();
+        let endpoint = Endpoint::start(&nats).unwrap();
+        endpoint.handle().set_limits(EndpointLimits { memory: Some(4 * MIB), in_flight: None });
+        let (small, large) = (TestSession::holding(0, MIB), TestSession::holding(0, 3 * MIB));
+        endpoint.insert(&"small".into(), &small);
+        endpoint.insert(&"large".into(), &large);
+        let closed = |session: &TestSession| session.closed.lock().unwrap().clone();
+        let mut share = Share::new(Arc::clone(endpoint.handle().budget()));
+        share.set(4 * MIB);
+        endpoint.check();
+        assert_eq!((closed(&small), closed(&large)), (None, None), "within the limit");
+        share.set(5 * MIB);
+        endpoint.check();
+        let reason = CloseReason::MemoryLimit { held: 3 * MIB, limit: 4 * MIB };
+        assert_eq!((closed(&small), closed(&large)), (None, Some(reason)));
     }
 }

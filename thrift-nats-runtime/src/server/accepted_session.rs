@@ -383,6 +383,11 @@ impl EndpointSession for AcceptedSession {
         self.connection
     }
 
+    fn held(&self) -> usize {
+        let state = self.state();
+        if state.machine.has_ended() { 0 } else { state.machine.held() }
+    }
+
     fn close(self: &Arc<Self>, reason: CloseReason) {
         self.input(|machine| machine.close(reason));
     }

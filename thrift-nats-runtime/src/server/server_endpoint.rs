@@ -95,7 +95,7 @@ impl ServerEndpoint {
 
     /// Checks the connection and the publisher task, whose panic nothing else would notice.
     pub(super) fn check(&self) {
-        self.endpoint.check_connection();
+        self.endpoint.check();
         if !self.handle().publisher().is_running() && self.failed.borrow().is_none() {
             self.fail(ServeError::Panicked);
         }
@@ -203,7 +203,7 @@ impl ServerEndpoint {
         &self,
         message: Message,
     ) -> Option<(Arc<AcceptedSession>, VecDeque<ReceivedRequest>)> {
-        self.endpoint.check_connection();
+        self.endpoint.check();
         let address = self.endpoint.address(&message)?;
         let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
         match address {
