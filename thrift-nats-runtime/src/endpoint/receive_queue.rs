@@ -19,8 +19,9 @@
 //! If many messages wait, the sessions take turns: a flood of one session does not delay the messages of the others, and
 //! the server still answers their probes in time.
 //!
-//! The messages count against the memory of the endpoint's sessions. A queue that exceeds its part of it drops all messages of the sessions that have the most bytes in it, until it is
-//! at 7/8 of this limit, and reports these sessions. They have to end, because their messages are lost.
+//! The messages count against the memory of the endpoint's sessions. If they exceed their part of it, those of the sessions
+//! that have the most are dropped until 7/8 are left, and these sessions are reported: they have to end, because their
+//! messages are lost.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
