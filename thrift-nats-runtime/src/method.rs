@@ -427,7 +427,7 @@ mod tests {
 
     /// A call with the arguments `{1: "small", 2: binary, 3: [binary, binary], 4: "end"}`, and its two long values.
     fn with_long_values(protocol: Protocol) -> (Body, [Bytes; 2]) {
-        let [first, second] = [b'a', b'b'].map(|byte| Bytes::from(vec![byte; MIN_SHARED]));
+        let [first, second] = [b'a', b'b'].map(|byte| Bytes::from(vec![byte; 4 * MIN_SHARED]));
         let list = [Bytes::from("short"), second.clone()];
         let (small, end) = ("small", "end");
         let arguments = ((1, small), (2, &first), (3, &list[..]), (4, end));

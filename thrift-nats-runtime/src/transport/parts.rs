@@ -2,6 +2,10 @@
 
 use bytes::Bytes;
 
+/// The minimum length of a part that is a NATS message of its own, rather than joined with the parts before and after it, in
+/// bytes. A message costs some microseconds, in which 64 KiB can be copied.
+const LONG_PART: usize = 64 * 1024;
+
 /// An encoded message that is ready to send, in parts.
 ///
 /// Long bodies and long binary values are parts of their own, so that they are not copied into the buffer of the header. Most
@@ -36,9 +40,32 @@ impl Parts {
         self.first.is_empty()
     }
 
-    /// Removes and returns at most `limit` bytes from the start, all from one part. Returns none only if the message is empty
-    /// or `limit` is 0.
+    /// Removes and returns at most `limit` bytes from the start. Short parts that fit together are joined; a long part is not
+    /// copied. Returns none only if the message is empty or `limit` is 0.
     pub(crate) fn take(&mut self, limit: usize) -> Bytes {
+        let mut len = self.first.len();
+        if self.later.is_empty() || len >= LONG_PART.min(limit) {
+            return self.take_from_first(limit);
+        }
+        for part in self.later.iter().rev().take_while(|part| part.len() < LONG_PART) {
+            if len >= limit {
+                break;
+            }
+            len += part.len();
+        }
+        if len == self.first.len() {
+            return self.take_from_first(limit);
+        }
+        let len = len.min(limit);
+        let mut joined = Vec::with_capacity(len);
+        while joined.len() < len {
+            joined.extend_from_slice(&self.take_from_first(len - joined.len()));
+        }
+        joined.into()
+    }
+
+    /// Removes and returns at most `limit` bytes of the first part.
+    fn take_from_first(&mut self, limit: usize) -> Bytes {
         if limit < self.first.len() {
             return self.first.split_to(limit);
         }
@@ -86,12 +113,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_taken_in_order_and_never_joined() {
+    fn long_parts_are_not_copied_and_short_ones_are_joined() {
+        let long = Bytes::from(vec![b'x'; LONG_PART]);
+        let later = ["bc", "", "d"].map(Bytes::from).into_iter().chain([long.clone()]);
+        let later = later.chain(["e", "f"].map(Bytes::from)).chain([long.clone(), long.clone()]);
+        let mut parts = Parts::new(Bytes::from("a"), later);
+        let whole = parts.clone().joined();
+        assert_eq!(whole.len(), parts.len());
+        let taken: Vec<_> =
+            std::iter::repeat_with(|| parts.take(usize::MAX)).take_while(|it| !it.is_empty()).collect();
+        assert_eq!(taken, [&b"abcd"[..], &long, b"ef", &long, &long]);
+        for index in [1, 3, 4] {
+            assert_eq!(taken[index].as_ptr(), long.as_ptr());
+        }
+        assert!(parts.is_empty());
+    }
+
+    #[test]
+    fn parts_are_taken_in_order_up_to_the_limit() {
         let parts = || Parts::new(Bytes::from("abc"), ["", "de", "", "f"].map(Bytes::from));
         assert_eq!(parts().joined(), "abcdef");
-        for (limit, taken) in
-            [(1, &["a", "b", "c", "d", "e", "f"][..]), (2, &["ab", "c", "de", "f"]), (9, &["abc", "de", "f"])]
-        {
+        for (limit, taken) in [
+            (1, &["a", "b", "c", "d", "e", "f"][..]),
+            (2, &["ab", "cd", "ef"]),
+            (4, &["abcd", "ef"]),
+            (9, &["abcdef"]),
+        ] {
             let mut parts = parts();
             let mut left = 6;
             for part in taken {
