@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::close_reason::CloseReason;
 use super::subject::{Kind, Tail};
-use super::window::{EAGER, MESSAGE_WINDOW, OVERHEAD, ReceiveWindow, WindowText, cost};
+use super::window::{EAGER, MAX_LONG, MESSAGE_WINDOW, OVERHEAD, ReceiveWindow, WindowText, cost};
 use crate::log_limit::limited;
 use crate::protocol::DecodeErrorKind;
 use crate::transport::{Frame, Receiver};
@@ -16,8 +16,8 @@ pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
 }
 
 /// A part of a long message that is kept without copying, in bytes. Shorter ones are copied, because each kept part keeps
-/// the buffer that it was received in.
-const LONG_PART: usize = 4096;
+/// the buffer that it was received in, of 64 KiB or more.
+const LONG_PART: usize = 32 * 1024;
 
 /// The most that a frame and its headers may add to a message, in bytes.
 const FRAME: usize = 1 << 20;
@@ -56,18 +56,58 @@ struct Numbered {
 struct PartialMessage {
     id: u64,
     parts: Vec<Bytes>,
+    /// The short parts after them.
+    tail: BytesMut,
     /// Number of bytes that were received.
     received: u64,
     /// Number of bytes that are left.
     rest: u64,
-    /// Number of bytes that the peer may send, as it was told.
+    /// Number of bytes that the peer may send, as it was told. 0 until then.
     granted: u64,
 }
 
 impl PartialMessage {
+    fn new(id: u64, len: u64) -> Self {
+        Self { id, parts: Vec::new(), tail: BytesMut::new(), received: 0, rest: len, granted: 0 }
+    }
+
+    /// Adds the next part.
+    fn push(&mut self, part: Bytes) {
+        self.received += part.len() as u64;
+        self.rest -= part.len() as u64;
+        if part.len() < LONG_PART {
+            self.tail.extend_from_slice(&part);
+            return;
+        }
+        if !self.tail.is_empty() {
+            self.parts.push(std::mem::take(&mut self.tail).freeze());
+        }
+        self.parts.push(part);
+    }
+
+    /// The whole message in one buffer.
+    fn join(mut self) -> Bytes {
+        if self.parts.is_empty() {
+            return self.tail.freeze();
+        }
+        if self.parts.len() == 1 && self.tail.is_empty() {
+            return self.parts.pop().unwrap_or_default();
+        }
+        let mut whole = BytesMut::with_capacity(self.received as usize);
+        self.parts.iter().for_each(|part| whole.extend_from_slice(part));
+        whole.extend_from_slice(&self.tail);
+        whole.freeze()
+    }
+
     /// Number of bytes that the parts occupy.
     fn held(&self) -> usize {
-        self.received as usize + self.parts.len() * OVERHEAD as usize
+        let spare = self.tail.capacity() - self.tail.len();
+        self.received as usize + spare + (1 + self.parts.len()) * OVERHEAD as usize
+    }
+
+    /// Number of bytes that may still arrive, as the peer was told.
+    fn outstanding(&self) -> u64 {
+        self.granted.saturating_sub(self.received).min(self.rest)
     }
 
     /// The total to grant next.
@@ -75,11 +115,16 @@ impl PartialMessage {
         self.received.saturating_add(self.rest.min(MESSAGE_WINDOW))
     }
 
-    /// Whether the peer should be told of more bytes: of half a window, or of the last ones.
-    fn is_due(&self) -> bool {
+    /// Whether the peer should be told of more bytes: of half a window, or of the last ones. The window of the session
+    /// allows the first ones, unless it `is_exhausted`.
+    fn is_due(&self, is_exhausted: bool) -> bool {
         let target = self.target();
+        if is_exhausted && self.outstanding() == 0 {
+            return true;
+        }
+        let granted = self.granted.max(EAGER);
         let is_last = target == self.received.saturating_add(self.rest);
-        target > self.granted && (is_last || target >= self.granted.saturating_add(MESSAGE_WINDOW / 2))
+        target > granted && (is_last || target >= granted.saturating_add(MESSAGE_WINDOW / 2))
     }
 }
 
@@ -199,11 +244,12 @@ impl Numbered {
     fn grants(&self, room: usize, has_memory: bool) -> impl Iterator<Item = usize> + '_ {
         let mut room = if has_memory { room as u64 } else { 0 };
         self.partial.iter().enumerate().filter_map(move |(index, message)| {
-            if index > 0 {
-                let more = message.target().saturating_sub(message.granted);
-                room = room.checked_sub(more)?;
-            }
-            message.is_due().then_some(index)
+            let is_oldest = index == 0;
+            let has_room = is_oldest || room >= message.rest.min(MESSAGE_WINDOW);
+            let is_due = has_room && message.is_due(is_oldest && self.window.is_exhausted());
+            let promised = if is_due { message.rest.min(MESSAGE_WINDOW) } else { message.outstanding() };
+            room = room.saturating_sub(promised);
+            is_due.then_some(index)
         })
     }
 
@@ -222,35 +268,31 @@ impl Numbered {
             Some(index) => index,
             None if id > self.last_id => {
                 self.last_id = id;
-                let rest = rest.saturating_add(len);
-                if rest > limit as u64 {
+                let whole = rest.saturating_add(len);
+                if whole > limit as u64 {
                     let (what, limit) = ("message", limit as u64);
                     return Err(CloseReason::Malformed(
-                        DecodeErrorKind::TooLong { what, len: rest, limit }.into(),
+                        DecodeErrorKind::TooLong { what, len: whole, limit }.into(),
                     ));
                 }
-                let parts = Vec::new();
-                self.partial.push(PartialMessage { id, parts, received: 0, rest, granted: EAGER });
+                if self.partial.len() >= MAX_LONG {
+                    return malformed();
+                }
+                self.partial.push(PartialMessage::new(id, whole));
                 self.partial.len() - 1
             }
             // The rest of a message that was given up.
             None => return malformed(),
         };
         let message = &mut self.partial[index];
-        let allowed = if message.received < EAGER {
-            self.window.receive(cost(part.len()))
-        } else {
-            message.received < message.granted
-        };
-        if !allowed {
+        let by_session = message.received < EAGER && self.window.receive(cost(part.len()));
+        if !by_session && message.received >= message.granted {
             return Err(CloseReason::WindowExceeded);
         }
         if len == 0 || message.rest.checked_sub(len) != Some(rest) {
             return malformed();
         }
-        message.received += len;
-        message.rest = rest;
-        message.parts.push(if part.len() < LONG_PART { Bytes::copy_from_slice(&part) } else { part });
+        message.push(part);
         if rest > 0 {
             return Ok(None);
         }
@@ -259,18 +301,8 @@ impl Numbered {
             // An idle session keeps no buffer.
             self.partial = Vec::new();
         }
-        Ok(Some(join(message.parts)))
+        Ok(Some(message.join()))
     }
-}
-
-/// The parts of a message in one buffer.
-fn join(mut parts: Vec<Bytes>) -> Bytes {
-    if parts.len() == 1 {
-        return parts.pop().unwrap_or_default();
-    }
-    let mut whole = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
-    parts.iter().for_each(|part| whole.extend_from_slice(part));
-    whole.freeze()
 }
 
 /// Finds the messages in `bytes`, which end with the last one.
@@ -289,4 +321,425 @@ fn receive_whole(
 /// The numbers in a text, which are separated by spaces. Other words are left out.
 pub(super) fn parse_numbers<N: std::str::FromStr>(body: &[u8]) -> impl Iterator<Item = N> + '_ {
     str::from_utf8(body).unwrap_or_default().split(' ').filter_map(|word| word.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::ServedFormats;
+    use crate::proto::window::SESSION_WINDOW;
+    use crate::protocol::Limits;
+
+    /// The limit on messages in these tests, in bytes.
+    const LIMIT: usize = 16 << 20;
+    const KIB: usize = 1024;
+
+    fn receiver() -> Receiver {
+        Receiver::detecting(ServedFormats::ALL, Limits::DEFAULT.with_message(LIMIT))
+    }
+
+    /// A peer of this crate, and what arrives from it.
+    struct Peer {
+        inbound: Inbound,
+        number: u64,
+    }
+
+    type Received = Result<(Vec<usize>, Option<Control>), CloseReason>;
+
+    impl Peer {
+        fn new() -> Self {
+            Self { inbound: Inbound::numbered(receiver()), number: 0 }
+        }
+
+        /// Receives a message with this number. Returns the lengths of the messages in it.
+        fn receive(&mut self, number: u64, kind: Kind, body: impl Into<Bytes>) -> Received {
+            let reply = Tail { number, kind }.reply_subject("peer");
+            let mut lengths = Vec::new();
+            let control = self.inbound.receive(Some(&reply), body.into(), |frame| {
+                lengths.push(frame.payload.len());
+            })?;
+            Ok((lengths, control))
+        }
+
+        /// Receives the next message.
+        fn next(&mut self, kind: Kind, body: impl Into<Bytes>) -> Received {
+            self.number += 1;
+            self.receive(self.number, kind, body)
+        }
+
+        /// Receives a part of the message `id`, of which `rest` bytes follow. Returns the length of the complete message.
+        fn part(&mut self, id: u64, part: &[u8], rest: usize) -> Result<Option<usize>, CloseReason> {
+            let part = Bytes::copy_from_slice(part);
+            let (lengths, control) = self.next(Kind::Part { id, rest: rest as u64 }, part)?;
+            assert_eq!(control, None);
+            assert!(lengths.len() <= 1);
+            Ok(lengths.first().copied())
+        }
+
+        /// Receives the first `received` bytes of a message of `len` bytes, in parts of 256 KiB.
+        fn begin(&mut self, id: u64, len: usize, received: usize) -> Result<(), CloseReason> {
+            self.parts(id, len, 0..received)
+        }
+
+        /// Receives these bytes of a message of `len` bytes.
+        fn parts(&mut self, id: u64, len: usize, range: std::ops::Range<usize>) -> Result<(), CloseReason> {
+            let whole = message(len);
+            let mut at = range.start;
+            while at < range.end {
+                let end = range.end.min(at + 256 * KIB);
+                self.part(id, &whole[at..end], len - end)?;
+                at = end;
+            }
+            Ok(())
+        }
+
+        fn update(&mut self, room: usize) -> bool {
+            self.inbound.update_window(room, true);
+            self.inbound.has_window()
+        }
+
+        /// The window message that is due.
+        fn window(&mut self, room: usize) -> Option<String> {
+            self.update(room);
+            let body = self.inbound.take_window(room, true)?;
+            assert!(!self.inbound.has_window());
+            Some(str::from_utf8(&body).unwrap().to_owned())
+        }
+    }
+
+    /// What a window message grants long messages.
+    fn grants(window: Option<String>) -> Option<String> {
+        window?.split_once(' ').map(|(_, grants)| grants.to_owned())
+    }
+
+    /// A Thrift message of `len` bytes.
+    fn message(len: usize) -> Vec<u8> {
+        let mut message = b"\x80\x01\x00\x01\x00\x00\x00\x01f\x00\x00\x00\x07\x0b\x00\x01".to_vec();
+        let payload = len - message.len() - 5;
+        message.extend_from_slice(&(payload as u32).to_be_bytes());
+        message.resize(len - 1, b'x');
+        message.push(0);
+        message
+    }
+
+    fn malformed(kind: DecodeErrorKind) -> CloseReason {
+        CloseReason::Malformed(kind.into())
+    }
+
+    const ALL: [Kind; 8] = [
+        Kind::Messages,
+        Kind::Part { id: 1, rest: 50 },
+        Kind::Abandon,
+        Kind::Window,
+        Kind::Cancel,
+        Kind::Drain,
+        Kind::Probe,
+        Kind::Alive,
+    ];
+
+    #[test]
+    fn a_gap_in_the_numbers_is_found_whatever_kind_follows() {
+        for kind in ALL {
+            let mut peer = Peer::new();
+            assert_eq!(peer.next(Kind::Messages, message(30)), Ok((vec![30], None)));
+            for found in [3, u64::MAX] {
+                let lost = CloseReason::ChunkLost { expected: 2, found };
+                assert_eq!(peer.receive(found, kind, message(30)), Err(lost), "{kind:?}");
+            }
+            assert_eq!(peer.inbound.acknowledged(), 1);
+        }
+    }
+
+    #[test]
+    fn a_duplicate_of_any_kind_is_dropped() {
+        for kind in ALL {
+            let mut peer = Peer::new();
+            peer.next(kind, message(30)).unwrap();
+            let held = peer.inbound.held();
+            for number in [0, 1] {
+                for again in ALL {
+                    assert_eq!(peer.receive(number, again, message(30)), Ok((vec![], None)), "{again:?}");
+                }
+            }
+            assert_eq!((peer.inbound.acknowledged(), peer.inbound.held()), (1, held));
+            assert!(peer.next(Kind::Messages, message(30)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_message_without_a_number_ends_the_session() {
+        for reply in [None, Some(""), Some("peer"), Some("peer.h"), Some("peer.1y"), Some("peer.1-2")] {
+            let result = Peer::new().inbound.receive(reply, message(30).into(), |_| panic!("{reply:?}"));
+            assert_eq!(result, Err(CloseReason::ChunkWithoutNumber), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_data_is_returned() {
+        for kind in [Kind::Window, Kind::Cancel, Kind::Drain, Kind::Probe, Kind::Alive] {
+            let body = Bytes::from_static(b"7 8");
+            let control = Some(Control { kind, body: body.clone() });
+            assert_eq!(Peer::new().next(kind, body), Ok((vec![], control)));
+        }
+    }
+
+    #[test]
+    fn a_chunk_ends_with_a_message() {
+        let two = [message(30), message(40)].concat();
+        assert_eq!(Peer::new().next(Kind::Messages, two.clone()), Ok((vec![30, 40], None)));
+        let cut = Err(malformed(DecodeErrorKind::UnexpectedEnd));
+        assert_eq!(Peer::new().next(Kind::Messages, two[..69].to_vec()), cut);
+        let cut = Err(malformed(DecodeErrorKind::UnexpectedEnd));
+        assert_eq!(Peer::new().part(1, &two[..69], 0), cut);
+    }
+
+    #[test]
+    fn parts_of_any_size_are_joined() {
+        let whole = message(100 * KIB);
+        for size in [17, 5000, LONG_PART - 1, LONG_PART, 50 * KIB, 100 * KIB] {
+            let mut peer = Peer::new();
+            let mut rest = whole.len();
+            let mut complete = None;
+            // Every other part is short.
+            for part in whole.chunks(size).flat_map(|part| [&part[..1], &part[1..]]) {
+                rest -= part.len();
+                complete = complete.or(peer.part(1, part, rest).unwrap());
+            }
+            assert_eq!((complete, peer.inbound.held()), (Some(whole.len()), 0), "parts of {size}");
+        }
+    }
+
+    #[test]
+    fn parts_of_several_messages_are_interleaved() {
+        let mut peer = Peer::new();
+        let whole = message(100);
+        assert_eq!(peer.part(1, &whole[..40], 60), Ok(None));
+        assert_eq!(peer.part(2, &whole[..90], 10), Ok(None));
+        assert_eq!(peer.next(Kind::Messages, message(30)), Ok((vec![30], None)));
+        assert_eq!(peer.part(4, &whole, 0), Ok(Some(100)), "ids may be left out");
+        assert_eq!(peer.part(2, &whole[90..], 0), Ok(Some(100)));
+        assert_eq!(peer.part(1, &whole[40..], 0), Ok(Some(100)));
+        assert_eq!(peer.inbound.held(), 0);
+    }
+
+    #[test]
+    fn a_part_that_does_not_fit_is_malformed() {
+        let bad = || Err(malformed(DecodeErrorKind::BadPart));
+        let begun = || {
+            let mut peer = Peer::new();
+            peer.part(5, &[b'x'; 40], 60).unwrap();
+            peer
+        };
+        for (len, rest) in [(60, 1), (59, 0), (61, 0), (1, 60), (1, 58), (100, 0), (1, usize::MAX)] {
+            assert_eq!(begun().part(5, &vec![b'x'; len], rest), bad(), "{len} bytes, {rest} follow");
+        }
+        assert_eq!(begun().part(5, b"", 60), bad(), "it is empty");
+        assert_eq!(Peer::new().part(1, b"", 60), bad(), "it is empty");
+        assert_eq!(begun().part(4, b"x", 60), bad(), "its message never began");
+        assert_eq!(Peer::new().part(0, b"x", 60), bad(), "ids begin with 1");
+        let mut peer = Peer::new();
+        peer.part(1, &message(30), 0).unwrap();
+        assert_eq!(peer.part(1, &message(30), 0), bad(), "its message is complete");
+    }
+
+    #[test]
+    fn a_long_message_above_the_limit_is_refused_with_its_first_part() {
+        let limit = LIMIT + FRAME;
+        assert_eq!(Peer::new().part(1, b"x", limit - 1), Ok(None));
+        for (rest, len) in [(limit as u64, limit as u64 + 1), (u64::MAX, u64::MAX)] {
+            let mut peer = Peer::new();
+            let too_long = DecodeErrorKind::TooLong { what: "message", len, limit: limit as u64 };
+            assert_eq!(peer.next(Kind::Part { id: 1, rest }, "x"), Err(malformed(too_long)));
+            assert_eq!(peer.inbound.held(), 0);
+        }
+    }
+
+    #[test]
+    fn few_long_messages_may_arrive_at_a_time() {
+        let mut peer = Peer::new();
+        for id in 1..=MAX_LONG as u64 {
+            peer.part(id, b"x", 9).unwrap();
+        }
+        let next = MAX_LONG as u64 + 1;
+        peer.next(Kind::Abandon, "3").unwrap();
+        assert_eq!(peer.part(next, b"x", 9), Ok(None));
+        assert_eq!(peer.part(next + 1, b"x", 9), Err(malformed(DecodeErrorKind::BadPart)));
+    }
+
+    /// A short part must not keep the large buffer that it was received in, nor need a buffer of its own.
+    #[test]
+    fn held_bytes_of_short_parts_are_bounded_by_their_length() {
+        let mut peer = Peer::new();
+        let len = 10_000;
+        let whole = message(len);
+        for (index, byte) in whole[..len - 1].chunks(1).enumerate() {
+            peer.part(1, byte, len - index - 1).unwrap();
+            let (held, received) = (peer.inbound.held(), index + 1);
+            let most = 2 * received + 2 * OVERHEAD as usize;
+            assert!((received..=most).contains(&held), "{held} bytes for {received}");
+        }
+        assert_eq!(peer.part(1, &whole[len - 1..], 0), Ok(Some(len)));
+    }
+
+    #[test]
+    fn held_bytes_of_long_parts_include_an_overhead() {
+        let mut peer = Peer::new();
+        let len = 4 * LONG_PART;
+        peer.part(1, &message(len)[..LONG_PART], 3 * LONG_PART).unwrap();
+        assert_eq!(peer.inbound.held(), LONG_PART + 2 * OVERHEAD as usize);
+    }
+
+    #[test]
+    fn messages_beyond_the_window_of_the_session_end_it() {
+        let mut peer = Peer::new();
+        let chunk = message(100 * KIB);
+        for _ in 0..SESSION_WINDOW.div_ceil(cost(chunk.len())) {
+            assert!(peer.next(Kind::Messages, chunk.clone()).is_ok());
+        }
+        assert!(peer.next(Kind::Probe, "probe").is_ok(), "only data counts");
+        let mut copy = Peer { inbound: peer.inbound, number: peer.number };
+        assert_eq!(copy.next(Kind::Messages, message(30)), Err(CloseReason::WindowExceeded));
+    }
+
+    #[test]
+    fn first_parts_beyond_the_window_of_the_session_end_it() {
+        let len = 2 * EAGER as usize;
+        let mut peer = Peer::new();
+        let messages = SESSION_WINDOW / EAGER;
+        for id in 1..=messages {
+            peer.begin(id, len, EAGER as usize).unwrap();
+        }
+        assert_eq!(peer.part(messages + 1, b"x", 9), Err(CloseReason::WindowExceeded));
+    }
+
+    #[test]
+    fn many_short_parts_exhaust_the_window_of_the_session() {
+        let mut peer = Peer::new();
+        let len = EAGER as usize;
+        let sent = (1..len).take_while(|sent| peer.part(1, b"x", len - sent).is_ok()).count();
+        assert_eq!(sent as u64, SESSION_WINDOW.div_ceil(cost(1)));
+    }
+
+    #[test]
+    fn the_rest_of_a_long_message_needs_a_window_of_its_own() {
+        let (len, eager, step) = (8 << 20, EAGER as usize, 256 * KIB);
+        let mut peer = Peer::new();
+        peer.begin(1, len, eager).unwrap();
+        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:3145728"));
+        let granted = 3 << 20;
+        peer.parts(1, len, eager..granted).unwrap();
+        let mut exceeded = Peer { inbound: peer.inbound, number: peer.number };
+        assert_eq!(exceeded.parts(1, len, granted..granted + step), Err(CloseReason::WindowExceeded));
+    }
+
+    #[test]
+    fn a_long_message_within_the_first_bytes_needs_no_window() {
+        let mut peer = Peer::new();
+        for id in 1..=3 {
+            peer.begin(id, EAGER as usize, EAGER as usize - 100).unwrap();
+            assert_eq!(peer.window(0), None);
+        }
+    }
+
+    #[test]
+    fn the_oldest_long_message_is_granted_more_without_room() {
+        let len = 4 << 20;
+        let mut peer = Peer::new();
+        for id in 1..=2 {
+            peer.begin(id, len, 512 * KIB).unwrap();
+        }
+        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:2621440"), "the other one waits");
+        assert_eq!(peer.window((4 << 20) - 1), None, "for room for the windows of both");
+        assert_eq!(grants(peer.window(4 << 20)).as_deref(), Some("2:2621440"));
+        assert_eq!(peer.window(100 << 20), None, "each has what it needs");
+        peer.parts(1, len, 512 * KIB..len).unwrap_err();
+    }
+
+    #[test]
+    fn only_the_oldest_long_message_is_granted_more_without_memory() {
+        let mut peer = Peer::new();
+        for id in 1..=2 {
+            peer.begin(id, 4 << 20, 512 * KIB).unwrap();
+        }
+        peer.inbound.update_window(100 << 20, false);
+        let body = peer.inbound.take_window(100 << 20, false).unwrap();
+        assert!(body.ends_with(b" 1:2621440"), "{body:?}");
+    }
+
+    /// Else all of them could arrive, although there is room for one.
+    #[test]
+    fn granted_bytes_that_have_not_arrived_take_room() {
+        let mut peer = Peer::new();
+        for id in 1..=4 {
+            peer.begin(id, 8 << 20, 256 * KIB).unwrap();
+        }
+        let room = 4 << 20;
+        assert_eq!(grants(peer.window(room)).as_deref(), Some("1:2359296 2:2359296"));
+        assert_eq!(peer.window(room), None);
+        assert_eq!(grants(peer.window(room + (2 << 20))).as_deref(), Some("3:2359296"));
+    }
+
+    /// Else none of them could ever be completed.
+    #[test]
+    fn the_oldest_long_message_continues_if_the_window_of_the_session_is_exhausted() {
+        let (len, first) = (EAGER as usize, 500 * KIB);
+        let mut peer = Peer::new();
+        for id in 1..=8 {
+            peer.begin(id, len, first).unwrap();
+        }
+        peer.begin(9, len, 256 * KIB).unwrap();
+        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:1048576"));
+        assert_eq!(peer.window(0), None, "it has what it needs");
+        peer.parts(1, len, first..len).unwrap();
+        assert_eq!(grants(peer.window(0)).as_deref(), Some("2:1048576"), "now this one is the oldest");
+        let other = peer.parts(3, len, first..len);
+        assert_eq!(other, Err(CloseReason::WindowExceeded));
+    }
+
+    #[test]
+    fn the_window_of_the_session_is_extended_while_there_is_room() {
+        let mut peer = Peer::new();
+        let chunk = message(1 << 20);
+        assert_eq!(peer.window(usize::MAX), None);
+        for _ in 0..2 {
+            peer.next(Kind::Messages, chunk.clone()).unwrap();
+        }
+        let received = 2 * cost(chunk.len());
+        assert_eq!(peer.window(1 << 20), None);
+        assert_eq!(peer.window(usize::MAX), Some((received + SESSION_WINDOW).to_string()));
+        assert_eq!(peer.window(usize::MAX), None);
+    }
+
+    #[test]
+    fn an_abandoned_long_message_is_forgotten() {
+        let mut peer = Peer::new();
+        for id in 1..=3 {
+            peer.part(id, &[b'x'; 1000], 9000).unwrap();
+        }
+        peer.next(Kind::Abandon, "3 1 17 x").unwrap();
+        let held = peer.inbound.held();
+        assert!((1000..3000).contains(&held), "{held}");
+        peer.next(Kind::Abandon, "2").unwrap();
+        assert_eq!(peer.inbound.held(), 0);
+        assert_eq!(peer.part(4, &message(30), 0), Ok(Some(30)), "the next message");
+        assert_eq!(peer.part(3, b"x", 8999), Err(malformed(DecodeErrorKind::BadPart)), "its rest");
+    }
+
+    #[test]
+    fn a_legacy_peer_sends_a_stream_without_numbers() {
+        let mut inbound = Inbound::legacy(receiver());
+        let stream = [message(30), message(40), message(50)].concat();
+        let mut lengths = Vec::new();
+        for (index, byte) in stream.chunks(7).enumerate() {
+            let reply = ["", "peer.9", "peer.1-1-7", "peer.2c"][index % 4];
+            let byte = Bytes::copy_from_slice(byte);
+            let control = inbound.receive(Some(reply), byte, |frame| lengths.push(frame.payload.len()));
+            assert_eq!(control, Ok(None));
+            let arrived = (index * 7 + 7).min(stream.len());
+            assert_eq!(inbound.held(), arrived - lengths.iter().sum::<usize>());
+        }
+        assert_eq!((lengths, inbound.acknowledged()), (vec![30, 40, 50], stream.len().div_ceil(7) as u64));
+        inbound.update_window(usize::MAX, true);
+        assert!(!inbound.has_window() && inbound.take_window(usize::MAX, true).is_none());
+    }
 }

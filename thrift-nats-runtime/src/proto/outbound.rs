@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::queue::Queue;
 use super::subject::Kind;
-use super::window::{EAGER, SendWindow, cost, parse_window};
+use super::window::{EAGER, MAX_LONG, SendWindow, cost, parse_window};
 use crate::transport::Parts;
 
 /// The length up to which short messages are joined into a chunk, and above which a message is long, in bytes.
@@ -57,6 +57,8 @@ struct Numbered {
     /// The long messages. The next part is that of the first one that may be sent; it then goes to the end.
     long: VecDeque<LongMessage>,
     long_bytes: usize,
+    /// Number of long messages of which a part was sent.
+    long_begun: usize,
     last_id: u64,
     /// Whether the last chunk was a part of a long message.
     was_long: bool,
@@ -78,7 +80,7 @@ struct LongMessage {
 
 impl LongMessage {
     const fn may_send(&self, window: &SendWindow) -> bool {
-        if self.sent < EAGER { window.is_open() } else { self.sent < self.allowed }
+        self.sent < self.allowed || (self.sent < EAGER && window.is_open())
     }
 }
 
@@ -94,6 +96,7 @@ impl Outbound {
             window: SendWindow::new(window),
             long: VecDeque::new(),
             long_bytes: 0,
+            long_begun: 0,
             last_id: 0,
             was_long: false,
             abandoned: Vec::new(),
@@ -141,6 +144,7 @@ impl Outbound {
         if let Some(numbered) = &mut self.numbered {
             numbered.long = VecDeque::new();
             numbered.long_bytes = 0;
+            numbered.long_begun = 0;
             numbered.abandoned = Vec::new();
         }
     }
@@ -260,7 +264,8 @@ impl Numbered {
 
     /// The index of the long message that is sent next.
     fn next_long(&self) -> Option<usize> {
-        self.long.iter().position(|message| message.may_send(&self.window))
+        let may_begin = self.long_begun < MAX_LONG;
+        self.long.iter().position(|message| (message.sent > 0 || may_begin) && message.may_send(&self.window))
     }
 
     /// The next part of a long message, of at most `limit` bytes.
@@ -268,6 +273,9 @@ impl Numbered {
         let index = self.next_long()?;
         let mut message = self.long.remove(index)?;
         let part = message.rest.take(limit.min(PART));
+        if message.sent == 0 {
+            self.long_begun += 1;
+        }
         if message.sent < EAGER {
             self.window.send(cost(part.len()));
         }
@@ -275,6 +283,7 @@ impl Numbered {
         self.long_bytes -= part.len();
         let kind = Kind::Part { id: message.id, rest: message.rest.len() as u64 };
         if message.rest.is_empty() {
+            self.long_begun -= 1;
             complete(message.seqid);
             if self.long.is_empty() {
                 // An idle session keeps no buffer.
@@ -291,6 +300,7 @@ impl Numbered {
         if let Some(message) = self.long.remove(index) {
             self.long_bytes -= message.rest.len();
             if message.sent > 0 {
+                self.long_begun -= 1;
                 self.abandoned.push(id);
             }
         }
@@ -421,6 +431,38 @@ mod tests {
         assert!(!out.has_next(), "a window never shrinks");
         out.extend_window(b"5000");
         assert_eq!(kinds(&mut out).len(), 1);
+    }
+
+    #[test]
+    fn few_long_messages_are_sent_at_a_time() {
+        let mut out = Outbound::numbered(1000, SESSION_WINDOW);
+        let places: Vec<_> = (0..=MAX_LONG).map(|_| out.push_message(long(1500), 1)).collect();
+        let ids = |out: &mut Outbound, count| {
+            let chunks = std::iter::from_fn(|| out.next(|_| ())).take(count);
+            let id = |chunk: Chunk| if let Kind::Part { id, .. } = chunk.kind { id } else { 0 };
+            chunks.map(id).collect::<Vec<_>>()
+        };
+        let last = MAX_LONG as u64 + 1;
+        assert_eq!(ids(&mut out, MAX_LONG), (1..last).collect::<Vec<_>>());
+        assert_eq!(ids(&mut out, 1), [1], "its last part, before the first part of the last message");
+        assert!(out.cancel(places[1]));
+        assert_eq!(ids(&mut out, 2), [0, last], "the receiver forgets one before the next one begins");
+        assert_eq!(ids(&mut out, 1000).len(), MAX_LONG - 2 + 1);
+        assert_eq!(out.bytes(), 0);
+    }
+
+    #[test]
+    fn the_window_of_a_long_message_allows_its_first_bytes() {
+        let mut out = Outbound::numbered(1000, 1);
+        out.push_message(long(2500), 1);
+        assert_eq!(kinds(&mut out).len(), 1);
+        out.extend_window(b"0 1:2000");
+        assert_eq!(kinds(&mut out).len(), 1);
+        out.extend_window(b"0 1:2500");
+        assert_eq!(kinds(&mut out).len(), 1);
+        out.push_message(Bytes::from("short"), 2);
+        out.extend_window(b"1000");
+        assert!(!out.has_next(), "they count against the window of the session all the same");
     }
 
     #[test]

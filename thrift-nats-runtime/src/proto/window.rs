@@ -1,8 +1,9 @@
 //! Flow control between peers of this crate: how many bytes a peer may send.
 //!
 //! Each side announces a window in the handshake. The other side may have so many bytes of whole messages, and of the
-//! first [`EAGER`] bytes of long messages, on the way to it. The rest of a long message has a window of its own. A receiver
-//! extends both windows as its limits allow, with messages of the kind [`Kind::Window`](super::subject::Kind::Window). All
+//! first [`EAGER`] bytes of long messages, on the way to it. The rest of a long message has a window of its own, which also
+//! allows its first bytes if the window of the session is exhausted. At most [`MAX_LONG`] long messages are on the way at a
+//! time. A receiver extends both windows as its limits allow, with messages of the kind [`Kind::Window`](super::subject::Kind::Window). All
 //! numbers are totals since the start of the session or of the message, so that a later one contains the earlier ones.
 //!
 //! A sender may send while it has sent less than it may, and so exceeds a window by one NATS message at most. Both sides
@@ -20,6 +21,8 @@ pub(super) const SESSION_WINDOW: u64 = 4 << 20;
 pub(super) const EAGER: u64 = 1 << 20;
 /// The number of bytes by which a receiver extends the window of a long message beyond what it has received.
 pub(super) const MESSAGE_WINDOW: u64 = 2 << 20;
+/// Limit of long messages of which a part was sent, and not the last one.
+pub(super) const MAX_LONG: usize = 64;
 /// Number of bytes that each NATS message counts for in addition to its payload. Many short messages cost the receiver
 /// more than their bytes.
 pub(super) const OVERHEAD: u64 = 256;
@@ -71,11 +74,16 @@ impl ReceiveWindow {
         Self { received: 0, granted: SESSION_WINDOW }
     }
 
-    /// Notes that a NATS message arrived that counts for `bytes`. Returns false if the peer was not allowed to send it.
+    /// Notes that a NATS message arrived that counts for `bytes`. Returns false if the window did not allow it.
     pub(super) const fn receive(&mut self, bytes: u64) -> bool {
-        let allowed = self.received < self.granted;
+        let allowed = !self.is_exhausted();
         self.received = self.received.saturating_add(bytes);
         allowed
+    }
+
+    /// Whether the peer must not send anything.
+    pub(super) const fn is_exhausted(&self) -> bool {
+        self.received >= self.granted
     }
 
     /// The total to grant if this side can hold `room` more bytes.
@@ -83,9 +91,11 @@ impl ReceiveWindow {
         self.received.saturating_add(room.min(SESSION_WINDOW))
     }
 
-    /// Whether the peer should be told of more bytes: of at least half a window, so that this is rare.
+    /// Whether the peer should be told of more bytes: of at least half a window, so that this is rare. A peer that must not
+    /// send anything is told of any.
     pub(super) fn is_due(&self, room: u64) -> bool {
-        self.target(room) >= self.granted.saturating_add(SESSION_WINDOW / 2)
+        let step = if self.is_exhausted() { 1 } else { SESSION_WINDOW / 2 };
+        self.target(room) >= self.granted.saturating_add(step)
     }
 
     /// Grants as many bytes as `room` allows. Returns the total.
@@ -119,7 +129,8 @@ impl WindowText {
 pub(super) fn parse_window(body: &[u8]) -> (u64, impl Iterator<Item = (u64, u64)> + '_) {
     let mut words = str::from_utf8(body).unwrap_or_default().split(' ');
     let session = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
-    let messages = words.filter_map(|word| {
+    // No peer of this crate names more.
+    let messages = words.take(MAX_LONG).filter_map(|word| {
         let (id, total) = word.split_once(':')?;
         Some((id.parse().ok()?, total.parse().ok()?))
     });
@@ -157,6 +168,24 @@ mod tests {
         assert_eq!(receiver.grant(0), SESSION_WINDOW, "a window never shrinks");
         assert_eq!(receiver.grant(all), SESSION_WINDOW + SESSION_WINDOW / 2);
         assert!(!receiver.is_due(all));
+    }
+
+    /// Else a receiver with less room than half a window would never allow anything again.
+    #[test]
+    fn an_exhausted_window_is_extended_by_the_least_bytes() {
+        let mut receiver = ReceiveWindow::new();
+        receiver.receive(SESSION_WINDOW - 1);
+        assert!(!receiver.is_due(100));
+        receiver.receive(1);
+        assert!(receiver.is_due(100) && !receiver.is_due(0));
+        assert_eq!(receiver.grant(100), SESSION_WINDOW + 100);
+        assert!(receiver.receive(1) && !receiver.is_due(100));
+    }
+
+    #[test]
+    fn only_the_first_entries_of_a_window_message_are_read() {
+        let body = format!("7{}", " 1:2".repeat(1_000_000));
+        assert_eq!(parse_window(body.as_bytes()).1.count(), MAX_LONG);
     }
 
     #[test]
