@@ -259,11 +259,31 @@ impl<T> ServerSession<T> {
 
     /// The client has proved that it receives on its inbox: it knows the subject of the session.
     fn confirm(&mut self, now: Instant) {
-        if let ServerPhase::Provisional { .. } = self.phase {
-            let heartbeats = self.interval.map(|interval| HeartbeatMonitor::new(now, interval, self.legacy));
-            self.phase = ServerPhase::Open(heartbeats);
-            self.events.push_back(ServerEvent::Confirmed);
+        match self.phase {
+            ServerPhase::Provisional { .. } => {
+                let heartbeats =
+                    self.interval.map(|interval| HeartbeatMonitor::new(now, interval, self.legacy));
+                self.phase = ServerPhase::Open(heartbeats);
+                self.events.push_back(ServerEvent::Confirmed);
+            }
+            ServerPhase::Unconfirmed { reason, .. } => {
+                self.phase = ServerPhase::Closing { reason, acknowledged: 0, deadline: None };
+            }
+            ServerPhase::Open(_)
+            | ServerPhase::Draining { .. }
+            | ServerPhase::Closing { .. }
+            | ServerPhase::Closed => {}
         }
+    }
+
+    /// Whether a message proves that the client receives on its inbox. Something that replies to whatever it receives, and
+    /// so to the accept, does not know that a client of this crate numbers its messages below its inbox.
+    fn is_proof(&self, reply: Option<&str>, payload: &[u8]) -> bool {
+        let is_numbered = || {
+            let tail = reply?.strip_prefix(&*self.peer)?;
+            Some(tail.starts_with('.') && Tail::of(tail).is_some())
+        };
+        !payload.is_empty() && (self.legacy || is_numbered() == Some(true))
     }
 
     /// A request has finished: `reply` is empty if the request has no reply.
@@ -449,10 +469,10 @@ impl<T> ServerSession<T> {
 impl<T> ServerSession<T> {
     /// A message arrived on the session's subject.
     pub(crate) fn handle_message(&mut self, now: Instant, reply: Option<&str>, payload: Bytes) {
-        if let ServerPhase::Unconfirmed { reason, .. } = self.phase {
-            self.phase = ServerPhase::Closing { reason, acknowledged: 0, deadline: None };
-        }
         if reply == Some(DISCONNECT) {
+            if let ServerPhase::Unconfirmed { .. } = self.phase {
+                self.phase = ServerPhase::Closed;
+            }
             if self.has_ended() {
                 // The client does not read the queued replies.
                 return self.out.clear();
@@ -460,13 +480,18 @@ impl<T> ServerSession<T> {
             let (reason, acknowledged) = PeerReason::parse(&payload);
             return self.close(CloseReason::Disconnected { reason, acknowledged });
         }
+        if let ServerPhase::Provisional { .. } | ServerPhase::Unconfirmed { .. } = self.phase {
+            if !self.is_proof(reply, &payload) {
+                return;
+            }
+            self.confirm(now);
+        }
         if self.has_ended() {
             if reply.and_then(Tail::of).is_some_and(|tail| tail.kind == Kind::Window) {
                 self.out.extend_window(&payload);
             }
             return;
         }
-        self.confirm(now);
         if payload.is_empty() || (self.legacy && self.is_draining()) {
             return;
         }
@@ -541,9 +566,7 @@ impl<T> ServerSession<T> {
 
     /// A heartbeat of a legacy client arrived.
     pub(crate) fn handle_heartbeat(&mut self, now: Instant) {
-        if !self.has_ended() {
-            self.confirm(now);
-        }
+        self.confirm(now);
         if let Some(heartbeats) = self.phase.heartbeats_mut() {
             heartbeats.heard(now);
         }

@@ -67,6 +67,20 @@ fn a_stalled_server_does_not_miss_unread_heartbeats() {
     }
 }
 
+/// Such a reply comes from something that replies to whatever it receives, and so to the accept.
+#[test]
+fn a_reply_to_the_accept_proves_nothing() {
+    let mut session = accepted(false);
+    session.poll_transmit().expect("the accept");
+    for reply in [None, Some("client.session"), Some("other.1"), Some("client.session2.1"), Some("17")] {
+        session.handle_message(Instant::now(), reply, "-ERR what is that".into());
+    }
+    session.handle_message(Instant::now(), Some("client.session.1a"), Bytes::new());
+    assert!(session.is_provisional() && session.poll_transmit().is_none());
+    session.handle_message(Instant::now(), Some("client.session.1a"), "alive".into());
+    assert!(!session.is_provisional());
+}
+
 /// The first message of the client may have arrived while this process was stalled, and wait to be read.
 #[test]
 fn a_stalled_server_gives_a_provisional_session_more_time_once() {

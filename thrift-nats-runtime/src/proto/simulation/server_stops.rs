@@ -125,16 +125,31 @@ fn draining_twice_sends_one_notice() {
 }
 
 #[test]
-fn a_session_drained_before_its_accept_is_sent_ends_once_its_client_has_sent_something() {
+fn a_session_drained_before_its_first_message_tells_the_client_after_it() {
+    for legacy in [false, true] {
+        let mut session = accepted(legacy);
+        session.drain();
+        assert_eq!(poll(&mut session), (Vec::new(), Some(CloseReason::Stopped)));
+        assert_eq!(session.poll_transmit().expect("the accept").payload, "server.s0.h 0");
+        assert_eq!(session.poll_transmit(), None);
+        if legacy {
+            session.handle_heartbeat(Instant::now());
+        } else {
+            session.handle_message(Instant::now(), Some("client.session.1a"), "alive".into());
+        }
+        let told = session.poll_transmit().expect("a disconnect message");
+        assert_eq!(told.payload, if legacy { "" } else { "0 stopping" });
+        assert!(session.is_closed());
+    }
+}
+
+#[test]
+fn a_client_that_closes_an_unconfirmed_session_is_not_told() {
     let mut session = accepted(false);
-    session.drain();
-    assert_eq!(poll(&mut session), (Vec::new(), Some(CloseReason::Stopped)));
-    let published = |session: &mut ServerSession<i32>| {
-        std::iter::from_fn(|| session.poll_transmit()).map(|transmit| transmit.payload).collect::<Vec<_>>()
-    };
-    assert_eq!(published(&mut session), ["server.s0.h 0"]);
-    session.handle_message(Instant::now(), Some("client.session.1a"), Bytes::from_static(b"alive"));
-    assert_eq!(published(&mut session), ["0 stopping"]);
+    session.stop();
+    session.poll_transmit().expect("the accept");
+    session.handle_message(Instant::now(), Some("DISCONNECT"), "0 closed".into());
+    assert!(session.is_closed() && session.poll_transmit().is_none());
 }
 
 #[test]
