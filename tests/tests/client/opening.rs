@@ -191,7 +191,7 @@ async fn late_accept_is_disconnected_after_its_client_is_gone() {
     let nats = NatsServer::start().unwrap();
     let connection = nats.client().await.unwrap();
     let mut server = RawServer::listen(&nats.client().await.unwrap(), SUBJECT).await;
-    for (listen, times_out) in [("late.7", true), ("late.h7", false)] {
+    for (listen, times_out) in [("_INBOX.late.7", true), ("_INBOX.late.h7", false)] {
         let connect = Client::builder(&connection, SUBJECT).handshake_timeout(SHORT).connect();
         let mut session = if times_out {
             assert!(soon(connect).await.is_err());
@@ -246,7 +246,7 @@ async fn malformed_accept_fails_the_connect_and_is_disconnected() {
     let nats = NatsServer::start().unwrap();
     let mut server = RawServer::listen(&nats.client().await.unwrap(), SUBJECT).await;
     let disconnect = tokio::spawn(async move {
-        server.accept_at(|client| format!("{client}.listen.7"), "not an accept message").await.receive().await
+        server.accept_at(|_| "_INBOX.listen.7".to_owned(), "not an accept message").await.receive().await
     });
     let error = soon(Client::connect(&nats.client().await.unwrap(), SUBJECT)).await.unwrap_err();
     assert!(matches!(error, ConnectError::Handshake { reason: CloseReason::BadAccept(_), .. }), "{error}");

@@ -16,7 +16,7 @@ use crate::endpoint::{
 };
 use crate::error::ConnectError;
 use crate::nats_error::NatsError;
-use crate::proto::{Additions, Address, CloseReason, Incoming, late_message, refuses_header_transport};
+use crate::proto::{Additions, Address, CloseReason, Incoming, refuses_header_transport};
 use crate::sync::lock;
 use crate::time::now;
 
@@ -151,7 +151,10 @@ impl ClientEndpoint {
                 }
                 // A late accept, or data for a session that has ended: the sender has to know.
                 None => {
-                    if let Some(transmit) = late_message(message.reply.as_ref(), &message.payload) {
+                    let ended = self.sessions().ended();
+                    let transmit = ended.reply_to_server(token, message.reply.as_ref(), &message.payload);
+                    drop(ended);
+                    if let Some(transmit) = transmit {
                         self.handle().publisher().send(transmit);
                     }
                 }

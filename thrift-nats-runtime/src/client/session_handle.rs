@@ -471,13 +471,15 @@ impl TransmitSource for SessionHandle {
         if let (true, Lifecycle::Ended { flushed, .. }) = (over, &mut state.lifecycle) {
             *flushed = true;
         }
+        let ended = over.then(|| state.machine.to_ended());
         drop(state);
         completions.deliver();
-        if over {
+        if let Some(ended) = ended {
             self.flushed.notify_waiters();
             // Not before the disconnect message is sent: the reply to a message for a session that is not in the table is
             // "unknown session", which would overtake the requests that are still queued.
             if let Some(table) = self.table.upgrade() {
+                table.ended().insert(now(), &self.token, ended);
                 table.remove(&self.token);
             }
         }

@@ -1,22 +1,24 @@
 //! The sessions of an endpoint by their tokens.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
+use crate::proto::EndedSessions;
 use crate::sync::lock;
 
 /// The sessions of an endpoint. It owns them; a session is removed when it has ended and has sent its disconnect message.
 pub(crate) struct SessionTable<S> {
     by_token: Mutex<FxHashMap<Arc<str>, Arc<S>>>,
+    ended: Mutex<EndedSessions>,
     /// Notified when the last session is removed.
     emptied: Notify,
 }
 
 impl<S> Default for SessionTable<S> {
     fn default() -> Self {
-        Self { by_token: Mutex::default(), emptied: Notify::new() }
+        Self { by_token: Mutex::default(), ended: Mutex::default(), emptied: Notify::new() }
     }
 }
 
@@ -38,6 +40,11 @@ impl<S> SessionTable<S> {
         drop(sessions);
         // Not under the lock: this may be the last owner of the session.
         drop(removed);
+    }
+
+    /// The sessions that were removed a short while ago.
+    pub(crate) fn ended(&self) -> MutexGuard<'_, EndedSessions> {
+        lock(&self.ended)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -20,6 +20,7 @@ use super::budget::Share;
 use super::call_table::CallTable;
 use super::close_reason::{CloseReason, DISCONNECT, PeerReason, refusal_or_disconnect};
 use super::config::ClientConfig;
+use super::ended_sessions::EndedSession;
 use super::handshake::{Accept, AcceptError};
 use super::inbound::{Control, likely_messages, parse_numbers};
 use super::liveness::Verdict;
@@ -36,6 +37,8 @@ use crate::transport::{Parts, Receiver};
 #[derive(Debug)]
 pub(crate) struct ClientSession<W> {
     inbox: Subject,
+    /// The subject of the server's session, once it has accepted.
+    server: Option<Subject>,
     config: Arc<ClientConfig>,
     phase: ClientPhase,
     out: Outbound,
@@ -67,6 +70,7 @@ impl<W> ClientSession<W> {
         let repeat = now + REPEAT_HANDSHAKE;
         Self {
             inbox,
+            server: None,
             phase: ClientPhase::Opening(Opening { service: subject, due: true, repeat, deadline }),
             out: Outbound::legacy(config.chunk_limit),
             calls: CallTable::default(),
@@ -224,6 +228,11 @@ impl<W> ClientSession<W> {
 
 // Queries.
 impl<W> ClientSession<W> {
+    /// What is remembered of the session after its end.
+    pub(crate) fn to_ended(&self) -> EndedSession {
+        EndedSession::OfClient { server: self.server.clone(), inboxes: self.config.inboxes.clone() }
+    }
+
     /// Whether calls can be made.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.phase, ClientPhase::Open(_))
@@ -344,6 +353,7 @@ impl<W> ClientSession<W> {
                 if let Some(additions) = additions {
                     self.out = Outbound::numbered(self.out.limit(), additions.window);
                 }
+                self.server = Some(accept.listen.clone());
                 let mut session = OpenSession::new(now, accept, additions.is_none(), receiver);
                 session.reads_header_transport &= !refuses_header_transport;
                 self.phase = ClientPhase::Open(session);

@@ -194,6 +194,8 @@ pub(crate) struct ServerSession<T> {
     interval: Option<Duration>,
     /// A legacy client's requests run one at a time, in order.
     legacy: bool,
+    /// Whether the client has proved that it receives on its inbox.
+    is_proven: bool,
     phase: ServerPhase,
     /// Until it is sent.
     accept: Option<Accept>,
@@ -245,6 +247,7 @@ impl<T> ServerSession<T> {
             served: config.served,
             interval,
             legacy: announced.additions.is_none(),
+            is_proven: false,
             phase: ServerPhase::Provisional { expires, extended: false },
             alive_due: false,
             requests: RequestTable::default(),
@@ -259,6 +262,7 @@ impl<T> ServerSession<T> {
 
     /// The client has proved that it receives on its inbox: it knows the subject of the session.
     fn confirm(&mut self, now: Instant) {
+        self.is_proven = true;
         match self.phase {
             ServerPhase::Provisional { .. } => {
                 let heartbeats =
@@ -407,6 +411,11 @@ impl<T> ServerSession<T> {
     /// The inbox of the client.
     pub(crate) const fn peer(&self) -> &Subject {
         &self.peer
+    }
+
+    /// The inbox of the client, if the client has proved that it receives there.
+    pub(crate) fn proven_peer(&self) -> Option<&Subject> {
+        self.is_proven.then_some(&self.peer)
     }
 
     /// The number of the last message that was received. For a legacy client, how many were.

@@ -17,8 +17,7 @@ use crate::error::ServeError;
 use crate::log_limit::limited;
 use crate::nats_error::NatsError;
 use crate::proto::{
-    Address, Announced, BadInbox, CloseReason, InboxPolicy, ReceivedRequest, overloaded, unknown_session,
-    unsupported,
+    Address, Announced, BadInbox, CloseReason, InboxPolicy, ReceivedRequest, overloaded, unsupported,
 };
 use crate::service::Service;
 use crate::time::DISCONNECT_TIMEOUT;
@@ -214,11 +213,11 @@ impl ServerEndpoint {
                     let requests = session.receive(message.reply.as_deref(), message.payload);
                     return Some((session, requests));
                 }
-                None => self.answer_unknown_session(message.reply.as_deref()),
+                None => self.answer_unknown_session(token, message.reply.as_deref()),
             },
             Address::Heartbeat { token } => match self.sessions().get(token) {
                 Some(session) => session.heartbeat(),
-                None => self.answer_unknown_session(message.reply.as_deref()),
+                None => self.answer_unknown_session(token, message.reply.as_deref()),
             },
             Address::Undelivered { token, number } => {
                 if let Some(session) = self.sessions().get(token).filter(|_| no_responders) {
@@ -229,9 +228,10 @@ impl ServerEndpoint {
         None
     }
 
-    /// Tells the sender of a message for a session that does not exist (any more).
-    fn answer_unknown_session(&self, reply: Option<&str>) {
-        if let Some(transmit) = reply.and_then(unknown_session) {
+    /// Tells a client that its session has ended.
+    fn answer_unknown_session(&self, token: &str, reply: Option<&str>) {
+        let transmit = self.sessions().ended().reply_to_client(token, reply);
+        if let Some(transmit) = transmit {
             self.handle().publisher().send(transmit);
         }
     }

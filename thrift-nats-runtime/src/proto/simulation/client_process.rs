@@ -7,7 +7,7 @@ use async_nats::StatusCode;
 use super::messages::{message_in, parse, payload, transform};
 use super::network::InTransit;
 use super::{Party, Simulation};
-use crate::proto::{Address, ClientEvent, CloseReason, Incoming, Outcome, late_message};
+use crate::proto::{Address, ClientEvent, CloseReason, EndedSessions, Incoming, Outcome};
 use crate::protocol::MessageType;
 use crate::transport::Frame;
 
@@ -35,15 +35,17 @@ impl Simulation {
     pub(super) fn arrive_at_client(&mut self, message: InTransit) {
         let InTransit { subject, reply, status, additions, payload, .. } = message;
         let suffix = subject.strip_prefix("client.").expect("it was addressed to the client");
-        let known = self.ended.is_none();
+        let known = !self.client.is_closed();
         match Address::parse(suffix) {
             Some(Address::Session { .. }) if known => {
                 let incoming = Incoming { reply, status, additions, payload, ..Incoming::default() };
                 self.client.handle_message(self.instant(), incoming);
                 self.client_events();
             }
-            Some(Address::Session { .. }) => {
-                if let Some(transmit) = late_message(reply.as_ref(), &payload) {
+            Some(Address::Session { token }) => {
+                let mut ended = EndedSessions::default();
+                ended.insert(self.instant(), &token.into(), self.client.to_ended());
+                if let Some(transmit) = ended.reply_to_server(token, reply.as_ref(), &payload) {
                     self.carry(Party::Client, transmit);
                 }
             }

@@ -9,8 +9,8 @@ use super::messages::{message_in, parse, payload as payload_of, transform};
 use super::network::InTransit;
 use super::{Party, PlannedStep, SERVICE, Simulation};
 use crate::proto::{
-    Additions, Address, Announced, CloseReason, ReceivedRequest, RequestKey, ServerEvent, ServerSession,
-    unknown_session,
+    Additions, Address, Announced, CloseReason, EndedSession, EndedSessions, ReceivedRequest, RequestKey,
+    ServerEvent, ServerSession,
 };
 use crate::protocol::MessageType;
 
@@ -18,8 +18,6 @@ use crate::protocol::MessageType;
 pub(super) struct SimulatedSession {
     /// Its tasks are named by the sequence numbers of their calls.
     pub(super) session: ServerSession<i32>,
-    /// Whether the session is in the process's table.
-    pub(super) known: bool,
     /// The calls that run, by sequence number.
     pub(super) running: BTreeMap<i32, RequestKey>,
 }
@@ -35,7 +33,7 @@ impl Simulation {
         let (Address::Session { token } | Address::Heartbeat { token } | Address::Undelivered { token, .. }) =
             address;
         let (token, now) = (token.to_owned(), self.instant());
-        if self.sessions.get(&token).is_none_or(|session| !session.known) {
+        if self.sessions.get(&token).is_none_or(|session| session.session.is_closed()) {
             if matches!(address, Address::Session { .. } | Address::Heartbeat { .. }) {
                 self.answer_unknown(&token, reply.as_deref());
             }
@@ -65,7 +63,7 @@ impl Simulation {
             self.setup.interval,
             &self.setup.server_config(),
         );
-        self.sessions.insert(token, SimulatedSession { session, known: true, running: BTreeMap::new() });
+        self.sessions.insert(token, SimulatedSession { session, running: BTreeMap::new() });
     }
 
     /// Gives a session of the server an input, and applies its events.
@@ -87,7 +85,6 @@ impl Simulation {
                     if reason != CloseReason::Stopped {
                         self.server_ended.push((self.now, reason));
                     }
-                    self.sessions.get_mut(token).expect("it has just ended").known = false;
                 }
             }
         }
@@ -147,9 +144,11 @@ impl Simulation {
     /// Replies to a message for a session that has ended. A message for a session that never was gets no reply.
     pub(super) fn answer_unknown(&mut self, token: &str, reply: Option<&str>) {
         let Some(session) = self.sessions.get(token) else { return };
-        if let Some(transmit) = reply.and_then(unknown_session)
-            && transmit.subject == *session.session.peer()
-        {
+        let mut ended = EndedSessions::default();
+        if let Some(client) = session.session.proven_peer().cloned() {
+            ended.insert(self.instant(), &token.into(), EndedSession::OfServer { client });
+        }
+        if let Some(transmit) = ended.reply_to_client(token, reply) {
             self.carry(Party::Server, transmit);
         }
     }
