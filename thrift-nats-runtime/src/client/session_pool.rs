@@ -371,7 +371,8 @@ impl Opener {
             liveness_timeout: options.liveness_timeout,
             call_timeout: options.timeout,
             service: service.clone(),
-            inboxes: InboxPolicy::new(endpoint.handle().inbox_prefix(), reply_prefixes.clone()),
+            inboxes: InboxPolicy::new(endpoint.handle().inbox_prefix(), reply_prefixes.clone())
+                .excluding(endpoint.handle().base()),
             budget: Arc::clone(budget),
         });
         *last = Some(Arc::clone(&config));

@@ -24,6 +24,8 @@ const MAX_LEN: usize = 256;
 pub(crate) struct InboxPolicy {
     /// The inbox prefix of the own connection.
     own: Arc<str>,
+    /// The start of the own subjects, which no peer may name. `None` if that is checked elsewhere.
+    base: Option<Arc<str>>,
     /// The prefixes that are allowed besides; `None`: every inbox with the usual first token.
     prefixes: Option<Arc<[String]>>,
 }
@@ -37,6 +39,8 @@ pub(crate) enum BadInbox {
     Wildcard,
     /// It starts with `$`, as the subjects of NATS' own interfaces do.
     Reserved,
+    /// It is a subject of this process.
+    Own,
     /// No prefix of an inbox that is allowed.
     NotAnInbox,
 }
@@ -47,6 +51,7 @@ impl fmt::Display for BadInbox {
             Self::Invalid(reason) => f.write_str(reason),
             Self::Wildcard => f.write_str("it has a wildcard"),
             Self::Reserved => f.write_str("it starts with `$`"),
+            Self::Own => f.write_str("it is a subject of this process"),
             Self::NotAnInbox => f.write_str("it is not below an allowed prefix; see `reply_prefixes`"),
         }
     }
@@ -56,7 +61,12 @@ impl InboxPolicy {
     /// `own` is the inbox prefix of the connection, without a dot at the end. `prefixes` are those of the option
     /// `reply_prefixes`; `None` is the default.
     pub(crate) fn new(own: &str, prefixes: Option<Arc<[String]>>) -> Self {
-        Self { own: own.into(), prefixes }
+        Self { own: own.into(), base: None, prefixes }
+    }
+
+    /// The same, without the subjects below `base`, which are the process's own.
+    pub(crate) fn excluding(self, base: &str) -> Self {
+        Self { base: Some(base.into()), ..self }
     }
 
     /// Whether this can be a prefix of the option `reply_prefixes`.
@@ -88,6 +98,9 @@ impl InboxPolicy {
         }
         if has_wildcard(subject) {
             return Err(BadInbox::Wildcard);
+        }
+        if self.base.as_ref().is_some_and(|base| is_below(subject, base)) {
+            return Err(BadInbox::Own);
         }
         let is_allowed = is_below(subject, &self.own)
             || match &self.prefixes {
@@ -152,6 +165,13 @@ mod tests {
         for prefix in ["", ".", "$JS.API", "$JS", "a.*", ">", "a b", "a..b", "a.."] {
             assert!(!InboxPolicy::is_prefix(prefix), "{prefix}");
         }
+    }
+
+    #[test]
+    fn the_own_subjects_are_refused() {
+        let policy = InboxPolicy::new("_INBOX", None).excluding("_INBOX.own");
+        assert_eq!(policy.check("_INBOX.own.session"), Err(BadInbox::Own));
+        assert_eq!(policy.check("_INBOX.owner.session"), Ok(()));
     }
 
     #[test]
