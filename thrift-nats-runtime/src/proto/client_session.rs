@@ -22,7 +22,7 @@ use super::close_reason::{CloseReason, DISCONNECT, PeerReason, refusal_or_discon
 use super::config::ClientConfig;
 use super::ended_sessions::EndedSession;
 use super::handshake::{Accept, AcceptError};
-use super::inbound::{Control, likely_messages, parse_numbers};
+use super::inbound::{Capacity, Control, likely_messages, parse_numbers};
 use super::liveness::Verdict;
 use super::outbound::Outbound;
 use super::outcome::{Outcome, RequestProgress};
@@ -193,10 +193,8 @@ impl<W> ClientSession<W> {
     fn update_limits(&mut self) {
         let mut held = self.out.bytes();
         if let Some(session) = self.phase.session_mut() {
-            let partial = session.inbound.held();
-            held += partial + session.held().map_or(0, Queue::bytes);
-            let room = self.config.queue_limit.saturating_sub(partial);
-            session.inbound.update_window(room, has_memory(&self.share));
+            held += session.inbound.held() + session.held().map_or(0, Queue::bytes);
+            session.inbound.update_window(capacity(&self.config, &self.share));
         }
         self.share.set(held);
     }
@@ -385,7 +383,7 @@ impl<W> ClientSession<W> {
         }
         self.events.reserve_exact(likely_messages(&payload).min(self.calls.len()));
         let (calls, events, late_replies) = (&mut self.calls, &mut self.events, &mut self.late_replies);
-        let result = session.inbound.receive(reply, payload, |reply| {
+        let result = session.inbound.receive(reply, payload, |reply, _| {
             match reply.seqid().and_then(|seqid| calls.complete(seqid)) {
                 Some(waiter) => events.push_back(ClientEvent::Replied { waiter, reply }),
                 None => *late_replies += 1,
@@ -544,9 +542,14 @@ impl<W> ClientSession<W> {
     }
 }
 
-/// Whether all sessions together may hold another window of a long message.
-fn has_memory(share: &Share) -> bool {
-    share.budget().room() as u64 >= MESSAGE_WINDOW
+/// How much a session may hold. Replies are handed out at once.
+fn capacity(config: &ClientConfig, share: &Share) -> Capacity {
+    Capacity {
+        limit: config.queue_limit,
+        unfinished: 0,
+        // For another window of a long message.
+        has_memory: share.budget().room() as u64 >= MESSAGE_WINDOW,
+    }
 }
 
 /// The reason with which calls end that a draining server has not acknowledged.

@@ -29,6 +29,26 @@ pub(super) struct Control {
     pub(super) body: Bytes,
 }
 
+/// How much a session may hold, which decides how much its peer may send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    /// Limit of bytes of complete and of incomplete messages.
+    pub(super) limit: usize,
+    /// Number of bytes of complete messages, which are given back when they have been handled.
+    pub(super) unfinished: usize,
+    /// Whether all sessions together may hold more.
+    pub(super) has_memory: bool,
+}
+
+impl Capacity {
+    /// Whether the oldest incomplete message, of `len` bytes, may arrive completely. If little else is held, it may always,
+    /// because nothing else would ever make room.
+    const fn has_room_for_oldest(self, len: u64) -> bool {
+        let (limit, unfinished) = (self.limit as u64, self.unfinished as u64);
+        unfinished <= limit / 2 || unfinished.saturating_add(len) <= limit
+    }
+}
+
 /// The receiving half of a session.
 #[derive(Debug)]
 pub(crate) struct Inbound {
@@ -152,8 +172,8 @@ impl Inbound {
         self.transport.held() + partial.map(PartialMessage::held).sum::<usize>()
     }
 
-    /// Receives a NATS message, and gives each Thrift message that is complete with it to `deliver`. Returns the message if
-    /// it is not data.
+    /// Receives a NATS message, and gives each Thrift message that is complete with it to `deliver`, and whether it was a
+    /// long message to which bytes were granted. Returns the message if it is not data.
     ///
     /// # Errors
     /// A message is missing, or this one is malformed or not allowed. The session has to end: the rest cannot be read.
@@ -161,11 +181,11 @@ impl Inbound {
         &mut self,
         reply: Option<&str>,
         body: Bytes,
-        deliver: impl FnMut(Frame),
+        mut deliver: impl FnMut(Frame, bool),
     ) -> Result<Option<Control>, CloseReason> {
         let Self { acknowledged, transport, numbered } = self;
         let Some(numbered) = numbered else {
-            transport.receive(body, deliver).map_err(CloseReason::Malformed)?;
+            transport.receive(body, |frame| deliver(frame, false)).map_err(CloseReason::Malformed)?;
             *acknowledged += 1;
             return Ok(None);
         };
@@ -184,13 +204,14 @@ impl Inbound {
                 if !numbered.window.receive(cost(body.len())) {
                     return Err(CloseReason::WindowExceeded);
                 }
-                receive_whole(transport, body, deliver)?;
+                receive_whole(transport, body, |frame| deliver(frame, false))?;
                 None
             }
             Kind::Part { id, rest } => {
                 let limit = transport.limits().message.saturating_add(FRAME);
-                if let Some(whole) = numbered.receive_part(id, rest, body, limit)? {
-                    receive_whole(transport, whole, deliver)?;
+                if let Some(message) = numbered.receive_part(id, rest, body, limit)? {
+                    let was_granted = message.granted > 0;
+                    receive_whole(transport, message.join(), |frame| deliver(frame, was_granted))?;
                 }
                 None
             }
@@ -208,12 +229,17 @@ impl Inbound {
         Ok(control)
     }
 
-    /// Looks whether the peer is to be told that it may send more. `room` is the number of bytes that the session may still
-    /// hold, and `has_memory` whether all sessions together may hold more.
-    pub(super) fn update_window(&mut self, room: usize, has_memory: bool) {
+    /// Number of bytes that the session may still hold.
+    fn room(&self, capacity: Capacity) -> u64 {
+        capacity.limit.saturating_sub(capacity.unfinished + self.held()) as u64
+    }
+
+    /// Looks whether the peer is to be told that it may send more.
+    pub(super) fn update_window(&mut self, capacity: Capacity) {
+        let room = self.room(capacity);
         let Some(numbered) = &mut self.numbered else { return };
         numbered.window_due =
-            numbered.window.is_due(room as u64) || numbered.grants(room, has_memory).next().is_some();
+            numbered.window.is_due(room) || numbered.grants(room, capacity).next().is_some();
     }
 
     /// Whether the peer is to be told that it may send more.
@@ -222,13 +248,14 @@ impl Inbound {
     }
 
     /// The body of the message that tells the peer how much it may send, if it is due.
-    pub(super) fn take_window(&mut self, room: usize, has_memory: bool) -> Option<Bytes> {
+    pub(super) fn take_window(&mut self, capacity: Capacity) -> Option<Bytes> {
+        let room = self.room(capacity);
         let numbered = self.numbered.as_mut()?;
         if !std::mem::take(&mut numbered.window_due) {
             return None;
         }
-        let mut text = WindowText::new(numbered.window.grant(room as u64));
-        let due: Vec<_> = numbered.grants(room, has_memory).collect();
+        let mut text = WindowText::new(numbered.window.grant(room));
+        let due: Vec<_> = numbered.grants(room, capacity).collect();
         for index in due {
             let message = &mut numbered.partial[index];
             message.granted = message.target();
@@ -239,13 +266,16 @@ impl Inbound {
 }
 
 impl Numbered {
-    /// The indices of the long messages to grant more bytes. The oldest one always gets them, because nothing else would
-    /// ever make room; the others while there is room.
-    fn grants(&self, room: usize, has_memory: bool) -> impl Iterator<Item = usize> + '_ {
-        let mut room = if has_memory { room as u64 } else { 0 };
+    /// The indices of the long messages to grant more bytes: the oldest one, and the others while there is `room`.
+    fn grants(&self, room: u64, capacity: Capacity) -> impl Iterator<Item = usize> + '_ {
+        let mut room = if capacity.has_memory { room } else { 0 };
         self.partial.iter().enumerate().filter_map(move |(index, message)| {
             let is_oldest = index == 0;
-            let has_room = is_oldest || room >= message.rest.min(MESSAGE_WINDOW);
+            let has_room = if is_oldest {
+                capacity.has_room_for_oldest(message.received.saturating_add(message.rest))
+            } else {
+                room >= message.rest.min(MESSAGE_WINDOW)
+            };
             let is_due = has_room && message.is_due(is_oldest && self.window.is_exhausted());
             let promised = if is_due { message.rest.min(MESSAGE_WINDOW) } else { message.outstanding() };
             room = room.saturating_sub(promised);
@@ -261,7 +291,7 @@ impl Numbered {
         rest: u64,
         part: Bytes,
         limit: usize,
-    ) -> Result<Option<Bytes>, CloseReason> {
+    ) -> Result<Option<PartialMessage>, CloseReason> {
         let malformed = || Err(CloseReason::Malformed(DecodeErrorKind::BadPart.into()));
         let len = part.len() as u64;
         let index = match self.partial.iter().position(|message| message.id == id) {
@@ -301,7 +331,7 @@ impl Numbered {
             // An idle session keeps no buffer.
             self.partial = Vec::new();
         }
-        Ok(Some(message.join()))
+        Ok(Some(message))
     }
 }
 
@@ -355,7 +385,7 @@ mod tests {
         fn receive(&mut self, number: u64, kind: Kind, body: impl Into<Bytes>) -> Received {
             let reply = Tail { number, kind }.reply_subject("peer");
             let mut lengths = Vec::new();
-            let control = self.inbound.receive(Some(&reply), body.into(), |frame| {
+            let control = self.inbound.receive(Some(&reply), body.into(), |frame, _| {
                 lengths.push(frame.payload.len());
             })?;
             Ok((lengths, control))
@@ -393,17 +423,19 @@ mod tests {
             Ok(())
         }
 
-        fn update(&mut self, room: usize) -> bool {
-            self.inbound.update_window(room, true);
-            self.inbound.has_window()
+        /// The window message that is due.
+        fn window_within(&mut self, capacity: Capacity) -> Option<String> {
+            self.inbound.update_window(capacity);
+            let is_due = self.inbound.has_window();
+            let body = self.inbound.take_window(capacity);
+            assert!(is_due == body.is_some() && !self.inbound.has_window());
+            Some(str::from_utf8(&body?).unwrap().to_owned())
         }
 
-        /// The window message that is due.
+        /// The same, if the session may hold `room` more bytes.
         fn window(&mut self, room: usize) -> Option<String> {
-            self.update(room);
-            let body = self.inbound.take_window(room, true)?;
-            assert!(!self.inbound.has_window());
-            Some(str::from_utf8(&body).unwrap().to_owned())
+            let limit = self.inbound.held().saturating_add(room);
+            self.window_within(Capacity { limit, unfinished: 0, has_memory: true })
         }
     }
 
@@ -469,7 +501,7 @@ mod tests {
     #[test]
     fn a_message_without_a_number_ends_the_session() {
         for reply in [None, Some(""), Some("peer"), Some("peer.h"), Some("peer.1y"), Some("peer.1-2")] {
-            let result = Peer::new().inbound.receive(reply, message(30).into(), |_| panic!("{reply:?}"));
+            let result = Peer::new().inbound.receive(reply, message(30).into(), |_, _| panic!("{reply:?}"));
             assert_eq!(result, Err(CloseReason::ChunkWithoutNumber), "{reply:?}");
         }
     }
@@ -661,9 +693,24 @@ mod tests {
         for id in 1..=2 {
             peer.begin(id, 4 << 20, 512 * KIB).unwrap();
         }
-        peer.inbound.update_window(100 << 20, false);
-        let body = peer.inbound.take_window(100 << 20, false).unwrap();
-        assert!(body.ends_with(b" 1:2621440"), "{body:?}");
+        let window = peer.window_within(Capacity { limit: 100 << 20, unfinished: 0, has_memory: false });
+        assert_eq!(grants(window).as_deref(), Some("1:2621440"));
+    }
+
+    /// The sender waits, instead of a reply that says that there is no room.
+    #[test]
+    fn the_oldest_long_message_waits_for_unfinished_ones_that_take_most_of_the_limit() {
+        let (len, limit) = (4 << 20, 10 << 20);
+        for (unfinished, granted) in [(5 << 20, true), (6 << 20, true), ((6 << 20) + 1, false)] {
+            let mut peer = Peer::new();
+            peer.begin(1, len, 512 * KIB).unwrap();
+            let window = peer.window_within(Capacity { limit, unfinished, has_memory: true });
+            assert_eq!(grants(window).is_some(), granted, "{unfinished} bytes of {limit}");
+        }
+        let mut peer = Peer::new();
+        peer.begin(1, 12 << 20, 512 * KIB).unwrap();
+        let window = peer.window_within(Capacity { limit, unfinished: limit / 2, has_memory: true });
+        assert!(grants(window).is_some(), "it never fits");
     }
 
     /// Else all of them could arrive, although there is room for one.
@@ -733,13 +780,14 @@ mod tests {
         for (index, byte) in stream.chunks(7).enumerate() {
             let reply = ["", "peer.9", "peer.1-1-7", "peer.2c"][index % 4];
             let byte = Bytes::copy_from_slice(byte);
-            let control = inbound.receive(Some(reply), byte, |frame| lengths.push(frame.payload.len()));
+            let control = inbound.receive(Some(reply), byte, |frame, _| lengths.push(frame.payload.len()));
             assert_eq!(control, Ok(None));
             let arrived = (index * 7 + 7).min(stream.len());
             assert_eq!(inbound.held(), arrived - lengths.iter().sum::<usize>());
         }
         assert_eq!((lengths, inbound.acknowledged()), (vec![30, 40, 50], stream.len().div_ceil(7) as u64));
-        inbound.update_window(usize::MAX, true);
-        assert!(!inbound.has_window() && inbound.take_window(usize::MAX, true).is_none());
+        let capacity = Capacity { limit: usize::MAX, unfinished: 0, has_memory: true };
+        inbound.update_window(capacity);
+        assert!(!inbound.has_window() && inbound.take_window(capacity).is_none());
     }
 }

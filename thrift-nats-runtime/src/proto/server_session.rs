@@ -16,7 +16,7 @@ use super::close_reason::{CloseReason, DISCONNECT, PeerReason};
 use super::config::ServerConfig;
 use super::handshake::{Accept, Announced, accept_headers};
 use super::heartbeat_monitor::HeartbeatMonitor;
-use super::inbound::{Control, Inbound, likely_messages, parse_numbers};
+use super::inbound::{Capacity, Control, Inbound, likely_messages, parse_numbers};
 use super::outbound::{Chunk, Outbound};
 use super::request_table::{RequestKey, RequestTable};
 use super::subject::{Kind, Tail, heartbeat_subject};
@@ -312,13 +312,18 @@ impl<T> ServerSession<T> {
         let received = self.requests.bytes() + self.inbound.held();
         self.share.set(received + self.out.bytes());
         if !self.legacy && !self.has_ended() {
-            self.inbound.update_window(self.queue_limit.saturating_sub(received), self.has_memory());
+            self.inbound.update_window(self.capacity());
         }
     }
 
-    /// Whether all sessions together may hold another window of a long message.
-    fn has_memory(&self) -> bool {
-        self.share.budget().room() as u64 >= MESSAGE_WINDOW
+    /// How much the session may hold.
+    fn capacity(&self) -> Capacity {
+        Capacity {
+            limit: self.queue_limit,
+            unfinished: self.requests.bytes(),
+            // For another window of a long message.
+            has_memory: self.share.budget().room() as u64 >= MESSAGE_WINDOW,
+        }
     }
 
     /// Notes the task of a request. Returns it if it has to be aborted: the request was cancelled, or has finished.
@@ -513,7 +518,7 @@ impl<T> ServerSession<T> {
         requests.reserve(likely);
         waiting.requests.reserve(likely);
         let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
-        let result = self.inbound.receive(reply, payload, |frame| {
+        let result = self.inbound.receive(reply, payload, |frame, was_granted| {
             if is_draining {
                 // The client sends it to another server: it knows from which message on requests are not run.
                 return;
@@ -522,8 +527,8 @@ impl<T> ServerSession<T> {
             let unfinished = requests.bytes();
             let exceeds = if requests.len() >= max_calls {
                 Some(SessionLimit::Calls { limit: max_calls })
-            } else if unfinished > 0 && unfinished + len > queue_limit {
-                // A request is run however long it is, if no other is unfinished.
+            } else if unfinished > 0 && unfinished + len > queue_limit && !was_granted {
+                // A request is run however long it is, if no other is unfinished or if it was allowed to arrive.
                 Some(SessionLimit::Bytes { unfinished, limit: queue_limit })
             } else {
                 None
@@ -760,9 +765,8 @@ impl<T> ServerSession<T> {
             let body = acknowledged.to_string().into();
             return Some(self.numbered(Kind::Drain, body));
         }
-        let room = self.queue_limit.saturating_sub(self.requests.bytes() + self.inbound.held());
-        let has_memory = self.has_memory();
-        let body = self.inbound.take_window(room, has_memory)?;
+        let capacity = self.capacity();
+        let body = self.inbound.take_window(capacity)?;
         Some(self.numbered(Kind::Window, body))
     }
 

@@ -4,8 +4,8 @@ use async_nats::Subject;
 use bytes::Bytes;
 
 use super::ClientSession;
+use super::capacity;
 use super::event::ClientEvent;
-use super::has_memory;
 use super::phase::{ClientPhase, Closing, OpenSession};
 use crate::proto::call_table::Sent;
 use crate::proto::close_reason::PeerReason;
@@ -81,8 +81,7 @@ impl<W> ClientSession<W> {
         if beats && let Some(subject) = heartbeat.as_ref().and_then(|timer| timer.subject.clone()) {
             return Some(Transmit { subject, reply: None, headers: None, payload: Bytes::new() });
         }
-        let room = config.queue_limit.saturating_sub(inbound.held());
-        if let Some(body) = inbound.take_window(room, has_memory(share)) {
+        if let Some(body) = inbound.take_window(capacity(config, share)) {
             if beats && let Some(server) = session.current_mut() {
                 server.alive_due = true;
             }
