@@ -13,6 +13,7 @@ mod client_closes;
 mod client_process;
 mod faults;
 mod heartbeats;
+mod hostile;
 mod legacy;
 mod messages;
 mod network;
