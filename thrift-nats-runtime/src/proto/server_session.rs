@@ -414,6 +414,7 @@ impl<T> ServerSession<T> {
 // Queries.
 impl<T> ServerSession<T> {
     /// The inbox of the client.
+    #[cfg(test)]
     pub(crate) const fn peer(&self) -> &Subject {
         &self.peer
     }
@@ -423,17 +424,13 @@ impl<T> ServerSession<T> {
         self.is_proven.then_some(&self.peer)
     }
 
-    /// The number of the last message that was received. For a legacy client, how many were.
-    pub(crate) const fn acknowledged(&self) -> u64 {
-        self.inbound.acknowledged()
-    }
-
     /// Number of bytes that the session holds.
     pub(crate) const fn held(&self) -> usize {
         self.share.held()
     }
 
     /// Whether the client has not proved yet that it receives on its inbox.
+    #[cfg(test)]
     pub(crate) const fn is_provisional(&self) -> bool {
         matches!(self.phase, ServerPhase::Provisional { .. })
     }
