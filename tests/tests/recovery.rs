@@ -51,6 +51,8 @@ async fn serve() {
 
 /// What the calls of one client have seen after the restart.
 struct Returned {
+    /// Its session stays open until all are back.
+    client: Client,
     after: Duration,
     failures: Vec<String>,
     /// The longest time by which a call ended after its deadline.
@@ -58,7 +60,7 @@ struct Returned {
 }
 
 async fn returned(client: Client, since: Instant) -> Returned {
-    let probe = ProbeClient::new(client);
+    let probe = ProbeClient::new(client.clone());
     let (mut failures, mut late) = (Vec::new(), Duration::ZERO);
     while since.elapsed() < LONGEST {
         let start = Instant::now();
@@ -70,7 +72,7 @@ async fn returned(client: Client, since: Instant) -> Returned {
             Err(error) => failures.push(error.kind().to_owned()),
         }
     }
-    Returned { after: since.elapsed(), failures, late }
+    Returned { client, after: since.elapsed(), failures, late }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,7 +105,7 @@ async fn sessions_are_back_within_ten_seconds_after_a_restart_of_nats() {
     let since = Instant::now();
     let tasks = connected.into_iter().map(|client| tokio::spawn(returned(client, since)));
     let mut tasks: FuturesUnordered<_> = tasks.collect();
-    let (mut after, mut late) = (Vec::new(), Duration::ZERO);
+    let (mut after, mut late, mut clients) = (Vec::new(), Duration::ZERO, Vec::new());
     let mut failed = BTreeMap::<String, usize>::new();
     while let Some(task) = tasks.next().await {
         let returned = task.unwrap();
@@ -112,6 +114,7 @@ async fn sessions_are_back_within_ten_seconds_after_a_restart_of_nats() {
         for failure in returned.failures {
             *failed.entry(failure).or_default() += 1;
         }
+        clients.push(returned.client);
     }
     after.sort_unstable();
     let at = |percent: usize| after.get((after.len() * percent / 100).min(after.len().saturating_sub(1)));
