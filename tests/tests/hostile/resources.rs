@@ -3,10 +3,11 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use async_nats::Client as Nats;
 use futures_util::future::join_all;
 use thrift_nats_runtime::{Client, ServerBuilder};
 use thrift_nats_tests::probe::ProbeClient;
-use thrift_nats_tests::raw::{RawClient, is_disconnect, message, round_trip};
+use thrift_nats_tests::raw::{RawClient, RawServer, RawSession, is_disconnect, message, round_trip};
 use thrift_nats_tests::{BOUND, NEVER, NatsServer, SUBJECT, TestService, WireClient, eventually, soon};
 
 use crate::{ATTACKER_INBOX, assert_serves, login, until_processed};
@@ -128,6 +129,120 @@ async fn sessions_that_never_send_leave_room_for_other_clients() {
     }
     assert_serves(&first, "an old client beside the attacker").await;
     eventually("only sessions in use are left", || server.sessions() <= 1).await;
+}
+
+/// The limit of the tests that exceed it.
+const MEMORY_LIMIT: usize = 16 << 20;
+
+/// Opens sessions as a legacy client, and sends a request of `len` bytes on each, except its last byte.
+async fn unfinished(nats: &Nats, sessions: usize, len: usize) -> Vec<RawClient> {
+    let request = length_request(len);
+    let unfinished = &request[..request.len() - 1];
+    let mut opened = Vec::new();
+    for _ in 0..sessions {
+        let session = RawClient::legacy(nats, SUBJECT).await;
+        for chunk in unfinished.chunks(512 * 1024) {
+            session.send(chunk.to_vec()).await;
+        }
+        // Otherwise the messages would wait in the connection.
+        round_trip(nats).await;
+        opened.push(session);
+    }
+    opened
+}
+
+/// Number of sessions that the server has disconnected.
+fn disconnected(sessions: &mut [RawClient]) -> usize {
+    let is_over = |session: &mut RawClient| {
+        std::iter::from_fn(|| session.try_receive()).any(|message| is_disconnect(&message))
+    };
+    sessions.iter_mut().map(is_over).filter(|over| *over).count()
+}
+
+#[tokio::test]
+async fn unfinished_messages_stay_within_the_memory_limit() {
+    const MESSAGE: usize = 4 << 20;
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let options = |server: ServerBuilder| server.memory_limit(MEMORY_LIMIT).heartbeat(None);
+    let _server = service.serve(&nats, options).await;
+    let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let call = tokio::spawn(ProbeClient::new(client.clone()).wait(1).timeout(BOUND).into_future());
+    service.until_runs(1).await;
+    let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
+    let mut sessions = unfinished(&attacker, 20, MESSAGE).await;
+    assert_serves(&client, "a client beside the attacker").await;
+    let least = sessions.len() - MEMORY_LIMIT / MESSAGE;
+    let ended = disconnected(&mut sessions);
+    assert!(ended >= least, "{ended} sessions ended; at least {least} exceed the limit");
+    service.release(1);
+    assert_eq!(soon(call).await.unwrap(), Ok(2), "a call that was in flight");
+}
+
+/// The sessions of one client count together: those of the attacker are small, and all of them are large.
+#[tokio::test]
+async fn many_small_sessions_do_not_displace_a_larger_one_of_another_client() {
+    let nats = NatsServer::start().unwrap();
+    let options = |server: ServerBuilder| server.memory_limit(MEMORY_LIMIT).heartbeat(None);
+    let _server = TestService::default().serve(&nats, options).await;
+    let innocent = login(&nats, "innocent", "_INBOX.innocent").await;
+    let mut large = unfinished(&innocent, 1, 2 << 20).await;
+    let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
+    let mut small = unfinished(&attacker, 300, 100 * 1024).await;
+    // The last byte.
+    large[0].send(vec![0]).await;
+    let reply = large[0].receive().await;
+    assert!(!is_disconnect(&reply), "{reply:?}");
+    assert!(disconnected(&mut small) > 0, "the limit was not exceeded");
+}
+
+/// A malicious server sends replies that do not end.
+#[tokio::test]
+async fn unfinished_replies_stay_within_the_memory_limit_of_the_client() {
+    const SESSIONS: usize = 10;
+    const REPLY: usize = 4 << 20;
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let _server = service.serve(&nats, |server| server).await;
+    let connection = nats.client().await.unwrap();
+    let client = Client::builder(&connection, SUBJECT).memory_limit(MEMORY_LIMIT).connect().await.unwrap();
+    let call = tokio::spawn(ProbeClient::new(client.clone()).wait(1).timeout(BOUND).into_future());
+    service.until_runs(1).await;
+    let mut evil = RawServer::listen(&nats.client().await.unwrap(), "evil").await;
+    let victim = Client::builder(&connection, "evil").memory_limit(MEMORY_LIMIT).sessions(SESSIONS);
+    let victim = tokio::spawn(victim.connect());
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        sessions.push(evil.accept().await);
+    }
+    let victim = soon(victim).await.unwrap().unwrap();
+    let calls =
+        (0..10 * SESSIONS).map(|_| ProbeClient::new(victim.clone()).text(1).timeout(BOUND).into_future());
+    let calls = calls.map(tokio::spawn).collect::<Vec<_>>();
+    let size = u32::try_from(REPLY).unwrap().to_be_bytes();
+    let reply = message(2, "text", 1, &[&[11, 0, 0], &size[..], &vec![b'x'; REPLY]].concat());
+    for session in &mut sessions {
+        // A call.
+        session.receive().await;
+        for chunk in reply[..reply.len() - 1].chunks(512 * 1024) {
+            session.send(chunk.to_vec()).await;
+        }
+    }
+    let (mut ended, least) = (0, SESSIONS - MEMORY_LIMIT / REPLY);
+    eventually(format!("{least} sessions have ended"), || {
+        let over = |session: &mut RawSession| {
+            std::iter::from_fn(|| session.try_receive()).any(|message| is_disconnect(&message))
+        };
+        ended += sessions.iter_mut().map(over).filter(|over| *over).count();
+        ended >= least
+    })
+    .await;
+    for call in calls {
+        call.abort();
+    }
+    assert_serves(&client, "a call to another server").await;
+    service.release(1);
+    assert_eq!(soon(call).await.unwrap(), Ok(2), "a call that was in flight");
 }
 
 /// Each frame takes 32 KiB on the wire, and 32 MiB when it is decompressed.

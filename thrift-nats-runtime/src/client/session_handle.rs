@@ -441,6 +441,11 @@ impl EndpointSession for SessionHandle {
         self.connection
     }
 
+    /// That of the service, as this client sees it.
+    fn peer(&self) -> usize {
+        Arc::as_ptr(&self.room).addr()
+    }
+
     fn held(&self) -> usize {
         let state = self.state();
         if state.has_ended() { 0 } else { state.machine.held() }

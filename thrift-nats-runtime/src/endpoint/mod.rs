@@ -29,7 +29,7 @@ use self::publisher::IN_FLIGHT_LIMIT;
 pub(crate) use self::publisher::{Publisher, TransmitSource};
 pub(crate) use self::receive_queue::ReceiveQueue;
 pub(crate) use self::session_table::SessionTable;
-use self::shedding::Shedding;
+use self::shedding::{Holder, Shedding};
 pub(crate) use self::timers::{Timed, TimerKey, Timers};
 use crate::error::InvalidOption;
 use crate::nats_error::NatsError;
@@ -66,6 +66,9 @@ impl EndpointLimits {
 pub(crate) trait EndpointSession: Send + Sync + 'static {
     /// The number of the connection that the session was opened on: see [`EndpointHandle::connection`].
     fn connection(&self) -> u64;
+
+    /// A number that the sessions with the same peer share.
+    fn peer(&self) -> usize;
 
     /// Number of bytes that the session holds, 0 if it has ended.
     fn held(&self) -> usize;
@@ -219,17 +222,17 @@ impl<S: EndpointSession> Endpoint<S> {
         }
     }
 
-    /// Ends the sessions that cannot continue: those of an earlier connection, and the largest ones if all together hold more
-    /// memory than they may.
+    /// Ends the sessions that cannot continue: those of an earlier connection, and those of the peers that hold the most memory
+    /// if all together hold more than they may.
     pub(crate) fn check(&self) {
         self.check_connection();
         let budget = self.handle.budget();
         let with_held = |session: Arc<S>| {
-            let held = session.held();
-            (session, held)
+            let (peer, held) = (session.peer(), session.held());
+            Holder { session, peer, held }
         };
         let all = || self.sessions.all().into_iter().map(with_held).collect();
-        for (session, held) in self.shedding.choose(now(), budget, all) {
+        for Holder { session, held, .. } in self.shedding.choose(now(), budget, all) {
             session.close(CloseReason::MemoryLimit { held, limit: budget.limit() });
         }
     }
@@ -320,6 +323,10 @@ mod tests {
     impl EndpointSession for TestSession {
         fn connection(&self) -> u64 {
             self.connection
+        }
+
+        fn peer(&self) -> usize {
+            std::ptr::from_ref(self).addr()
         }
 
         fn held(&self) -> usize {

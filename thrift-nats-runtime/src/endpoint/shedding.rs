@@ -3,9 +3,11 @@
 //! It never ends a session. The [`Endpoint`](super::Endpoint) asks it before each message whether to look, which costs a
 //! comparison while the memory is within its limit.
 
-use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
 
 use crate::proto::Budget;
 
@@ -14,6 +16,16 @@ use crate::proto::Budget;
 const PAUSE: Duration = Duration::from_millis(10);
 /// The pause after a look is this many times as long as the look: it may take 50 ms with 262,144 sessions.
 const PAUSE_FACTOR: u32 = 10;
+
+/// A session that holds memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holder<S> {
+    pub(super) session: S,
+    /// The number that the sessions with the same peer share.
+    pub(super) peer: usize,
+    /// In bytes.
+    pub(super) held: usize,
+}
 
 /// The times at which the sessions are looked at.
 pub(super) struct Shedding {
@@ -27,14 +39,13 @@ impl Shedding {
         Self { since: now, next: AtomicU64::new(0) }
     }
 
-    /// Returns the sessions to end, the largest first, with the bytes that each holds. `sessions` is called if there are too
-    /// many bytes. It returns the open sessions and the bytes that they hold.
+    /// Returns the sessions to end. `sessions` is called if there are too many bytes, and returns the open sessions.
     pub(super) fn choose<S>(
         &self,
         now: Instant,
         budget: &Budget,
-        sessions: impl FnOnce() -> Vec<(S, usize)>,
-    ) -> Vec<(S, usize)> {
+        sessions: impl FnOnce() -> Vec<Holder<S>>,
+    ) -> Vec<Holder<S>> {
         if !budget.is_exceeded() {
             return Vec::new();
         }
@@ -58,22 +69,31 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The largest sessions, without which the others hold at most 7/8 of the limit.
-fn largest<S>(mut sessions: Vec<(S, usize)>, limit: usize) -> Vec<(S, usize)> {
+/// The sessions to end, so that the others hold at most 7/8 of the limit. Each is the largest session of the peer that holds
+/// the most: a peer gains nothing from many small sessions.
+fn largest<S>(mut sessions: Vec<Holder<S>>, limit: usize) -> Vec<Holder<S>> {
     let goal = limit - limit / 8;
-    let mut left: usize = sessions.iter().map(|(_, held)| held).sum();
-    sessions.retain(|(_, held)| *held > 0);
-    sessions.sort_unstable_by_key(|(_, held)| Reverse(*held));
-    let count = sessions
-        .iter()
-        .take_while(|(_, held)| {
-            let above = left > goal;
-            left -= if above { *held } else { 0 };
-            above
-        })
-        .count();
-    sessions.truncate(count);
-    sessions
+    let mut left: usize = sessions.iter().map(|session| session.held).sum();
+    sessions.retain(|session| session.held > 0);
+    sessions.sort_unstable_by_key(|session| session.held);
+    // The largest session is the last one of each peer.
+    let mut by_peer = FxHashMap::<usize, (usize, Vec<Holder<S>>)>::default();
+    for session in sessions {
+        let (held, sessions) = by_peer.entry(session.peer).or_default();
+        *held += session.held;
+        sessions.push(session);
+    }
+    let mut peers: BinaryHeap<_> = by_peer.iter().map(|(peer, (held, _))| (*held, *peer)).collect();
+    let mut chosen = Vec::new();
+    while left > goal
+        && let Some((held, peer)) = peers.pop()
+        && let Some(session) = by_peer.get_mut(&peer).and_then(|(_, sessions)| sessions.pop())
+    {
+        left -= session.held;
+        peers.push((held - session.held, peer));
+        chosen.push(session);
+    }
+    chosen
 }
 
 #[cfg(test)]
@@ -86,13 +106,26 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
+    /// The sessions that end of these, which are named with the number of their peer and the bytes that they hold.
+    fn chosen(sessions: &[(&'static str, usize, usize)], limit: usize) -> Vec<&'static str> {
+        let sessions = sessions.iter().map(|&(session, peer, held)| Holder { session, peer, held });
+        largest(sessions.collect(), limit).into_iter().map(|holder| holder.session).collect()
+    }
+
     #[test]
     fn the_largest_sessions_end_until_seven_eighths_are_left() {
-        let sessions = vec![("a", 10), ("none", 0), ("b", 40), ("c", 20), ("d", 30)];
-        assert_eq!(largest(sessions.clone(), 100), [("b", 40)], "60 of 88 are left");
-        assert_eq!(largest(sessions.clone(), 40), [("b", 40), ("d", 30)], "30 of 35 are left");
-        assert_eq!(largest(sessions.clone(), 1), [("b", 40), ("d", 30), ("c", 20), ("a", 10)]);
-        assert_eq!(largest(sessions, 1000), []);
+        let sessions = [("a", 1, 10), ("none", 2, 0), ("b", 3, 40), ("c", 4, 20), ("d", 5, 30)];
+        assert_eq!(chosen(&sessions, 100), ["b"], "60 of 88 are left");
+        assert_eq!(chosen(&sessions, 40), ["b", "d"], "30 of 35 are left");
+        assert_eq!(chosen(&sessions, 1), ["b", "d", "c", "a"]);
+        assert_eq!(chosen(&sessions, 1000), [""; 0]);
+    }
+
+    #[test]
+    fn the_sessions_of_a_peer_count_together() {
+        let sessions = [("large", 1, 50), ("a", 2, 20), ("b", 2, 30), ("c", 2, 20)];
+        assert_eq!(chosen(&sessions, 110), ["b"], "peer 2 holds 70");
+        assert_eq!(chosen(&sessions, 100), ["b", "large"], "then it holds 40");
     }
 
     #[test]
@@ -100,10 +133,11 @@ mod tests {
         let start = Instant::now();
         let (shedding, budget) = (Shedding::new(start), Budget::new(MIB));
         let looks = Cell::new(0);
+        let only = || Holder { session: "only", peer: 1, held: MIB };
         let look = |after| {
             let sessions = || {
                 looks.set(looks.get() + 1);
-                vec![("only", MIB)]
+                vec![only()]
             };
             (shedding.choose(start + after, &budget, sessions), looks.get())
         };
@@ -111,10 +145,10 @@ mod tests {
         share.set(MIB);
         assert_eq!(look(Duration::ZERO), (vec![], 0), "at the limit");
         share.set(2 * MIB);
-        assert_eq!(look(Duration::ZERO), (vec![("only", MIB)], 1));
+        assert_eq!(look(Duration::ZERO), (vec![only()], 1));
         assert_eq!(look(Duration::from_millis(1)), (vec![], 1), "a moment later");
         // A look takes less than a minute.
-        assert_eq!(look(Duration::from_secs(600)), (vec![("only", MIB)], 2));
+        assert_eq!(look(Duration::from_secs(600)), (vec![only()], 2));
         share.set(0);
         assert_eq!(look(Duration::from_secs(1200)), (vec![], 2));
     }

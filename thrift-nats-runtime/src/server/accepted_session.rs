@@ -383,6 +383,10 @@ impl EndpointSession for AcceptedSession {
         self.connection
     }
 
+    fn peer(&self) -> usize {
+        Arc::as_ptr(self.client()).addr()
+    }
+
     fn held(&self) -> usize {
         let state = self.state();
         if state.machine.has_ended() { 0 } else { state.machine.held() }
