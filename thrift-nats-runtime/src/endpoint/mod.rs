@@ -227,6 +227,10 @@ impl<S: EndpointSession> Endpoint<S> {
     pub(crate) fn check(&self) {
         self.check_connection();
         let budget = self.handle.budget();
+        // Before the clock is read: this is done for every message.
+        if !budget.is_exceeded() {
+            return;
+        }
         let with_held = |session: Arc<S>| {
             let (peer, held) = (session.peer(), session.held());
             Holder { session, peer, held }
