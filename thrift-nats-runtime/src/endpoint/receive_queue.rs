@@ -269,6 +269,10 @@ impl Queue {
             bytes += memory(&message);
             batch.push_back(message);
         }
+        if self.turns.is_empty() {
+            // Its tables may have grown with the number of sessions.
+            self.turns = Turns::default();
+        }
         self.set_bytes(self.bytes - bytes);
     }
 
