@@ -1,12 +1,13 @@
 //! A peer breaks the rules of its own session: the session ends, and other sessions are not disturbed.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use async_nats::Client as Nats;
 use thrift_nats_runtime::{Client, Server};
 use thrift_nats_tests::probe::ProbeClient;
 use thrift_nats_tests::raw::{RawClient, is_disconnect, message, request};
-use thrift_nats_tests::{NatsServer, SUBJECT, TestService};
+use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService};
 
 use crate::{ATTACKER_INBOX, assert_serves, login};
 
@@ -22,7 +23,9 @@ impl Scene {
     async fn new() -> Self {
         let nats = NatsServer::start().unwrap();
         let server = TestService::default().serve(&nats, |server| server.heartbeat(None)).await;
-        let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+        // The default of 1 s is short for an unoptimised server on a busy machine. The timeout of the calls decides.
+        let client = Client::builder(&nats.client().await.unwrap(), SUBJECT).liveness_timeout(BOUND);
+        let client = client.connect().await.unwrap();
         let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
         Self { _nats: nats, server, client, attacker }
     }
@@ -46,6 +49,35 @@ async fn disconnect(session: &mut RawClient) -> String {
             return String::from_utf8_lossy(&message.payload).into_owned();
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_unfinished_messages_do_not_delay_other_clients() {
+    let scene = Scene::new().await;
+    let session = RawClient::numbered(&scene.attacker, SUBJECT).await;
+    for number in 1..=60_000 {
+        session.send_part(number, number, 1000, "x").await;
+    }
+    scene.attacker.flush().await.unwrap();
+    scene.assert_undisturbed("unfinished messages").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_abandoned_messages_do_not_delay_other_clients() {
+    let scene = Scene::new().await;
+    let session = RawClient::numbered(&scene.attacker, SUBJECT).await;
+    for number in 1..=1000 {
+        session.send_part(number, number, 1000, "x").await;
+    }
+    let mut ids = String::new();
+    while ids.len() < 900_000 {
+        write!(ids, "{} ", 5000 + ids.len() % 1000).unwrap();
+    }
+    for number in 1001..=1040 {
+        session.send_control(number, 'x', ids.clone()).await;
+    }
+    scene.attacker.flush().await.unwrap();
+    scene.assert_undisturbed("abandoned messages").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
