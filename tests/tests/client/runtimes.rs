@@ -176,6 +176,23 @@ fn call_outside_a_runtime_works_or_is_an_error() {
 }
 
 #[test]
+fn server_that_is_stopped_outside_a_runtime_stops_and_is_not_waited_for() {
+    for drain in [false, true] {
+        let setup = Setup::new();
+        let client = setup.connect(&setup.lasting);
+        let call = setup.lasting.spawn(wait(&client).timeout(NEVER));
+        setup.lasting.block_on(setup.service.until_started("wait", 1));
+        let stopped = if drain {
+            without_runtime(setup._server.drain(NEVER))
+        } else {
+            without_runtime(setup._server.stop())
+        };
+        assert_eq!(stopped.unwrap_err().kind(), "nats");
+        assert!(setup.lasting.block_on(soon(call)).unwrap().is_err(), "its session has ended");
+    }
+}
+
+#[test]
 fn client_is_dropped_outside_a_runtime() {
     let setup = Setup::new();
     let client = setup.connect(&setup.lasting);

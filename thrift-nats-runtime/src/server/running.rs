@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::{Client as Nats, Subscriber};
 use futures_util::StreamExt;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -139,7 +140,8 @@ impl Server {
     /// its thread returns.
     ///
     /// # Errors
-    /// [`ShutdownError::Nats`] if NATS does not confirm the disconnect messages within 2 s.
+    /// [`ShutdownError::Nats`] if NATS does not confirm the disconnect messages within 2 s. Outside a tokio runtime, the
+    /// server stops, and the error says that nothing waits for the messages.
     ///
     /// # Cancellation
     /// The server stops even if the future is dropped; the disconnect messages may then be lost.
@@ -162,6 +164,10 @@ impl Server {
     /// # Cancellation
     /// The server stops as [`stop`](Self::stop) does if the future is dropped.
     pub async fn drain(mut self, timeout: Duration) -> Result<(), ShutdownError> {
+        if Handle::try_current().is_err() {
+            // There is no timer for the timeout.
+            return self.stop().await;
+        }
         self.accepting.send_replace(false);
         let endpoint = Arc::clone(&self.endpoint);
         let accept_task = &mut self.accept_task;
@@ -192,6 +198,10 @@ impl Server {
     /// closed with unread data, the peer's TCP drops what NATS has not read.
     async fn disconnected(&self) -> Result<(), ShutdownError> {
         let handle = self.endpoint.handle();
+        if Handle::try_current().is_err() {
+            let cause = "no tokio runtime runs here";
+            return Err(NatsError::new("cannot wait until the disconnect messages are sent", cause).into());
+        }
         let flushed = async {
             self.tasks.wait().await;
             self.endpoint.flushed().await;
