@@ -13,8 +13,8 @@
 //! | warn | a oneway function has failed |
 //! | debug | everything else: refused handshakes, duplicates, messages that cannot be published, retries |
 //!
-//! Errors of handlers are not at debug, although a peer makes the calls: they are mistakes of this process, and nobody else
-//! is told of them.
+//! Errors of handlers are not at debug, although a peer makes the calls: they are mistakes of this process, and no peer
+//! sees them.
 //!
 //! The lines that are not limited have causes that are not peers: the end of the server, lame duck mode, and failures of
 //! NATS or the operating system.

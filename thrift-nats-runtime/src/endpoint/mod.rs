@@ -44,8 +44,8 @@ const MEMORY_LIMIT: usize = 1 << 30;
 /// The part of the memory that messages may take that were received and not yet handled: one in this many bytes.
 const RECEIVED_PART: usize = 4;
 
-/// The limits of an endpoint. `None` leaves the limit as it is: the default, or what another client on the connection has
-/// set.
+/// The limits of an endpoint. `None` leaves the limit as it is: the default, or the value that a client on the
+/// connection has set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EndpointLimits {
     /// Memory that all sessions may hold, in bytes.

@@ -116,7 +116,7 @@ impl ReceiveQueue {
         queue
     }
 
-    /// Registers the waker, and takes what has arrived before.
+    /// Registers the waker, and takes the messages that have arrived before.
     fn move_messages(&self) {
         Arc::new(Mover(Arc::downgrade(&self.shared))).wake();
     }
