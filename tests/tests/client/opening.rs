@@ -9,7 +9,7 @@ use async_nats::{Client as Nats, Message};
 use futures_util::future::join_all;
 use thrift_nats_runtime::{Client, CloseReason, ConnectError, Error, Outcome, Server, SessionEvent};
 use thrift_nats_tests::raw::{RawServer, is_disconnect, round_trip};
-use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService, eventually, soon};
+use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService, eventually, next, soon};
 
 use crate::{SHORT, length, wait};
 
@@ -238,6 +238,39 @@ async fn only_accepts_of_inboxes_below_the_reply_prefixes_are_used() {
     match soon(Client::builder(&connection, SUBJECT).reply_prefixes(["$JS"]).connect()).await {
         Err(ConnectError::InvalidOption(error)) => assert_eq!(error.option, "reply_prefixes"),
         other => panic!("{other:?}"),
+    }
+}
+
+/// A client publishes with its own permissions. A server could otherwise have it publish to any subject.
+#[tokio::test]
+async fn message_without_a_session_is_answered_only_if_it_is_a_late_accept_from_an_inbox() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let third = nats.client().await.unwrap();
+    let mut server = RawServer::listen(&third, SUBJECT).await;
+    let connect = Client::builder(&connection, SUBJECT).handshake_timeout(SHORT).connect();
+    assert!(soon(connect).await.is_err());
+    let inbox = server.handshake().await.reply.unwrap();
+    let unknown = format!("{}.{}", inbox.rsplit_once('.').unwrap().0, "x".repeat(22));
+    let mut all = third.subscribe(">").await.unwrap();
+    for (subject, reply, body) in [
+        (&*inbox, "orders", "beat 0"),
+        (&*inbox, "$JS.API.STREAM.DELETE.ORDERS", "beat 0"),
+        (&*inbox, "_INBOX.victim.1", "data"),
+        (&unknown, "_INBOX.victim", "beat 0"),
+        (&unknown, "_INBOX.victim.1", "data"),
+        (&*inbox, "_INBOX.late", "_INBOX.late.h 0"),
+    ] {
+        third.publish_with_reply(subject.to_owned(), reply, body.into()).await.unwrap();
+    }
+    loop {
+        let message = next(&mut all).await;
+        let to_client = message.subject == inbox || message.subject.as_str() == unknown;
+        if message.subject.as_str() == "_INBOX.late" {
+            assert!(is_disconnect(&message));
+            break;
+        }
+        assert!(to_client || message.subject.as_str() == SUBJECT, "{message:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use thrift_nats_runtime::{Client, ServeError, Server, ServerBuilder};
 use thrift_nats_tests::probe::ProbeClient;
-use thrift_nats_tests::raw::{RawClient, is_disconnect, round_trip};
+use thrift_nats_tests::raw::{RawClient, round_trip};
 use thrift_nats_tests::{NatsServer, SUBJECT, TestService, eventually, next, soon};
 use tokio::task;
 

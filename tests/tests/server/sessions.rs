@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt};
 use thrift_nats_runtime::{CloseReason, Error, Outcome, PeerReason, ServerBuilder};
 use thrift_nats_tests::probe::ProbeClient;
 use thrift_nats_tests::raw::{RawClient, is_disconnect, message, request};
@@ -151,4 +152,49 @@ async fn legacy_client_gets_its_replies_in_order() {
         replies.extend(client.receive().await.payload);
     }
     assert_eq!(replies, expected);
+}
+
+#[tokio::test]
+async fn late_message_is_answered_to_the_client_of_the_ended_session_only() {
+    let nats = NatsServer::start().unwrap();
+    let server = TestService::default().serve(&nats, no_heartbeats).await;
+    let connection = nats.client().await.unwrap();
+    let mut client = RawClient::numbered(&connection, SUBJECT).await;
+    client.call(1, &["ping"]).await;
+    assert_eq!(client.replies(1).await, [0]);
+    client.send_chunk(2, "malformed Thrift message").await;
+    let end = client.receive().await;
+    assert!(is_disconnect(&end));
+    assert_eq!(end.payload, "1 malformed");
+    eventually("the session is gone", || server.sessions() == 0).await;
+    // The client has not learnt of it.
+    client.call(3, &["ping"]).await;
+    let answer = client.receive().await;
+    assert!(is_disconnect(&answer));
+    assert_eq!(answer.payload, "2 unknown-session");
+
+    // A third party names the subject of another process.
+    let mut victim = connection.subscribe("_INBOX.victim").await.unwrap();
+    let base = client.listen.rsplit_once('.').unwrap().0.to_owned();
+    let unknown = format!("{base}.{}", "x".repeat(22));
+    for (subject, reply) in [
+        (client.listen.to_string(), "_INBOX.victim"),
+        (client.listen.to_string(), "_INBOX.victim.1"),
+        (format!("{}.h", client.listen), "_INBOX.victim.1a"),
+        (unknown.clone(), "_INBOX.victim.1"),
+        (unknown, "_INBOX.victim"),
+    ] {
+        connection.publish_with_reply(subject, reply, "data".into()).await.unwrap();
+    }
+    // Three of the messages are for the session that the server had.
+    for _ in 0..3 {
+        let answer = client.receive().await;
+        assert!(is_disconnect(&answer));
+        assert_eq!(answer.payload, "unknown-session", "the number of another session says nothing");
+    }
+    let mut other = RawClient::numbered(&connection, SUBJECT).await;
+    other.call(1, &["ping"]).await;
+    assert_eq!(other.replies(1).await, [0]);
+    assert!(client.try_receive().is_none());
+    assert!(victim.next().now_or_never().is_none());
 }

@@ -458,9 +458,10 @@ mod tests {
     use super::super::fair_share::Clients;
     use super::*;
 
-    #[tokio::test]
-    async fn ended_session_leaves_no_timer_behind() {
-        // Never connects: nothing is published.
+    /// An endpoint that never connects, and a session of a legacy client in its table.
+    async fn session(
+        lingering: &Arc<SessionTable<AcceptedSession>>,
+    ) -> (Endpoint<AcceptedSession>, Arc<AcceptedSession>) {
         let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
         let nats = options.connect("127.0.0.1:1").await.unwrap();
         let endpoint = Endpoint::start(&nats).unwrap();
@@ -469,10 +470,38 @@ mod tests {
         let slots = SessionSlots { _session: None, provisional: None };
         let (token, peer) = ("token".into(), "client".into());
         let handshake = Handshake { token, peer, announced, connection: 0, client, slots };
-        let session = AcceptedSession::accept(&endpoint, Weak::new(), &Arc::default(), &options, handshake);
+        let session = AcceptedSession::accept(&endpoint, Weak::new(), lingering, &options, handshake);
+        endpoint.insert(session.token(), &session);
+        (endpoint, session)
+    }
+
+    #[tokio::test]
+    async fn ended_session_leaves_no_timer_behind() {
+        let (endpoint, session) = session(&Arc::default()).await;
         session.heartbeat();
         assert!(!endpoint.handle().timers().is_empty(), "it waits for heartbeats");
         session.close(CloseReason::Closed);
         assert!(endpoint.handle().timers().is_empty());
+    }
+
+    #[tokio::test]
+    async fn memory_of_a_session_is_freed_when_it_ends_and_its_requests_have_finished() {
+        let lingering = Arc::default();
+        let (endpoint, session) = session(&lingering).await;
+        let ping = Bytes::from_static(b"\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x07\0");
+        let requests = session.receive(None, ping);
+        assert_eq!(requests.len(), 1);
+        session.close(CloseReason::Closed);
+        endpoint.handle().publisher().flush_queue().await;
+        assert_eq!((endpoint.sessions().len(), lingering.len()), (0, 1), "a request runs");
+        assert!(!endpoint.handle().timers().is_empty(), "the grace period has begun");
+        for ReceivedRequest { key, .. } in requests {
+            session.finish([Finished { key, reply: Parts::default() }]);
+        }
+        assert!(endpoint.handle().timers().is_empty());
+        endpoint.handle().publisher().flush_queue().await;
+        let freed = Arc::downgrade(&session);
+        drop(session);
+        assert_eq!(freed.strong_count(), 0);
     }
 }
