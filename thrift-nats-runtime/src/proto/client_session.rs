@@ -191,7 +191,7 @@ impl<W> ClientSession<W> {
 
     /// Notes what the session holds, and looks whether the server is to be told that it may send more.
     fn update_limits(&mut self) {
-        let mut held = self.out.bytes();
+        let mut held = self.out.held();
         if let Some(session) = self.phase.session_mut() {
             held += session.inbound.held() + session.held().map_or(0, Queue::bytes);
             session.inbound.update_window(capacity(&self.config, &self.share));
@@ -226,7 +226,7 @@ impl<W> ClientSession<W> {
 
 // Queries.
 impl<W> ClientSession<W> {
-    /// What is remembered of the session after its end.
+    /// The part of the session that is remembered after its end.
     pub(crate) fn to_ended(&self) -> EndedSession {
         EndedSession::OfClient { server: self.server.clone(), inboxes: self.config.inboxes.clone() }
     }

@@ -17,6 +17,9 @@ const CHUNK: usize = 64 * 1024;
 /// The length of the parts of a long message, in bytes, if the chunk limit allows it.
 const PART: usize = 256 * 1024;
 
+/// What a queued message takes in addition to its bytes, in bytes.
+const MESSAGE_OVERHEAD: usize = 128;
+
 /// A NATS message that is ready to be published.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
@@ -152,6 +155,12 @@ impl Outbound {
     /// Number of queued bytes.
     pub(super) fn bytes(&self) -> usize {
         self.queue.bytes() + self.numbered.as_ref().map_or(0, |numbered| numbered.long_bytes)
+    }
+
+    /// Number of bytes that the queued messages occupy.
+    pub(super) fn held(&self) -> usize {
+        let long = self.numbered.as_ref().map_or(0, |numbered| numbered.long.len());
+        self.bytes() + (self.queue.len() + long) * MESSAGE_OVERHEAD
     }
 
     /// Whether [`next`](Self::next) has a message.
@@ -462,7 +471,7 @@ mod tests {
         assert_eq!(kinds(&mut out).len(), 1);
         out.push_message(Bytes::from("short"), 2);
         out.extend_window(b"1000");
-        assert!(!out.has_next(), "they count against the window of the session all the same");
+        assert!(!out.has_next(), "they count against the window of the session, too");
     }
 
     #[test]

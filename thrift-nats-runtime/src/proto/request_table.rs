@@ -45,6 +45,9 @@ pub(super) struct RequestTable<T> {
     cancelled: usize,
 }
 
+/// What an unfinished request takes in addition to its bytes, in bytes: its slot, and its place in a queue or its task.
+pub(super) const REQUEST_OVERHEAD: usize = 256;
+
 /// Number of slots that the table of an idle session may keep.
 const IDLE_SLOTS: usize = 4;
 
@@ -66,6 +69,12 @@ impl<T> RequestTable<T> {
     /// The length of all requests together, in bytes.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Number of bytes that all requests occupy, and that slots of finished ones occupy if the table is not idle.
+    pub(super) const fn held(&self) -> usize {
+        let slots = if self.is_empty() { 0 } else { self.slots.capacity() };
+        self.bytes + self.len() * REQUEST_OVERHEAD + slots * size_of::<Option<UnfinishedRequest<T>>>()
     }
 
     /// Whether any request is cancelled and has not finished.
@@ -259,6 +268,16 @@ mod tests {
         assert_eq!(table.set_task(first, ()), Some(()));
         table.cancel(vec![1]);
         assert_eq!((table.is_cancelled(first), table.is_cancelled(second)), (false, true));
+    }
+
+    #[test]
+    fn the_slots_of_finished_requests_count_until_the_table_is_idle() {
+        let mut table = RequestTable::<()>::default();
+        let keys: Vec<_> = (0..1000).map(|seqid| table.insert(Some(seqid), 1)).collect();
+        keys[1..].iter().for_each(|key| table.remove(*key));
+        assert!(table.held() > 1000 * size_of::<UnfinishedRequest<()>>(), "{}", table.held());
+        table.remove(keys[0]);
+        assert_eq!(table.held(), 0);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::handshake::{Accept, Announced, accept_headers};
 use super::heartbeat_monitor::HeartbeatMonitor;
 use super::inbound::{Capacity, Control, Inbound, likely_messages, parse_numbers};
 use super::outbound::{Chunk, Outbound};
-use super::request_table::{RequestKey, RequestTable};
+use super::request_table::{REQUEST_OVERHEAD, RequestKey, RequestTable};
 use super::subject::{Kind, Tail, heartbeat_subject};
 use super::transmit::Transmit;
 use super::window::MESSAGE_WINDOW;
@@ -166,6 +166,11 @@ struct WaitingRequests {
 }
 
 impl WaitingRequests {
+    /// Number of bytes that the requests occupy.
+    fn held(&self) -> usize {
+        self.bytes + self.requests.len() * REQUEST_OVERHEAD
+    }
+
     /// Removes the first request. An idle session keeps no buffer.
     fn pop(&mut self) -> Option<ReceivedRequest> {
         let request = self.requests.pop_front()?;
@@ -309,8 +314,7 @@ impl<T> ServerSession<T> {
 
     /// Notes what the session holds, and looks whether the client is to be told that it may send more.
     fn update_limits(&mut self) {
-        let received = self.requests.bytes() + self.inbound.held();
-        self.share.set(received + self.out.bytes());
+        self.share.set(self.requests.held() + self.inbound.held() + self.out.held());
         if !self.legacy && !self.has_ended() {
             self.inbound.update_window(self.capacity());
         }
@@ -536,8 +540,8 @@ impl<T> ServerSession<T> {
         });
         match result {
             // Only requests of a legacy client wait for long. All others are handed out with the next event.
-            Ok(_) if self.legacy && self.waiting.bytes > self.queue_limit => {
-                let (queued, limit) = (self.waiting.bytes, self.queue_limit);
+            Ok(_) if self.legacy && self.waiting.held() > self.queue_limit => {
+                let (queued, limit) = (self.waiting.held(), self.queue_limit);
                 self.close(CloseReason::QueueOverflow { queued, limit });
             }
             Ok(None) => self.update_limits(),
