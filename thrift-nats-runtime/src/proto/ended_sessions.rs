@@ -1,4 +1,4 @@
-//! The sessions of a process that ended a short while ago, and what is replied to messages for them.
+//! The sessions of a process that ended a short while ago, and the replies to messages for them.
 //!
 //! A peer that has missed the end of its session continues to send. It gets a disconnect message, at the subject that it
 //! had in the session. A message for any other unknown session gets no reply: the subjects in it are the word of its

@@ -697,7 +697,7 @@ mod tests {
         assert_eq!(grants(window).as_deref(), Some("1:2621440"));
     }
 
-    /// The sender waits, instead of a reply that says that there is no room.
+    /// The sender waits, and its request is not rejected.
     #[test]
     fn the_oldest_long_message_waits_for_unfinished_ones_that_take_most_of_the_limit() {
         let (len, limit) = (4 << 20, 10 << 20);

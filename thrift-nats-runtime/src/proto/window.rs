@@ -92,7 +92,7 @@ impl ReceiveWindow {
     }
 
     /// Whether the peer should be told of more bytes: of at least half a window, so that this is rare. A peer that must not
-    /// send anything is told of any.
+    /// send anything learns of the least.
     pub(super) fn is_due(&self, room: u64) -> bool {
         let step = if self.is_exhausted() { 1 } else { SESSION_WINDOW / 2 };
         self.target(room) >= self.granted.saturating_add(step)

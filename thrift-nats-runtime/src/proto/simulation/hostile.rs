@@ -9,8 +9,14 @@ mod attacker;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use self::arena::Arena;
-use super::for_seeds;
+use std::time::Duration;
+
+use allocation_counter::measure;
+
+use self::arena::{Arena, Message};
+use self::attacker::{HostileSession, long_messages};
+use super::{INBOX, Random, Setup, accept_of_server, accepted, for_seeds, ms, open};
+use crate::proto::{ClientEvent, CloseReason, ServerEvent};
 
 /// The number of seeds, unless the environment variable `SIMULATION_SEEDS` names another.
 const SEEDS: u64 = 15;
@@ -32,6 +38,136 @@ fn a_hostile_peer_harms_no_other_session() {
             *ends.borrow_mut().entry(end).or_default() += count;
         }
     });
-    let ends = ends.into_inner();
-    println!("{} hostile sessions: {ends:#?}", sessions.into_inner());
+    println!("{} hostile sessions: {:#?}", sessions.into_inner(), ends.into_inner());
+}
+
+/// The most that a session may allocate in addition to twice its share, in bytes: changes of its share below 16 KiB are
+/// not noted.
+const SLACK: usize = 64 * 1024;
+
+/// Each message has a buffer of its own, as one from NATS.
+fn copied(message: Message) -> Message {
+    Message { payload: message.payload.to_vec().into(), ..message }
+}
+
+/// Runs a session, which may remain. Checks what has been allocated since against its share.
+fn check_share<T>(seed: u64, run: impl FnOnce() -> (T, usize)) {
+    let mut kept = None;
+    let info = measure(|| kept = Some(run()));
+    let held = kept.as_ref().map_or(0, |(_, held)| *held);
+    let allocated = usize::try_from(info.bytes_current).unwrap_or(0);
+    assert!(allocated <= 2 * held + SLACK, "seed {seed}: {allocated} bytes allocated, {held} in its share");
+}
+
+#[test]
+fn a_session_with_a_hostile_client_allocates_what_its_share_says() {
+    for_seeds(0..60, |seed| {
+        let mut random = Random(!seed);
+        let legacy = random.chance(200);
+        let mut hostile = HostileSession::new(&mut random, "server.s0".into(), INBOX.to_owned(), legacy);
+        long_messages();
+        let handlers_finish = random.chance(500);
+        check_share(seed, || {
+            let mut session = accepted(legacy);
+            // Their handlers hold them.
+            let mut requests = Vec::new();
+            for _ in 0..random.one_of(&[10, 100, 1000]) {
+                let Message { subject, reply, status, payload, .. } = copied(hostile.next(&mut random));
+                if status.is_none() && subject.as_str() == "server.s0" {
+                    session.handle_message(std::time::Instant::now(), reply.as_deref(), payload);
+                }
+                while let Some(event) = session.poll_event() {
+                    if let ServerEvent::Requests(next) = event {
+                        requests.extend(next);
+                    }
+                }
+                if handlers_finish && random.chance(500) {
+                    for request in requests.drain(..) {
+                        let len = random.one_of(&[0, 20, 20, 100, 100_000]) as usize;
+                        session.finish(request.key, vec![0; len]);
+                    }
+                }
+                if random.chance(500) {
+                    while session.poll_transmit().is_some() {}
+                }
+                if session.has_ended() {
+                    requests.clear();
+                }
+            }
+            while session.poll_event().is_some() {}
+            let held = session.held();
+            ((session, requests), held)
+        });
+    });
+}
+
+#[test]
+fn a_session_with_a_hostile_server_allocates_what_its_share_says() {
+    for_seeds(0..60, |seed| {
+        let mut random = Random(!seed);
+        let legacy = random.chance(200);
+        let mut hostile = HostileSession::new(&mut random, INBOX.into(), "server.s0".to_owned(), legacy);
+        long_messages();
+        check_share(seed, || {
+            let now = std::time::Instant::now();
+            let mut session = open::<i32>(now, Setup::new().client_config());
+            session.handle_message(now, accept_of_server(legacy));
+            for seqid in 0..random.one_of(&[10, 100, 1000]) as i32 {
+                let Message { subject, reply, additions, status, payload } =
+                    copied(hostile.next(&mut random));
+                if status.is_none() && subject.as_str() == INBOX {
+                    let incoming =
+                        super::Incoming { reply, additions, payload, ..super::Incoming::default() };
+                    session.handle_message(now, incoming);
+                }
+                if session.is_open() && random.chance(200) {
+                    let request = vec![0; random.one_of(&[20, 1000, 100_000]) as usize];
+                    let _ = session.call(seqid, false, request, Some(now + ms(100)), seqid);
+                }
+                if random.chance(500) {
+                    while session.poll_transmit().is_some() {}
+                }
+                while let Some(event) = session.poll_event() {
+                    if let ClientEvent::Ended { reason, .. } = event {
+                        assert_ne!(reason, CloseReason::Closed);
+                    }
+                }
+            }
+            session.handle_timeout(now + Duration::from_secs(1));
+            while session.poll_event().is_some() {}
+            let held = session.held();
+            (session, held)
+        });
+    });
+}
+
+/// Each costs more than its bytes.
+#[test]
+fn many_short_requests_and_replies_allocate_what_their_share_says() {
+    for legacy in [false, true] {
+        for replies in [false, true] {
+            check_share(0, || {
+                let mut session = accepted(legacy);
+                let mut requests = Vec::new();
+                let one = super::message(crate::protocol::MessageType::Call, 1, 0, b"");
+                for number in 1..=200 {
+                    let reply = format!("client.session.{number}");
+                    session.handle_message(std::time::Instant::now(), Some(&reply), one.repeat(100).into());
+                    while let Some(event) = session.poll_event() {
+                        if let ServerEvent::Requests(next) = event {
+                            requests.extend(next);
+                        }
+                    }
+                    if replies {
+                        for request in requests.drain(..) {
+                            session.finish(request.key, b"a short reply".to_vec());
+                        }
+                    }
+                }
+                assert!(!session.has_ended());
+                let held = session.held();
+                ((session, requests), held)
+            });
+        }
+    }
 }

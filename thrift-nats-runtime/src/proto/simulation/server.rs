@@ -73,7 +73,7 @@ fn a_reply_to_the_accept_proves_nothing() {
     let mut session = accepted(false);
     session.poll_transmit().expect("the accept");
     for reply in [None, Some("client.session"), Some("other.1"), Some("client.session2.1"), Some("17")] {
-        session.handle_message(Instant::now(), reply, "-ERR what is that".into());
+        session.handle_message(Instant::now(), reply, "-ERR unknown command".into());
     }
     session.handle_message(Instant::now(), Some("client.session.1a"), Bytes::new());
     assert!(session.is_provisional() && session.poll_transmit().is_none());

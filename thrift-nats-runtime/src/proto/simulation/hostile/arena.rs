@@ -24,7 +24,7 @@ use crate::proto::{
 use crate::protocol::{Limits, MessageType};
 
 /// The memory of all sessions of each honest process, in bytes.
-pub(super) const MEMORY_LIMIT: usize = 24 << 20;
+pub(super) const MEMORY_LIMIT: usize = 16 << 20;
 /// The limit of requests and replies of each session, in bytes.
 pub(super) const QUEUE_LIMIT: usize = 4 << 20;
 /// Limit of unfinished requests of each session.
@@ -413,7 +413,7 @@ impl Arena {
             while is_full(&self.server_config.budget) {
                 let sessions = self.accepted.by_token.iter().filter(|(_, session)| !session.has_ended());
                 let (token, session) = sessions.max_by_key(|(_, session)| session.held()).expect("a session");
-                assert!(!session.peer().starts_with("client."), "it holds {}", session.held());
+                assert!(!session.peer().starts_with("client.t"), "it holds {}", session.held());
                 let (token, held) = (token.clone(), session.held());
                 let reason = CloseReason::MemoryLimit { held, limit: MEMORY_LIMIT };
                 self.server_input(&token, |session| session.close(reason));

@@ -30,6 +30,8 @@ pub(super) struct HostileSession {
     discipline: u64,
     /// Times in a thousand that a message has the next number.
     numbered: u64,
+    /// Whether it sends nothing but the starts of long messages.
+    hoards: bool,
     /// The number of the last message.
     number: u64,
     last_id: u64,
@@ -53,7 +55,7 @@ pub(super) struct Attacker {
 }
 
 /// Long messages that are well-formed.
-fn long_messages() -> &'static [Bytes] {
+pub(super) fn long_messages() -> &'static [Bytes] {
     static MESSAGES: OnceLock<Vec<Bytes>> = OnceLock::new();
     MESSAGES.get_or_init(|| {
         let of_len = |len| Bytes::from(message(MessageType::Call, 7, 0, &vec![0; len]));
@@ -116,9 +118,10 @@ fn disconnect_body(random: &mut Random) -> Bytes {
 
 impl HostileSession {
     pub(super) fn new(random: &mut Random, peer: Subject, own: String, legacy: bool) -> Self {
-        let discipline = random.one_of(&[500, 900, 990, 1000, 1000]);
-        let numbered = random.one_of(&[900, 990, 1000, 1000]);
-        Self { peer, own, legacy, discipline, numbered, number: 0, last_id: 0, partial: Vec::new() }
+        let hoards = !legacy && random.chance(300);
+        let discipline = if hoards { 1000 } else { random.one_of(&[500, 900, 990, 1000, 1000]) };
+        let numbered = if hoards { 1000 } else { random.one_of(&[900, 990, 1000, 1000]) };
+        Self { peer, own, legacy, discipline, numbered, hoards, number: 0, last_id: 0, partial: Vec::new() }
     }
 
     /// A message to the honest side.
@@ -175,6 +178,9 @@ impl HostileSession {
     }
 
     fn body(&mut self, random: &mut Random) -> (Kind, Bytes) {
+        if self.hoards {
+            return self.hoard();
+        }
         match random.within(0..=19) {
             0..=6 => {
                 let is_malformed = !random.chance(self.discipline);
@@ -215,6 +221,15 @@ impl HostileSession {
             }
         }
         (Kind::Part { id, rest }, part)
+    }
+
+    /// A part of 100 kB of a message that is never completed.
+    fn hoard(&mut self) -> (Kind, Bytes) {
+        self.last_id += 1;
+        let long = &long_messages()[4];
+        let kind = Kind::Part { id: self.last_id, rest: long.len() as u64 - 100_000 };
+        // The window of a session allows 41 of them.
+        if self.number > 40 { (Kind::Alive, "alive".into()) } else { (kind, long.slice(..100_000)) }
     }
 
     fn abandon(&mut self, random: &mut Random) -> Bytes {
@@ -292,7 +307,7 @@ impl Attacker {
         }
     }
 
-    /// A message to a subject of an honest process, by somebody who knows no session.
+    /// A message to a subject of an honest process, by a process that knows no session.
     fn third_party(&mut self) -> Message {
         let random = &mut self.random;
         let base = ["client", "server"][random.within(0..=1) as usize];
