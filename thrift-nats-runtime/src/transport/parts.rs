@@ -40,12 +40,30 @@ impl Parts {
         self.first.is_empty()
     }
 
-    /// Removes and returns at most `limit` bytes from the start. Short parts that fit together are joined; a long part is not
-    /// copied. Returns none only if the message is empty or `limit` is 0.
+    /// Removes and returns at most `limit` bytes from the start. Short parts that fit together are joined. A long part is not
+    /// copied, except for its start after a short part, or if the whole message fits in the limit. Returns none only if the
+    /// message is empty or `limit` is 0.
     pub(crate) fn take(&mut self, limit: usize) -> Bytes {
-        let mut len = self.first.len();
-        if self.later.is_empty() || len >= LONG_PART.min(limit) {
+        let len = self.joinable(limit);
+        if len <= self.first.len() {
             return self.take_from_first(limit);
+        }
+        let mut joined = Vec::with_capacity(len);
+        while joined.len() < len {
+            joined.extend_from_slice(&self.take_from_first(len - joined.len()));
+        }
+        joined.into()
+    }
+
+    /// The number of bytes at the start to return in one buffer, of at most `limit`.
+    fn joinable(&self, limit: usize) -> usize {
+        let mut len = self.first.len();
+        if len >= LONG_PART.min(limit) || self.later.is_empty() {
+            return len;
+        }
+        // The peer would have to join the parts of a message that fits in one NATS message.
+        if self.len() <= limit {
+            return self.len();
         }
         for part in self.later.iter().rev().take_while(|part| part.len() < LONG_PART) {
             if len >= limit {
@@ -53,15 +71,8 @@ impl Parts {
             }
             len += part.len();
         }
-        if len == self.first.len() {
-            return self.take_from_first(limit);
-        }
-        let len = len.min(limit);
-        let mut joined = Vec::with_capacity(len);
-        while joined.len() < len {
-            joined.extend_from_slice(&self.take_from_first(len - joined.len()));
-        }
-        joined.into()
+        // The start of a long part is added to the short ones before it.
+        len.max(LONG_PART).min(limit).min(self.len())
     }
 
     /// Removes and returns at most `limit` bytes of the first part.
@@ -114,18 +125,31 @@ mod tests {
 
     #[test]
     fn long_parts_are_not_copied_and_short_ones_are_joined() {
-        let long = Bytes::from(vec![b'x'; LONG_PART]);
-        let later = ["bc", "", "d"].map(Bytes::from).into_iter().chain([long.clone()]);
-        let later = later.chain(["e", "f"].map(Bytes::from)).chain([long.clone(), long.clone()]);
-        let mut parts = Parts::new(Bytes::from("a"), later);
-        let whole = parts.clone().joined();
-        assert_eq!(whole.len(), parts.len());
-        let taken: Vec<_> =
-            std::iter::repeat_with(|| parts.take(usize::MAX)).take_while(|it| !it.is_empty()).collect();
-        assert_eq!(taken, [&b"abcd"[..], &long, b"ef", &long, &long]);
-        for index in [1, 3, 4] {
-            assert_eq!(taken[index].as_ptr(), long.as_ptr());
+        let long = Bytes::from((0..1_000_000_u32).map(|at| (at % 251) as u8).collect::<Vec<_>>());
+        let parts = || Parts::new(Bytes::from("ab"), [Bytes::from("c"), long.clone(), Bytes::from("d")]);
+        let whole = parts().joined();
+        for limit in [50_000, 200_000, 500_000] {
+            let mut parts = parts();
+            let taken: Vec<_> =
+                std::iter::repeat_with(|| parts.take(limit)).take_while(|it| !it.is_empty()).collect();
+            assert_eq!(taken.concat(), whole);
+            assert!(taken.iter().all(|part| part.len() <= limit), "{limit}");
+            assert_eq!(
+                taken[0].len(),
+                limit.min(LONG_PART),
+                "the short parts, and the start of the long one"
+            );
+            let inside = long.as_ptr_range();
+            let shared = taken.iter().filter(|part| inside.contains(&part.as_ptr()));
+            assert!(shared.map(Bytes::len).sum::<usize>() >= long.len() - 2 * LONG_PART, "{limit}");
         }
+    }
+
+    #[test]
+    fn message_that_fits_in_the_limit_is_taken_at_once() {
+        let long = Bytes::from(vec![b'x'; 100_000]);
+        let mut parts = Parts::new(Bytes::from("ab"), [long.clone(), Bytes::from("d")]);
+        assert_eq!(parts.take(parts.len()), [b"ab", &long[..], b"d"].concat());
         assert!(parts.is_empty());
     }
 
