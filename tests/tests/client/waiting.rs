@@ -1,4 +1,4 @@
-//! Calls that wait because no session has room for them.
+//! Calls that wait because no session has capacity for them.
 
 use std::pin::{Pin, pin};
 
@@ -17,7 +17,7 @@ async fn full(nats: &NatsServer, service: &TestService, sessions: usize) -> (Cli
 }
 
 #[tokio::test]
-async fn calls_above_the_limit_wait_for_their_turn() {
+async fn calls_above_the_limit_wait_for_capacity() {
     let (nats, service) = (NatsServer::start().unwrap(), TestService::default());
     let (client, _server) = full(&nats, &service, 1).await;
     let calls: Vec<_> = (0..100).map(|_| tokio::spawn(wait(&client))).collect();
@@ -61,7 +61,7 @@ async fn call_that_waits_until_its_deadline_has_not_run() {
     let (client, _server) = full(&nats, &service, 1).await;
     let calls: Vec<_> = (0..2).map(|_| tokio::spawn(wait(&client))).collect();
     service.until_started("wait", 2).await;
-    // The first has its turn, and the second waits for it.
+    // The first tries the session, and the second waits for the first.
     let expired = [length(&client, 1), length(&client, 1)].map(|call| soon(call.timeout(SHORT)));
     for result in join_all(expired).await {
         match result {
@@ -86,7 +86,7 @@ async fn dropped_call_leaves_the_waiting_line() {
     for call in &mut waiting {
         assert!(poll!(call).is_pending());
     }
-    // The one that has its turn, one in the middle, and the last.
+    // The first, one in the middle, and the last.
     for index in [4, 2, 0] {
         drop(waiting.remove(index));
     }
@@ -103,7 +103,7 @@ async fn dropped_call_leaves_the_waiting_line() {
 }
 
 #[tokio::test]
-async fn call_goes_to_the_session_that_has_room() {
+async fn call_goes_to_the_session_that_has_capacity() {
     let (nats, service) = (NatsServer::start().unwrap(), TestService::default());
     let (client, _server) = full(&nats, &service, 8).await;
     let calls: Vec<_> = (0..15).map(|_| tokio::spawn(wait(&client).fail_fast())).collect();
@@ -118,7 +118,7 @@ async fn call_goes_to_the_session_that_has_room() {
 }
 
 #[tokio::test]
-async fn calls_that_wait_for_room_continue_on_the_next_session() {
+async fn calls_that_wait_for_capacity_continue_on_the_next_session() {
     let (nats, service) = (NatsServer::start().unwrap(), TestService::default());
     let (client, server) = full(&nats, &service, 1).await;
     let calls: Vec<_> = (0..2).map(|_| tokio::spawn(wait(&client))).collect();
@@ -136,7 +136,7 @@ async fn calls_that_wait_for_room_continue_on_the_next_session() {
 }
 
 #[tokio::test]
-async fn calls_that_wait_for_room_end_when_the_client_is_closed() {
+async fn calls_that_wait_for_capacity_end_when_the_client_is_closed() {
     let (nats, service) = (NatsServer::start().unwrap(), TestService::default());
     let (client, _server) = full(&nats, &service, 1).await;
     let calls: Vec<_> = (0..2).map(|_| tokio::spawn(wait(&client))).collect();

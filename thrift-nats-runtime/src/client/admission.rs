@@ -4,7 +4,7 @@
 //! handshake timeout starts when the handshake is admitted.
 //!
 //! After a lost connection all sessions of a process are opened again at the same time. Without a bound, so many handshakes
-//! wait at the servers that each takes longer than its timeout. The servers then accept sessions that nobody waits for any
+//! wait at the servers that each takes longer than its timeout. The servers then accept sessions that no client waits for any
 //! more, while the clients send the handshakes again.
 
 use std::sync::{Arc, Mutex, Weak};
@@ -29,8 +29,8 @@ pub(super) struct Admission(Mutex<FxHashMap<String, Weak<Line>>>);
 /// The waiting line of a subject: first come, first served.
 #[derive(Debug)]
 struct Line {
-    places: Arc<Semaphore>,
-    /// Number of places, taken and free.
+    permits: Arc<Semaphore>,
+    /// Number of permits, held and free.
     width: Mutex<usize>,
 }
 
@@ -38,7 +38,7 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct Admitted {
     line: Arc<Line>,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Admission {
@@ -48,8 +48,8 @@ impl Admission {
     /// Leaves the waiting line if the future is dropped.
     pub(super) async fn enter(&self, subject: &str) -> Admitted {
         let line = self.line(subject);
-        let place = Arc::clone(&line.places).acquire_owned().await.expect("the semaphore is never closed");
-        Admitted { line, place }
+        let permit = Arc::clone(&line.permits).acquire_owned().await.expect("the semaphore is never closed");
+        Admitted { line, permit }
     }
 
     fn line(&self, subject: &str) -> Arc<Line> {
@@ -59,25 +59,25 @@ impl Admission {
         }
         // Subjects without a handshake in flight are forgotten.
         lines.retain(|_, line| line.strong_count() > 0);
-        let line = Arc::new(Line { places: Arc::new(Semaphore::new(MOST)), width: Mutex::new(MOST) });
+        let line = Arc::new(Line { permits: Arc::new(Semaphore::new(MOST)), width: Mutex::new(MOST) });
         lines.insert(subject.to_owned(), Arc::downgrade(&line));
         line
     }
 }
 
 impl Admitted {
-    /// Ends the handshake. While no server listens, each handshake leaves one place less. Each reply of a server adds one,
+    /// Ends the handshake. While no server listens, each handshake removes one permit. Each reply of a server adds one,
     /// so that the width doubles with every round trip.
     pub(super) fn finish<T>(self, result: &Result<T, ConnectError>) {
         let mut width = lock(&self.line.width);
         match result {
             Err(ConnectError::NoServer { .. }) if *width > LEAST => {
                 *width -= 1;
-                self.place.forget();
+                self.permit.forget();
             }
             Ok(_) if *width < MOST => {
                 *width += 1;
-                self.line.places.add_permits(1);
+                self.line.permits.add_permits(1);
             }
             Ok(_) | Err(_) => {}
         }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn enter(admission: &Admission, subject: &str) -> Option<Admitted> {
-        // tokio would let a task take only 128 places before it has to yield.
+        // tokio would let a task take only 128 permits before it has to yield.
         tokio::task::unconstrained(admission.enter(subject)).now_or_never()
     }
 
@@ -135,15 +135,15 @@ mod tests {
         for _ in 0..2 * MOST {
             enter(&admission, "a").unwrap().finish::<()>(&no_server());
         }
-        let places = || {
+        let permits = || {
             let admitted: Vec<_> = std::iter::from_fn(|| enter(&admission, "a")).collect();
             admitted.len() + 1
         };
-        assert_eq!(places(), LEAST);
+        assert_eq!(permits(), LEAST);
         for _ in 0..2 * MOST {
             enter(&admission, "a").unwrap().finish(&Ok(()));
         }
-        assert_eq!(places(), MOST);
+        assert_eq!(permits(), MOST);
         drop(kept);
     }
 }

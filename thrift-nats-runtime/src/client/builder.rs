@@ -22,7 +22,7 @@ use crate::protocol::Limits;
 /// | [`handshake_timeout`](Self::handshake_timeout) | 2 s | more than 0 | the duration of opening a session |
 /// | [`liveness_timeout`](Self::liveness_timeout) | 1 s | more than 0 | the silence of a server that is probed |
 /// | [`wait_for_server`](Self::wait_for_server) | 100 ms | any | the wait of a call if no server listens |
-/// | [`fail_fast`](Self::fail_fast) | no | | the wait of a call for which no session has room |
+/// | [`fail_fast`](Self::fail_fast) | no | | the wait of a call for which no session has capacity |
 /// | [`sessions`](Self::sessions) | 1 | 1 or more | open sessions |
 /// | [`max_calls_per_session`](Self::max_calls_per_session) | 16,384 | 1 or more | calls in flight of a session |
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
@@ -82,7 +82,7 @@ impl ClientBuilder {
     }
 
     /// The time within which a server has to accept a session. The clients of a connection have 512 handshakes with a subject
-    /// in flight at most; the time of a further one starts when it is its turn.
+    /// in flight at most; the time of a further one starts when it is admitted.
     pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.options.handshake_timeout = timeout;
         self
@@ -136,9 +136,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether a call for which no open session has room fails at once, with
+    /// Whether a call for which no open session has capacity fails at once, with
     /// [`Error::QueueFull`](crate::Error::QueueFull) or [`Error::TooManyCalls`](crate::Error::TooManyCalls). By default such
-    /// calls wait in line. A call that does not get its turn by its deadline fails with
+    /// calls wait in line. A call that still waits at its deadline fails with
     /// [`Error::DeadlineExceeded`](crate::Error::DeadlineExceeded), and has not run. See also
     /// [`Call::fail_fast`](crate::Call::fail_fast).
     pub const fn fail_fast(mut self, fail_fast: bool) -> Self {
@@ -212,7 +212,7 @@ impl ClientBuilder {
     /// # Runtime
     /// The tasks of a session run in the tokio runtime in which it was opened. If that runtime ends, its sessions end, and
     /// the next call opens one in its own runtime. A call may be made in any tokio runtime, and always ends by its deadline.
-    /// A `current_thread` runtime runs its tasks only inside `block_on`: if a call is made in another runtime meanwhile, its
+    /// A `current_thread` runtime runs its tasks only inside `block_on`: if a call is made in another runtime outside of it, its
     /// session ends after 1 s with [`CloseReason::RuntimeStopped`](crate::CloseReason::RuntimeStopped).
     ///
     /// # Errors

@@ -173,8 +173,8 @@ impl<T, E> Call<T, E> {
         self.with(|call| call.idempotent = true)
     }
 
-    /// Has the call fail at once with [`Error::QueueFull`] or [`Error::TooManyCalls`] if no open session has room for it,
-    /// instead of waiting for room. The default is that of the [client](crate::ClientBuilder::fail_fast).
+    /// Has the call fail at once with [`Error::QueueFull`] or [`Error::TooManyCalls`] if no open session has capacity for
+    /// it, instead of waiting. The default is that of the [client](crate::ClientBuilder::fail_fast).
     pub fn fail_fast(self) -> Self {
         self.with(|call| call.fail_fast = true)
     }

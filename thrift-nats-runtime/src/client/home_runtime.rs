@@ -39,7 +39,7 @@ pub(super) enum Caller {
     Home,
     /// In another runtime, while the endpoint's runtime may not be driven.
     Elsewhere,
-    /// The same, but in no tokio runtime, so that there is no timer for the call's deadline.
+    /// The same, but in no tokio runtime, so that no timer can end the call at its deadline.
     Outside,
 }
 

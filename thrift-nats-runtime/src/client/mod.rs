@@ -12,12 +12,12 @@ mod options;
 mod outgoing_request;
 mod prepared_call;
 mod retries;
-mod room;
 mod session_handle;
 mod session_pool;
 mod slot;
 mod target;
 mod untyped_client;
+mod wait_queue;
 
 pub use self::builder::ClientBuilder;
 pub use self::call::{Call, CallWithHeaders, Response};

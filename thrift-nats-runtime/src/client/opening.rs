@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 
 use super::client_endpoint::ClientEndpoint;
 use super::events::OneSession;
-use super::room::Room;
 use super::session_handle::SessionHandle;
+use super::wait_queue::WaitQueue;
 use crate::endpoint::{EndpointSession, random_token};
 use crate::error::ConnectError;
 use crate::proto::{ClientConfig, ClientSession, CloseReason, session_subject};
@@ -23,14 +23,15 @@ pub(super) async fn open_session(
     subject: &str,
     config: Arc<ClientConfig>,
     events: OneSession,
-    room: Arc<Room>,
+    wait_queue: Arc<WaitQueue>,
 ) -> Result<Arc<SessionHandle>, ConnectError> {
     let token = random_token()?;
     let chunk_limit = config.chunk_limit;
     let inbox = session_subject(endpoint.handle().base(), &token);
     let state = ClientSession::open(now(), Subject::from(subject), inbox, config);
     let (opening, opened) = oneshot::channel();
-    let session = SessionHandle::new(&endpoint.parts(), token, state, chunk_limit, events, room, opening);
+    let session =
+        SessionHandle::new(&endpoint.parts(), token, state, chunk_limit, events, wait_queue, opening);
     endpoint.insert(&session);
     let mut guard = OpeningGuard { endpoint, session: Some(Arc::clone(&session)) };
     session.start();

@@ -32,7 +32,7 @@ pub(super) struct PreparedCall {
     pub(super) timeout: Duration,
     pub(super) headers: Headers,
     pub(super) idempotent: bool,
-    /// Whether the call fails if no open session has room for it, instead of waiting.
+    /// Whether the call fails if no open session has capacity for it, instead of waiting.
     pub(super) fail_fast: bool,
 }
 
@@ -143,8 +143,8 @@ impl PreparedCall {
         };
         let (kind, headers) = (self.kind, &self.headers);
         let outgoing = OutgoingRequest { name, kind, body, headers, format, limits, timeout };
-        if pool.room().has_waiting() && !self.fail_fast {
-            return Box::pin(self.attempt_in_turn(pool, outgoing, deadline)).await;
+        if pool.wait_queue().has_waiting() && !self.fail_fast {
+            return Box::pin(self.attempt_in_queue(pool, outgoing, deadline)).await;
         }
         let call = match session.call(&outgoing, deadline) {
             Ok(call) => call,
@@ -156,7 +156,7 @@ impl PreparedCall {
         self.attempt_result(call.result().await, limits)
     }
 
-    /// Sends the call on another session than the one that has refused it, or waits for its turn.
+    /// Sends the call on another session than the one that has refused it, or waits in the queue.
     async fn attempt_elsewhere(
         &self,
         pool: &Arc<SessionPool>,
@@ -165,23 +165,23 @@ impl PreparedCall {
         refused: Refused,
     ) -> Result<Option<Message>, AttemptError> {
         let sessions: Vec<_> = pool.open_sessions().collect();
-        match first_with_room(&sessions, &outgoing, deadline) {
+        match first_with_capacity(&sessions, &outgoing, deadline) {
             Ok(Some(call)) => self.attempt_result(call.result().await, outgoing.limits),
             Ok(None) if self.fail_fast => Err(self.attempt_error(Failure::Refused(refused))),
-            Ok(None) => self.attempt_in_turn(pool, outgoing, deadline).await,
+            Ok(None) => self.attempt_in_queue(pool, outgoing, deadline).await,
             Err(failure) => Err(self.attempt_error(failure)),
         }
     }
 
-    /// Waits for the call's turn, and for a session that has room, and sends the call.
-    async fn attempt_in_turn(
+    /// Waits until the call is the first of the queue and a session has capacity, and sends the call.
+    async fn attempt_in_queue(
         &self,
         pool: &Arc<SessionPool>,
         outgoing: OutgoingRequest<'_>,
         deadline: Option<Instant>,
     ) -> Result<Option<Message>, AttemptError> {
-        let place = pool.room().enter();
-        let turn = self.in_time(deadline, place.turn()).await?;
+        let queued = pool.wait_queue().enter();
+        let head = self.in_time(deadline, queued.first()).await?;
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
             if left == Some(Duration::ZERO) {
@@ -192,13 +192,13 @@ impl PreparedCall {
             if sessions.is_empty() {
                 sessions.push(self.open_session(pool, deadline).await.map_err(AttemptError::Final)?);
             }
-            match first_with_room(&sessions, &outgoing, deadline) {
+            match first_with_capacity(&sessions, &outgoing, deadline) {
                 Ok(Some(call)) => {
-                    drop(turn);
-                    drop(place);
+                    drop(head);
+                    drop(queued);
                     return self.attempt_result(call.result().await, outgoing.limits);
                 }
-                Ok(None) => self.in_time(deadline, turn.change()).await?,
+                Ok(None) => self.in_time(deadline, head.change()).await?,
                 Err(failure) => return Err(self.attempt_error(failure)),
             }
         }
@@ -326,8 +326,8 @@ impl PreparedCall {
     }
 }
 
-/// Makes the call on the first session that has room for it. `None` if none has.
-fn first_with_room<'a>(
+/// Makes the call on the first session that has capacity for it. `None` if none has.
+fn first_with_capacity<'a>(
     sessions: &'a [Arc<SessionHandle>],
     outgoing: &OutgoingRequest<'_>,
     deadline: Option<Instant>,

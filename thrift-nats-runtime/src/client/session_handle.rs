@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use super::events::OneSession;
 use super::home_runtime::{Caller, HomeRuntime};
 use super::outgoing_request::OutgoingRequest;
-use super::room::Room;
+use super::wait_queue::WaitQueue;
 use crate::endpoint::{
     EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
 };
@@ -74,7 +74,7 @@ pub(super) struct SessionHandle {
     endpoint: EndpointHandle,
     home: Arc<HomeRuntime>,
     table: Weak<SessionTable<Self>>,
-    room: Arc<Room>,
+    wait_queue: Arc<WaitQueue>,
     token: Arc<str>,
     state: Mutex<HandleState>,
     snapshot: Snapshot,
@@ -139,7 +139,7 @@ impl SessionHandle {
         machine: ClientSession<Waiter>,
         chunk_limit: usize,
         events: OneSession,
-        room: Arc<Room>,
+        wait_queue: Arc<WaitQueue>,
         opened: OpenedSender,
     ) -> Arc<Self> {
         let lifecycle = Lifecycle::Opening(opened);
@@ -147,7 +147,7 @@ impl SessionHandle {
             endpoint: endpoint.handle.clone(),
             home: Arc::clone(endpoint.home),
             table: Arc::downgrade(endpoint.table),
-            room,
+            wait_queue,
             token: token.into(),
             state: Mutex::new(HandleState { machine, lifecycle, timer: None, events }),
             snapshot: Snapshot::default(),
@@ -278,7 +278,7 @@ impl SessionHandle {
         }
     }
 
-    /// Does what is due. `fired` is the timer that fired, if one did.
+    /// Does the work that is due. `fired` is the timer that fired, if one did.
     fn handle_timeout(self: &Arc<Self>, now: Instant, fired: Option<TimerKey>) {
         let mut state = self.state();
         state.timer.take_if(|current| Some(*current) == fired);
@@ -417,7 +417,7 @@ impl SessionHandle {
     fn note_calls(&self, state: &HandleState) {
         // There are at most 2^32 sequence numbers.
         self.snapshot.in_flight.store(state.machine.in_flight() as u32, Ordering::Relaxed);
-        self.room.changed();
+        self.wait_queue.changed();
     }
 }
 
@@ -443,7 +443,7 @@ impl EndpointSession for SessionHandle {
 
     /// That of the service, as this client sees it.
     fn peer(&self) -> usize {
-        Arc::as_ptr(&self.room).addr()
+        Arc::as_ptr(&self.wait_queue).addr()
     }
 
     fn held(&self) -> usize {

@@ -18,9 +18,9 @@ use super::events::{EventSender, SessionEvent, SessionEvents};
 use super::home_runtime;
 use super::opening::open_session;
 use super::options::ClientOptions;
-use super::room::Room;
 use super::session_handle::SessionHandle;
 use super::slot::{Attempt, Reopening, Slot};
+use super::wait_queue::WaitQueue;
 use crate::endpoint::EndpointSession;
 use crate::error::{ConnectError, Error, NatsError, Outcome, ShutdownError};
 use crate::log_limit::limited;
@@ -45,8 +45,8 @@ struct Opener {
     service: Option<Arc<str>>,
     options: ClientOptions,
     events: EventSender,
-    /// The calls that wait because no session has room for them.
-    room: Arc<Room>,
+    /// The calls that wait because no session has capacity for them.
+    wait_queue: Arc<WaitQueue>,
     reply_prefixes: Option<Arc<[String]>>,
     /// The configuration of the last session, which the next one of the same endpoint shares.
     config: Mutex<Option<Arc<ClientConfig>>>,
@@ -69,7 +69,7 @@ impl SessionPool {
                 service,
                 options,
                 events,
-                room: Arc::default(),
+                wait_queue: Arc::default(),
                 reply_prefixes,
                 config: Mutex::default(),
             }),
@@ -89,9 +89,9 @@ impl SessionPool {
         &self.opener.options
     }
 
-    /// The calls that wait because no session has room for them.
-    pub(super) fn room(&self) -> &Room {
-        &self.opener.room
+    /// The calls that wait because no session has capacity for them.
+    pub(super) fn wait_queue(&self) -> &WaitQueue {
+        &self.opener.wait_queue
     }
 
     pub(super) fn events(&self) -> SessionEvents {
@@ -146,7 +146,7 @@ impl SessionPool {
     ) -> Result<Arc<SessionHandle>, Error> {
         let index = self.next_slot.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let wait_for_server = self.options().wait_for_server.min(FAR_FUTURE);
-        // From the first error on: before it, the call may have waited for its turn to send a handshake.
+        // From the first error on: before it, the call may have waited for the admission of a handshake.
         let mut no_server_until = None;
         loop {
             if let Some(session) = self.current()? {
@@ -341,13 +341,13 @@ impl Opener {
 
     /// Opens a session once the handshake is admitted.
     async fn admitted(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
-        let Self { nats, subject, options, events, room, .. } = self;
+        let Self { nats, subject, options, events, wait_queue, .. } = self;
         let endpoint = self.in_time(ClientEndpoint::of(nats)).await?;
         endpoint.handle().set_limits(options.endpoint);
         let admitted = endpoint.admission().enter(subject).await;
         let events = events.of_session();
-        let room = Arc::clone(room);
-        let opened = open_session(&endpoint, subject, self.config(&endpoint), events, room);
+        let wait_queue = Arc::clone(wait_queue);
+        let opened = open_session(&endpoint, subject, self.config(&endpoint), events, wait_queue);
         let session = self.in_time(opened).await;
         admitted.finish(&session);
         session.map(|session| (endpoint, session))

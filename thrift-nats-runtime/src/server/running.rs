@@ -165,7 +165,7 @@ impl Server {
     /// The server stops as [`stop`](Self::stop) does if the future is dropped.
     pub async fn drain(mut self, timeout: Duration) -> Result<(), ShutdownError> {
         if Handle::try_current().is_err() {
-            // There is no timer for the timeout.
+            // Without a runtime, no timer can end the drain.
             return self.stop().await;
         }
         self.accepting.send_replace(false);
