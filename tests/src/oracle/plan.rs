@@ -19,6 +19,9 @@ pub(super) const LINGERS: Duration = Duration::from_secs(3600);
 const GRACE: Duration = Duration::from_secs(3);
 /// The longest pause of a client.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// A payload that is longer blocks its thread for more than a millisecond.
+const BLOCKS: usize = 500_000;
+
 /// The bit in the number of a call that permits a long payload; half of those calls have one.
 pub(super) const HEAVY: u64 = 1 << 39;
 /// The bit in the number of a call of a client that the fault does not touch. Every such call must succeed.
@@ -89,7 +92,17 @@ impl Plan {
         self.timeout() + GRACE + LONGEST_PAUSE
     }
 
+    /// The argument and the reply of the call.
     pub(super) fn parcel(self) -> Parcel {
+        self.compute(|| self.make_parcel())
+    }
+
+    /// Computes with the payload. Others do not wait for a large one, on a runtime with several threads.
+    fn compute<T>(self, compute: impl FnOnce() -> T) -> T {
+        if self.len > BLOCKS { tokio::task::block_in_place(compute) } else { compute() }
+    }
+
+    fn make_parcel(self) -> Parcel {
         let mut random = Random::new(!self.id);
         let mut payload = Vec::with_capacity(self.len + 8);
         while payload.len() < self.len {
@@ -104,8 +117,7 @@ impl Plan {
     pub(super) fn is_parcel(self, parcel: &Parcel) -> bool {
         parcel.id == self.id.cast_signed()
             && parcel.payload.len() == self.len
-            && parcel.sum == sum(self.id, &parcel.payload)
-            && *parcel == self.parcel()
+            && self.compute(|| parcel.sum == sum(self.id, &parcel.payload) && *parcel == self.make_parcel())
     }
 }
 
