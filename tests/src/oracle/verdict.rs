@@ -85,6 +85,7 @@ impl Report {
         }
         let mut phase = Phase { took, events, ..Phase::default() };
         let mut seen = runs.clone();
+        let mut ended_as = HashMap::new();
         for line in lines(folder, "ended-")? {
             let ended = parse_ended(&line).ok_or_else(|| io::Error::other(format!("a note: {line}")))?;
             seen.remove(&ended.id);
@@ -93,6 +94,9 @@ impl Report {
                 self.violations.push(Violation { id: ended.id, fault, what });
             }
             phase.note(&ended);
+            if runs > 1 {
+                ended_as.insert(ended.id, ended);
+            }
         }
         // Calls of a client that was killed before it could record how they ended.
         phase.unheard = seen.len() as u64;
@@ -100,7 +104,13 @@ impl Report {
             if Plan::of(id).may_be_run_again() {
                 phase.run_again += 1;
             } else {
-                let what = format!("{:?} was run {times} times", Plan::of(id).function);
+                let function = Plan::of(id).function;
+                let what = match ended_as.get(&id) {
+                    Some(Ended { ending, took, .. }) => {
+                        format!("{function:?} was run {times} times, and ended after {took:?} as {ending:?}")
+                    }
+                    None => format!("{function:?} was run {times} times"),
+                };
                 self.violations.push(Violation { id, fault, what });
             }
         }
