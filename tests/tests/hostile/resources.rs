@@ -131,6 +131,30 @@ async fn sessions_that_never_send_leave_room_for_other_clients() {
     eventually("only sessions in use are left", || server.sessions() <= 1).await;
 }
 
+/// Every handshake names another inbox prefix, so that the attacker looks like many clients.
+#[tokio::test]
+async fn clients_that_never_send_leave_room_for_others_however_many_they_are() {
+    let nats = NatsServer::start().unwrap();
+    let options = |server: ServerBuilder| server.max_sessions(100).heartbeat(None);
+    let _server = TestService::default().serve(&nats, options).await;
+    let first = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    assert_serves(&first, "a client before the attack").await;
+    let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
+    // The attacker receives the accepts, so that no 503 ends the sessions.
+    let _inbox = attacker.subscribe("_INBOX.many.>").await.unwrap();
+    round_trip(&attacker).await;
+    let mut wire = WireClient::connect(&nats, None).await;
+    for n in 0..1000 {
+        wire.publish(SUBJECT, Some(&format!("_INBOX.many.{n}.x")), "").await;
+    }
+    wire.flush().await;
+    for _ in 0..10 {
+        let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+        assert_serves(&client, "a new client beside the attacker").await;
+    }
+    assert_serves(&first, "an old client beside the attacker").await;
+}
+
 /// The limit of the tests that exceed it.
 const MEMORY_LIMIT: usize = 16 << 20;
 

@@ -395,6 +395,17 @@ impl<T> ServerSession<T> {
         self.update_limits();
     }
 
+    /// Ends the session at once, if it is provisional, because another client needs its place. Returns whether it was.
+    pub(crate) fn evict(&mut self) -> bool {
+        let is_provisional = matches!(self.phase, ServerPhase::Provisional { .. });
+        if is_provisional {
+            let interval = self.interval.unwrap_or(PROVISIONAL_TIMEOUT);
+            self.close(CloseReason::MissedHeartbeats { interval });
+            self.phase = ServerPhase::Closed;
+        }
+        is_provisional
+    }
+
     fn drop_waiting(&mut self) {
         for request in std::mem::take(&mut self.waiting).requests {
             self.requests.remove(request.key);
@@ -613,8 +624,7 @@ impl<T> ServerSession<T> {
                     *expires = after(now, interval);
                     return;
                 }
-                self.close(CloseReason::MissedHeartbeats { interval });
-                self.phase = ServerPhase::Closed;
+                self.evict();
                 return;
             }
             ServerPhase::Unconfirmed { deadline, .. } => match *deadline {

@@ -297,6 +297,13 @@ impl AcceptedSession {
     }
 
     /// Gives the state machine an input, runs the requests that it makes run, and sends what there is to send.
+    /// Ends the session if it is provisional. Returns whether it was.
+    pub(super) fn evict(self: &Arc<Self>) -> bool {
+        let mut is_provisional = false;
+        self.input(|machine| is_provisional = machine.evict());
+        is_provisional
+    }
+
     fn input(self: &Arc<Self>, input: impl FnOnce(&mut ServerSession<AbortHandle>)) {
         let mut state = self.state();
         input(&mut state.machine);

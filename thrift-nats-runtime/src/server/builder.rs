@@ -85,7 +85,7 @@ impl ServerBuilder {
     /// The number of sessions that may be open, shared by all clients. The handshake of one more is refused: the client gets
     /// [`ConnectError::Handshake`](crate::ConnectError::Handshake) with
     /// [`PeerReason::Overloaded`](crate::PeerReason::Overloaded). Sessions whose client has not sent anything yet are limited
-    /// in the same way, to 16,384.
+    /// in the same way, to 16,384. The oldest of them ends if the limit is reached and a client without a session needs room.
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.options.max_sessions = sessions;
         self

@@ -3,7 +3,9 @@
 //! Owns how many sessions and calls each client of a server has. Never decides what happens to the one above a limit.
 //!
 //! A client may take one more only while it has less than the free part. A single client therefore gets half of a limit, `n`
-//! clients get `1/(n + 1)` each, and a client that has nothing always finds something free.
+//! clients get `1/(n + 1)` each, and a client that has nothing finds something free, unless there are as many clients as the
+//! limit allows. Then it takes the place of the oldest provisional session: many clients without a proof of their inboxes
+//! are likely one that pretends to be many.
 //!
 //! NATS does not tell a server which connection sent a message. The sessions of a client are those whose inboxes differ in
 //! the last token only: the inboxes of all sessions on a connection of this crate. A peer that is allowed to receive on
@@ -18,7 +20,7 @@ use super::options::ServerOptions;
 use crate::sync::lock;
 
 /// Number of sessions that may be provisional at a time: their clients have not sent anything yet.
-const MAX_PROVISIONAL: usize = 1 << 14;
+pub(super) const MAX_PROVISIONAL: usize = 1 << 14;
 
 /// What clients share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +163,13 @@ pub(super) struct ExceededShare {
     /// Number that all clients have.
     taken: usize,
     limit: usize,
+}
+
+impl ExceededShare {
+    /// Whether the client has nothing: others have taken everything.
+    pub(super) const fn is_newcomer(self) -> bool {
+        self.own == 0
+    }
 }
 
 impl fmt::Display for ExceededShare {

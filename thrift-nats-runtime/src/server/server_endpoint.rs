@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
 use tokio::sync::watch;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accepted_session::{AcceptedSession, Handshake, SessionSlots};
 use super::executor::Executor;
-use super::fair_share::{Clients, client_prefix};
+use super::fair_share::{Clients, MAX_PROVISIONAL, client_prefix};
 use super::options::ServerOptions;
 use crate::endpoint::{Endpoint, EndpointHandle, ReceiveQueue, SessionTable, random_token};
 use crate::error::ServeError;
@@ -20,6 +20,7 @@ use crate::proto::{
     Address, Announced, BadInbox, CloseReason, InboxPolicy, ReceivedRequest, overloaded, unsupported,
 };
 use crate::service::Service;
+use crate::sync::lock;
 use crate::time::DISCONNECT_TIMEOUT;
 
 /// State shared by all sessions of a server.
@@ -28,6 +29,9 @@ pub(super) struct ServerEndpoint {
     /// The sessions that have ended and whose requests have not all finished.
     lingering: Arc<SessionTable<AcceptedSession>>,
     clients: Arc<Clients>,
+    /// The tokens of the newest sessions, oldest first, at most [`MAX_PROVISIONAL`]. All provisional sessions are among them,
+    /// and others.
+    newest: Mutex<VecDeque<Arc<str>>>,
     /// The subjects that handshakes may name.
     inboxes: InboxPolicy,
     options: ServerOptions,
@@ -53,6 +57,7 @@ impl ServerEndpoint {
             endpoint,
             lingering: Arc::default(),
             clients: Clients::new(&options),
+            newest: Mutex::default(),
             inboxes,
             executor: Executor::new(service, options.limits),
             options,
@@ -164,7 +169,11 @@ impl ServerEndpoint {
         }
         let Some(peer) = message.reply else { return };
         let client = self.clients.share(&peer);
-        let slots = match SessionSlots::take(&client) {
+        let mut slots = SessionSlots::take(&client);
+        if slots.as_ref().is_err_and(|(_, exceeded)| exceeded.is_newcomer()) && self.evict_provisional() {
+            slots = SessionSlots::take(&client);
+        }
+        let slots = match slots {
             Ok(slots) => slots,
             Err((resource, exceeded)) => {
                 limited!(debug, %exceeded, ?resource, "handshake refused: too many sessions");
@@ -190,11 +199,27 @@ impl ServerEndpoint {
         let session =
             AcceptedSession::accept(&self.endpoint, executor, &self.lingering, &self.options, handshake);
         self.endpoint.insert(session.token(), &session);
+        let mut newest = lock(&self.newest);
+        if newest.len() == MAX_PROVISIONAL {
+            newest.pop_front();
+        }
+        newest.push_back(Arc::clone(session.token()));
+        drop(newest);
         // The server may have been stopped since the session table was last walked.
         if self.executor.stopped().is_cancelled() {
             session.stop();
         }
         self.handle().publisher().publish_now(&session);
+    }
+
+    /// Ends the oldest provisional session. Returns false if there is none.
+    fn evict_provisional(&self) -> bool {
+        loop {
+            let Some(token) = lock(&self.newest).pop_front() else { return false };
+            if self.sessions().get(&token).is_some_and(|session| session.evict()) {
+                return true;
+            }
+        }
     }
 
     /// Routes a message to its session. Returns the requests that are to run now.
