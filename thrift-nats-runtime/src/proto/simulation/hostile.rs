@@ -38,7 +38,11 @@ fn a_hostile_peer_harms_no_other_session() {
             *ends.borrow_mut().entry(end).or_default() += count;
         }
     });
-    println!("{} hostile sessions: {:#?}", sessions.into_inner(), ends.into_inner());
+    let ends = ends.into_inner();
+    println!("{} hostile sessions: {ends:#?}", sessions.into_inner());
+    for end in ["client BadAccept", "server ChunkLost", "server Malformed", "server MemoryLimit"] {
+        assert!(ends.contains_key(end) || std::env::var_os("SIMULATION_SEED").is_some(), "no `{end}`");
+    }
 }
 
 /// The most that a session may allocate in addition to twice its share, in bytes: changes of its share below 16 KiB are

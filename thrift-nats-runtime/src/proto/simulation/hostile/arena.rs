@@ -406,26 +406,24 @@ impl Arena {
 
     // Memory.
 
-    /// Does what an endpoint does: it closes the largest sessions when they hold too much together.
+    /// Does what an endpoint does: it closes the largest sessions when all hold too much together.
     fn check_memory(&mut self) {
-        let is_full = |budget: &Budget| budget.held() > budget.limit() / 8 * 7;
         if self.server_config.budget.is_exceeded() {
-            while is_full(&self.server_config.budget) {
-                let sessions = self.accepted.by_token.iter().filter(|(_, session)| !session.has_ended());
-                let (token, session) = sessions.max_by_key(|(_, session)| session.held()).expect("a session");
-                assert!(!session.peer().starts_with("client.t"), "it holds {}", session.held());
-                let (token, held) = (token.clone(), session.held());
+            let sessions = self.accepted.by_token.iter().filter(|(_, session)| !session.has_ended());
+            let held = sessions.map(|(token, session)| {
+                (token.clone(), session.held(), !session.peer().starts_with("client.t"))
+            });
+            for (token, held) in largest(held.collect()) {
                 let reason = CloseReason::MemoryLimit { held, limit: MEMORY_LIMIT };
                 self.server_input(&token, |session| session.close(reason));
             }
         }
         if self.client_config.budget.is_exceeded() {
-            while is_full(&self.client_config.budget) {
-                let is_live =
-                    |session: &ClientSession<_>| session.is_open() || session.drain_reason().is_some();
-                let sessions = self.opened.by_token.iter().filter(|(_, session)| is_live(session));
-                let (token, session) = sessions.max_by_key(|(_, session)| session.held()).expect("a session");
-                let (token, held) = (token.clone(), session.held());
+            let is_live = |session: &ClientSession<_>| session.is_open() || session.drain_reason().is_some();
+            let sessions = self.opened.by_token.iter().filter(|(_, session)| is_live(session));
+            let held = sessions
+                .map(|(token, session)| (token.clone(), session.held(), self.with_hostile.contains(token)));
+            for (token, held) in largest(held.collect()) {
                 let reason = CloseReason::MemoryLimit { held, limit: MEMORY_LIMIT };
                 self.client_input(&token, |session, _| session.close(reason));
             }
@@ -658,4 +656,20 @@ impl Arena {
 fn is_duplicate(reason: &CloseReason) -> bool {
     use crate::proto::PeerReason::UnknownSession;
     matches!(reason, CloseReason::Disconnected { reason: Some(UnknownSession), .. })
+}
+
+/// The sessions to close, so that the others hold at most 7/8 of the limit: the largest ones. `sessions` are their tokens,
+/// what they hold, and whether their peer is hostile. Only those that are may be closed.
+fn largest(mut sessions: Vec<(String, usize, bool)>) -> Vec<(String, usize)> {
+    sessions.sort_unstable_by_key(|(_, held, _)| *held);
+    let mut left: usize = sessions.iter().map(|(_, held, _)| held).sum();
+    let mut chosen = Vec::new();
+    while left > MEMORY_LIMIT / 8 * 7
+        && let Some((token, held, is_hostile)) = sessions.pop()
+    {
+        assert!(is_hostile, "a session with an honest peer holds {held} bytes of {left}");
+        left -= held;
+        chosen.push((token, held));
+    }
+    chosen
 }
