@@ -96,7 +96,7 @@ struct Phase<'a> {
     processes: u64,
     /// The number of times the fault has happened.
     round: usize,
-    /// What has happened, for the report.
+    /// The events so far, for the report.
     events: Events,
 }
 
@@ -359,7 +359,7 @@ impl<'a> Phase<'a> {
         low + self.random.next() % (high - low)
     }
 
-    /// Ends the fault. Then the calls of all clients must succeed, and all servers must drain. Returns what has happened.
+    /// Ends the fault. Then the calls of all clients must succeed, and all servers must drain. Returns the events.
     async fn end(mut self) -> Result<Events, BoxError> {
         for proxy in &self.proxies {
             proxy.clear();

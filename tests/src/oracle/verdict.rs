@@ -48,7 +48,7 @@ struct Phase {
     longest: Duration,
     /// The duration of the phase.
     took: Duration,
-    /// What has happened.
+    /// The events.
     events: Events,
 }
 

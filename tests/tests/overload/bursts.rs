@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 const SESSIONS: usize = 1000;
 const CALLS: i32 = 100_000;
 /// The timeout of a call, and of a probe: without optimization and on a busy machine, a server that is not hung may need
-/// longer than a second for what was sent before.
+/// longer than a second for the messages before.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// So many sessions that a message has few calls.

@@ -1,4 +1,4 @@
-//! Processes that are paused (SIGSTOP) and resumed (SIGCONT). Their connections to NATS stay open meanwhile, so that NATS
+//! Processes that are paused (SIGSTOP) and resumed (SIGCONT). Their connections to NATS stay open, so that NATS
 //! never says that they are gone.
 
 use std::collections::BTreeMap;
