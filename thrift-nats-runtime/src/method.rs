@@ -10,7 +10,7 @@ use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 use crate::format::{Protocol, Transport, WireFormat};
 use crate::protocol::{
     DecodeError, EncodeError, EncodeErrorKind, FieldHeader, InputProtocol, Limits, MIN_SHARED, MessageHeader,
-    MessageType, OutputProtocol, SharedSlices, Value, share, with_reader, with_writer,
+    MessageType, OutputProtocol, SharedSlices, Value, with_reader, with_writer,
 };
 use crate::transport::{Frame, Headers, Inflated, Parts, begin_frame, end_frame, may_be_apart};
 
@@ -127,8 +127,8 @@ impl Message {
         with_reader!(format.protocol, &message, limits, |reader| {
             let MessageHeader { name, kind, seqid } = reader.message_begin()?;
             let name = SmolStr::new(name);
-            // A short body does not keep the NATS message alive, of which only the length of the body is counted.
-            let body = share(&message, reader.body()?);
+            // A slice: `Request::arguments` drops it before the handler waits for anything.
+            let body = message.slice_ref(reader.body()?);
             Ok(Self { format, headers, name, kind, seqid, body, inflated })
         })
     }

@@ -58,6 +58,9 @@ pub(crate) struct ClientSession<W> {
 const REPEAT_HANDSHAKE: Duration = Duration::from_millis(200);
 /// The time for which a session that was closed on purpose waits until it may send its queued requests.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+/// Number of queued bytes from which on each call notes what the session holds.
+const NOTED: usize = 64 * 1024;
+
 /// Limit of unwanted servers that wait for a disconnect message. NATS delivers a handshake once; many accepts are the work
 /// of a hostile server.
 const MAX_UNWANTED: usize = 64;
@@ -120,7 +123,7 @@ impl<W> ClientSession<W> {
         };
         self.calls.insert(seqid, oneway, deadline, progress, waiter);
         self.release_held();
-        self.update_limits();
+        self.update_limits_if_long();
         Ok(())
     }
 
@@ -187,6 +190,14 @@ impl<W> ClientSession<W> {
         let calls = self.calls.fail_all(&reason);
         self.events.push_back(ClientEvent::Ended { reason, calls });
         self.update_limits();
+    }
+
+    /// The same as [`update_limits`](Self::update_limits), if much is queued. Each call queues something, and the next chunk
+    /// notes what short ones have queued.
+    fn update_limits_if_long(&mut self) {
+        if self.out.bytes() >= NOTED {
+            self.update_limits();
+        }
     }
 
     /// Notes what the session holds, and looks whether the server is to be told that it may send more.

@@ -37,6 +37,9 @@ const UNCONFIRMED_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time for which a session that was stopped or drained waits until it may send its queued replies.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Number of queued bytes from which on each reply notes what the session holds.
+const NOTED: usize = 64 * 1024;
+
 /// An event of a server's session. `T` stands for the task of a request.
 #[derive(Debug, PartialEq)]
 pub(crate) enum ServerEvent<T> {
@@ -309,7 +312,10 @@ impl<T> ServerSession<T> {
             self.out.push_message(reply, 0);
         }
         self.end_if_drained();
-        self.update_limits();
+        // The next chunk notes what short replies change.
+        if self.out.bytes() >= NOTED || self.out.bytes() == 0 {
+            self.update_limits();
+        }
     }
 
     /// Notes what the session holds, and looks whether the client is to be told that it may send more.

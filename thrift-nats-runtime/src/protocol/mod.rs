@@ -50,7 +50,6 @@ pub use self::limits::Limits;
 pub use self::message::{MessageHeader, MessageType};
 pub(crate) use self::shared_slices::{MIN_SHARED, SharedSlices};
 pub use self::shared_text::SharedText;
-pub(crate) use self::shared_text::share;
 pub use self::traits::{Field, InputProtocol, OutputProtocol, Value};
 pub use self::ttype::TType;
 pub use self::unknown::UnknownFields;

@@ -1,5 +1,6 @@
 //! A request as generated dispatch code sees it, and its reply.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use crate::method::{
     Body, Envelope, Message, MethodError, Success, decode_arguments, encode_body, encode_result,
 };
 use crate::protocol::{EncodeError, Limits, MessageType};
+use crate::sync::lock;
 use crate::transport::{Headers, Parts};
 
 /// A request to a service.
@@ -20,7 +22,7 @@ use crate::transport::{Headers, Parts};
 pub struct Request {
     context: Context,
     format: WireFormat,
-    body: Bytes,
+    body: Mutex<Bytes>,
     limits: Limits,
 }
 
@@ -56,7 +58,7 @@ impl Request {
         let Origin { session, legacy, received, timeout, max_timeout } = origin;
         let context = Context::new(name, session, received, timeout, max_timeout, headers);
         let header = RequestHeader { context: context.clone(), format, kind, seqid, legacy, limits };
-        (Self { context, format, body, limits }, header)
+        (Self { context, format, body: Mutex::new(body), limits }, header)
     }
 
     /// Uses the part of the name before the colon as the service.
@@ -74,12 +76,14 @@ impl Request {
         &self.context
     }
 
-    /// Decodes the arguments: a tuple of their values.
+    /// Decodes the arguments: a tuple of their values. This can be done once: it drops the message, so that a handler that
+    /// waits does not keep the memory that it was received in.
     ///
     /// # Errors
-    /// [`Error::Decode`] if they are not those of the function.
+    /// [`Error::Decode`] if they are not those of the function, or were decoded before.
     pub fn arguments<T>(&self, parameters: impl Parameters<T>) -> Result<T, Error> {
-        decode_arguments(self.format.protocol, &self.body, parameters, self.limits)
+        let body = std::mem::take(&mut *lock(&self.body));
+        decode_arguments(self.format.protocol, &body, parameters, self.limits)
             .map_err(|error| Error::Decode(error.in_root("arguments")))
     }
 
