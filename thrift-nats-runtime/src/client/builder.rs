@@ -28,7 +28,7 @@ use crate::protocol::Limits;
 /// | [`queue_limit`](Self::queue_limit) | 64 MiB | 1 byte or more | bytes that a session holds |
 /// | [`memory_limit`](Self::memory_limit) | 1 GiB | 1 byte or more | bytes that all sessions hold |
 /// | [`in_flight_limit`](Self::in_flight_limit) | 2 MiB | 1 byte or more | bytes that are not yet written to NATS |
-/// | [`chunk_limit`](Self::chunk_limit) | 256 KiB | 1 byte or more | bytes of a NATS message |
+/// | [`chunk_limit`](Self::chunk_limit) | 1 MiB | 1 byte or more | bytes of a NATS message |
 /// | [`limits`](Self::limits) | see [`Limits`] | | bytes, elements and depth of messages |
 /// | [`protocol`](Self::protocol) | binary | | |
 /// | [`transport`](Self::transport) | buffered | | |

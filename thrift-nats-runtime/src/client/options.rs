@@ -30,7 +30,7 @@ impl Default for ClientOptions {
             timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(2),
             liveness_timeout: Duration::from_secs(1),
-            chunk_limit: 256 * 1024,
+            chunk_limit: 1 << 20,
             queue_limit: 64 << 20,
             endpoint: EndpointLimits::default(),
             max_calls: 1 << 14,

@@ -5,7 +5,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::close_reason::CloseReason;
 use super::subject::{Kind, Tail};
-use super::window::{EAGER, MAX_LONG, MESSAGE_WINDOW, OVERHEAD, ReceiveWindow, WindowText, cost};
+use super::window::{
+    EAGER, LONG_WINDOW, MAX_LONG, MESSAGE_WINDOW, OVERHEAD, ReceiveWindow, WindowText, cost,
+};
 use crate::log_limit::limited;
 use crate::protocol::DecodeErrorKind;
 use crate::transport::{Frame, Receiver};
@@ -269,16 +271,18 @@ impl Numbered {
     /// The indices of the long messages to grant more bytes: the oldest one, and the others while there is `room`.
     fn grants(&self, room: u64, capacity: Capacity) -> impl Iterator<Item = usize> + '_ {
         let mut room = if capacity.has_memory { room } else { 0 };
+        let mut left = LONG_WINDOW;
         self.partial.iter().enumerate().filter_map(move |(index, message)| {
             let is_oldest = index == 0;
             let has_room = if is_oldest {
                 capacity.has_room_for_oldest(message.received.saturating_add(message.rest))
             } else {
-                room >= message.rest.min(MESSAGE_WINDOW)
+                room.min(left) >= message.rest.min(MESSAGE_WINDOW)
             };
             let is_due = has_room && message.is_due(is_oldest && self.window.is_exhausted());
             let promised = if is_due { message.rest.min(MESSAGE_WINDOW) } else { message.outstanding() };
             room = room.saturating_sub(promised);
+            left = left.saturating_sub(promised);
             is_due.then_some(index)
         })
     }

@@ -14,7 +14,8 @@ use crate::transport::Parts;
 
 /// The length up to which short messages are joined into a chunk, and above which a message is long, in bytes.
 const CHUNK: usize = 64 * 1024;
-/// The length of the parts of a long message, in bytes, if the chunk limit allows it.
+/// The length of the parts of a long message that does not fit into one NATS message, in bytes, if the chunk limit allows
+/// it. Short messages are sent between the parts.
 const PART: usize = 256 * 1024;
 
 /// What a queued message takes in addition to its bytes, in bytes.
@@ -281,7 +282,9 @@ impl Numbered {
     fn next_part(&mut self, limit: usize, mut complete: impl FnMut(i32)) -> Option<(Kind, Bytes)> {
         let index = self.next_long()?;
         let mut message = self.long.remove(index)?;
-        let part = message.rest.take(limit.min(PART));
+        // A message that fits is one part: the receiver does not have to join it.
+        let fits = message.sent == 0 && message.rest.len() <= limit;
+        let part = message.rest.take(if fits { limit } else { limit.min(PART) });
         if message.sent == 0 {
             self.long_begun += 1;
         }

@@ -18,9 +18,12 @@ use bytes::Bytes;
 pub(super) const SESSION_WINDOW: u64 = 4 << 20;
 /// Number of bytes at the start of a long message that count against the window of the session, so that most messages need
 /// no window of their own.
-pub(super) const EAGER: u64 = 1 << 20;
+pub(super) const EAGER: u64 = 256 * 1024;
 /// The number of bytes by which a receiver extends the window of a long message beyond what it has received.
-pub(super) const MESSAGE_WINDOW: u64 = 2 << 20;
+pub(super) const MESSAGE_WINDOW: u64 = 512 * 1024;
+/// The number of bytes by which a receiver extends the windows of all long messages together. A short message waits for
+/// what is on the way before it.
+pub(super) const LONG_WINDOW: u64 = 1 << 20;
 /// Limit of long messages of which a part was sent, and not the last one.
 pub(super) const MAX_LONG: usize = 64;
 /// Number of bytes that each NATS message counts for in addition to its payload. Many short messages cost the receiver

@@ -39,7 +39,7 @@ impl Default for ServerOptions {
             max_calls_per_session: 1 << 14,
             max_timeout: Duration::from_secs(600),
             grace_after_end: Duration::from_secs(5),
-            chunk_limit: 256 * 1024,
+            chunk_limit: 1 << 20,
             queue_limit: 64 << 20,
             endpoint: EndpointLimits::default(),
             limits: Limits::DEFAULT,
