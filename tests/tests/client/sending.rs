@@ -40,7 +40,7 @@ async fn chunks(nats: &NatsServer, limit: Option<usize>, bytes: usize) -> Vec<us
 #[tokio::test]
 async fn chunks_are_no_longer_than_the_chunk_limit() {
     let nats = NatsServer::start().unwrap();
-    assert_eq!(chunks(&nats, None, 100_000).await[0], 64 * 1024);
+    assert_eq!(chunks(&nats, None, 3_000_000).await[0], 1 << 20);
     let all = chunks(&nats, Some(1000), 10_000).await;
     assert_eq!(all[..10], [1000; 10]);
 }

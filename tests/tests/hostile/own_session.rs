@@ -164,7 +164,7 @@ async fn malformed_parts_end_only_their_session() {
             session.send_part(number, *id, *rest, body.to_vec()).await;
         }
         let reason = disconnect(&mut session).await;
-        assert!(reason.ends_with("malformed"), "{parts:?}: {reason}");
+        assert!(reason.contains("malformed"), "{parts:?}: {reason}");
         assert_serves(&scene.client, "a client beside the attacker").await;
     }
     // A whole message with bytes after it, and a part of one that claims to be whole.

@@ -224,7 +224,7 @@ async fn message_above_the_limits_ends_the_session() {
     client.call(2, &["pings"]).await;
     let end = client.receive().await;
     assert!(is_disconnect(&end));
-    assert_eq!(end.payload, "1 malformed");
+    assert_eq!(end.payload, format!("1 malformed {}", client.listen));
     eventually("the session is gone", || server.sessions() == 0).await;
 }
 

@@ -165,13 +165,13 @@ async fn late_message_is_answered_to_the_client_of_the_ended_session_only() {
     client.send_chunk(2, "malformed Thrift message").await;
     let end = client.receive().await;
     assert!(is_disconnect(&end));
-    assert_eq!(end.payload, "1 malformed");
+    assert_eq!(end.payload, format!("1 malformed {}", client.listen));
     eventually("the session is gone", || server.sessions() == 0).await;
     // The client has not learnt of it.
     client.call(3, &["ping"]).await;
     let answer = client.receive().await;
     assert!(is_disconnect(&answer));
-    assert_eq!(answer.payload, "2 unknown-session");
+    assert_eq!(answer.payload, format!("2 unknown-session {}", client.listen));
 
     // A third party names the subject of another process.
     let mut victim = connection.subscribe("_INBOX.victim").await.unwrap();
@@ -190,7 +190,11 @@ async fn late_message_is_answered_to_the_client_of_the_ended_session_only() {
     for _ in 0..3 {
         let answer = client.receive().await;
         assert!(is_disconnect(&answer));
-        assert_eq!(answer.payload, "unknown-session", "the number of another session says nothing");
+        assert_eq!(
+            answer.payload,
+            format!("unknown-session {}", client.listen),
+            "the number of another session says nothing"
+        );
     }
     let mut other = RawClient::numbered(&connection, SUBJECT).await;
     other.call(1, &["ping"]).await;

@@ -83,7 +83,7 @@ async fn drained_session_stays_known_until_its_last_reply_is_sent() {
         // The server does not accept it, unless the drain is slow.
         client.call(chunk, &["ping"]).await;
     };
-    assert!(end.payload.ends_with(b" stopping"), "{:?}", end.payload);
+    assert!(end.payload.ends_with(format!(" stopping {}", client.listen).as_bytes()), "{:?}", end.payload);
     assert!(received > LEN as usize, "{received} bytes");
     drained.await.unwrap().unwrap();
 }

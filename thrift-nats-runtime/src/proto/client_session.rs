@@ -18,7 +18,7 @@ pub(crate) use self::event::{ClientEvent, Incoming, Refused};
 use self::phase::{ClientPhase, Closing, OpenSession, Opening, ServerKind};
 use super::budget::Share;
 use super::call_table::CallTable;
-use super::close_reason::{CloseReason, DISCONNECT, PeerReason, refusal_or_disconnect};
+use super::close_reason::{CloseReason, DISCONNECT, PeerReason, is_of_session, refusal_or_disconnect};
 use super::config::ClientConfig;
 use super::ended_sessions::EndedSession;
 use super::handshake::{Accept, AcceptError};
@@ -46,6 +46,8 @@ pub(crate) struct ClientSession<W> {
     events: VecDeque<ClientEvent<W>>,
     /// Other servers that accepted the same handshake, and have to be told that they have no client.
     unwanted: Vec<Subject>,
+    /// Number of legacy servers among them that have not echoed the disconnect message. An echo does not name its session.
+    echoes: usize,
     late_replies: u64,
     share: Share,
     /// The shortest pause between probes: the sessions of a process share the rate of probes.
@@ -79,6 +81,7 @@ impl<W> ClientSession<W> {
             calls: CallTable::default(),
             events: VecDeque::new(),
             unwanted: Vec::new(),
+            echoes: 0,
             late_replies: 0,
             share: Share::new(Arc::clone(&config.budget)),
             pace: Duration::ZERO,
@@ -300,6 +303,7 @@ impl<W> ClientSession<W> {
             // Several servers got the handshake, or the accept arrived twice.
             if accept.listen != session.listen && self.unwanted.len() < MAX_UNWANTED {
                 self.unwanted.push(accept.listen);
+                self.echoes += usize::from(message.additions.is_none());
             }
             return;
         }
@@ -320,10 +324,13 @@ impl<W> ClientSession<W> {
                     self.phase = ClientPhase::Closing(closing);
                 }
             }
-            ClientPhase::Closing(_) => {
+            ClientPhase::Closing(closing) => {
                 let reply = message.reply.as_deref();
                 if reply == Some(DISCONNECT) {
-                    self.out.clear();
+                    if is_of_session(&message.payload, &closing.listen) {
+                        // It does not read the queued requests.
+                        self.out.clear();
+                    }
                 } else if reply.and_then(Tail::of).is_some_and(|tail| tail.kind == Kind::Window) {
                     self.out.extend_window(&message.payload);
                 }
@@ -384,10 +391,20 @@ impl<W> ClientSession<W> {
     fn handle_data(&mut self, now: Instant, message: Incoming) {
         let Incoming { reply, payload, .. } = message;
         let reply = reply.as_ref().map(Subject::as_str);
-        if reply == Some(DISCONNECT) {
-            return self.close(refusal_or_disconnect(&payload));
-        }
         let Some(session) = self.phase.session_mut() else { return };
+        if reply == Some(DISCONNECT) {
+            if self.echoes > 0 && session.is_legacy() {
+                self.echoes -= 1;
+            } else if session.is_legacy() || is_of_session(&payload, &session.listen) {
+                self.close(refusal_or_disconnect(&payload));
+            }
+            return;
+        }
+        let tail = reply.and_then(|reply| reply.strip_prefix(&*session.listen));
+        if !session.is_legacy() && !tail.is_some_and(|tail| tail.starts_with('.')) {
+            // Another server that got the handshake knows the inbox, too.
+            return;
+        }
         if payload.is_empty() {
             // Neither data nor a disconnect message: the 503 for a repeated handshake, for example.
             return;

@@ -493,11 +493,22 @@ impl PeerReason {
         }
     }
 
+    /// The body of a server's disconnect message. It names the server's session: several servers may have accepted the same
+    /// handshake, and all of them know the client's inbox.
+    pub(super) fn body_of_server(self, acknowledged: Option<u64>, session: &str) -> Bytes {
+        let acknowledged = acknowledged.map_or_else(String::new, |acknowledged| format!("{acknowledged} "));
+        Bytes::from(format!("{acknowledged}{} {session}", self.word()))
+    }
+
     /// Reads the body of a disconnect message. The body of a legacy peer, or of a newer version, is not an error.
     pub(super) fn parse(body: &[u8]) -> (Option<Self>, Option<u64>) {
-        let body = str::from_utf8(body).unwrap_or_default();
-        let (acknowledged, word) = body.split_once(' ').unwrap_or(("", body));
-        (Self::ALL.into_iter().find(|reason| reason.word() == word), acknowledged.parse().ok())
+        let mut words = str::from_utf8(body).unwrap_or_default().split(' ');
+        let first = words.next().unwrap_or_default();
+        let (acknowledged, word) = match first.parse() {
+            Ok(acknowledged) => (Some(acknowledged), words.next().unwrap_or_default()),
+            Err(_) => (None, first),
+        };
+        (Self::ALL.into_iter().find(|reason| reason.word() == word), acknowledged)
     }
 }
 
@@ -506,11 +517,17 @@ pub(super) fn unsupported(served: ServedFormats) -> Bytes {
     Bytes::from(format!("{} {served}", PeerReason::Unsupported.word()))
 }
 
+/// Whether this is the body of a disconnect message of the server's session `session`.
+pub(super) fn is_of_session(body: &[u8], session: &str) -> bool {
+    body.strip_suffix(session.as_bytes()).is_some_and(|rest| rest.ends_with(b" "))
+}
+
 /// The reason in the body of a peer's disconnect message, which ends a session or refuses to open it.
 pub(super) fn refusal_or_disconnect(body: &[u8]) -> CloseReason {
     let text = str::from_utf8(body).ok().and_then(|text| text.strip_prefix(PeerReason::Unsupported.word()));
     match text {
-        Some(served) => CloseReason::Unsupported { served: served.trim_start().to_owned() },
+        // The text is the server's.
+        Some(served) => CloseReason::Unsupported { served: served.trim_start().chars().take(256).collect() },
         None => {
             let (reason, acknowledged) = PeerReason::parse(body);
             CloseReason::Disconnected { reason, acknowledged }
@@ -681,6 +698,12 @@ mod tests {
         for reason in PeerReason::ALL {
             assert_eq!(PeerReason::parse(&reason.body(Some(17))), (Some(reason), Some(17)));
             assert_eq!(PeerReason::parse(&reason.body(None)), (Some(reason), None));
+            for acknowledged in [None, Some(0)] {
+                let body = reason.body_of_server(acknowledged, "server.s");
+                assert_eq!(PeerReason::parse(&body), (Some(reason), acknowledged));
+                assert!(is_of_session(&body, "server.s"));
+                assert!(!is_of_session(&body, "server.s2") && !is_of_session(&body, "s"));
+            }
         }
     }
 
@@ -695,6 +718,7 @@ mod tests {
     fn the_body_of_a_legacy_or_newer_peer_is_accepted() {
         assert_eq!(PeerReason::parse(b""), (None, None));
         assert_eq!(PeerReason::parse(b"3 something-new"), (None, Some(3)));
+        assert_eq!(PeerReason::parse(b"3 closed something-new"), (Some(PeerReason::Closed), Some(3)));
         assert_eq!(PeerReason::parse(b"\xff \xff"), (None, None));
     }
 }

@@ -34,8 +34,13 @@ pub(crate) struct EndedSessions {
 /// A session that has ended.
 #[derive(Debug)]
 pub(crate) enum EndedSession {
-    /// Of a server: the inbox of the client, which has proved that it receives there.
-    OfServer { client: Subject },
+    /// Of a server.
+    OfServer {
+        /// The subject of the session.
+        own: Subject,
+        /// The inbox of the client, which has proved that it receives there.
+        client: Subject,
+    },
     /// Of a client.
     OfClient {
         /// The subject of the server's session; `None` if no server had accepted.
@@ -62,8 +67,9 @@ impl EndedSessions {
     /// A server's reply to a message of a client for the session `token`, with this reply subject.
     pub(crate) fn reply_to_client(&self, token: &str, reply: Option<&str>) -> Option<Transmit> {
         match self.by_token.get(token)? {
-            EndedSession::OfServer { client } if reply != Some(DISCONNECT) => {
-                Some(unknown_session(client, reply))
+            EndedSession::OfServer { own, client } if reply != Some(DISCONNECT) => {
+                let body = PeerReason::UnknownSession.body_of_server(acknowledged(client, reply), own);
+                Some(Transmit::disconnect(client.clone(), body))
             }
             EndedSession::OfServer { .. } | EndedSession::OfClient { .. } => None,
         }
@@ -90,12 +96,14 @@ impl EndedSessions {
 
 /// The disconnect message for a peer that has sent a message with this reply subject to a session that has ended.
 fn unknown_session(peer: &Subject, reply: Option<&str>) -> Transmit {
+    Transmit::disconnect(peer.clone(), PeerReason::UnknownSession.body(acknowledged(peer, reply)))
+}
+
+/// The number of the last message that may have been received, if a message of `peer` with this reply subject was not.
+fn acknowledged(peer: &str, reply: Option<&str>) -> Option<u64> {
     // This message was not received, nor any after it. About those before it nothing is known any more.
-    let acknowledged = reply
-        .and_then(|reply| reply.strip_prefix(&**peer))
-        .and_then(Tail::of)
-        .and_then(|tail| tail.number.checked_sub(1));
-    Transmit::disconnect(peer.clone(), PeerReason::UnknownSession.body(acknowledged))
+    let tail = reply?.strip_prefix(peer).and_then(Tail::of)?;
+    tail.number.checked_sub(1)
 }
 
 #[cfg(test)]
@@ -109,7 +117,7 @@ mod tests {
     }
 
     fn of_server() -> EndedSession {
-        EndedSession::OfServer { client: "client.a".into() }
+        EndedSession::OfServer { own: "server.s".into(), client: "client.a".into() }
     }
 
     fn of_client(server: Option<&str>) -> EndedSession {
@@ -131,13 +139,13 @@ mod tests {
     fn a_client_is_told_at_its_inbox_only() {
         let table = ended(of_server());
         for (reply, body) in [
-            (Some("client.a.17"), "16 unknown-session"),
-            (Some("client.a.17a"), "16 unknown-session"),
-            (Some("client.a.17-1-0"), "16 unknown-session"),
-            (Some("client.a.0"), "unknown-session"),
-            (Some("$JS.API.STREAM.DELETE.ORDERS"), "unknown-session"),
-            (Some("client.b.17"), "unknown-session"),
-            (None, "unknown-session"),
+            (Some("client.a.17"), "16 unknown-session server.s"),
+            (Some("client.a.17a"), "16 unknown-session server.s"),
+            (Some("client.a.17-1-0"), "16 unknown-session server.s"),
+            (Some("client.a.0"), "unknown-session server.s"),
+            (Some("$JS.API.STREAM.DELETE.ORDERS"), "unknown-session server.s"),
+            (Some("client.b.17"), "unknown-session server.s"),
+            (None, "unknown-session server.s"),
         ] {
             assert_eq!(told(table.reply_to_client("token", reply)), expected("client.a", body), "{reply:?}");
         }

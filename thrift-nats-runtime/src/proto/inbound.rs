@@ -661,8 +661,8 @@ mod tests {
         let (len, eager, step) = (8 << 20, EAGER as usize, 256 * KIB);
         let mut peer = Peer::new();
         peer.begin(1, len, eager).unwrap();
-        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:3145728"));
-        let granted = 3 << 20;
+        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:786432"));
+        let granted = 768 * KIB;
         peer.parts(1, len, eager..granted).unwrap();
         let mut exceeded = Peer { inbound: peer.inbound, number: peer.number };
         assert_eq!(exceeded.parts(1, len, granted..granted + step), Err(CloseReason::WindowExceeded));
@@ -682,23 +682,23 @@ mod tests {
         let len = 4 << 20;
         let mut peer = Peer::new();
         for id in 1..=2 {
-            peer.begin(id, len, 512 * KIB).unwrap();
+            peer.begin(id, len, 256 * KIB).unwrap();
         }
-        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:2621440"), "the other one waits");
-        assert_eq!(peer.window((4 << 20) - 1), None, "for room for the windows of both");
-        assert_eq!(grants(peer.window(4 << 20)).as_deref(), Some("2:2621440"));
+        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:786432"), "the other one waits");
+        assert_eq!(peer.window((1 << 20) - 1), None, "for room for the windows of both");
+        assert_eq!(grants(peer.window(1 << 20)).as_deref(), Some("2:786432"));
         assert_eq!(peer.window(100 << 20), None, "each has what it needs");
-        peer.parts(1, len, 512 * KIB..len).unwrap_err();
+        peer.parts(1, len, 256 * KIB..len).unwrap_err();
     }
 
     #[test]
     fn only_the_oldest_long_message_is_granted_more_without_memory() {
         let mut peer = Peer::new();
         for id in 1..=2 {
-            peer.begin(id, 4 << 20, 512 * KIB).unwrap();
+            peer.begin(id, 4 << 20, 256 * KIB).unwrap();
         }
         let window = peer.window_within(Capacity { limit: 100 << 20, unfinished: 0, has_memory: false });
-        assert_eq!(grants(window).as_deref(), Some("1:2621440"));
+        assert_eq!(grants(window).as_deref(), Some("1:786432"));
     }
 
     /// The sender waits, and its request is not rejected.
@@ -707,12 +707,12 @@ mod tests {
         let (len, limit) = (4 << 20, 10 << 20);
         for (unfinished, granted) in [(5 << 20, true), (6 << 20, true), ((6 << 20) + 1, false)] {
             let mut peer = Peer::new();
-            peer.begin(1, len, 512 * KIB).unwrap();
+            peer.begin(1, len, 256 * KIB).unwrap();
             let window = peer.window_within(Capacity { limit, unfinished, has_memory: true });
             assert_eq!(grants(window).is_some(), granted, "{unfinished} bytes of {limit}");
         }
         let mut peer = Peer::new();
-        peer.begin(1, 12 << 20, 512 * KIB).unwrap();
+        peer.begin(1, 12 << 20, 256 * KIB).unwrap();
         let window = peer.window_within(Capacity { limit, unfinished: limit / 2, has_memory: true });
         assert!(grants(window).is_some(), "it never fits");
     }
@@ -724,25 +724,38 @@ mod tests {
         for id in 1..=4 {
             peer.begin(id, 8 << 20, 256 * KIB).unwrap();
         }
-        let room = 4 << 20;
-        assert_eq!(grants(peer.window(room)).as_deref(), Some("1:2359296 2:2359296"));
+        let room = 600 * KIB;
+        assert_eq!(grants(peer.window(room)).as_deref(), Some("1:786432"));
         assert_eq!(peer.window(room), None);
-        assert_eq!(grants(peer.window(room + (2 << 20))).as_deref(), Some("3:2359296"));
+        assert_eq!(grants(peer.window(1 << 20)).as_deref(), Some("2:786432"));
+    }
+
+    /// Else a short message would wait until all of them have arrived.
+    #[test]
+    fn few_long_messages_are_on_the_way_at_a_time() {
+        let (len, all) = (8 << 20, usize::MAX);
+        let mut peer = Peer::new();
+        for id in 1..=4 {
+            peer.begin(id, len, 256 * KIB).unwrap();
+        }
+        assert_eq!(grants(peer.window(all)).as_deref(), Some("1:786432 2:786432"));
+        assert_eq!(peer.window(all), None);
+        peer.parts(1, len, 256 * KIB..512 * KIB).unwrap();
+        assert_eq!(grants(peer.window(all)).as_deref(), Some("1:1048576"), "the oldest first");
     }
 
     /// Else none of them could ever be completed.
     #[test]
     fn the_oldest_long_message_continues_if_the_window_of_the_session_is_exhausted() {
-        let (len, first) = (EAGER as usize, 500 * KIB);
+        let (len, first) = (EAGER as usize, 250 * KIB);
         let mut peer = Peer::new();
-        for id in 1..=8 {
+        for id in 1..=17 {
             peer.begin(id, len, first).unwrap();
         }
-        peer.begin(9, len, 256 * KIB).unwrap();
-        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:1048576"));
+        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:262144"));
         assert_eq!(peer.window(0), None, "it has what it needs");
         peer.parts(1, len, first..len).unwrap();
-        assert_eq!(grants(peer.window(0)).as_deref(), Some("2:1048576"), "now this one is the oldest");
+        assert_eq!(grants(peer.window(0)).as_deref(), Some("2:262144"), "now this one is the oldest");
         let other = peer.parts(3, len, first..len);
         assert_eq!(other, Err(CloseReason::WindowExceeded));
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::budget::Share;
 use super::close_reason::{CloseReason, DISCONNECT, PeerReason};
 use super::config::ServerConfig;
+use super::ended_sessions::EndedSession;
 use super::handshake::{Accept, Announced, accept_headers};
 use super::heartbeat_monitor::HeartbeatMonitor;
 use super::inbound::{Capacity, Control, Inbound, likely_messages, parse_numbers};
@@ -440,9 +441,10 @@ impl<T> ServerSession<T> {
         &self.peer
     }
 
-    /// The inbox of the client, if the client has proved that it receives there.
-    pub(crate) fn proven_peer(&self) -> Option<&Subject> {
-        self.is_proven.then_some(&self.peer)
+    /// What is remembered of the session after its end, if the client has proved that it receives on its inbox.
+    pub(crate) fn remembered(&self) -> Option<EndedSession> {
+        let (own, client) = (self.own.clone(), self.peer.clone());
+        self.is_proven.then_some(EndedSession::OfServer { own, client })
     }
 
     /// Number of bytes that the session holds.
@@ -755,7 +757,11 @@ impl<T> ServerSession<T> {
                 if self.out.bytes() > 0 {
                     return self.next_chunk();
                 }
-                let body = if self.legacy { Bytes::new() } else { reason.body(Some(*acknowledged)) };
+                let body = if self.legacy {
+                    Bytes::new()
+                } else {
+                    reason.body_of_server(Some(*acknowledged), &self.own)
+                };
                 self.phase = ServerPhase::Closed;
                 Some(Transmit::disconnect(self.peer.clone(), body))
             }

@@ -25,8 +25,8 @@ use crate::endpoint::{
 use crate::error::SharedError;
 use crate::log_limit::limited;
 use crate::proto::{
-    Announced, CloseReason, EndedSession, ReceivedRequest, RequestKey, ServerConfig, ServerEvent,
-    ServerSession, SessionLimit, Transmit, session_subject,
+    Announced, CloseReason, ReceivedRequest, RequestKey, ServerConfig, ServerEvent, ServerSession,
+    SessionLimit, Transmit, session_subject,
 };
 use crate::service::Origin;
 use crate::sync::lock;
@@ -414,14 +414,14 @@ impl TransmitSource for AcceptedSession {
         // A session that has ended is polled until there is nothing left, which removes it.
         let more = state.machine.has_transmit() || closed;
         let over = transmit.is_none() && closed;
-        let peer = state.machine.proven_peer().filter(|_| over).cloned();
+        let ended = if over { state.machine.remembered() } else { None };
         let changes = self.apply_events(state);
         self.start(changes.requests);
         // Not before the disconnect message is sent: the reply to a message for a session that is not in the table is
         // "unknown session", which tells the client less, and would arrive first.
         if over && let Some(table) = self.table.upgrade() {
-            if let Some(client) = peer {
-                table.ended().insert(now(), &self.token, EndedSession::OfServer { client });
+            if let Some(ended) = ended {
+                table.ended().insert(now(), &self.token, ended);
             }
             table.remove(&self.token);
         }

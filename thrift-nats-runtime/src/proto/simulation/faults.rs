@@ -109,7 +109,7 @@ fn a_chunk_that_overtakes_another_ends_the_session() {
     session.handle_message(Instant::now(), Some("client.session.2"), request);
     assert_eq!(session.poll_event(), None, "it is over");
     session.poll_transmit().expect("the accept");
-    assert_eq!(session.poll_transmit().unwrap().payload, "1 chunk-lost");
+    assert_eq!(session.poll_transmit().unwrap().payload, "1 chunk-lost server.s0");
 }
 
 #[test]

@@ -145,11 +145,14 @@ impl Simulation {
         self.published.iter().filter(is_heartbeat).map(|message| message.at).collect()
     }
 
-    /// The disconnects of one side: their times and bodies.
+    /// The disconnects of one side: their times, and their bodies without the server's session.
     pub(super) fn disconnects(&self, by: Party) -> Vec<(Duration, &str)> {
         let of_party =
             |message: &&Published| message.by == by && message.reply.as_deref() == Some("DISCONNECT");
-        let body = |message| str::from_utf8(message).expect("bodies of disconnects are text");
+        let body = |message| {
+            let body = str::from_utf8(message).expect("bodies of disconnects are text");
+            body.rsplit_once(" server.").map_or(body, |(body, _)| body)
+        };
         self.published.iter().filter(of_party).map(|message| (message.at, body(&message.payload))).collect()
     }
 

@@ -300,3 +300,50 @@ fn a_reply_in_another_protocol_or_transport_ends_the_session() {
     let error = crate::protocol::DecodeErrorKind::UnexpectedTransport { expected, found };
     assert_eq!(*simulation.end().1, CloseReason::Malformed(error.into()));
 }
+
+/// Several servers may have accepted the handshake, and all of them know the inbox.
+#[test]
+fn another_server_of_the_same_handshake_cannot_end_the_session() {
+    let mut simulation = Simulation::opened(Setup::new());
+    let call = simulation.call(10);
+    let from_another = |reply: &'static str, body: &'static str| Incoming {
+        reply: Some(Subject::from_static(reply)),
+        payload: Bytes::from_static(body.as_bytes()),
+        ..Incoming::default()
+    };
+    for (reply, body) in [
+        ("DISCONNECT", "0 chunk-lost server.other"),
+        ("DISCONNECT", "0 stopping"),
+        ("DISCONNECT", "overloaded"),
+        ("DISCONNECT", ""),
+        ("server.other.1p", "probe"),
+        ("server.other.1d", "0"),
+        ("server.other.2", "data"),
+    ] {
+        simulation.client.handle_message(simulation.instant(), from_another(reply, body));
+        simulation.client_events();
+        assert_eq!(simulation.ended, None, "{reply} {body}");
+    }
+    simulation.publish();
+    simulation.run_for(ms(100));
+    assert_eq!(simulation.state(call), CallState::Replied);
+}
+
+/// A legacy server echoes the disconnect message that an unwanted session gets.
+#[test]
+fn the_echo_of_an_unwanted_legacy_server_does_not_end_the_session() {
+    let mut simulation = Simulation::opened(Setup { legacy: true, ..Setup::new() });
+    let message = |reply: &'static str, body: &'static str| Incoming {
+        reply: Some(Subject::from_static(reply)),
+        payload: Bytes::from_static(body.as_bytes()),
+        ..Incoming::default()
+    };
+    let now = simulation.instant();
+    simulation.client.handle_message(now, message("server.other", "server.other.h 0"));
+    simulation.client.handle_message(now, message("DISCONNECT", ""));
+    simulation.client_events();
+    assert_eq!(simulation.ended, None);
+    simulation.client.handle_message(now, message("DISCONNECT", ""));
+    simulation.client_events();
+    assert!(simulation.ended.is_some(), "this one is of its own server");
+}

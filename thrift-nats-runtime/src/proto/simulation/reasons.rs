@@ -62,7 +62,7 @@ fn every_reason_decides_the_disconnect_message_and_the_outcomes() {
         let published: Vec<_> =
             std::iter::from_fn(|| session.poll_transmit()).map(|transmit| transmit.payload).collect();
         let kept = (queued == Unknown).then(|| Bytes::from("reply"));
-        let told = told.map(|told| told.replacen('0', "1", 1).into());
+        let told = told.map(|told| format!("{} server.s0", told.replacen('0', "1", 1)).into());
         let expected: Vec<Bytes> = kept.into_iter().chain(told).collect();
         assert_eq!(published, expected, "{reason:?}: the disconnect message is sent once");
     }

@@ -9,8 +9,8 @@ use super::messages::{message_in, parse, payload as payload_of, transform};
 use super::network::InTransit;
 use super::{Party, PlannedStep, SERVICE, Simulation};
 use crate::proto::{
-    Additions, Address, Announced, CloseReason, EndedSession, EndedSessions, ReceivedRequest, RequestKey,
-    ServerEvent, ServerSession,
+    Additions, Address, Announced, CloseReason, EndedSessions, ReceivedRequest, RequestKey, ServerEvent,
+    ServerSession,
 };
 use crate::protocol::MessageType;
 
@@ -145,8 +145,8 @@ impl Simulation {
     pub(super) fn answer_unknown(&mut self, token: &str, reply: Option<&str>) {
         let Some(session) = self.sessions.get(token) else { return };
         let mut ended = EndedSessions::default();
-        if let Some(client) = session.session.proven_peer().cloned() {
-            ended.insert(self.instant(), &token.into(), EndedSession::OfServer { client });
+        if let Some(remembered) = session.session.remembered() {
+            ended.insert(self.instant(), &token.into(), remembered);
         }
         if let Some(transmit) = ended.reply_to_client(token, reply) {
             self.carry(Party::Server, transmit);

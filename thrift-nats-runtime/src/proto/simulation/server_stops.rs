@@ -56,7 +56,7 @@ fn queued_replies_are_sent_before_a_stopped_servers_disconnect() {
     let disconnect = session.poll_transmit().unwrap();
     assert_eq!(
         (disconnect.reply.as_deref(), &disconnect.payload[..]),
-        (Some("DISCONNECT"), &b"2 stopping"[..])
+        (Some("DISCONNECT"), &b"2 stopping server.s0"[..])
     );
     assert_eq!(session.poll_transmit(), None);
 }
@@ -138,7 +138,7 @@ fn a_session_drained_before_its_first_message_tells_the_client_after_it() {
             session.handle_message(Instant::now(), Some("client.session.1a"), "alive".into());
         }
         let told = session.poll_transmit().expect("a disconnect message");
-        assert_eq!(told.payload, if legacy { "" } else { "0 stopping" });
+        assert_eq!(told.payload, if legacy { "" } else { "0 stopping server.s0" });
         assert!(session.is_closed());
     }
 }

@@ -18,8 +18,8 @@ use crate::proto::close_reason::DISCONNECT;
 use crate::proto::subject::Tail;
 use crate::proto::{
     Additions, Address, Announced, Budget, ClientConfig, ClientEvent, ClientSession, CloseReason,
-    EndedSession, EndedSessions, InboxPolicy, Incoming, Outcome, ReceivedRequest, RequestKey, ServerConfig,
-    ServerEvent, ServerSession, Transmit, overloaded,
+    EndedSessions, InboxPolicy, Incoming, Outcome, ReceivedRequest, RequestKey, ServerConfig, ServerEvent,
+    ServerSession, Transmit, overloaded,
 };
 use crate::protocol::{Limits, MessageType};
 
@@ -334,9 +334,8 @@ impl Arena {
             self.server_input(&token, |_| ());
             let now = self.instant();
             if let Some(session) = self.accepted.by_token.get(&token).filter(|session| session.is_closed()) {
-                if let Some(client) = session.proven_peer().cloned() {
-                    let session = EndedSession::OfServer { client };
-                    self.accepted.ended.insert(now, &token.as_str().into(), session);
+                if let Some(remembered) = session.remembered() {
+                    self.accepted.ended.insert(now, &token.as_str().into(), remembered);
                 }
                 self.accepted.by_token.remove(&token);
             }
@@ -499,7 +498,7 @@ impl Arena {
                 }
                 ServerEvent::Ended { reason } => {
                     let session = &self.accepted.by_token[token];
-                    let is_honest = session.peer().starts_with("client.t") && session.proven_peer().is_some();
+                    let is_honest = session.peer().starts_with("client.t") && session.remembered().is_some();
                     let expected = matches!(reason, CloseReason::Disconnected { .. } if self.closes || is_duplicate(&reason));
                     assert!(!is_honest || expected, "the session of the honest client ended: {reason:?}");
                     self.count("server", &reason);
