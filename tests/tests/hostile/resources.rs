@@ -1,4 +1,4 @@
-//! A peer uses up what others need: calls, sessions, memory, processor time, and the connection.
+//! A peer uses up shared resources: calls, sessions, memory, processor time, and the connection.
 
 use std::io::Write as _;
 use std::time::Duration;

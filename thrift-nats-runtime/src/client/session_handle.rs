@@ -237,7 +237,7 @@ impl SessionHandle {
             }
             let oneway = kind == MessageType::Oneway;
             state.machine.call(seqid, oneway, message, deadline, waiter).map_err(Failure::Refused)?;
-            // The deadline of another call is no earlier than the time of the next probe, which is set already.
+            // The deadline of another call is not before the time of the next probe, which is set already.
             let due = if is_alone { state.machine.poll_timeout() } else { deadline };
             if let Some(due) = due {
                 self.set_timer_by(&mut state, due);

@@ -1,8 +1,8 @@
 //! The part of a NATS connection that clients and servers share: base subject, publisher, timers and session table.
 //!
 //! An endpoint also ends its sessions when the connection was lost, and the largest ones when all together hold too much
-//! memory. It never looks into a message: `client` and `server`
-//! route messages, and the state machines in `proto` handle them.
+//! memory. It never looks into a message: `client` and `server` route messages, and the state machines in `proto` handle
+//! them.
 //!
 //! 1. [`Endpoint::start`] starts the publisher. The endpoint's owner subscribes to
 //!    [`subscription`](Endpoint::subscription), and spawns one task that receives from [`Endpoint::receive`] and one that runs

@@ -13,8 +13,8 @@ pub enum ShutdownError {
     NotDrained {
         /// The timeout.
         timeout: Duration,
-        /// Number of requests that had not finished: they ran, or waited to run. If it is zero, NATS had not confirmed that the server left the queue group, or
-        /// had not taken all replies.
+        /// Number of requests that had not finished: they ran, or waited to run. If it is zero, NATS had not confirmed that
+        /// the server left the queue group, or had not taken all replies.
         calls: usize,
     },
     /// NATS did not confirm the disconnect messages. Peers may notice the end later.

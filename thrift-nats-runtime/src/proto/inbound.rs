@@ -315,7 +315,7 @@ impl Numbered {
                 self.partial.push(PartialMessage::new(id, whole));
                 self.partial.len() - 1
             }
-            // The rest of a message that was given up.
+            // The rest of a message that was abandoned.
             None => return malformed(),
         };
         let message = &mut self.partial[index];
@@ -717,7 +717,7 @@ mod tests {
         assert!(grants(window).is_some(), "it never fits");
     }
 
-    /// Else all of them could arrive, although there is room for one.
+    /// Otherwise all of them could arrive, although there is capacity for one.
     #[test]
     fn granted_bytes_that_have_not_arrived_take_room() {
         let mut peer = Peer::new();
@@ -730,7 +730,7 @@ mod tests {
         assert_eq!(grants(peer.window(1 << 20)).as_deref(), Some("2:786432"));
     }
 
-    /// Else a short message would wait until all of them have arrived.
+    /// Otherwise a short message would wait until all of them have arrived.
     #[test]
     fn few_long_messages_are_on_the_way_at_a_time() {
         let (len, all) = (8 << 20, usize::MAX);
@@ -744,7 +744,7 @@ mod tests {
         assert_eq!(grants(peer.window(all)).as_deref(), Some("1:1048576"), "the oldest first");
     }
 
-    /// Else none of them could ever be completed.
+    /// Otherwise none of them could ever be completed.
     #[test]
     fn the_oldest_long_message_continues_if_the_window_of_the_session_is_exhausted() {
         let (len, first) = (EAGER as usize, 250 * KIB);

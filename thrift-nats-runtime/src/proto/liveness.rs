@@ -35,7 +35,7 @@ struct Probe {
     extended: bool,
 }
 
-/// What is to be done now.
+/// The next step of the session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Nothing.
@@ -75,7 +75,7 @@ impl Liveness {
         }
     }
 
-    /// Looks what is to be done, while calls are in flight. A probe has to be answered within `timeout`.
+    /// Decides the next step, while calls are in flight. A probe has to be answered within `timeout`.
     pub(super) fn check(&mut self, now: Instant, timeout: Duration, pace: Duration) -> Verdict {
         if self.timeout(pace) > now {
             return Verdict::Wait;

@@ -66,7 +66,7 @@ struct Numbered {
     last_id: u64,
     /// Whether the last chunk was a part of a long message.
     was_long: bool,
-    /// The ids of long messages that were given up after a part of them was sent.
+    /// The ids of long messages that were abandoned after a part of them was sent.
     abandoned: Vec<u64>,
 }
 

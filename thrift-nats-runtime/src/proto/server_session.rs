@@ -101,8 +101,8 @@ impl fmt::Display for SessionLimit {
 /// The states of a server's session. The diagram is in the [parent module](super).
 #[derive(Debug)]
 enum ServerPhase {
-    /// The client has not proved that it receives on its inbox: nothing but the accept is sent there. Else anybody who may
-    /// send a handshake could have this process publish to a subject of another process.
+    /// The client has not proved that it receives on its inbox: nothing but the accept is sent there. Otherwise anybody who
+    /// may send a handshake could have this process publish to a subject of another process.
     Provisional {
         /// `None`: it never expires. The client is a legacy client, and the server wants no heartbeats.
         expires: Option<Instant>,
@@ -441,7 +441,7 @@ impl<T> ServerSession<T> {
         &self.peer
     }
 
-    /// What is remembered of the session after its end, if the client has proved that it receives on its inbox.
+    /// The entry to remember after the session's end, if the client has proved that it receives on its inbox.
     pub(crate) fn remembered(&self) -> Option<EndedSession> {
         let (own, client) = (self.own.clone(), self.peer.clone());
         self.is_proven.then_some(EndedSession::OfServer { own, client })

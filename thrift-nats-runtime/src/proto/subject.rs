@@ -65,7 +65,7 @@ pub(crate) enum Kind {
     Messages,
     /// A part of the long message `id`. `rest` bytes of it follow in later parts.
     Part { id: u64, rest: u64 },
-    /// The sender gives up long messages, of which parts were sent: their ids.
+    /// The sender abandons long messages, of which parts were sent: their ids.
     Abandon,
     /// The bytes that the receiver of this message may send.
     Window,

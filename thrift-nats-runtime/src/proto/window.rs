@@ -3,8 +3,9 @@
 //! Each side announces a window in the handshake. The other side may have so many bytes of whole messages, and of the
 //! first [`EAGER`] bytes of long messages, on the way to it. The rest of a long message has a window of its own, which also
 //! allows its first bytes if the window of the session is exhausted. At most [`MAX_LONG`] long messages are on the way at a
-//! time. A receiver extends both windows as its limits allow, with messages of the kind [`Kind::Window`](super::subject::Kind::Window). All
-//! numbers are totals since the start of the session or of the message, so that a later one contains the earlier ones.
+//! time. A receiver extends both windows as its limits allow, with messages of the kind
+//! [`Kind::Window`](super::subject::Kind::Window). All numbers are totals since the start of the session or of the message,
+//! so that a later one contains the earlier ones.
 //!
 //! A sender may send while it has sent less than it may, and so exceeds a window by one NATS message at most. Both sides
 //! count alike.
@@ -22,7 +23,7 @@ pub(super) const EAGER: u64 = 256 * 1024;
 /// The number of bytes by which a receiver extends the window of a long message beyond what it has received.
 pub(super) const MESSAGE_WINDOW: u64 = 512 * 1024;
 /// The number of bytes by which a receiver extends the windows of all long messages together. A short message waits for
-/// what is on the way before it.
+/// the bytes that are on the way before it.
 pub(super) const LONG_WINDOW: u64 = 1 << 20;
 /// Limit of long messages of which a part was sent, and not the last one.
 pub(super) const MAX_LONG: usize = 64;
@@ -128,7 +129,7 @@ impl WindowText {
     }
 }
 
-/// Reads a window message: the total of the session, and those of long messages. What is malformed is left out.
+/// Reads a window message: the total of the session, and those of long messages. Malformed words are skipped.
 pub(super) fn parse_window(body: &[u8]) -> (u64, impl Iterator<Item = (u64, u64)> + '_) {
     let mut words = str::from_utf8(body).unwrap_or_default().split(' ');
     let session = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
@@ -173,7 +174,7 @@ mod tests {
         assert!(!receiver.is_due(all));
     }
 
-    /// Else a receiver with less room than half a window would never allow anything again.
+    /// Otherwise a receiver with less room than half a window would never allow anything again.
     #[test]
     fn an_exhausted_window_is_extended_by_the_least_bytes() {
         let mut receiver = ReceiveWindow::new();

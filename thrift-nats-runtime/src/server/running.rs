@@ -194,8 +194,9 @@ impl Server {
         self.endpoint.stopped().cancel();
     }
 
-    /// Waits until the handlers are dropped and NATS has processed everything that was queued. Written to the socket is not enough: if a socket is
-    /// closed with unread data, the peer's TCP drops what NATS has not read.
+    /// Waits until the handlers are dropped and NATS has processed everything that was queued. It does not suffice that the
+    /// bytes are written to the socket: if a socket is closed with unread data, the peer's TCP drops all bytes that NATS has
+    /// not read.
     async fn disconnected(&self) -> Result<(), ShutdownError> {
         let handle = self.endpoint.handle();
         if Handle::try_current().is_err() {

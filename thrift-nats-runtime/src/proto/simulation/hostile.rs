@@ -54,7 +54,7 @@ fn copied(message: Message) -> Message {
     Message { payload: message.payload.to_vec().into(), ..message }
 }
 
-/// Runs a session, which may remain. Checks what has been allocated since against its share.
+/// Runs a session, which may remain. Compares the bytes that the run allocates with its share.
 fn check_share<T>(seed: u64, run: impl FnOnce() -> (T, usize)) {
     let mut kept = None;
     let info = measure(|| kept = Some(run()));
