@@ -27,15 +27,22 @@
 //! A server's session:
 //!
 //! ```text
-//!   handshake           drain()
-//!  -----------> Open -------------> Draining
-//!                |                     |
-//!                +----------+----------+ last request finished
-//!      end, tell |          | end, nothing to tell
-//!                v          v
-//!             Closing ---> Closed
-//!               disconnect message sent
+//!   handshake                first message            drain
+//!  -----------> Provisional --------------> Open -------------> Draining
+//!                |       |                   |                     |
+//!      end, tell |       | end, nothing      +----------+----------+ last request finished
+//!                v       | to tell           |          |
+//!          Unconfirmed   |         end, tell |          | end, nothing to tell
+//!           |        |   |                   v          |
+//!       1 s |        +---|--------------> Closing       |
+//!           | first      |                   |          |
+//!           | message    |                   | disconnect message sent
+//!           |            |                   v          |
+//!           +------------+---------------> Closed <-----+
 //! ```
+//!
+//! In `Provisional`, nothing but the accept is sent: the client has not proved that it receives on its inbox. `Unconfirmed`
+//! is the same after the end of the session: if the proof still arrives, the client is told of the end.
 //!
 //! In `Closing`, a client that closed the session on purpose first sends its queued requests, and a server that stopped or
 //! drained the session its queued replies. After any other end, the queue is dropped. Then the disconnect message follows.
@@ -54,9 +61,15 @@
 //! 5. drops the session when it has ended and `poll_transmit` has returned `None`. Until then it keeps giving it what
 //!    arrives: the peer must not get the reply for an unknown session before the disconnect message.
 //!
-//! An input after the end changes nothing, with three exceptions: a late accept of an abandoned client's session is replied
-//! to, `poll_transmit` completes the end, and finished requests of a legacy client start those that it had sent before it
-//! disconnected.
+//! An input after the end changes nothing, with these exceptions:
+//!
+//! - `poll_transmit` completes the end, and `handle_timeout` ends the wait for it.
+//! - In `Closing`, a window message of the peer lets queued messages be sent, and its disconnect message drops them.
+//! - In `Unconfirmed`, the first message of the client leads to the disconnect message. A disconnect message of the client
+//!   ends the wait.
+//! - In `Abandoned`, a late accept is replied to.
+//! - `handle_undelivered` drops everything that is left: the peer's process is gone.
+//! - Finished requests of a legacy client start those that it had sent before it disconnected.
 
 mod budget;
 mod call_table;
