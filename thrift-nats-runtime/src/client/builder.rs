@@ -44,8 +44,11 @@ use crate::protocol::Limits;
 /// | options | how |
 /// | --- | --- |
 /// | `limits` and `queue_limit` | a request has to be within both: raise both for longer requests |
+/// | `memory_limit`, `queue_limit` and `limits` | a session that may hold more than `memory_limit` ends before it reaches the others |
 /// | `chunk_limit` and `max_payload` of NATS | the smaller one is the limit |
 /// | `timeout` and `wait_for_server` | a call stops waiting at whichever comes first |
+/// | `timeout` and `liveness_timeout` | a call is retried after a server hangs only if its timeout is the longer one, by 1 s or more |
+/// | `fail_fast`, `queue_limit` and `max_calls_per_session` | a call above either limit waits, or fails if it is to fail fast |
 /// | `protocol` and `transport` | the header transport cannot carry JSON |
 /// | `zlib` and `transport` | only messages in the header transport are compressed |
 ///
@@ -103,9 +106,13 @@ impl ClientBuilder {
         self
     }
 
-    /// The number of bytes that a session may hold: requests that are not yet handed to the NATS connection. A call above
-    /// the limit waits, unless it is to [fail fast](Self::fail_fast). A request that is longer than the limit fails at once
-    /// with [`Error::QueueFull`](crate::Error::QueueFull).
+    /// The number of bytes that a session may hold:
+    ///
+    /// - requests that are not yet handed to the NATS connection. A call above the limit waits, unless it is to
+    ///   [fail fast](Self::fail_fast). A request that is longer than the limit fails at once with
+    ///   [`Error::QueueFull`](crate::Error::QueueFull).
+    /// - replies that have arrived in part. The client lets the server send one long reply to its end, and others while
+    ///   they are within the limit.
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
         self

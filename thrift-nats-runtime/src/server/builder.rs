@@ -42,13 +42,14 @@ use crate::service::Service;
 ///
 /// | options | how |
 /// | --- | --- |
-/// | `limits` and `queue_limit` | a request or reply has to be within both: raise both for longer messages |
+/// | `limits` and `queue_limit` | a request above `queue_limit` runs only while no other request of its session does |
+/// | `memory_limit`, `queue_limit` and `limits` | a session that may hold more than `memory_limit` ends before it reaches the others |
 /// | `max_calls` and `max_calls_per_session` | a call above either is rejected with `LOADSHEDDING` |
 /// | `chunk_limit` and `max_payload` of NATS | the smaller one is the limit |
 /// | `protocols` and `transports` | JSON is not served if the header transport is the only one |
 ///
-/// Clients share `max_sessions` and `max_calls`: one may take more only while it has less than what is free. A single client
-/// therefore gets half, and there is always room for another one. Sessions belong to one client if the subjects of their
+/// Clients share `max_sessions` and `max_calls`: one may take more only while it has less than the free part. A single client
+/// therefore gets half, and there is always capacity for another one. Sessions belong to one client if the subjects of their
 /// inboxes differ in the last token only, as those of one connection do. Inboxes of two tokens, `_INBOX.<random>`, which many
 /// legacy clients have, count as one client.
 ///
@@ -85,7 +86,8 @@ impl ServerBuilder {
     /// The number of sessions that may be open, shared by all clients. The handshake of one more is refused: the client gets
     /// [`ConnectError::Handshake`](crate::ConnectError::Handshake) with
     /// [`PeerReason::Overloaded`](crate::PeerReason::Overloaded). Sessions whose client has not sent anything yet are limited
-    /// in the same way, to 16,384. The oldest of them ends if the limit is reached and a client without a session needs room.
+    /// in the same way, to 16,384. The oldest of them ends if the limit is reached and a client without a session needs the
+    /// place.
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.options.max_sessions = sessions;
         self
@@ -128,9 +130,10 @@ impl ServerBuilder {
 
     /// The number of bytes that a session may hold:
     ///
-    /// - replies that are not yet handed to the NATS connection, and requests of a legacy client that wait to run. If there
+    /// - requests that run, and parts of requests. A request above the limit is rejected as with
+    ///   [`max_calls`](Self::max_calls).
+    /// - of a legacy client: replies that are not yet handed to the NATS connection, and requests that wait to run. If there
     ///   are more, the session ends with [`CloseReason::QueueOverflow`](crate::CloseReason::QueueOverflow).
-    /// - requests that run. A request above the limit is rejected as with [`max_calls`](Self::max_calls).
     pub const fn queue_limit(mut self, bytes: usize) -> Self {
         self.options.queue_limit = bytes;
         self
