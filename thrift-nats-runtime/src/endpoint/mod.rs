@@ -18,8 +18,8 @@ mod session_table;
 mod shedding;
 mod timers;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::{Client as Nats, Message, Statistics, Subscriber};
@@ -27,11 +27,12 @@ use async_nats::{Client as Nats, Message, Statistics, Subscriber};
 pub(crate) use self::publish_lock::PublishLock;
 use self::publisher::IN_FLIGHT_LIMIT;
 pub(crate) use self::publisher::{Publisher, TransmitSource};
-pub(crate) use self::receive_queue::ReceiveQueue;
+pub(crate) use self::receive_queue::{ReceiveQueue, Senders};
 pub(crate) use self::session_table::SessionTable;
 use self::shedding::{Holder, Shedding};
 pub(crate) use self::timers::{Timed, TimerKey, Timers};
 use crate::error::InvalidOption;
+use crate::log_limit::limited;
 use crate::nats_error::NatsError;
 use crate::proto::{self, Address, Budget, CloseReason, INBOX_PREFIX_MAX, Share};
 use crate::time::now;
@@ -256,17 +257,12 @@ impl<S: EndpointSession> Endpoint<S> {
     }
 
     /// Receives from `subscriber`, which is subscribed to the [`subscription`](Self::subscription). If the messages that wait
-    /// to be handled take more than their [part](RECEIVED_PART) of the memory, the sessions that have the most of them end.
+    /// to be handled take more than their [part](RECEIVED_PART) of the memory, sessions of the peers that have the most of them
+    /// end.
     pub(crate) fn receive(&self, subscriber: Subscriber) -> ReceiveQueue {
-        let start = self.handle.base().len() + 1;
-        let sessions = Arc::downgrade(&self.sessions);
-        let report = move |token: &str, held, limit| {
-            if let Some(session) = sessions.upgrade().and_then(|sessions| sessions.get(token)) {
-                session.close(CloseReason::MemoryLimit { held, limit });
-            }
-        };
-        let share = self.handle.new_share();
-        ReceiveQueue::new(subscriber, share, move |message| session_token(&message.subject, start), report)
+        let senders =
+            SessionSenders { start: self.handle.base().len() + 1, sessions: Arc::downgrade(&self.sessions) };
+        ReceiveQueue::new(subscriber, self.handle.new_share(), senders)
     }
 
     /// Ends all sessions.
@@ -277,11 +273,32 @@ impl<S: EndpointSession> Endpoint<S> {
     }
 }
 
-/// The token of the session that a message with this subject belongs to: the part from `start` to the next dot. Wrong
-/// for a message that belongs to no session.
-fn session_token(subject: &str, start: usize) -> &str {
-    let rest = subject.get(start..).unwrap_or_default();
-    rest.split_once('.').map_or(rest, |(token, _)| token)
+/// The sessions that messages come for. Messages of no session have the name `""`: everybody who knows the base can send to
+/// any token.
+struct SessionSenders<S> {
+    /// The length of the base and its dot.
+    start: usize,
+    sessions: Weak<SessionTable<S>>,
+}
+
+impl<S: EndpointSession> Senders for SessionSenders<S> {
+    fn name<'m>(&self, message: &'m Message) -> &'m str {
+        let rest = message.subject.get(self.start..).unwrap_or_default();
+        let token = rest.split_once('.').map_or(rest, |(token, _)| token);
+        let is_known = self.sessions.upgrade().and_then(|sessions| sessions.with(token, |_| ())).is_some();
+        if is_known { token } else { "" }
+    }
+
+    fn peer(&self, name: &str) -> usize {
+        self.sessions.upgrade().and_then(|sessions| sessions.with(name, S::peer)).unwrap_or_default()
+    }
+
+    fn dropped(&self, name: &str, held: usize, limit: usize) {
+        match self.sessions.upgrade().and_then(|sessions| sessions.get(name)) {
+            Some(session) => session.close(CloseReason::MemoryLimit { held, limit }),
+            None => limited!(debug, bytes = held, "messages to unknown sessions dropped: too many wait"),
+        }
+    }
 }
 
 /// A token that no other process can guess, for a session.

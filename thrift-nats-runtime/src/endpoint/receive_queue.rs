@@ -16,14 +16,14 @@
 //! 100 ns for each message. If a version of the library woke the receiver later, messages would still arrive, and the bound
 //! of the channel would apply again.
 //!
-//! If many messages wait, the sessions take turns: a flood of one session does not delay the messages of the others, and
-//! the server still answers their probes in time.
+//! If many messages wait, the [`Senders`] take turns: a flood of one session does not delay the messages of the others, and
+//! the server still answers their probes in time. All messages of no session have one turn together.
 //!
-//! The messages count against the memory of the endpoint's sessions. If they exceed their part of it, those of the sessions
-//! that have the most are dropped until 7/8 are left, and these sessions are reported: they have to end, because their
+//! The messages count against the memory of the endpoint's sessions. If they exceed their part of it, those of the peers
+//! that have the most are dropped until 7/8 are left, and their sessions are reported: they have to end, because their
 //! messages are lost.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
@@ -31,10 +31,10 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use async_nats::{Message, Subscriber, UnsubscribeError};
 use futures_util::Stream;
-use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::RECEIVED_PART;
 use super::publish_lock::PublishLock;
+use super::shedding::{Holder, largest};
 use crate::proto::Share;
 use crate::sync::lock;
 
@@ -46,11 +46,26 @@ const BATCH_BYTES: usize = 1 << 20;
 const MESSAGE_OVERHEAD: usize = 256;
 /// The memory that a byte of headers takes at most: `a:b` and a line end become an entry of a map with two strings.
 const HEADER_FACTOR: usize = 32;
-/// Number of queued messages above which the sessions take turns. Below it, messages are handled in the order of their
+/// Number of queued messages above which the senders take turns. Below it, messages are handled in the order of their
 /// arrival, which costs less.
 const TAKES_TURNS: usize = 1024;
 /// Capacity above which an empty queue gives its memory back.
 const KEPT_CAPACITY: usize = 1024;
+
+/// The senders that the messages of a subscription come from. Called only if there are many messages.
+pub(crate) trait Senders: Send + Sync + 'static {
+    /// The name of a message's sender, which is part of the message. Messages with the same name stay in order.
+    ///
+    /// A peer chooses the content of its messages. It must not gain from it that it appears under many names.
+    fn name<'m>(&self, message: &'m Message) -> &'m str;
+
+    /// A number that the senders with the same peer share.
+    fn peer(&self, name: &str) -> usize;
+
+    /// All messages of a sender were dropped, so many bytes, because the queue exceeded its limit. Called from the task of
+    /// the client library.
+    fn dropped(&self, name: &str, bytes: usize, limit: usize);
+}
 
 /// Receives the messages of a subscription. Dropping it ends the subscription.
 pub(crate) struct ReceiveQueue {
@@ -66,24 +81,13 @@ struct Shared {
     /// Locked by the owner of `lock`, or while the subscription is changed.
     subscriber: tokio::sync::Mutex<Subscriber>,
     queue: Mutex<Queue>,
-    overflow: Overflow,
+    senders: Box<dyn Senders>,
 }
-
-/// What to do if the limit is exceeded.
-struct Overflow {
-    name: Box<Name>,
-    report: Box<Report>,
-}
-
-/// Returns the name of the session that a message belongs to.
-type Name = dyn Fn(&Message) -> &str + Send + Sync;
-/// Is told the name of a session whose messages were dropped, their bytes, and the limit of the queue.
-type Report = dyn Fn(&str, usize, usize) + Send + Sync;
 
 struct Queue {
     /// In the order of their arrival. After those in `turns`.
     messages: VecDeque<Message>,
-    /// The older messages, if there were too many: sessions take turns.
+    /// The older messages, if there were too many: senders take turns.
     turns: Turns,
     /// The memory of the messages.
     bytes: usize,
@@ -96,20 +100,13 @@ struct Queue {
 }
 
 impl ReceiveQueue {
-    /// Receives from `subscriber`. If the messages of the queue take more than their part of the memory, `report` is called
-    /// for every session whose messages were dropped, from the task of the client library. `name` returns the name of a
-    /// message's session.
-    pub(crate) fn new(
-        subscriber: Subscriber,
-        share: Share,
-        name: impl Fn(&Message) -> &str + Send + Sync + 'static,
-        report: impl Fn(&str, usize, usize) + Send + Sync + 'static,
-    ) -> Self {
+    /// Receives from `subscriber`.
+    pub(crate) fn new(subscriber: Subscriber, share: Share, senders: impl Senders) -> Self {
         let shared = Arc::new(Shared {
             lock: PublishLock::default(),
             subscriber: tokio::sync::Mutex::new(subscriber),
             queue: Mutex::new(Queue::new(share)),
-            overflow: Overflow { name: Box::new(name), report: Box::new(report) },
+            senders: Box::new(senders),
         });
         let queue = Self { shared, batch: VecDeque::new() };
         queue.move_messages();
@@ -164,17 +161,17 @@ impl ReceiveQueue {
             queue.receiver = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        queue.take(&mut self.batch, &self.shared.overflow);
+        queue.take(&mut self.batch, &*self.shared.senders);
         Poll::Ready(())
     }
 }
 
-/// Messages by session. The sessions take turns, so that one with many messages does not delay the others.
+/// Messages by sender. The senders take turns, so that one with many messages does not delay the others.
 #[derive(Default)]
 struct Turns {
-    by_name: FxHashMap<Box<str>, VecDeque<Message>>,
-    /// The names of the sessions with messages, in the order of their turns.
-    order: VecDeque<Box<str>>,
+    by_name: HashMap<Arc<str>, VecDeque<Message>>,
+    /// The names of the senders with messages, in the order of their turns.
+    order: VecDeque<Arc<str>>,
 }
 
 impl Turns {
@@ -182,12 +179,14 @@ impl Turns {
         self.order.is_empty()
     }
 
-    fn push(&mut self, name: &str, message: Message) {
+    fn push(&mut self, senders: &dyn Senders, message: Message) {
+        let name = senders.name(&message);
         if let Some(messages) = self.by_name.get_mut(name) {
             return messages.push_back(message);
         }
-        self.order.push_back(name.into());
-        self.by_name.insert(name.into(), [message].into());
+        let name = Arc::<str>::from(name);
+        self.order.push_back(Arc::clone(&name));
+        self.by_name.insert(name, [message].into());
     }
 
     fn pop(&mut self) -> Option<Message> {
@@ -202,13 +201,19 @@ impl Turns {
         message
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Message> {
-        self.by_name.values().flatten()
-    }
-
-    fn remove(&mut self, names: &FxHashSet<&str>) {
-        self.by_name.retain(|name, _| !names.contains(&**name));
-        self.order.retain(|name| !names.contains(&**name));
+    /// Drops all messages of the largest senders until `limit` is kept. Returns their names, and the bytes that each had.
+    fn shed(&mut self, senders: &dyn Senders, limit: usize) -> Vec<(Arc<str>, usize)> {
+        let held = self.by_name.iter().map(|(name, messages)| Holder {
+            session: Arc::clone(name),
+            peer: senders.peer(name),
+            held: messages.iter().map(memory).sum(),
+        });
+        let shed = largest(held.collect(), limit);
+        for Holder { session: name, .. } in &shed {
+            self.by_name.remove(name);
+        }
+        self.order.retain(|name| self.by_name.contains_key(name));
+        shed.into_iter().map(|Holder { session, held, .. }| (session, held)).collect()
     }
 }
 
@@ -233,12 +238,9 @@ impl Queue {
     }
 
     /// Moves the next messages to `batch`.
-    fn take(&mut self, batch: &mut VecDeque<Message>, overflow: &Overflow) {
+    fn take(&mut self, batch: &mut VecDeque<Message>, senders: &dyn Senders) {
         if !self.turns.is_empty() || self.messages.len() > TAKES_TURNS {
-            for message in std::mem::take(&mut self.messages) {
-                let name = (overflow.name)(&message).to_owned();
-                self.turns.push(&name, message);
-            }
+            self.assign_turns(senders);
             return self.take_in_turn(batch);
         }
         let (mut count, mut bytes) = (0, 0);
@@ -259,7 +261,14 @@ impl Queue {
         }
     }
 
-    /// The same, one message of each session after the other.
+    /// Has all messages wait for the turns of their senders.
+    fn assign_turns(&mut self, senders: &dyn Senders) {
+        for message in std::mem::take(&mut self.messages) {
+            self.turns.push(senders, message);
+        }
+    }
+
+    /// The same, one message of each sender after the other.
     fn take_in_turn(&mut self, batch: &mut VecDeque<Message>) {
         let mut bytes = 0;
         while batch.len() < BATCH
@@ -270,32 +279,19 @@ impl Queue {
             batch.push_back(message);
         }
         if self.turns.is_empty() {
-            // Its tables may have grown with the number of sessions.
+            // Its tables may have grown with the number of senders.
             self.turns = Turns::default();
         }
         self.set_bytes(self.bytes - bytes);
     }
 
-    /// Drops the messages of the largest sessions until the queue is at 7/8 of its limit. Returns the names of the sessions,
+    /// Drops the messages of the largest senders until the queue is at 7/8 of its limit. Returns the names of the senders,
     /// and the bytes that each had in the queue.
-    fn shed(&mut self, overflow: &Overflow) -> Vec<(String, usize)> {
-        let mut by_name = FxHashMap::<&str, usize>::default();
-        for message in self.messages.iter().chain(self.turns.iter()) {
-            *by_name.entry((overflow.name)(message)).or_default() += memory(message);
-        }
-        let mut sessions: Vec<_> = by_name.into_iter().collect();
-        sessions.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        let (mut left, goal) = (self.bytes, self.limit() - self.limit() / 8);
-        let shed = sessions.into_iter().take_while(|(_, bytes)| {
-            let above = left > goal;
-            left -= if above { *bytes } else { 0 };
-            above
-        });
-        let shed: Vec<_> = shed.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
-        let names: FxHashSet<&str> = shed.iter().map(|(name, _)| &**name).collect();
-        self.messages.retain(|message| !names.contains((overflow.name)(message)));
-        self.turns.remove(&names);
-        self.set_bytes(left);
+    fn shed(&mut self, senders: &dyn Senders) -> Vec<(Arc<str>, usize)> {
+        // Each message is named once: a session may end at any time, and its messages would have another name then.
+        self.assign_turns(senders);
+        let shed = self.turns.shed(senders, self.limit());
+        self.set_bytes(self.bytes - shed.iter().map(|(_, bytes)| bytes).sum::<usize>());
         shed
     }
 }
@@ -338,13 +334,13 @@ impl Shared {
         }
         let receiver = queue.receiver.take();
         let limit = queue.limit();
-        let shed = if queue.bytes > limit { queue.shed(&self.overflow) } else { Vec::new() };
+        let shed = if queue.bytes > limit { queue.shed(&*self.senders) } else { Vec::new() };
         drop(queue);
         if let Some(receiver) = receiver {
             receiver.wake();
         }
         for (name, bytes) in shed {
-            (self.overflow.report)(&name, bytes, limit);
+            self.senders.dropped(&name, bytes, limit);
         }
         is_message
     }
@@ -386,7 +382,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::proto::Budget;
+    use crate::endpoint::{EndpointSession, SessionSenders, SessionTable};
+    use crate::proto::{Budget, CloseReason};
 
     fn message(session: &str, len: usize) -> Message {
         let (subject, payload) = (Subject::from(session), Bytes::from(vec![0; len]));
@@ -401,32 +398,110 @@ mod tests {
         queue
     }
 
-    fn overflow() -> Overflow {
-        Overflow { name: Box::new(|message| &message.subject), report: Box::new(|_, _, _| {}) }
+    /// Each subject is a sender; the peer is its first letter.
+    struct BySubject;
+
+    impl Senders for BySubject {
+        fn name<'m>(&self, message: &'m Message) -> &'m str {
+            &message.subject
+        }
+
+        fn peer(&self, name: &str) -> usize {
+            usize::from(name.as_bytes()[0])
+        }
+
+        fn dropped(&self, _: &str, _: usize, _: usize) {}
+    }
+
+    /// The messages that are left, in turn.
+    fn take_all(queue: &mut Queue, senders: &dyn Senders) -> Vec<(String, usize)> {
+        let (mut batch, mut left) = (VecDeque::new(), Vec::new());
+        while !queue.is_empty() {
+            queue.take(&mut batch, senders);
+            left.extend(batch.drain(..).map(|message| (message.subject.to_string(), message.payload.len())));
+        }
+        assert_eq!((queue.bytes, queue.share.budget().held()), (0, 0));
+        left
     }
 
     #[test]
-    fn sessions_with_the_most_bytes_lose_their_messages_first() {
-        let mut messages = vec![message("small", 10), message("largest", 100_000), message("large", 60_000)];
+    fn senders_with_the_most_bytes_lose_their_messages_first() {
+        let mut messages = vec![message("small", 10), message("Largest", 100_000), message("large", 60_000)];
         messages.extend((0..1000).map(|_| message("many", 1)));
         messages.push(message("small", 11));
         let mut queue = queue(150_000, messages);
-        let shed = queue.shed(&overflow());
+        let shed = queue.shed(&BySubject);
         let names: Vec<_> = shed.iter().map(|(name, _)| &**name).collect();
-        assert_eq!(names, ["many", "largest"], "the overhead of a message counts");
-        let left: Vec<_> =
-            queue.messages.iter().map(|message| (&*message.subject, message.payload.len())).collect();
-        assert_eq!(left, [("small", 10), ("large", 60_000), ("small", 11)]);
-        assert_eq!(queue.bytes, queue.messages.iter().map(memory).sum::<usize>());
+        assert_eq!(names, ["many", "Largest"], "the overhead of a message counts");
+        assert!(queue.shed(&BySubject).is_empty(), "below the limit");
         assert_eq!(queue.share.budget().held(), queue.bytes);
-        assert!(queue.shed(&overflow()).is_empty(), "below the limit");
+        let left = [("small", 10), ("large", 60_000), ("small", 11)];
+        assert_eq!(take_all(&mut queue, &BySubject), left.map(|(name, len)| (name.to_owned(), len)));
     }
 
     #[test]
-    fn one_session_above_the_limit_loses_all_its_messages() {
+    fn many_senders_of_one_peer_lose_their_messages_before_a_larger_one_of_another() {
+        let mut messages = vec![message("large", 50_000)];
+        messages.extend((0..1000).map(|n| message(&format!("small{n}"), 100)));
+        let mut queue = queue(200_000, messages);
+        let shed = queue.shed(&BySubject);
+        assert!(!shed.is_empty() && shed.iter().all(|(name, _)| name.starts_with("small")), "{shed:?}");
+        assert!(take_all(&mut queue, &BySubject).contains(&("large".to_owned(), 50_000)));
+    }
+
+    struct TestSession(usize);
+
+    impl EndpointSession for TestSession {
+        fn connection(&self) -> u64 {
+            0
+        }
+
+        fn peer(&self) -> usize {
+            self.0
+        }
+
+        fn held(&self) -> usize {
+            0
+        }
+
+        fn close(self: &Arc<Self>, reason: CloseReason) {
+            panic!("session {} ended: {reason}", self.0);
+        }
+    }
+
+    /// A peer of one session knows the base, and can send to any token below it.
+    #[test]
+    fn messages_to_unknown_sessions_neither_delay_nor_displace_those_of_sessions() {
+        let sessions = Arc::new(SessionTable::default());
+        for (token, peer) in [("upload", 1), ("small", 2)] {
+            sessions.insert(&token.into(), &Arc::new(TestSession(peer)));
+        }
+        let senders = SessionSenders { start: "base.".len(), sessions: Arc::downgrade(&sessions) };
+        let flood = |n: usize| message(&format!("base.{n:022}"), 100);
+        let mut messages: Vec<_> = (0..2 * TAKES_TURNS).map(flood).collect();
+        messages.extend([message("base.upload", 100_000), message("base.small.3", 1)]);
+        messages.extend((0..2 * TAKES_TURNS).map(|n| message(&format!("base.{n}.h"), 100)));
+        messages.extend([message("base.upload", 100_001), message("base.small.4", 2)]);
+        let mut queue = queue(500_000, messages);
+        let shed = queue.shed(&senders);
+        for (name, bytes) in &shed {
+            senders.dropped(name, *bytes, 500_000);
+        }
+        assert_eq!(shed.len(), 1, "the messages of no session have one name");
+        queue.messages.extend((0..2 * TAKES_TURNS).map(flood));
+        queue.set_bytes(queue.bytes + queue.messages.iter().map(memory).sum::<usize>());
+        let left = take_all(&mut queue, &senders);
+        let honest = |(_, (subject, _)): &(usize, &(String, usize))| !subject.starts_with("base.0");
+        let places: Vec<_> =
+            left.iter().enumerate().filter(honest).map(|(place, (_, len))| (place, *len)).collect();
+        assert_eq!(places, [(0, 100_000), (1, 1), (3, 100_001), (4, 2)]);
+    }
+
+    #[test]
+    fn one_sender_above_the_limit_loses_all_its_messages() {
         let mut queue = queue(500, vec![message("one", 1000), message("one", 1)]);
-        assert_eq!(queue.shed(&overflow()).len(), 1);
-        assert_eq!((queue.messages.len(), queue.bytes), (0, 0));
+        assert_eq!(queue.shed(&BySubject).len(), 1);
+        assert!(queue.is_empty() && queue.bytes == 0);
     }
 
     #[test]
@@ -436,7 +511,7 @@ mod tests {
         let mut queue = queue(1 << 30, large.chain(small).collect());
         let (mut batch, mut sizes, mut order) = (VecDeque::new(), Vec::new(), Vec::new());
         while !queue.messages.is_empty() {
-            queue.take(&mut batch, &overflow());
+            queue.take(&mut batch, &BySubject);
             sizes.push(batch.len());
             order.extend(batch.drain(..).map(|message| message.payload.len()));
         }
@@ -455,12 +530,12 @@ mod tests {
     }
 
     #[test]
-    fn sessions_take_turns_if_many_messages_wait() {
+    fn senders_take_turns_if_many_messages_wait() {
         let mut messages: Vec<_> = (0..2 * TAKES_TURNS).map(|len| message("flood", len % 7)).collect();
         messages.extend([message("small", 1), message("small", 2), message("other", 3)]);
         let mut queue = queue(1 << 30, messages);
         let mut batch = VecDeque::new();
-        queue.take(&mut batch, &overflow());
+        queue.take(&mut batch, &BySubject);
         let first: Vec<_> =
             batch.drain(..).take(6).map(|message| (message.subject, message.payload.len())).collect();
         let expected = [("flood", 0), ("small", 1), ("other", 3), ("flood", 1), ("small", 2), ("flood", 2)];
@@ -468,11 +543,11 @@ mod tests {
         let late = message("late", 0);
         queue.set_bytes(queue.bytes + memory(&late));
         queue.messages.push_back(late);
-        queue.take(&mut batch, &overflow());
+        queue.take(&mut batch, &BySubject);
         assert_eq!(&*batch[1].subject, "late", "a new message has its turn at once");
         while !queue.is_empty() {
             batch.clear();
-            queue.take(&mut batch, &overflow());
+            queue.take(&mut batch, &BySubject);
         }
         assert_eq!((queue.bytes, queue.turns.by_name.len(), queue.turns.order.len()), (0, 0, 0));
     }

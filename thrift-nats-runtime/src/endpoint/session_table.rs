@@ -31,6 +31,11 @@ impl<S> SessionTable<S> {
         lock(&self.by_token).get(token).cloned()
     }
 
+    /// The result of `f` for a session; `None` if it is not in the table. `f` must not use the table.
+    pub(super) fn with<R>(&self, token: &str, f: impl FnOnce(&S) -> R) -> Option<R> {
+        lock(&self.by_token).get(token).map(|session| f(session))
+    }
+
     pub(crate) fn remove(&self, token: &str) {
         let mut sessions = lock(&self.by_token);
         let removed = sessions.remove(token);

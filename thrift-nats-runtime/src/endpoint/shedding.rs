@@ -71,7 +71,7 @@ fn nanos(duration: Duration) -> u64 {
 
 /// The sessions to end, so that the others hold at most 7/8 of the limit. Each is the largest session of the peer that holds
 /// the most: a peer gains nothing from many small sessions.
-fn largest<S>(mut sessions: Vec<Holder<S>>, limit: usize) -> Vec<Holder<S>> {
+pub(super) fn largest<S>(mut sessions: Vec<Holder<S>>, limit: usize) -> Vec<Holder<S>> {
     let goal = limit - limit / 8;
     let mut left: usize = sessions.iter().map(|session| session.held).sum();
     sessions.retain(|session| session.held > 0);

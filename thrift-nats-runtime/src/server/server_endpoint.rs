@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, Weak};
 
 use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
@@ -12,7 +13,7 @@ use super::accepted_session::{AcceptedSession, Handshake, SessionSlots};
 use super::executor::Executor;
 use super::fair_share::{Clients, MAX_PROVISIONAL, client_prefix};
 use super::options::ServerOptions;
-use crate::endpoint::{Endpoint, EndpointHandle, ReceiveQueue, SessionTable, random_token};
+use crate::endpoint::{Endpoint, EndpointHandle, ReceiveQueue, Senders, SessionTable, random_token};
 use crate::error::ServeError;
 use crate::log_limit::limited;
 use crate::nats_error::NatsError;
@@ -143,15 +144,7 @@ impl ServerEndpoint {
     /// Receives handshakes. If too many of them wait to be handled, those of the clients that have sent the most are dropped:
     /// these clients send them again.
     pub(super) fn receive_handshakes(&self, subscriber: Subscriber) -> ReceiveQueue {
-        let report = |client: &str, bytes, _| {
-            limited!(debug, client, bytes, "handshakes dropped: too many wait to be handled");
-        };
-        ReceiveQueue::new(
-            subscriber,
-            self.handle().new_share(),
-            |message| message.reply.as_deref().map(client_prefix).unwrap_or_default(),
-            report,
-        )
+        ReceiveQueue::new(subscriber, self.handle().new_share(), HandshakeSenders::default())
     }
 
     /// Replies to a handshake: accepts the session, or refuses it.
@@ -264,6 +257,26 @@ impl ServerEndpoint {
     /// Ends all sessions because the connection is closed.
     pub(super) fn close_sessions(&self) {
         self.endpoint.close_all(&CloseReason::NatsClosed);
+    }
+}
+
+/// The clients that send handshakes. A client may name any inbox, and so appear as many.
+#[derive(Default)]
+struct HandshakeSenders(RandomState);
+
+impl Senders for HandshakeSenders {
+    fn name<'m>(&self, message: &'m Message) -> &'m str {
+        message.reply.as_deref().map(client_prefix).unwrap_or_default()
+    }
+
+    /// Each name is a peer of its own, unless two have the same hash.
+    fn peer(&self, name: &str) -> usize {
+        let hash = self.0.hash_one(name) & usize::MAX as u64;
+        usize::try_from(hash).unwrap_or_default()
+    }
+
+    fn dropped(&self, client: &str, bytes: usize, _: usize) {
+        limited!(debug, client, bytes, "handshakes dropped: too many wait to be handled");
     }
 }
 
