@@ -120,8 +120,9 @@ impl ClientBuilder {
 
     /// The number of bytes that all sessions on the connection may hold together: messages that were received and not yet
     /// handled, parts of messages, and queued requests. If they hold more, the sessions that hold the most end with
-    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left. Clients share the limit
-    /// of their connection: the last client that sets it decides.
+    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left. A session that has sent or
+    /// received anything counts as 1 KiB at least. Clients share the limit of their connection: the last client that sets it
+    /// decides.
     pub const fn memory_limit(mut self, bytes: usize) -> Self {
         self.options.endpoint.memory = Some(bytes);
         self

@@ -434,7 +434,8 @@ mod tests {
         let names: Vec<_> = shed.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["many", "Largest"], "the overhead of a message counts");
         assert!(queue.shed(&BySubject).is_empty(), "below the limit");
-        assert_eq!(queue.share.budget().held(), queue.bytes);
+        let counted = queue.share.budget().held();
+        assert!(counted >= queue.bytes && counted / 4 * 3 < queue.bytes, "{counted} for {}", queue.bytes);
         let left = [("small", 10), ("large", 60_000), ("small", 11)];
         assert_eq!(take_all(&mut queue, &BySubject), left.map(|(name, len)| (name.to_owned(), len)));
     }

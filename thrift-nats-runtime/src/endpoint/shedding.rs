@@ -152,4 +152,24 @@ mod tests {
         share.set(0);
         assert_eq!(look(Duration::from_secs(1200)), (vec![], 2));
     }
+
+    #[test]
+    fn the_peer_with_the_most_small_sessions_is_shed() {
+        const HELD: usize = 15 << 10;
+        let budget = Budget::new(MIB);
+        let shares: Vec<_> = (0..90)
+            .map(|number| {
+                let mut share = Share::new(Arc::clone(&budget));
+                share.set(HELD);
+                (if number % 3 == 0 { 1 } else { 2 }, share)
+            })
+            .collect();
+        let sessions =
+            || shares.iter().map(|(peer, share)| Holder { session: (), peer: *peer, held: share.held() });
+        let now = Instant::now();
+        let chosen = Shedding::new(now).choose(now, &budget, || sessions().collect());
+        assert!(chosen.iter().all(|session| session.peer == 2), "peer 1 holds half as much");
+        let left = (90 - chosen.len()) * HELD;
+        assert!((MIB - MIB / 8 - HELD..=MIB - MIB / 8).contains(&left), "{left} bytes are left");
+    }
 }

@@ -141,7 +141,8 @@ impl ServerBuilder {
 
     /// The number of bytes that all sessions may hold together: messages that were received and not yet handled, requests
     /// without a reply, parts of messages, and queued replies. If they hold more, the sessions that hold the most end with
-    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left.
+    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left. A session that has sent or
+    /// received anything counts as 1 KiB at least.
     pub const fn memory_limit(mut self, bytes: usize) -> Self {
         self.options.endpoint.memory = Some(bytes);
         self
