@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use super::executor::Executor;
 use super::fair_share::{ClientShare, ExceededShare, Resource, Slot};
 use super::options::ServerOptions;
+use super::provisional::{ProvisionalPlace, ProvisionalSessions};
 use crate::endpoint::{
     Endpoint, EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
 };
@@ -55,19 +56,17 @@ pub(super) struct Handshake {
     pub(super) slots: SessionSlots,
 }
 
-/// What a session takes of the limits on sessions.
+/// What a new session takes of the limits on sessions.
 pub(super) struct SessionSlots {
-    /// Until the session has ended.
-    pub(super) _session: Option<Slot>,
-    /// Until the client has sent something.
-    pub(super) provisional: Option<Slot>,
+    session: Slot,
+    provisional: Slot,
 }
 
 impl SessionSlots {
     /// Takes what a new session of `client` needs. The error names the limit.
     pub(super) fn take(client: &Arc<ClientShare>) -> Result<Self, (Resource, ExceededShare)> {
-        let take = |resource| client.try_take(resource).map(Some).map_err(|exceeded| (resource, exceeded));
-        Ok(Self { _session: take(Resource::Sessions)?, provisional: take(Resource::ProvisionalSessions)? })
+        let take = |resource| client.try_take(resource).map_err(|exceeded| (resource, exceeded));
+        Ok(Self { session: take(Resource::Sessions)?, provisional: take(Resource::ProvisionalSessions)? })
     }
 }
 
@@ -106,7 +105,10 @@ pub(super) struct AcceptedSession {
 struct AcceptedState {
     machine: ServerSession<AbortHandle>,
     timer: Option<TimerKey>,
-    slots: SessionSlots,
+    /// Until the session has ended.
+    slot: Option<Slot>,
+    /// Until the client has sent something, or the session has ended.
+    provisional: Option<ProvisionalPlace>,
     /// Set when the session has ended.
     end: Option<SessionEnd>,
 }
@@ -133,10 +135,12 @@ impl AcceptedSession {
         endpoint: &Endpoint<Self>,
         executor: Weak<Executor>,
         lingering: &Arc<SessionTable<Self>>,
+        provisional: &Arc<ProvisionalSessions>,
         options: &ServerOptions,
         handshake: Handshake,
     ) -> Arc<Self> {
         let Handshake { token, peer, announced, connection, client, slots } = handshake;
+        let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
         let (endpoint, table) = (endpoint.handle(), endpoint.sessions());
         let config = ServerConfig {
             chunk_limit: endpoint.chunk_limit(options.chunk_limit),
@@ -155,14 +159,20 @@ impl AcceptedSession {
             table: Arc::downgrade(table),
             lingering: Arc::downgrade(lingering),
             token: token.into(),
-            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
+            number,
             legacy: machine.is_legacy(),
             call_timeout: machine.call_timeout(),
             max_timeout: options.max_timeout,
             grace_after_end: options.grace_after_end,
             chunk_limit: options.chunk_limit,
             client,
-            state: Mutex::new(AcceptedState { machine, timer: None, slots, end: None }),
+            state: Mutex::new(AcceptedState {
+                machine,
+                timer: None,
+                slot: Some(slots.session),
+                provisional: Some(provisional.insert(number, Weak::clone(this), slots.provisional)),
+                end: None,
+            }),
             restricted: AtomicBool::new(false),
             publish_lock: PublishLock::default(),
             connection,
@@ -199,6 +209,11 @@ impl AcceptedSession {
         }
         let state = self.state();
         state.end.as_ref().is_none_or(|end| end.starts_requests) && !state.machine.is_cancelled(key)
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().end.is_some()
     }
 
     /// Number of requests that run or wait to run.
@@ -280,6 +295,13 @@ impl AcceptedSession {
         self.input(ServerSession::drain);
     }
 
+    /// Ends the session if it is provisional. Returns whether it was.
+    pub(super) fn evict(self: &Arc<Self>) -> bool {
+        let mut is_provisional = false;
+        self.input(|machine| is_provisional = machine.evict());
+        is_provisional
+    }
+
     fn state(&self) -> MutexGuard<'_, AcceptedState> {
         lock(&self.state)
     }
@@ -297,13 +319,6 @@ impl AcceptedSession {
     }
 
     /// Gives the state machine an input, runs the requests that it makes run, and sends what there is to send.
-    /// Ends the session if it is provisional. Returns whether it was.
-    pub(super) fn evict(self: &Arc<Self>) -> bool {
-        let mut is_provisional = false;
-        self.input(|machine| is_provisional = machine.evict());
-        is_provisional
-    }
-
     fn input(self: &Arc<Self>, input: impl FnOnce(&mut ServerSession<AbortHandle>)) {
         let mut state = self.state();
         input(&mut state.machine);
@@ -332,7 +347,7 @@ impl AcceptedSession {
                 ServerEvent::Requests(next) if requests.is_empty() => requests = next,
                 ServerEvent::Requests(next) => requests.extend(next),
                 ServerEvent::Confirmed => {
-                    state.slots.provisional = None;
+                    state.provisional = None;
                     self.set_timer(&mut state);
                 }
                 ServerEvent::Cancelled { task } => aborted.push(task),
@@ -367,7 +382,7 @@ impl AcceptedSession {
 
     /// Notes that the session has ended, and begins the grace period of its requests.
     fn end(&self, state: &mut AcceptedState, reason: &CloseReason) {
-        state.slots = SessionSlots { _session: None, provisional: None };
+        (state.slot, state.provisional) = (None, None);
         let grace = Some(self.grace_after_end).filter(|grace| *grace < FAR_FUTURE);
         state.end = Some(SessionEnd {
             starts_requests: reason.keeps_waiting_requests(),
@@ -474,10 +489,11 @@ mod tests {
         let endpoint = Endpoint::start(&nats).unwrap();
         let (options, announced) = (ServerOptions::default(), Announced::default());
         let client = Clients::new(&options).share("client");
-        let slots = SessionSlots { _session: None, provisional: None };
+        let slots = SessionSlots::take(&client).unwrap();
         let (token, peer) = ("token".into(), "client".into());
         let handshake = Handshake { token, peer, announced, connection: 0, client, slots };
-        let session = AcceptedSession::accept(&endpoint, Weak::new(), lingering, &options, handshake);
+        let session =
+            AcceptedSession::accept(&endpoint, Weak::new(), lingering, &Arc::default(), &options, handshake);
         endpoint.insert(session.token(), &session);
         (endpoint, session)
     }

@@ -7,6 +7,7 @@ mod executor;
 mod fair_share;
 mod lame_duck;
 mod options;
+mod provisional;
 mod receive_loop;
 mod running;
 mod server_endpoint;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
 use tokio::sync::watch;
@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::accepted_session::{AcceptedSession, Handshake, SessionSlots};
 use super::executor::Executor;
-use super::fair_share::{Clients, MAX_PROVISIONAL, client_prefix};
+use super::fair_share::{Clients, client_prefix};
 use super::options::ServerOptions;
+use super::provisional::ProvisionalSessions;
 use crate::endpoint::{Endpoint, EndpointHandle, ReceiveQueue, Senders, SessionTable, random_token};
 use crate::error::ServeError;
 use crate::log_limit::limited;
@@ -21,7 +22,6 @@ use crate::proto::{
     Address, Announced, BadInbox, CloseReason, InboxPolicy, ReceivedRequest, overloaded, unsupported,
 };
 use crate::service::Service;
-use crate::sync::lock;
 use crate::time::DISCONNECT_TIMEOUT;
 
 /// State shared by all sessions of a server.
@@ -30,9 +30,7 @@ pub(super) struct ServerEndpoint {
     /// The sessions that have ended and whose requests have not all finished.
     lingering: Arc<SessionTable<AcceptedSession>>,
     clients: Arc<Clients>,
-    /// The tokens of the newest sessions, oldest first, at most [`MAX_PROVISIONAL`]. All provisional sessions are among them,
-    /// and others.
-    newest: Mutex<VecDeque<Arc<str>>>,
+    provisional: Arc<ProvisionalSessions>,
     /// The subjects that handshakes may name.
     inboxes: InboxPolicy,
     options: ServerOptions,
@@ -58,7 +56,7 @@ impl ServerEndpoint {
             endpoint,
             lingering: Arc::default(),
             clients: Clients::new(&options),
-            newest: Mutex::default(),
+            provisional: Arc::default(),
             inboxes,
             executor: Executor::new(service, options.limits),
             options,
@@ -189,15 +187,16 @@ impl ServerEndpoint {
         };
         let handshake = Handshake { token, peer, announced, connection, client, slots };
         let executor = Arc::downgrade(&self.executor);
-        let session =
-            AcceptedSession::accept(&self.endpoint, executor, &self.lingering, &self.options, handshake);
+        let (lingering, provisional) = (&self.lingering, &self.provisional);
+        let session = AcceptedSession::accept(
+            &self.endpoint,
+            executor,
+            lingering,
+            provisional,
+            &self.options,
+            handshake,
+        );
         self.endpoint.insert(session.token(), &session);
-        let mut newest = lock(&self.newest);
-        if newest.len() == MAX_PROVISIONAL {
-            newest.pop_front();
-        }
-        newest.push_back(Arc::clone(session.token()));
-        drop(newest);
         // The server may have been stopped since the session table was last walked.
         if self.executor.stopped().is_cancelled() {
             session.stop();
@@ -207,12 +206,13 @@ impl ServerEndpoint {
 
     /// Ends the oldest provisional session. Returns false if there is none.
     fn evict_provisional(&self) -> bool {
-        loop {
-            let Some(token) = lock(&self.newest).pop_front() else { return false };
-            if self.sessions().get(&token).is_some_and(|session| session.evict()) {
+        while let Some(session) = self.provisional.take_oldest() {
+            // It may have been confirmed, or have ended, in the meantime.
+            if session.upgrade().is_some_and(|session| session.evict()) {
                 return true;
             }
         }
+        false
     }
 
     /// Routes a message to its session. Returns the requests that are to run now.
@@ -333,6 +333,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::server::fair_share::MAX_PROVISIONAL;
+    use crate::service::Services;
 
     fn handshake(reply: Option<&str>, payload: &'static [u8]) -> Message {
         Message {
@@ -363,5 +365,44 @@ mod tests {
         for reply in ["_INBOX.client.s", "_INBOX.server", "_INBOX.servers.s0", "_INBOX_alice.s"] {
             assert_eq!(check(Some(reply), b""), Ok(()), "{reply}");
         }
+    }
+
+    /// A server that never connects.
+    async fn server() -> Arc<ServerEndpoint> {
+        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let nats = options.connect("127.0.0.1:1").await.unwrap();
+        ServerEndpoint::start(&nats, Arc::new(Services::new()), ServerOptions::default()).unwrap()
+    }
+
+    /// The open sessions of clients with this inbox prefix.
+    fn sessions_of(server: &ServerEndpoint, prefix: &str) -> Vec<Arc<AcceptedSession>> {
+        let mut sessions = server.sessions().all();
+        sessions.retain(|session| session.client().prefix() == prefix && !session.has_ended());
+        sessions
+    }
+
+    #[tokio::test]
+    async fn sessions_that_were_confirmed_keep_no_provisional_session_from_making_way_for_a_new_client() {
+        let server = server().await;
+        let open = |prefix: &str, n: usize| server.handshake(handshake(Some(&format!("{prefix}.{n}")), b""));
+        // Each is a client of its own.
+        let idle = MAX_PROVISIONAL / 2;
+        (0..idle).for_each(|n| open(&format!("_INBOX.idle{n}"), n));
+        let mut confirmed = 0;
+        while confirmed < MAX_PROVISIONAL {
+            (0..MAX_PROVISIONAL / 8).for_each(|n| open("_INBOX.busy", n));
+            for session in sessions_of(&server, "_INBOX.busy") {
+                // As a legacy client.
+                session.heartbeat();
+                session.stop();
+                confirmed += 1;
+            }
+        }
+        (idle..MAX_PROVISIONAL).for_each(|n| open(&format!("_INBOX.idle{n}"), n));
+        assert_eq!(sessions_of(&server, "_INBOX.idle0").len(), 1, "all places are taken");
+        open("_INBOX.new", 0);
+        assert_eq!(sessions_of(&server, "_INBOX.new").len(), 1);
+        assert_eq!(sessions_of(&server, "_INBOX.idle0").len(), 0, "the oldest made way");
+        assert_eq!(sessions_of(&server, "_INBOX.idle1").len(), 1);
     }
 }
