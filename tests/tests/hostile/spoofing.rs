@@ -1,12 +1,12 @@
 //! A peer forges messages that only NATS or another peer should send.
 
-use async_nats::Client as Nats;
+use async_nats::{Client as Nats, Message};
 use thrift_nats_runtime::{Client, CloseReason, SessionEvent};
 use thrift_nats_tests::probe::ProbeClient;
 use thrift_nats_tests::raw::{RawClient, RawServer};
 use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService, WireClient, soon};
 
-use crate::{assert_serves, base, login, serve};
+use crate::{Spy, assert_serves, base, login, serve};
 
 /// Publishes reports of no responders, and forged messages of every kind, to subjects below this base.
 async fn forge(wire: &mut WireClient, base: &str) {
@@ -75,4 +75,36 @@ async fn client_that_knows_the_base_of_a_server_cannot_end_the_sessions_of_other
     service.release(1);
     assert_eq!(soon(call).await.unwrap(), Ok(2));
     assert_eq!(server.sessions(), 2, "the sessions of the client and of the attacker");
+}
+
+/// A server sends messages to itself while it starts, drains and stops, and waits until they come back.
+#[tokio::test]
+async fn client_that_knows_the_base_of_a_server_cannot_forge_the_messages_that_the_server_waits_for() {
+    let nats = NatsServer::start().unwrap();
+    let mut spy = Spy::new(nats.client().await.unwrap()).await;
+    let service = TestService::default();
+    let server = serve(&nats.client().await.unwrap(), SUBJECT, &service).await;
+    let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let call = tokio::spawn(ProbeClient::new(client.clone()).wait(1).timeout(BOUND));
+    service.until_started("wait", 1).await;
+    let session = RawClient::legacy(&nats.client().await.unwrap(), SUBJECT).await;
+    let base = base(&session.listen);
+    let mut wire = WireClient::connect(&nats, None).await;
+    forge(&mut wire, base).await;
+    let drain = tokio::spawn(server.drain(BOUND));
+    forge(&mut wire, base).await;
+    service.release(1);
+    forge(&mut wire, base).await;
+    assert_eq!(soon(call).await.unwrap(), Ok(2));
+    soon(drain).await.unwrap().unwrap();
+    let is_own =
+        |message: &Message| message.reply.is_none() && message.status.is_none() && message.payload.is_empty();
+    let messages = spy.messages().await.into_iter().filter(is_own);
+    let mut tokens: Vec<_> = messages
+        .filter_map(|message| Some(message.subject.strip_prefix(base)?.strip_prefix('.')?.to_owned()))
+        .collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 3, "one at the start, one in the drain, and one at the end: {tokens:?}");
+    assert!(tokens.iter().all(|token| token.len() == 22), "these can be guessed: {tokens:?}");
 }

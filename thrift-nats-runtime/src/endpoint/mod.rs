@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_nats::{Client as Nats, Message, Statistics, Subscriber};
+use async_nats::{Client as Nats, Message, Statistics, Subject, Subscriber};
 
 pub(crate) use self::publish_lock::PublishLock;
 use self::publisher::IN_FLIGHT_LIMIT;
@@ -34,7 +34,7 @@ pub(crate) use self::timers::{Timed, TimerKey, Timers};
 use crate::error::InvalidOption;
 use crate::log_limit::limited;
 use crate::nats_error::NatsError;
-use crate::proto::{self, Address, Budget, CloseReason, INBOX_PREFIX_MAX, Share};
+use crate::proto::{self, Address, Budget, CloseReason, INBOX_PREFIX_MAX, Share, session_subject};
 use crate::time::now;
 
 /// How often the connection is checked if no message arrives: the client library has no signal to wait for.
@@ -101,6 +101,11 @@ impl EndpointHandle {
     /// The subject that all sessions are below.
     pub(crate) fn base(&self) -> &str {
         &self.0.base
+    }
+
+    /// A subject below the base that no other process can guess, and that no session has.
+    pub(crate) fn new_subject(&self) -> Result<Subject, NatsError> {
+        Ok(session_subject(self.base(), &random_token()?))
     }
 
     /// The inbox prefix of the connection, without a dot at the end.

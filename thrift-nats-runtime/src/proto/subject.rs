@@ -6,7 +6,7 @@
 //! | `<base>.<token>` | everything that the peer sends, and the 503 for a handshake or an accept |
 //! | `<base>.<token>.h` | heartbeats of a legacy client |
 //! | `<base>.<token>.<tail>` | the 503 for the message with this [tail](Tail), which this side sent |
-//! | `<base>.ready`, `<base>.left`, `<base>.end` | a server's own message: NATS has processed all that it sent before |
+//! | `<base>.<token>`, of no session | a server's own message: NATS has processed all that it sent before |
 //!
 //! A 503 is NATS's reply to a message without a subscriber (no responders). A session's token is a secret of its two
 //! peers. No other process can therefore send to any of its subjects.
@@ -159,28 +159,6 @@ pub(super) fn heartbeat_subject(own: &str) -> Subject {
     Subject::from(format!("{own}.{HEARTBEAT}"))
 }
 
-/// A step of a server after which it waits until NATS has processed it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Checkpoint {
-    /// It has subscribed to its subjects.
-    Subscribed,
-    /// It has left the queue group.
-    LeftQueueGroup,
-    /// It has sent the disconnect messages.
-    Disconnected,
-}
-
-/// The subject of the message that a server with this base sends to itself: it arrives after NATS has processed all that the
-/// server sent before. No session has this token.
-pub(crate) fn checkpoint_subject(base: &str, checkpoint: Checkpoint) -> Subject {
-    let token = match checkpoint {
-        Checkpoint::Subscribed => "ready",
-        Checkpoint::LeftQueueGroup => "left",
-        Checkpoint::Disconnected => "end",
-    };
-    Subject::from(format!("{base}.{token}"))
-}
-
 /// The subject `<own>.<number>`.
 fn numbered_subject(own: &str, number: u64) -> Subject {
     // `format!` is five times as slow: there is one for each call and each reply.
@@ -301,14 +279,6 @@ mod tests {
         assert_eq!(one.len(), TOKEN_LEN);
         assert_ne!(one, other);
         assert!(one.bytes().all(|byte| ALPHABET.contains(&byte)));
-    }
-
-    #[test]
-    fn no_session_has_the_token_of_a_checkpoint() {
-        for checkpoint in [Checkpoint::Subscribed, Checkpoint::LeftQueueGroup, Checkpoint::Disconnected] {
-            let subject = checkpoint_subject("base", checkpoint);
-            assert_ne!(subject.len(), session_subject("base", &random_token().unwrap()).len(), "{subject}");
-        }
     }
 
     #[test]

@@ -3,15 +3,14 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use async_nats::{Client as Nats, Subject, Subscriber};
+use async_nats::Subscriber;
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::lame_duck::Member;
 use super::server_endpoint::{ServerEndpoint, Vital};
-use crate::endpoint::{CONNECTION_CHECK, ReceiveQueue};
+use crate::endpoint::{CONNECTION_CHECK, EndpointHandle, ReceiveQueue};
 use crate::error::{BoxError, NatsError};
-use crate::proto::{Checkpoint, checkpoint_subject};
 
 /// The queue group of all servers on a subject, as in the legacy package.
 pub(super) const QUEUE_GROUP: &str = "rpc";
@@ -50,7 +49,7 @@ pub(super) async fn accept_sessions(
         };
         let Some(handle) = endpoint.upgrade().map(|endpoint| endpoint.handle().clone()) else { return };
         // Handshakes that NATS has already assigned to this server are accepted: no other server gets them.
-        if let Err(error) = leave_queue_group(handle.nats(), handle.base(), &handshakes).await {
+        if let Err(error) = leave_queue_group(&handle, &handshakes).await {
             tracing::warn!(%error, "cannot leave the queue group");
         }
         while let (Some(handshake), Some(endpoint)) = (handshakes.next().await, endpoint.upgrade()) {
@@ -86,7 +85,7 @@ async fn move_away(
             session.drain();
         }
         endpoint.flushed().await;
-        round_trip(handle.nats(), checkpoint_subject(handle.base(), Checkpoint::LeftQueueGroup)).await
+        round_trip(handle).await
     };
     // Sessions that are left after the timeout end with the connection.
     let before = handle.connection();
@@ -109,17 +108,18 @@ async fn move_away(
 /// PONG), and drops messages that NATS sends before it reads the UNSUB. NATS is therefore told first, by an UNSUB with a
 /// number of messages that the library never reaches and that NATS reads as none, because it reads at most 9 digits
 /// (`parseSize` and `processUnsub` in nats-server). A server that did read it would still get the second UNSUB.
-async fn leave_queue_group(nats: &Nats, base: &str, handshakes: &ReceiveQueue) -> Result<(), BoxError> {
+async fn leave_queue_group(handle: &EndpointHandle, handshakes: &ReceiveQueue) -> Result<(), BoxError> {
     handshakes.unsubscribe_after(UNREADABLE_MAX).await?;
     // No handshake comes after this.
-    round_trip(nats, checkpoint_subject(base, Checkpoint::LeftQueueGroup)).await?;
+    round_trip(handle).await?;
     handshakes.unsubscribe().await?;
     Ok(())
 }
 
 /// Waits until NATS has processed everything that was published and subscribed on this connection before, and everything
-/// that NATS sent before has arrived. No other task may use `subject`.
-pub(super) async fn round_trip(nats: &Nats, subject: Subject) -> Result<(), BoxError> {
+/// that NATS sent before has arrived. No peer can send the message that comes back: its subject is new.
+pub(super) async fn round_trip(handle: &EndpointHandle) -> Result<(), BoxError> {
+    let (nats, subject) = (handle.nats(), handle.new_subject()?);
     let mut back = nats.subscribe(subject.clone()).await?;
     nats.publish(subject, bytes::Bytes::new()).await?;
     back.next().await.map(drop).ok_or_else(|| "the connection is closed".into())

@@ -18,7 +18,6 @@ use super::receive_loop::receive_loop;
 use super::server_endpoint::{ServerEndpoint, Vital};
 use crate::endpoint::{CONNECTION_CHECK, EndpointHandle};
 use crate::error::{NatsError, ServeError, ShutdownError};
-use crate::proto::{Checkpoint, checkpoint_subject};
 use crate::service::Service;
 use crate::time::DISCONNECT_TIMEOUT;
 
@@ -206,7 +205,7 @@ impl Server {
         let flushed = async {
             self.tasks.wait().await;
             self.endpoint.flushed().await;
-            round_trip(handle.nats(), checkpoint_subject(handle.base(), Checkpoint::Disconnected))
+            round_trip(handle)
                 .await
                 .map_err(|error| NatsError::new("cannot send the disconnect messages", error))
         };
@@ -230,11 +229,20 @@ impl Drop for Server {
 /// Waits until NATS has processed the subscriptions: a message published after them on the same connection comes back.
 async fn confirm(handle: &EndpointHandle, inbox: &mut Subscriber) -> Result<(), NatsError> {
     let what = "NATS does not confirm the subscriptions of the server";
-    let subject = checkpoint_subject(handle.base(), Checkpoint::Subscribed);
-    handle.nats().publish(subject, bytes::Bytes::new()).await.map_err(|error| NatsError::new(what, error))?;
-    match tokio::time::timeout(LISTEN_TIMEOUT, inbox.next()).await {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(NatsError::new(what, "the subscription has ended")),
-        Err(elapsed) => Err(NatsError::new(what, elapsed)),
-    }
+    let subject = handle.new_subject()?;
+    handle
+        .nats()
+        .publish(subject.clone(), bytes::Bytes::new())
+        .await
+        .map_err(|error| NatsError::new(what, error))?;
+    let confirmed = async {
+        while let Some(message) = inbox.next().await {
+            if message.subject == subject {
+                return Ok(());
+            }
+        }
+        Err(NatsError::new(what, "the subscription has ended"))
+    };
+    let timeout = tokio::time::timeout(LISTEN_TIMEOUT, confirmed).await;
+    timeout.unwrap_or_else(|elapsed| Err(NatsError::new(what, elapsed)))
 }
