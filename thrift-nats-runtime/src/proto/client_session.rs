@@ -60,8 +60,8 @@ pub(crate) struct ClientSession<W> {
 const REPEAT_HANDSHAKE: Duration = Duration::from_millis(200);
 /// The time for which a session that was closed on purpose waits until it may send its queued requests.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Number of queued bytes from which on each call notes what the session holds.
-const NOTED: usize = 64 * 1024;
+/// What the session holds is noted whenever this many bytes of requests have been queued, and not for each call.
+const NOTED: usize = 1024;
 
 /// Limit of unwanted servers that wait for a disconnect message. NATS delivers a handshake once; many accepts are the work
 /// of a hostile server.
@@ -108,8 +108,7 @@ impl<W> ClientSession<W> {
         if self.calls.len() >= self.config.max_calls {
             return Err(Refused::TooManyCalls { limit: self.config.max_calls });
         }
-        let held = self.phase.session().and_then(OpenSession::held).map_or(0, Queue::bytes);
-        let (queued, limit) = (self.out.bytes() + held, self.config.queue_limit);
+        let (queued, limit) = (self.queued(), self.config.queue_limit);
         if queued.saturating_add(message.len()) > limit {
             return Err(Refused::QueueFull { len: message.len(), queued, limit });
         }
@@ -126,7 +125,7 @@ impl<W> ClientSession<W> {
         };
         self.calls.insert(seqid, oneway, deadline, progress, waiter);
         self.release_held();
-        self.update_limits_if_long();
+        self.update_limits_after_call(queued);
         Ok(())
     }
 
@@ -195,10 +194,15 @@ impl<W> ClientSession<W> {
         self.update_limits();
     }
 
-    /// The same as [`update_limits`](Self::update_limits), if much is queued. Each call queues something, and the next chunk
-    /// notes what short ones have queued.
-    fn update_limits_if_long(&mut self) {
-        if self.out.bytes() >= NOTED {
+    /// Number of bytes of requests that are queued.
+    fn queued(&self) -> usize {
+        self.out.bytes() + self.phase.session().and_then(OpenSession::held).map_or(0, Queue::bytes)
+    }
+
+    /// The same as [`update_limits`](Self::update_limits), if the bytes that are queued, `before` a call was, reach another
+    /// step. The next chunk notes what short calls change, if the server lets this side send one.
+    fn update_limits_after_call(&mut self, before: usize) {
+        if self.queued() / NOTED != before / NOTED {
             self.update_limits();
         }
     }

@@ -38,8 +38,8 @@ const UNCONFIRMED_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time for which a session that was stopped or drained waits until it may send its queued replies.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Number of queued bytes from which on each reply notes what the session holds.
-const NOTED: usize = 64 * 1024;
+/// What the session holds is noted whenever this many bytes of replies have been queued, and not for each reply.
+const NOTED: usize = 1024;
 
 /// An event of a server's session. `T` stands for the task of a request.
 #[derive(Debug, PartialEq)]
@@ -302,6 +302,7 @@ impl<T> ServerSession<T> {
     /// A request has finished: `reply` is empty if the request has no reply.
     pub(crate) fn finish(&mut self, key: RequestKey, reply: impl Into<Parts>) {
         let reply = reply.into();
+        let before = self.out.bytes();
         self.requests.remove(key);
         if !self.has_ended() && !reply.is_empty() {
             let queued = self.out.bytes() + reply.len();
@@ -313,8 +314,9 @@ impl<T> ServerSession<T> {
             self.out.push_message(reply, 0);
         }
         self.end_if_drained();
-        // The next chunk notes what short replies change.
-        if self.out.bytes() >= NOTED || self.out.bytes() == 0 {
+        // The next chunk notes what short replies change, if the client lets this side send one.
+        let queued = self.out.bytes();
+        if queued / NOTED != before / NOTED || queued == 0 {
             self.update_limits();
         }
     }
