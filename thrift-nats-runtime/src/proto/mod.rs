@@ -99,7 +99,7 @@ pub(crate) use self::budget::{Budget, Share};
 pub(crate) use self::client_session::{ClientEvent, ClientSession, Incoming, Refused};
 pub use self::close_reason::{CloseReason, PeerReason};
 pub(crate) use self::config::{ClientConfig, ServerConfig};
-pub(crate) use self::ended_sessions::{EndedSession, EndedSessions};
+pub(crate) use self::ended_sessions::EndedSessions;
 pub use self::handshake::AcceptError;
 pub(crate) use self::handshake::{Additions, Announced, millis, refuses_header_transport};
 pub(crate) use self::inbound::likely_messages;
