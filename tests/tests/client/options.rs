@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use thrift_nats_runtime::{Client, Error, Outcome, Server};
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use thrift_nats_runtime::{Call, Client, CloseReason, Error, Outcome, Server};
 use thrift_nats_tests::probe::ProbeClient;
-use thrift_nats_tests::{BOUND, NatsServer, SUBJECT, TestService, eventually, soon};
+use thrift_nats_tests::raw::RawServer;
+use thrift_nats_tests::{BOUND, NEVER, NatsServer, SUBJECT, TestService, eventually, soon};
 
-use crate::wait;
+use crate::{SHORT, wait};
 
 #[tokio::test]
 async fn call_above_the_clients_limit_fails_at_once_if_it_is_to_fail_fast() {
@@ -68,6 +71,51 @@ async fn timeout_of_the_client_ends_the_handler() {
     }
     eventually("the handler has ended", || service.waiting() == 0).await;
     assert_eq!(service.runs(1), 1);
+}
+
+#[tokio::test]
+async fn server_that_does_not_answer_a_probe_in_time_loses_the_session() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let mut server = RawServer::listen(&connection, SUBJECT).await;
+    let builder = Client::builder(&connection, SUBJECT).liveness_timeout(SHORT);
+    let client = tokio::spawn(builder.connect());
+    // It receives everything, and sends nothing after the accept.
+    let handshake = server.handshake().await;
+    let own = connection.new_inbox();
+    let _session = connection.subscribe(own.clone()).await.unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("Thrift-Nats-Version", "2");
+    headers.insert("Thrift-Nats-Window", "4194304");
+    let (peer, accept) = (handshake.reply.unwrap(), Bytes::from_static(b"heartbeat 0"));
+    connection.publish_with_reply_and_headers(peer, own, headers, accept).await.unwrap();
+    let client = soon(client).await.unwrap().unwrap();
+    match soon(wait(&client).timeout(NEVER)).await {
+        Err(Error::SessionEnded { reason, outcome: Outcome::Unknown }) => {
+            assert_eq!(reason, CloseReason::Unresponsive { timeout: SHORT });
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A oneway call ends when its request is handed to the NATS connection. More than the default is handed over here, and more
+/// than the operating system buffers.
+#[cfg(unix)]
+#[tokio::test]
+async fn connection_holds_as_many_bytes_as_the_client_allows() {
+    const LEN: usize = 48 << 20;
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let mut server = RawServer::listen(&connection, SUBJECT).await;
+    let builder = Client::builder(&connection, SUBJECT).in_flight_limit(2 * LEN);
+    let client = tokio::spawn(builder.connect());
+    // A legacy server, so that no window holds the request back.
+    let _session = server.accept().await;
+    let client = soon(client).await.unwrap().unwrap();
+    nats.pause().unwrap();
+    let text = "x".repeat(LEN);
+    let call: Call<()> = client.oneway("notify", &((1, &text),));
+    soon(call.timeout(NEVER)).await.unwrap();
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn an_option_out_of_range_is_an_error_that_names_it() {
         type Change = fn(&mut ClientOptions);
-        let changes: [(&str, Change); 7] = [
+        let changes: [(&str, Change); 8] = [
             ("sessions", |options| options.sessions = 0),
             ("max_calls_per_session", |options| options.max_calls = 0),
             ("chunk_limit", |options| options.chunk_limit = 0),
@@ -81,6 +81,7 @@ mod tests {
             ("memory_limit", |options| options.endpoint.memory = Some(0)),
             ("in_flight_limit", |options| options.endpoint.in_flight = Some(0)),
             ("handshake_timeout", |options| options.handshake_timeout = Duration::ZERO),
+            ("liveness_timeout", |options| options.liveness_timeout = Duration::ZERO),
         ];
         assert_eq!(ClientOptions::default().check(), Ok(()));
         for (option, change) in changes {
