@@ -21,6 +21,24 @@ fn length_request(len: usize) -> Vec<u8> {
     message(1, "length", 1, &[&[11, 0, 1], &size[..], &vec![b'x'; len]].concat())
 }
 
+/// Number of frames that are sent at once, and the length of their messages, in bytes.
+const BOMBS: usize = 5;
+const BOMB: usize = 40 << 20;
+
+/// A call of `length` with a text of `len` bytes, which is compressed to 1/120. A text of one letter would be compressed to
+/// 1/1000, so that the last hundredth has random letters.
+fn compressible_request(len: usize) -> Vec<u8> {
+    let mut request = length_request(len);
+    let mut random = 1_u64;
+    let end = request.len() - 1;
+    for letter in &mut request[end - len / 102..end] {
+        // The constants of Knuth's MMIX.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *letter = b'@' + (random >> 58) as u8 % 63;
+    }
+    request
+}
+
 /// A compressed message in the header transport.
 fn compressed(message: &[u8]) -> Vec<u8> {
     let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
@@ -269,31 +287,44 @@ async fn unfinished_replies_stay_within_the_memory_limit_of_the_client() {
     assert_eq!(soon(call).await.unwrap(), Ok(2), "a call that was in flight");
 }
 
-/// Each frame takes 32 KiB on the wire, and 32 MiB when it is decompressed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// The frames are within the limit of 128 times their length: they are decompressed and served. Without optimisation, each
+/// takes longer than half a second. In the receive loop, one after the other, they would delay the reply to a probe beyond
+/// its timeout. There are more threads than frames, so that one is free for the receive loop.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn compression_bombs_do_not_delay_the_calls_of_other_clients() {
     let nats = NatsServer::start().unwrap();
     let _server = TestService::default().serve(&nats, |server| server).await;
-    // The default of 1 s is short for an unoptimised server on a busy machine. The timeout of the calls decides.
-    let client = Client::builder(&nats.client().await.unwrap(), SUBJECT).liveness_timeout(BOUND);
-    let client = client.connect().await.unwrap();
-    let bomb = compressed(&length_request(32 << 20));
-    assert!(bomb.len() < 64 * 1024, "{} bytes", bomb.len());
+    let client = Client::connect(&nats.client().await.unwrap(), SUBJECT).await.unwrap();
+    let bomb = compressed(&compressible_request(BOMB));
+    let ratio = BOMB / bomb.len();
+    assert!((100..128).contains(&ratio), "{} bytes", bomb.len());
     let attacker = login(&nats, "attacker", ATTACKER_INBOX).await;
-    // The same message is served if it is short: it is the length that is refused.
-    let mut honest = RawClient::legacy(&attacker, SUBJECT).await;
-    honest.send(compressed(&length_request(100))).await;
-    assert!(!is_disconnect(&honest.receive().await));
-    let sessions = join_all((0..40).map(|_| RawClient::legacy(&attacker, SUBJECT))).await;
+    let mut sessions = join_all((0..BOMBS).map(|_| RawClient::legacy(&attacker, SUBJECT))).await;
     for session in &sessions {
         session.send(bomb.clone()).await;
     }
     round_trip(&attacker).await;
     let probe = ProbeClient::new(client);
     for n in 0..50 {
-        // One after the other, the bombs take longer: 0.6 s each without optimisation.
-        let sum = probe.add(n, 1).timeout(Duration::from_secs(10)).await;
+        let sum = probe.add(n, 1).timeout(BOUND).await;
         assert_eq!(sum, Ok(n + 1), "a call beside the bombs");
+    }
+    for session in &mut sessions {
+        let reply = session.receive().await;
+        assert!(!is_disconnect(&reply), "the ratio was not exceeded: {reply:?}");
+    }
+}
+
+/// A frame that is decompressed to more than 128 times its length is refused.
+#[tokio::test]
+async fn compression_beyond_the_ratio_ends_the_session() {
+    let nats = NatsServer::start().unwrap();
+    let _server = TestService::default().serve(&nats, |server| server).await;
+    let attacker = nats.client().await.unwrap();
+    for (len, is_served) in [(100, true), (1 << 20, false)] {
+        let mut session = RawClient::legacy(&attacker, SUBJECT).await;
+        session.send(compressed(&length_request(len))).await;
+        assert_eq!(!is_disconnect(&session.receive().await), is_served, "{len} bytes");
     }
 }
 
