@@ -2,11 +2,12 @@
 
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use async_nats::Message;
 use bytes::Bytes;
 use thrift_nats_runtime::ServerBuilder;
-use thrift_nats_tests::raw::{RawClient, message, request, round_trip};
+use thrift_nats_tests::raw::{RawClient, is_disconnect, message, request, round_trip};
 use thrift_nats_tests::{NatsServer, SUBJECT, TestService, WireClient, eventually};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -110,6 +111,26 @@ async fn flood_of_a_peer_does_not_flood_the_log() {
         let written = lines.take();
         assert!(written.len() <= LINES, "{what}: {} lines, such as {:?}", written.len(), written.first());
     }
+}
+
+#[tokio::test]
+async fn sessions_that_end_for_faults_of_their_peers_do_not_flood_the_log() {
+    const SESSIONS: usize = 100;
+    let (lines, begun) = (Lines::default(), Instant::now());
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let nats = NatsServer::start().unwrap();
+    let server = TestService::default().serve(&nats, |server: ServerBuilder| server.heartbeat(None)).await;
+    let attacker = nats.client().await.unwrap();
+    for _ in 0..SESSIONS {
+        let mut session = RawClient::legacy(&attacker, SUBJECT).await;
+        session.send("garbage").await;
+        assert!(is_disconnect(&session.receive().await));
+    }
+    eventually("all sessions have ended", || server.sessions() == 0).await;
+    // 20 lines in 10 s.
+    let most = 20 * (1 + begun.elapsed().as_secs() as usize / 10);
+    let written = lines.take();
+    assert!((1..=most).contains(&written.len()), "{} lines for {SESSIONS} sessions", written.len());
 }
 
 #[tokio::test]

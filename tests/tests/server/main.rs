@@ -6,7 +6,6 @@ mod executor;
 mod fair_shares;
 mod handshakes;
 mod limits;
-mod logs;
 mod memory;
 mod sessions;
 mod shutdown;
