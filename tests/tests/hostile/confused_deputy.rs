@@ -44,6 +44,7 @@ fn forbidden_besides(base: &str, besides: &[&str]) -> Vec<String> {
         SUBJECT,
         ">",
         "*",
+        "_INBOX",
         "_INBOX.>",
         "_INBOX.*",
         "_INBOX.*.a",

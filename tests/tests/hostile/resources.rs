@@ -59,7 +59,7 @@ async fn assert_starts(client: &Client, service: &TestService, id: i32) {
 }
 
 #[tokio::test]
-async fn calls_without_an_end_leave_room_for_those_of_other_clients() {
+async fn calls_without_an_end_leave_capacity_for_those_of_other_clients() {
     let nats = NatsServer::start().unwrap();
     let service = TestService::default();
     let options = |server: ServerBuilder| server.max_calls(64).heartbeat(Duration::from_millis(100));
@@ -125,7 +125,7 @@ async fn all_cancelled_calls_are_dropped_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn sessions_that_never_send_leave_room_for_other_clients() {
+async fn sessions_that_never_send_leave_capacity_for_other_clients() {
     let nats = NatsServer::start().unwrap();
     let server = TestService::default()
         .serve(&nats, |server| server.max_sessions(100).heartbeat(Duration::from_secs(1)))
@@ -151,7 +151,7 @@ async fn sessions_that_never_send_leave_room_for_other_clients() {
 
 /// Every handshake names another inbox prefix, so that the attacker looks like many clients.
 #[tokio::test]
-async fn clients_that_never_send_leave_room_for_others_however_many_they_are() {
+async fn clients_that_never_send_leave_capacity_for_others_however_many_they_are() {
     let nats = NatsServer::start().unwrap();
     let options = |server: ServerBuilder| server.max_sessions(100).heartbeat(None);
     let _server = TestService::default().serve(&nats, options).await;

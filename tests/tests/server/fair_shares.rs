@@ -1,4 +1,4 @@
-//! Limits that clients share: a client that takes all it can leaves room for others.
+//! Limits that clients share: a client that takes all it can leaves capacity for others.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ async fn client_that_opens_sessions_as_fast_as_it_can_keeps_no_other_out() {
     }
     assert!(soon(accepted).await.unwrap() <= 500);
     assert!(server.sessions() <= 520);
-    // There is room even for a client with many sessions.
+    // There is capacity even for a client with many sessions.
     let client = Client::builder(&nats.client().await.unwrap(), SUBJECT).sessions(100).connect();
     let client = ProbeClient::new(soon(client).await.unwrap());
     assert_eq!(soon(client.add(1, 1)).await, Ok(2));

@@ -134,32 +134,6 @@ async fn malformed_handshake_opens_no_session() {
     assert!(server.sessions() <= 2, "{}", server.sessions());
 }
 
-/// A handshake names the subject that the server publishes to with its own permissions.
-#[tokio::test]
-async fn nothing_is_published_to_a_subject_that_is_no_inbox() {
-    let nats = NatsServer::start().unwrap();
-    let server = TestService::default().serve(&nats, no_heartbeats).await;
-    let connection = nats.client().await.unwrap();
-    // A client that sees all that is published, but not for the system account.
-    let mut all = connection.subscribe(">").await.unwrap();
-    let refused =
-        ["$JS.API.STREAM.DELETE.ORDERS", "$SYS.REQ.SERVER.PING", "orders.created", "_INBOX", "other"];
-    let other = Server::builder(&connection, "other").serve(TestService::default().server()).await.unwrap();
-    for reply in refused {
-        connection.publish_with_reply(SUBJECT, reply, "".into()).await.unwrap();
-    }
-    let _last = RawClient::legacy(&connection, SUBJECT).await;
-    connection.publish("end", "".into()).await.unwrap();
-    loop {
-        let message = next(&mut all).await;
-        if message.subject.as_str() == "end" {
-            break;
-        }
-        assert!(!refused.contains(&message.subject.as_str()), "{message:?}");
-    }
-    assert_eq!((server.sessions(), other.sessions()), (1, 0));
-}
-
 #[tokio::test]
 async fn only_inboxes_below_the_reply_prefixes_are_accepted() {
     /// The inbox of the handshake that is sent last. It is below the prefix of the server's own connection.
