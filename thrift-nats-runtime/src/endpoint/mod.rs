@@ -71,11 +71,16 @@ pub(crate) trait EndpointSession: Send + Sync + 'static {
     /// A number that the sessions with the same peer share.
     fn peer(&self) -> usize;
 
-    /// Number of bytes that the session holds, 0 if it has ended.
+    /// Number of bytes that the session holds, 0 if [`shed`](Self::shed) would free none of them.
     fn held(&self) -> usize;
 
     /// Ends the session, unless it has ended.
     fn close(self: &Arc<Self>, reason: CloseReason);
+
+    /// Ends the session because it holds too much. If it has ended, drops what it still holds.
+    fn shed(self: &Arc<Self>, reason: CloseReason) {
+        self.close(reason);
+    }
 }
 
 /// The parts of an endpoint that its sessions use. Cheap to clone.
@@ -168,6 +173,8 @@ pub(crate) fn connection_key(statistics: &Arc<Statistics>) -> usize {
 pub(crate) struct Endpoint<S> {
     handle: EndpointHandle,
     sessions: Arc<SessionTable<S>>,
+    /// The sessions that have ended and still hold something.
+    lingering: Arc<SessionTable<S>>,
     connection: LatestConnection,
     shedding: Shedding,
 }
@@ -194,7 +201,8 @@ impl<S> Endpoint<S> {
             timers: Timers::default(),
         }));
         let connection = LatestConnection(AtomicU64::new(handle.connection()));
-        Ok(Self { handle, sessions: Arc::default(), connection, shedding: Shedding::new(now()) })
+        let (sessions, lingering, shedding) = (Arc::default(), Arc::default(), Shedding::new(now()));
+        Ok(Self { handle, sessions, lingering, connection, shedding })
     }
 
     pub(crate) const fn handle(&self) -> &EndpointHandle {
@@ -203,6 +211,21 @@ impl<S> Endpoint<S> {
 
     pub(crate) const fn sessions(&self) -> &Arc<SessionTable<S>> {
         &self.sessions
+    }
+
+    /// The sessions that have ended and still hold something. Sessions add and remove themselves.
+    pub(crate) const fn lingering(&self) -> &Arc<SessionTable<S>> {
+        &self.lingering
+    }
+
+    /// All open sessions, and all that have ended and still hold something.
+    pub(crate) fn all(&self) -> Vec<Arc<S>> {
+        let mut sessions = self.sessions.all();
+        sessions.extend(self.lingering.all());
+        // A session that has ended and has not sent its disconnect message is in both tables.
+        sessions.sort_unstable_by_key(Arc::as_ptr);
+        sessions.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        sessions
     }
 
     /// The subject of the one subscription that covers all sessions. Opening a session therefore costs no subscription, and
@@ -229,7 +252,7 @@ impl<S: EndpointSession> Endpoint<S> {
     }
 
     /// Ends the sessions that cannot continue: those of an earlier connection, and those of the peers that hold the most memory
-    /// if all together hold more than they may.
+    /// if all together hold more than they may. Sessions that have ended before count, and lose their requests.
     pub(crate) fn check(&self) {
         self.check_connection();
         let budget = self.handle.budget();
@@ -241,9 +264,9 @@ impl<S: EndpointSession> Endpoint<S> {
             let (peer, held) = (session.peer(), session.held());
             Holder { session, peer, held }
         };
-        let all = || self.sessions.all().into_iter().map(with_held).collect();
+        let all = || self.all().into_iter().map(with_held).collect();
         for Holder { session, held, .. } in self.shedding.choose(now(), budget, all) {
-            session.close(CloseReason::MemoryLimit { held, limit: budget.limit() });
+            session.shed(CloseReason::MemoryLimit { held, limit: budget.limit() });
         }
     }
 

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::proto::Budget;
 
 /// The shortest pause between two looks at all sessions. A look does not always help: the memory may belong to sessions that
-/// have ended and whose handlers still run.
+/// have ended and whose handlers have been cancelled and still run.
 const PAUSE: Duration = Duration::from_millis(10);
 /// The pause after a look is this many times as long as the look: it may take 50 ms with 262,144 sessions.
 const PAUSE_FACTOR: u32 = 10;
@@ -39,7 +39,8 @@ impl Shedding {
         Self { since: now, next: AtomicU64::new(0) }
     }
 
-    /// Returns the sessions to end. `sessions` is called if there are too many bytes, and returns the open sessions.
+    /// Returns the sessions to end. `sessions` is called if there are too many bytes, and returns the sessions that
+    /// hold something that can be freed.
     pub(super) fn choose<S>(
         &self,
         now: Instant,

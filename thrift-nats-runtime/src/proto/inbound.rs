@@ -174,6 +174,14 @@ impl Inbound {
         self.transport.held() + partial.map(PartialMessage::held).sum::<usize>()
     }
 
+    /// Forgets the messages that are not complete. Nothing may be received after this.
+    pub(super) fn clear(&mut self) {
+        self.transport.clear();
+        if let Some(numbered) = &mut self.numbered {
+            numbered.partial = Vec::new();
+        }
+    }
+
     /// Receives a NATS message, and gives each Thrift message that is complete with it to `deliver`, and whether it was a
     /// long message to which bytes were granted. Returns the message if it is not data.
     ///

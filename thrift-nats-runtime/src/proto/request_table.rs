@@ -77,6 +77,11 @@ impl<T> RequestTable<T> {
         self.bytes + self.len() * REQUEST_OVERHEAD + slots * size_of::<Option<UnfinishedRequest<T>>>()
     }
 
+    /// Whether all requests that have not finished are cancelled.
+    pub(super) const fn all_cancelled(&self) -> bool {
+        self.cancelled == self.len()
+    }
+
     /// Whether any request is cancelled and has not finished.
     pub(super) const fn has_cancelled(&self) -> bool {
         self.cancelled > 0

@@ -400,6 +400,7 @@ impl<T> ServerSession<T> {
         if !reason.keeps_queue() {
             self.out.clear();
         }
+        self.inbound.clear();
         self.events.push_back(ServerEvent::Ended { reason });
         self.update_limits();
     }
@@ -427,6 +428,16 @@ impl<T> ServerSession<T> {
         self.drop_waiting();
         let tasks = self.requests.cancel_all();
         self.events.extend(tasks.into_iter().map(|task| ServerEvent::Cancelled { task }));
+        self.update_limits();
+    }
+
+    /// Frees memory: ends the session, or if it has ended, drops its requests and the replies that it has not sent.
+    pub(crate) fn shed(&mut self, reason: CloseReason) {
+        if !self.has_ended() {
+            return self.close(reason);
+        }
+        self.out.clear();
+        self.drop_requests();
     }
 
     /// Sets the size limit of NATS messages, in bytes.
@@ -493,6 +504,11 @@ impl<T> ServerSession<T> {
     /// Whether the client has cancelled this request, which has not finished.
     pub(crate) fn is_cancelled(&self, key: RequestKey) -> bool {
         self.requests.is_cancelled(key)
+    }
+
+    /// Whether [`shed`](Self::shed) would free nothing: the session has ended, and its requests are cancelled.
+    pub(crate) fn has_dropped_all(&self) -> bool {
+        self.has_ended() && self.requests.all_cancelled() && self.out.bytes() == 0
     }
 
     /// Whether the client has cancelled any request that has not finished.

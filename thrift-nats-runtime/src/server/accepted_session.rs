@@ -134,14 +134,13 @@ impl AcceptedSession {
     pub(super) fn accept(
         endpoint: &Endpoint<Self>,
         executor: Weak<Executor>,
-        lingering: &Arc<SessionTable<Self>>,
         provisional: &Arc<ProvisionalSessions>,
         options: &ServerOptions,
         handshake: Handshake,
     ) -> Arc<Self> {
         let Handshake { token, peer, announced, connection, client, slots } = handshake;
         let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
-        let (endpoint, table) = (endpoint.handle(), endpoint.sessions());
+        let (endpoint, table, lingering) = (endpoint.handle(), endpoint.sessions(), endpoint.lingering());
         let config = ServerConfig {
             chunk_limit: endpoint.chunk_limit(options.chunk_limit),
             queue_limit: options.queue_limit,
@@ -411,11 +410,15 @@ impl EndpointSession for AcceptedSession {
 
     fn held(&self) -> usize {
         let state = self.state();
-        if state.machine.has_ended() { 0 } else { state.machine.held() }
+        if state.machine.has_dropped_all() { 0 } else { state.machine.held() }
     }
 
     fn close(self: &Arc<Self>, reason: CloseReason) {
         self.input(|machine| machine.close(reason));
+    }
+
+    fn shed(self: &Arc<Self>, reason: CloseReason) {
+        self.input(|machine| machine.shed(reason));
     }
 }
 
@@ -479,28 +482,31 @@ impl Timed for AcceptedSession {
 mod tests {
     use super::super::fair_share::Clients;
     use super::*;
+    use crate::endpoint::EndpointLimits;
 
-    /// An endpoint that never connects, and a session of a legacy client in its table.
-    async fn session(
-        lingering: &Arc<SessionTable<AcceptedSession>>,
-    ) -> (Endpoint<AcceptedSession>, Arc<AcceptedSession>) {
+    /// An endpoint that never connects.
+    async fn endpoint() -> Endpoint<AcceptedSession> {
         let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
         let nats = options.connect("127.0.0.1:1").await.unwrap();
-        let endpoint = Endpoint::start(&nats).unwrap();
+        Endpoint::start(&nats).unwrap()
+    }
+
+    /// A session of a legacy client, in the table of the endpoint.
+    fn session(endpoint: &Endpoint<AcceptedSession>, token: &str) -> Arc<AcceptedSession> {
         let (options, announced) = (ServerOptions::default(), Announced::default());
         let client = Clients::new(&options).share("client");
         let slots = SessionSlots::take(&client).unwrap();
-        let (token, peer) = ("token".into(), "client".into());
+        let (token, peer) = (token.to_owned(), "client".into());
         let handshake = Handshake { token, peer, announced, connection: 0, client, slots };
-        let session =
-            AcceptedSession::accept(&endpoint, Weak::new(), lingering, &Arc::default(), &options, handshake);
+        let session = AcceptedSession::accept(endpoint, Weak::new(), &Arc::default(), &options, handshake);
         endpoint.insert(session.token(), &session);
-        (endpoint, session)
+        session
     }
 
     #[tokio::test]
     async fn ended_session_leaves_no_timer_behind() {
-        let (endpoint, session) = session(&Arc::default()).await;
+        let endpoint = endpoint().await;
+        let session = session(&endpoint, "token");
         session.heartbeat();
         assert!(!endpoint.handle().timers().is_empty(), "it waits for heartbeats");
         session.close(CloseReason::Closed);
@@ -509,14 +515,14 @@ mod tests {
 
     #[tokio::test]
     async fn memory_of_a_session_is_freed_when_it_ends_and_its_requests_have_finished() {
-        let lingering = Arc::default();
-        let (endpoint, session) = session(&lingering).await;
+        let endpoint = endpoint().await;
+        let session = session(&endpoint, "token");
         let ping = Bytes::from_static(b"\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x07\0");
         let requests = session.receive(None, ping);
         assert_eq!(requests.len(), 1);
         session.close(CloseReason::Closed);
         endpoint.handle().publisher().flush_queue().await;
-        assert_eq!((endpoint.sessions().len(), lingering.len()), (0, 1), "a request runs");
+        assert_eq!((endpoint.sessions().len(), endpoint.lingering().len()), (0, 1), "a request runs");
         assert!(!endpoint.handle().timers().is_empty(), "the grace period has begun");
         for ReceivedRequest { key, .. } in requests {
             session.finish([Finished { key, reply: Parts::default() }]);
@@ -526,5 +532,38 @@ mod tests {
         let freed = Arc::downgrade(&session);
         drop(session);
         assert_eq!(freed.strong_count(), 0);
+    }
+
+    /// A client that sends requests, closes the session and opens another one must not hold more than one that does not.
+    #[tokio::test]
+    async fn requests_of_ended_sessions_are_dropped_when_too_much_memory_is_held() {
+        const LIMIT: usize = 256 << 10;
+        const BODY: usize = 60_000;
+        let endpoint = endpoint().await;
+        endpoint.handle().set_limits(EndpointLimits { memory: Some(LIMIT), in_flight: None });
+        let field = [&[11, 0, 1][..], &(BODY as u32).to_be_bytes(), &vec![b'x'; BODY]].concat();
+        let request = [&b"\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x07"[..], &field, &[0]].concat();
+        let mut running = Vec::new();
+        for number in 0..20 {
+            let session = session(&endpoint, &format!("token{number}"));
+            let requests = session.receive(None, request.clone().into());
+            running.extend(requests.into_iter().map(|request| (Arc::clone(&session), request)));
+            session.receive(Some("DISCONNECT"), Bytes::new());
+            let within_limit = async {
+                while endpoint.handle().budget().is_exceeded() {
+                    endpoint.check();
+                    running.retain(|(session, request)| {
+                        let is_kept = session.may_start(request.key);
+                        if !is_kept {
+                            session.finish([Finished { key: request.key, reply: Parts::default() }]);
+                        }
+                        is_kept
+                    });
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), within_limit).await.expect("memory is freed");
+        }
+        assert!((1..=LIMIT / BODY).contains(&running.len()), "{} requests still run", running.len());
     }
 }

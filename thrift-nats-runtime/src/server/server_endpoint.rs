@@ -27,8 +27,6 @@ use crate::time::DISCONNECT_TIMEOUT;
 /// State shared by all sessions of a server.
 pub(super) struct ServerEndpoint {
     endpoint: Endpoint<AcceptedSession>,
-    /// The sessions that have ended and whose requests have not all finished.
-    lingering: Arc<SessionTable<AcceptedSession>>,
     clients: Arc<Clients>,
     provisional: Arc<ProvisionalSessions>,
     /// The subjects that handshakes may name.
@@ -54,7 +52,6 @@ impl ServerEndpoint {
         let inboxes = InboxPolicy::new(own_prefix, options.reply_prefixes.clone());
         Ok(Arc::new(Self {
             endpoint,
-            lingering: Arc::default(),
             clients: Clients::new(&options),
             provisional: Arc::default(),
             inboxes,
@@ -79,12 +76,7 @@ impl ServerEndpoint {
 
     /// Number of requests that run or wait to run, also those of sessions that have ended.
     pub(super) fn unfinished_requests(&self) -> usize {
-        let mut sessions = self.sessions().all();
-        sessions.extend(self.lingering.all());
-        // A session that has ended and has not sent its disconnect message is in both tables.
-        sessions.sort_unstable_by_key(Arc::as_ptr);
-        sessions.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        sessions.iter().map(|session| session.unfinished()).sum()
+        self.endpoint.all().iter().map(|session| session.unfinished()).sum()
     }
 
     pub(super) const fn executor(&self) -> &Arc<Executor> {
@@ -123,7 +115,7 @@ impl ServerEndpoint {
     /// Waits until all sessions have ended and all requests have finished.
     pub(super) async fn drained(&self) {
         self.sessions().empty().await;
-        self.lingering.empty().await;
+        self.endpoint.lingering().empty().await;
     }
 
     /// Waits until the server was stopped and its sessions have sent their disconnect messages, for [`DISCONNECT_TIMEOUT`] at
@@ -187,15 +179,9 @@ impl ServerEndpoint {
         };
         let handshake = Handshake { token, peer, announced, connection, client, slots };
         let executor = Arc::downgrade(&self.executor);
-        let (lingering, provisional) = (&self.lingering, &self.provisional);
-        let session = AcceptedSession::accept(
-            &self.endpoint,
-            executor,
-            lingering,
-            provisional,
-            &self.options,
-            handshake,
-        );
+        let provisional = &self.provisional;
+        let session =
+            AcceptedSession::accept(&self.endpoint, executor, provisional, &self.options, handshake);
         self.endpoint.insert(session.token(), &session);
         // The server may have been stopped since the session table was last walked.
         if self.executor.stopped().is_cancelled() {

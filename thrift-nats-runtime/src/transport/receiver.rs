@@ -75,6 +75,12 @@ impl Receiver {
         self.partial.len() + self.later.as_ref().map_or(0, |later| later.len)
     }
 
+    /// Forgets the message that is not complete. Nothing may be received after this.
+    pub(crate) fn clear(&mut self) {
+        self.partial = BytesMut::new();
+        self.later = None;
+    }
+
     /// The limits on messages.
     pub(crate) const fn limits(&self) -> Limits {
         self.limits

@@ -210,3 +210,20 @@ fn queued_requests_count_before_any_is_published() {
         }
     }
 }
+
+#[test]
+fn messages_that_are_not_complete_are_dropped_when_the_session_ends() {
+    for legacy in [false, true] {
+        let now = std::time::Instant::now();
+        let mut session = accepted(legacy);
+        let one = super::message(crate::protocol::MessageType::Call, 1, 0, b"");
+        session.handle_message(now, Some("client.session.1"), one.into());
+        assert_eq!(super::poll(&mut session).0.len(), 1, "a request runs");
+        let part = [&[0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 11, 0, 1, 0, 2, 0, 0][..], &[0; 100_000]];
+        let part = part.concat();
+        session.handle_message(now, Some("client.session.2-1-100000"), part.into());
+        assert!(session.held() > 100_000, "{} bytes", session.held());
+        session.handle_message(now, Some("DISCONNECT"), bytes::Bytes::new());
+        assert!(session.held() < 10_000, "{} bytes", session.held());
+    }
+}
