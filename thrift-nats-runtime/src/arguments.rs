@@ -3,8 +3,8 @@
 
 use crate::protocol::{DecodeError, EncodeError, InputProtocol, OutputProtocol, TType, Value, write_list};
 
-/// One argument, as a client writes it: a [`Value`], or the borrowed form of one. That is `str` for a string of any type, and a
-/// slice for a list.
+/// One argument, as a client writes it: a [`Value`], or the borrowed form of one. That is `str` for a string of any type,
+/// and a slice for a list.
 pub trait Argument {
     /// Writes the argument as the field `id`.
     ///

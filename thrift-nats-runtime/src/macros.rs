@@ -1,7 +1,7 @@
 //! Macros for the parts of generated code that are the same for every type.
 
-/// The traits of an open enum `struct Name(pub i32)` with `VALUES` and `name()`. Aliases follow: names of a value that has another
-/// name already.
+/// The traits of an open enum `struct Name(pub i32)` with `VALUES` and `name()`. Aliases follow: names of a value that has
+/// another name already.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! open_enum {
@@ -85,8 +85,8 @@ macro_rules! open_enum {
     };
 }
 
-/// The traits of the error enum of a function. Its variants are the declared exceptions, each with its id and name, and `Rpc`.
-/// `from` marks the exceptions that convert into the error.
+/// The traits of the error enum of a function. Its variants are the declared exceptions, each with its id and name, and
+/// `Rpc`. `from` marks the exceptions that convert into the error.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! method_error {

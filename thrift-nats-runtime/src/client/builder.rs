@@ -120,9 +120,9 @@ impl ClientBuilder {
 
     /// The number of bytes that all sessions on the connection may hold together: messages that were received and not yet
     /// handled, parts of messages, and queued requests. If they hold more, the sessions that hold the most end with
-    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left. A session that has sent or
-    /// received anything counts as 1 KiB at least. Clients share the limit of their connection: the last client that sets it
-    /// decides.
+    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left. A session that has
+    /// sent or received anything counts as 1 KiB at least. Clients share the limit of their connection: the last client
+    /// that sets it decides.
     pub const fn memory_limit(mut self, bytes: usize) -> Self {
         self.options.endpoint.memory = Some(bytes);
         self
@@ -195,8 +195,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Calls the functions of this service, of a server that has [several](crate::Services). The name must not be empty or have
-    /// a colon, which separates it from the name of the function in messages.
+    /// Calls the functions of this service, of a server that has [several](crate::Services). The name must not be empty or
+    /// have a colon, which separates it from the name of the function in messages.
     pub fn service(mut self, name: impl Into<Arc<str>>) -> Self {
         self.service = Some(name.into());
         self
@@ -220,8 +220,8 @@ impl ClientBuilder {
     /// # Runtime
     /// The tasks of a session run in the tokio runtime in which it was opened. If that runtime ends, its sessions end, and
     /// the next call opens one in its own runtime. A call may be made in any tokio runtime, and always ends by its deadline.
-    /// A `current_thread` runtime runs its tasks only inside `block_on`: if a call is made in another runtime outside of it, its
-    /// session ends after 1 s with [`CloseReason::RuntimeStopped`](crate::CloseReason::RuntimeStopped).
+    /// A `current_thread` runtime runs its tasks only inside `block_on`: if a call is made in another runtime outside of
+    /// it, its session ends after 1 s with [`CloseReason::RuntimeStopped`](crate::CloseReason::RuntimeStopped).
     ///
     /// # Errors
     /// - [`ConnectError::InvalidFormat`], [`ConnectError::InvalidOption`] and [`ConnectError::InvalidSubject`], before

@@ -4,9 +4,9 @@
 //! [`ShutdownError`] that of closing a client and of draining or stopping a server. The modules that detect a failure
 //! build them; nothing here decides.
 //!
-//! The text of an error is complete: it contains the text of its cause and of all causes of that. `source()` therefore returns nothing, so that a
-//! reporter that walks the chain prints no text twice. The one exception is [`ApplicationException::internal`], whose
-//! text hides the cause.
+//! The text of an error is complete: it contains the text of its cause and of all causes of that. `source()` therefore
+//! returns nothing, so that a reporter that walks the chain prints no text twice. The one exception is
+//! [`ApplicationException::internal`], whose text hides the cause.
 
 mod application_exception;
 mod call;

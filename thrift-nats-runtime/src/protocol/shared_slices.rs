@@ -41,8 +41,8 @@ impl SharedSlices {
     }
 }
 
-/// Reserves memory for a value of `len` bytes with its length field, and after a long one for the ends of the structs around it
-/// and some short values: if the memory were exact, the next byte would double it, and copy the value.
+/// Reserves memory for a value of `len` bytes with its length field, and after a long one for the ends of the structs
+/// around it and some short values: if the memory were exact, the next byte would double it, and copy the value.
 #[inline]
 pub(super) fn reserve_for(buffer: &mut Vec<u8>, len: usize) {
     const LONG: usize = 1024;

@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 /// The maximum length of a `binary` or `string` that is copied out of its message, in bytes. A longer one is a slice.
 ///
-/// A slice keeps the NATS message alive that it came in, 64 KiB by default: 5,000 values of 16 bytes held 319 MB. To copy 1 KiB
-/// takes as long as to make a slice, 13 ns, and to copy 4 KiB takes 30 ns more. What a value keeps alive is then at most 16
-/// times its length, if the message fits in a chunk.
+/// A slice keeps the NATS message alive that it came in, a batch of up to 64 KiB: 5,000 values of 16 bytes held 319 MB. To
+/// copy 1 KiB takes as long as to make a slice, 13 ns, and to copy 4 KiB takes 30 ns more. A value then keeps at
+/// most 16 times its length alive, if its message is in a batch.
 const MAX_COPIED: usize = 4096;
 
 /// Makes bytes of a slice of `message`: shared if it is longer than [`MAX_COPIED`].

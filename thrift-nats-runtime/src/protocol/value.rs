@@ -90,8 +90,8 @@ impl Value for faststr::FastStr {
     }
 }
 
-/// A value of up to 4 KiB is copied. A longer one is a slice of the message, and keeps all of its memory: copy a part of it that
-/// is to be kept for long.
+/// A value of up to 4 KiB is copied. A longer one is a slice of the message, and keeps all of its memory: copy a part of it
+/// that is to be kept for long.
 impl Value for Bytes {
     const TTYPE: TType = TType::String;
 

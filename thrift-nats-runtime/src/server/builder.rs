@@ -117,9 +117,9 @@ impl ServerBuilder {
         self
     }
 
-    /// The time for which running calls continue after their session has ended, because no client waits for them any more. Then
-    /// their handlers are dropped. `Duration::ZERO` drops them at once, and `Duration::MAX` runs them to their end or their
-    /// deadline.
+    /// The time for which running calls continue after their session has ended, because no client waits for them any more.
+    /// Then their handlers are dropped. `Duration::ZERO` drops them at once, and `Duration::MAX` runs them to their end or
+    /// their deadline.
     ///
     /// Requests that have not started do not start any more, with one exception: if the client itself has closed the session,
     /// they start within this time, because oneway requests may be among them.
@@ -141,8 +141,8 @@ impl ServerBuilder {
 
     /// The number of bytes that all sessions may hold together: messages that were received and not yet handled, requests
     /// without a reply, parts of messages, and queued replies. If they hold more, the sessions that hold the most end with
-    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left. A session that has sent or
-    /// received anything counts as 1 KiB at least.
+    /// [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until 7/8 of the limit are left. A session that has
+    /// sent or received anything counts as 1 KiB at least.
     pub const fn memory_limit(mut self, bytes: usize) -> Self {
         self.options.endpoint.memory = Some(bytes);
         self
@@ -198,10 +198,10 @@ impl ServerBuilder {
     /// The prefixes of the inboxes of clients. A handshake whose reply subject is not below one of them is dropped.
     ///
     /// A handshake names the subject to reply to, and the server publishes there with its own permissions. By default it
-    /// replies only to subjects whose first token starts with `_INBOX`, as those of all NATS client libraries do, and to those
-    /// below the inbox prefix of its own connection. This option replaces the former rule: set it if clients have other
-    /// prefixes, or to allow fewer. Subjects that start with `$`, those with wildcards, and those longer than 256 bytes are
-    /// refused in any case.
+    /// replies only to subjects whose first token starts with `_INBOX`, as those of all NATS client libraries do, and to
+    /// those below the inbox prefix of its own connection. This option replaces the former rule: set it if clients have
+    /// other prefixes, or to allow fewer. Subjects that start with `$`, those with wildcards, and those longer than 256
+    /// bytes are refused in any case.
     ///
     /// ```no_run
     /// # async fn example(nats: async_nats::Client, calculator: impl thrift_nats_runtime::Service) -> Result<(), Box<dyn std::error::Error>> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{ReplyFuture, Request, Service};
 use crate::error::{ApplicationException, ApplicationExceptionKind};
 
-/// Several services on one subject. Messages name the service: `service:function`, as Apache's TMultiplexedProtocol writes it.
-/// A client names the one that it calls with [`ClientBuilder::service`](crate::ClientBuilder::service).
+/// Several services on one subject. Messages name the service: `service:function`, as Apache's TMultiplexedProtocol writes
+/// it. A client names the one that it calls with [`ClientBuilder::service`](crate::ClientBuilder::service).
 ///
 /// ```no_run
 /// use thrift_nats_runtime::{ServeError, Server, Service, Services};
