@@ -140,6 +140,7 @@ async fn session_that_ends_for_a_fault_of_its_peer_is_one_warning_with_the_reaso
     let nats = NatsServer::start().unwrap();
     let server = TestService::default().serve(&nats, |server: ServerBuilder| server.heartbeat(None)).await;
     let attacker = nats.client().await.unwrap();
+    let mut wire = WireClient::connect(&nats, None).await;
     for legacy in [true, false] {
         lines.take();
         let session = if legacy {
@@ -147,6 +148,13 @@ async fn session_that_ends_for_a_fault_of_its_peer_is_one_warning_with_the_reaso
         } else {
             RawClient::numbered(&attacker, SUBJECT).await
         };
+        // Its peer, or somebody who has learned its subject, sends handshakes that name it.
+        for (tail, body) in [("", ""), ("", "x"), (".7", "x"), (".h", "x")] {
+            let reply = Some(format!("{}{tail}", session.listen));
+            wire.publish(SUBJECT, reply.as_deref(), body).await;
+        }
+        wire.flush().await;
+        round_trip(&attacker).await;
         for number in 1..5 {
             session.send_chunk(number, "garbage").await;
         }

@@ -154,6 +154,14 @@ fn parse_digits(text: &str) -> Option<u64> {
 /// The last token of the subject of heartbeats of a legacy client.
 const HEARTBEAT: &str = "h";
 
+/// The subject of a session that this subject belongs to, if it belongs to one.
+pub(crate) fn session_of(subject: &str) -> &str {
+    match subject.rsplit_once('.') {
+        Some((session, tail)) if tail == HEARTBEAT || Tail::parse(tail).is_some() => session,
+        Some(_) | None => subject,
+    }
+}
+
 /// The subject of the heartbeats of the session `own` of a server.
 pub(super) fn heartbeat_subject(own: &str) -> Subject {
     Subject::from(format!("{own}.{HEARTBEAT}"))

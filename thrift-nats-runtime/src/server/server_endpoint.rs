@@ -19,7 +19,8 @@ use crate::error::ServeError;
 use crate::log_limit::limited;
 use crate::nats_error::NatsError;
 use crate::proto::{
-    Address, Announced, BadInbox, CloseReason, InboxPolicy, ReceivedRequest, overloaded, unsupported,
+    Address, Announced, BadInbox, CloseReason, InboxPolicy, ReceivedRequest, overloaded, session_of,
+    unsupported,
 };
 use crate::service::Service;
 use crate::time::DISCONNECT_TIMEOUT;
@@ -141,12 +142,12 @@ impl ServerEndpoint {
     pub(super) fn handshake(&self, message: Message) {
         let connection = self.endpoint.check_connection();
         if let Err(reason) = check_handshake(&message, self.handle().base(), &self.inboxes) {
-            let reply = message.reply.as_deref();
+            let client = message.reply.as_deref().map(logged_client);
             if reason == BadHandshake::Inbox(BadInbox::NotAnInbox) {
                 // The inbox of a client whose prefix is not configured.
-                limited!(warn, reply, %reason, "handshake dropped");
+                limited!(warn, client, %reason, "handshake dropped");
             } else {
-                limited!(debug, reply, %reason, "handshake dropped");
+                limited!(debug, client, %reason, "handshake dropped");
             }
             return;
         }
@@ -279,6 +280,12 @@ impl Drop for Vital {
     }
 }
 
+/// The part of the reply subject of a dropped handshake that is logged. The subject may be that of a session, which is a secret,
+/// or be below it.
+fn logged_client(reply: &str) -> &str {
+    client_prefix(session_of(reply))
+}
+
 /// The reason why a handshake is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BadHandshake {
@@ -331,6 +338,15 @@ mod tests {
             status: None,
             description: None,
             length: 0,
+        }
+    }
+
+    #[test]
+    fn the_subject_of_a_session_is_not_logged() {
+        for reply in
+            ["_INBOX.base.secret", "_INBOX.base.secret.7", "_INBOX.base.secret.h", "_INBOX.base.secret.7-1-0"]
+        {
+            assert_eq!(logged_client(reply), "_INBOX.base");
         }
     }
 
