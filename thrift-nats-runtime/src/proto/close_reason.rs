@@ -43,6 +43,9 @@ pub enum CloseReason {
         /// The heartbeat interval of the server.
         interval: Duration,
     },
+    /// The client sent nothing after its handshake. The session was provisional, and ended without a message after a few
+    /// seconds, or because a new client needed its place.
+    Unconfirmed,
     /// A chunk of the peer was lost in transit.
     ChunkLost {
         /// The number of the chunk that was expected.
@@ -125,6 +128,7 @@ impl fmt::Display for CloseReason {
                     *interval * MISSED_HEARTBEATS
                 )
             }
+            Self::Unconfirmed => f.write_str("the client sent nothing after its handshake"),
             Self::ChunkLost { expected, found } => {
                 write!(f, "chunk {expected} from the peer was lost: received chunk {found} instead")
             }
@@ -184,6 +188,8 @@ impl CloseReason {
             | Self::PeerGone { .. }
             | Self::NoServer
             | Self::Unsupported { .. }
+            // The client has not proved that it receives on its inbox.
+            | Self::Unconfirmed
             // The server's inbox is unknown until its accept arrives. A late accept gets a disconnect message then.
             | Self::HandshakeTimeout { .. }
             | Self::NatsClosed => return None,
@@ -197,6 +203,7 @@ impl CloseReason {
             Self::Disconnected { .. }
             | Self::PeerGone { .. }
             | Self::MissedHeartbeats { .. }
+            | Self::Unconfirmed
             | Self::ChunkLost { .. }
             | Self::ChunkWithoutNumber
             | Self::Malformed(_)
@@ -228,6 +235,7 @@ impl CloseReason {
             | Self::HeaderTransportToLegacy
             | Self::NoServer
             | Self::HandshakeTimeout { .. }
+            | Self::Unconfirmed
             | Self::NatsClosed
             | Self::RuntimeStopped => true,
             Self::Disconnected {
@@ -270,6 +278,7 @@ impl CloseReason {
             | Self::Stopped
             | Self::PeerGone { .. }
             | Self::MissedHeartbeats { .. }
+            | Self::Unconfirmed
             | Self::ChunkLost { .. }
             | Self::ChunkWithoutNumber
             | Self::Malformed(_)
@@ -308,6 +317,7 @@ impl CloseReason {
             | Self::Closed
             | Self::Stopped
             | Self::MissedHeartbeats { .. }
+            | Self::Unconfirmed
             | Self::ChunkLost { .. }
             | Self::ChunkWithoutNumber
             | Self::Malformed(_)
@@ -364,6 +374,7 @@ impl CloseReason {
             }
             | Self::PeerGone { .. }
             | Self::MissedHeartbeats { .. }
+            | Self::Unconfirmed
             | Self::ChunkLost { .. }
             | Self::BadAccept(_)
             | Self::NoServer
@@ -412,6 +423,7 @@ impl CloseReason {
             }
             | Self::PeerGone { .. }
             | Self::MissedHeartbeats { .. }
+            | Self::Unconfirmed
             | Self::ChunkLost { .. }
             | Self::NoServer
             | Self::HandshakeTimeout { .. }
@@ -601,6 +613,7 @@ mod tests {
                 yes,
                 [NotRun, NotRun, Unknown],
             ),
+            (Reason::Unconfirmed, None, yes, yes, [NotRun, NotRun, Unknown]),
             (
                 Reason::ChunkLost { expected: 1, found: 2 },
                 Some("chunk-lost"),
@@ -677,6 +690,7 @@ mod tests {
             disconnected(None),
             disconnected(Some(PeerReason::Closed)),
             disconnected(Some(PeerReason::Stopping)),
+            CloseReason::Unconfirmed,
             CloseReason::NatsClosed,
         ] {
             assert!(reason.is_ordinary(), "{reason:?}");

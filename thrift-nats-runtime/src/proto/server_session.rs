@@ -409,9 +409,7 @@ impl<T> ServerSession<T> {
     pub(crate) fn evict(&mut self) -> bool {
         let is_provisional = matches!(self.phase, ServerPhase::Provisional { .. });
         if is_provisional {
-            let interval = self.interval.unwrap_or(PROVISIONAL_TIMEOUT);
-            self.close(CloseReason::MissedHeartbeats { interval });
-            self.phase = ServerPhase::Closed;
+            self.close(CloseReason::Unconfirmed);
         }
         is_provisional
     }
@@ -644,10 +642,10 @@ impl<T> ServerSession<T> {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         match &mut self.phase {
             ServerPhase::Provisional { expires: Some(expires), extended } if *expires <= now => {
-                let interval = self.interval.unwrap_or(PROVISIONAL_TIMEOUT);
-                if !*extended && now - *expires > interval / LATE {
+                let timeout = self.interval.filter(|_| self.legacy).unwrap_or(PROVISIONAL_TIMEOUT);
+                if !*extended && now - *expires > timeout / LATE {
                     *extended = true;
-                    *expires = after(now, interval);
+                    *expires = after(now, timeout);
                     return;
                 }
                 self.evict();
