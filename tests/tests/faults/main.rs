@@ -8,3 +8,4 @@ mod floods;
 mod limits;
 mod messages;
 mod setup;
+mod slow_uplink;

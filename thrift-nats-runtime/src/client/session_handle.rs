@@ -319,8 +319,12 @@ impl SessionHandle {
     /// NATS says that a chunk, or another message of the session, had no subscriber.
     pub(super) fn undelivered(self: &Arc<Self>, number: u64) {
         let mut state = self.state();
-        state.machine.handle_undelivered(number);
+        state.machine.handle_undelivered(now(), number);
         let completions = self.apply_events(&mut state, 0);
+        if !state.has_ended() {
+            // The answer to a marker starts the time of a server.
+            self.set_timer(&mut state);
+        }
         drop(state);
         if completions.ended {
             self.wake();
@@ -468,7 +472,7 @@ impl TransmitSource for SessionHandle {
         let mut state = self.state();
         // The limit of the NATS server may have changed, or the connection may be to another server.
         state.machine.set_chunk_limit(self.endpoint.chunk_limit(self.chunk_limit));
-        let transmit = state.machine.poll_transmit();
+        let transmit = state.machine.poll_transmit(now);
         let completions = self.apply_events(&mut state, 0);
         // A session that has ended is polled until there is nothing left, which removes it.
         let over = transmit.is_none() && state.machine.is_closed();

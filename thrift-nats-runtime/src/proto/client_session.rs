@@ -27,7 +27,7 @@ use super::liveness::Verdict;
 use super::outbound::Outbound;
 use super::outcome::{Outcome, RequestProgress};
 use super::queue::Queue;
-use super::subject::{Kind, Tail};
+use super::subject::{Kind, MARKER, Tail};
 use super::window::MESSAGE_WINDOW;
 use crate::format::Transport;
 use crate::shared_error::SharedError;
@@ -470,7 +470,14 @@ impl<W> ClientSession<W> {
     }
 
     /// NATS reports no responders for the message `number` of this session.
-    pub(crate) fn handle_undelivered(&mut self, number: u64) {
+    pub(crate) fn handle_undelivered(&mut self, now: Instant, number: u64) {
+        if number == MARKER {
+            let timeout = self.config.liveness_timeout;
+            if let Some(server) = self.phase.session_mut().and_then(OpenSession::current_mut) {
+                server.liveness.reached(now, timeout);
+            }
+            return;
+        }
         if self.phase.session().is_some() {
             self.close(CloseReason::PeerGone { chunk: Some(number) });
         } else if let ClientPhase::Closing(_) = self.phase {
@@ -537,6 +544,7 @@ impl<W> ClientSession<W> {
         if let Some(server) = self.phase.session_mut().and_then(OpenSession::current_mut) {
             server.liveness.restart(now);
             server.probe_due = false;
+            server.marker_due = false;
         }
     }
 }

@@ -3,6 +3,17 @@
 //! Nothing tells a client that a server has died, hangs, or has lost the session. While calls are in flight and nothing
 //! arrives from the server, the client therefore sends a probe, which the server answers at once. NATS answers it instead
 //! if the server's process is gone.
+//!
+//! A probe waits behind everything that was handed to the connection before it, which can take seconds on a slow or busy
+//! uplink. A marker therefore follows each probe: a message without a subscriber, which NATS answers at once. The server
+//! has its time from this answer on.
+//!
+//! ```text
+//!            check               sent                     unanswered in time
+//!   silent ────────▶ Queued ──────────────▶ Sent ────────────────────────────▶ Unresponsive
+//!      ▲                │                    │ ▲ reached: the time starts
+//!      └──── heard ─────┴────────────────────┘─┘
+//! ```
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +26,8 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A timer that is late by more than this part of the timeout means that this process was stalled.
 const LATE: u32 = 8;
+/// The number of timeouts within which NATS has to answer a marker. It answers none if somebody subscribes to all subjects.
+const UPLINK_TIMEOUTS: u32 = 5;
 
 /// The silence of a server, and the probe that waits for an answer.
 #[derive(Debug)]
@@ -24,15 +37,26 @@ pub(super) struct Liveness {
     /// The silence after which the server is probed.
     pause: Duration,
     probe: Option<Probe>,
+    /// Number of markers that NATS has not answered. It answers them in order.
+    markers: u32,
 }
 
 /// A probe that the server has not answered.
 #[derive(Debug)]
-struct Probe {
-    /// The time by which it has to be answered.
-    until: Instant,
-    /// Whether that was put off once, because this process was stalled.
-    extended: bool,
+enum Probe {
+    /// It was not handed to the connection yet.
+    Queued {
+        /// The time at which to look again.
+        check: Instant,
+    },
+    Sent {
+        /// The time by which it has to be answered.
+        until: Instant,
+        /// Whether NATS has answered its marker.
+        reached: bool,
+        /// Whether the time was put off once, because this process was stalled.
+        extended: bool,
+    },
 }
 
 /// The next step of the session.
@@ -48,7 +72,7 @@ pub(super) enum Verdict {
 
 impl Liveness {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { heard: now, pause: FIRST_PAUSE, probe: None }
+        Self { heard: now, pause: FIRST_PAUSE, probe: None, markers: 0 }
     }
 
     /// A message arrived from the server. `is_data`: it was more than the answer to a probe.
@@ -62,35 +86,61 @@ impl Liveness {
         self.probe = None;
     }
 
+    /// The probe was handed to the connection, and its marker with it if it `has_marker`.
+    pub(super) fn sent(&mut self, now: Instant, timeout: Duration, has_marker: bool) {
+        self.markers += u32::from(has_marker);
+        if let Some(Probe::Queued { .. }) = self.probe {
+            let timeouts = if has_marker { UPLINK_TIMEOUTS } else { 1 };
+            let until = after(now, timeout.saturating_mul(timeouts));
+            self.probe = Some(Probe::Sent { until, reached: !has_marker, extended: false });
+        }
+    }
+
+    /// NATS has answered a marker. After the last one, it has received the probe.
+    pub(super) fn reached(&mut self, now: Instant, timeout: Duration) {
+        self.markers = self.markers.saturating_sub(1);
+        if self.markers == 0
+            && let Some(Probe::Sent { until, reached: reached @ false, .. }) = &mut self.probe
+        {
+            *reached = true;
+            *until = after(now, timeout);
+        }
+    }
+
     /// The silence counts from now: the session has become busy, or the connection was down until now.
     pub(super) const fn restart(&mut self, now: Instant) {
-        *self = Self::new(now);
+        *self = Self { markers: self.markers, ..Self::new(now) };
     }
 
     /// The time at which [`check`](Self::check) has to be called. `pace` is the shortest pause.
     pub(super) fn timeout(&self, pace: Duration) -> Instant {
         match &self.probe {
-            Some(probe) => probe.until,
+            Some(Probe::Queued { check: at } | Probe::Sent { until: at, .. }) => *at,
             None => after(self.heard, self.pause.max(pace)),
         }
     }
 
-    /// Decides the next step, while calls are in flight. A probe has to be answered within `timeout`.
+    /// Decides the next step, while calls are in flight. A probe has to be answered within `timeout` of its marker.
     pub(super) fn check(&mut self, now: Instant, timeout: Duration, pace: Duration) -> Verdict {
         if self.timeout(pace) > now {
             return Verdict::Wait;
         }
         match &mut self.probe {
             None => {
-                self.probe = Some(Probe { until: after(now, timeout), extended: false });
+                self.probe = Some(Probe::Queued { check: after(now, timeout) });
                 Verdict::Probe
             }
-            // The answer may have arrived while this process was stalled, and wait to be read.
-            Some(probe) if !probe.extended && now - probe.until > timeout / LATE => {
-                *probe = Probe { until: after(now, timeout), extended: true };
+            Some(Probe::Queued { check }) => {
+                *check = after(now, timeout);
                 Verdict::Wait
             }
-            Some(_) => Verdict::Unresponsive,
+            // The answer may have arrived while this process was stalled, and wait to be read.
+            Some(Probe::Sent { until, extended: extended @ false, .. }) if now - *until > timeout / LATE => {
+                *extended = true;
+                *until = after(now, timeout);
+                Verdict::Wait
+            }
+            Some(Probe::Sent { .. }) => Verdict::Unresponsive,
         }
     }
 }
@@ -125,8 +175,65 @@ mod tests {
         let mut liveness = Liveness::new(now);
         let probed = now + FIRST_PAUSE;
         assert_eq!(liveness.check(probed, TIMEOUT, PACE), Verdict::Probe);
+        liveness.sent(probed, TIMEOUT, false);
         assert_eq!(liveness.timeout(PACE), probed + TIMEOUT);
         assert_eq!(liveness.check(probed + TIMEOUT, TIMEOUT, PACE), Verdict::Unresponsive);
+    }
+
+    #[test]
+    fn a_probe_that_waits_to_be_sent_says_nothing_about_the_server() {
+        let mut now = Instant::now() + FIRST_PAUSE;
+        let mut liveness = Liveness::new(now - FIRST_PAUSE);
+        assert_eq!(liveness.check(now, TIMEOUT, PACE), Verdict::Probe);
+        for _ in 0..100 {
+            now = liveness.timeout(PACE);
+            assert_eq!(liveness.check(now, TIMEOUT, PACE), Verdict::Wait);
+        }
+        liveness.sent(now, TIMEOUT, false);
+        assert_eq!(liveness.timeout(PACE), now + TIMEOUT);
+    }
+
+    #[test]
+    fn the_time_of_the_server_starts_when_nats_answers_the_marker() {
+        let now = Instant::now();
+        let mut liveness = Liveness::new(now);
+        let probed = now + FIRST_PAUSE;
+        liveness.check(probed, TIMEOUT, PACE);
+        liveness.sent(probed, TIMEOUT, true);
+        let reached = probed + 4 * TIMEOUT;
+        assert_eq!(liveness.check(reached, TIMEOUT, PACE), Verdict::Wait);
+        liveness.reached(reached, TIMEOUT);
+        liveness.reached(reached + TIMEOUT / 2, TIMEOUT);
+        assert_eq!(liveness.timeout(PACE), reached + TIMEOUT, "once");
+        assert_eq!(liveness.check(reached + TIMEOUT, TIMEOUT, PACE), Verdict::Unresponsive);
+    }
+
+    /// The server has sent data before NATS answered the marker of the probe before.
+    #[test]
+    fn the_marker_of_an_earlier_probe_does_not_start_the_time() {
+        let mut now = Instant::now();
+        let mut liveness = Liveness::new(now);
+        for _ in 0..2 {
+            liveness.heard(now, true);
+            now += FIRST_PAUSE;
+            assert_eq!(liveness.check(now, TIMEOUT, PACE), Verdict::Probe);
+            liveness.sent(now, TIMEOUT, true);
+        }
+        liveness.reached(now, TIMEOUT);
+        assert_eq!(liveness.timeout(PACE), now + UPLINK_TIMEOUTS * TIMEOUT);
+        liveness.reached(now, TIMEOUT);
+        assert_eq!(liveness.timeout(PACE), now + TIMEOUT);
+    }
+
+    #[test]
+    fn a_server_whose_marker_is_not_answered_is_unresponsive_after_five_timeouts() {
+        let now = Instant::now();
+        let mut liveness = Liveness::new(now);
+        let probed = now + FIRST_PAUSE;
+        liveness.check(probed, TIMEOUT, PACE);
+        liveness.sent(probed, TIMEOUT, true);
+        assert_eq!(liveness.timeout(PACE), probed + UPLINK_TIMEOUTS * TIMEOUT);
+        assert_eq!(liveness.check(liveness.timeout(PACE), TIMEOUT, PACE), Verdict::Unresponsive);
     }
 
     #[test]
@@ -135,6 +242,7 @@ mod tests {
         let mut liveness = Liveness::new(now);
         let probed = now + FIRST_PAUSE;
         liveness.check(probed, TIMEOUT, PACE);
+        liveness.sent(probed, TIMEOUT, false);
         let late = probed + 2 * TIMEOUT;
         assert_eq!(liveness.check(late, TIMEOUT, PACE), Verdict::Wait);
         assert_eq!(liveness.check(late + 2 * TIMEOUT, TIMEOUT, PACE), Verdict::Unresponsive);

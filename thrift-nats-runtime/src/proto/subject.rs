@@ -103,6 +103,9 @@ const LETTERS: [(Kind, char); 6] = [
     (Kind::Alive, 'a'),
 ];
 
+/// The number in the reply subject of a probe's marker. No other message has it.
+pub(crate) const MARKER: u64 = 0;
+
 impl Tail {
     /// The tail of a reply subject, if it has one.
     pub(crate) fn of(reply: &str) -> Option<Self> {

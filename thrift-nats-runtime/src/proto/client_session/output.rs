@@ -1,5 +1,7 @@
 //! The messages that a client's session publishes.
 
+use std::time::Instant;
+
 use async_nats::Subject;
 use bytes::Bytes;
 
@@ -10,8 +12,9 @@ use super::phase::{ClientPhase, Closing, OpenSession};
 use crate::proto::call_table::Sent;
 use crate::proto::close_reason::PeerReason;
 use crate::proto::handshake::Announced;
+use crate::proto::inbox_policy::InboxPolicy;
 use crate::proto::outbound::{Chunk, Outbound};
-use crate::proto::subject::{Kind, Tail};
+use crate::proto::subject::{Kind, MARKER, Tail};
 use crate::proto::transmit::Transmit;
 
 impl<W> ClientSession<W> {
@@ -30,8 +33,9 @@ impl<W> ClientSession<W> {
         }
     }
 
-    /// The next message to publish. The messages have to be published in this order.
-    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+    /// The next message to publish. The messages have to be published in this order. Reads the `clock` only if a time is
+    /// needed, because a call costs several messages.
+    pub(crate) fn poll_transmit(&mut self, clock: impl FnOnce() -> Instant) -> Option<Transmit> {
         if let Some(listen) = self.unwanted.pop() {
             return Some(Transmit::disconnect(listen, PeerReason::UnknownSession.body(None)));
         }
@@ -51,7 +55,7 @@ impl<W> ClientSession<W> {
                 })
             }
             ClientPhase::Open(_) | ClientPhase::Draining { .. } => {
-                self.control().or_else(|| self.next_chunk())
+                self.control(clock).or_else(|| self.next_chunk())
             }
             ClientPhase::Closing(closing) => {
                 if self.out.bytes() > 0 {
@@ -72,9 +76,22 @@ impl<W> ClientSession<W> {
     }
 
     /// The next message that is not data. Before data: a long message would delay it.
-    fn control(&mut self) -> Option<Transmit> {
+    fn control(&mut self, clock: impl FnOnce() -> Instant) -> Option<Transmit> {
         let Self { phase, out, inbox, config, share, .. } = self;
         let session = phase.session_mut()?;
+        if let Some(server) = session.current_mut()
+            && !server.probe_due
+            && std::mem::take(&mut server.marker_due)
+        {
+            // Polled after the probe was handed to the connection.
+            let marker = marker(&session.listen, inbox, &config.inboxes);
+            if let Some(server) = session.current_mut() {
+                server.liveness.sent(clock(), config.liveness_timeout, marker.is_some());
+            }
+            if marker.is_some() {
+                return marker;
+            }
+        }
         let listen = session.listen.clone();
         let beats = session.heartbeat.as_mut().is_some_and(|timer| std::mem::take(&mut timer.due));
         let OpenSession { heartbeat, inbound, .. } = session;
@@ -92,6 +109,7 @@ impl<W> ClientSession<W> {
             return Some(numbered(out, inbox, listen, Kind::Alive, Bytes::from_static(b"alive")));
         }
         if std::mem::take(&mut server.probe_due) {
+            server.marker_due = true;
             return Some(numbered(out, inbox, listen, Kind::Probe, Bytes::from_static(b"probe")));
         }
         if server.cancelled.is_empty() {
@@ -127,6 +145,17 @@ impl<W> ClientSession<W> {
         let reply = Tail { number, kind }.reply_subject(&self.inbox);
         Some(Transmit { subject, reply: Some(reply), headers: None, payload })
     }
+}
+
+/// The marker of a probe: a message to the base subject of the server's process, to which nobody subscribes, because all
+/// of its subjects are below. A client may publish there if it may publish to any session of the server. The reply subject
+/// has the number [`MARKER`]. `None` if the accept names a subject that is not below such a base.
+fn marker(listen: &str, inbox: &str, policy: &InboxPolicy) -> Option<Transmit> {
+    let (base, _) = listen.rsplit_once('.')?;
+    policy.check(base).ok()?;
+    let reply = Tail { number: MARKER, kind: Kind::Probe }.reply_subject(inbox);
+    let payload = Bytes::from_static(b"marker");
+    Some(Transmit { subject: base.into(), reply: Some(reply), headers: None, payload })
 }
 
 /// A message that is not data.

@@ -73,6 +73,8 @@ pub(super) struct CurrentServer {
     pub(super) cancelled: Vec<i32>,
     pub(super) liveness: Liveness,
     pub(super) probe_due: bool,
+    /// Whether the marker of a probe is to be sent, which is the next message after it.
+    pub(super) marker_due: bool,
     /// Whether the server is to be told that this client is alive: it has asked for it, or the session has just opened.
     pub(super) alive_due: bool,
 }
@@ -120,6 +122,7 @@ impl OpenSession {
                 cancelled: Vec::new(),
                 liveness: Liveness::new(now),
                 probe_due: false,
+                marker_due: false,
                 // It proves that this client receives on its inbox. Until then the server sends nothing else there.
                 alive_due: true,
             };
@@ -155,9 +158,9 @@ impl OpenSession {
 
     /// Whether something other than data is to be sent.
     pub(super) fn has_control(&self) -> bool {
-        let current = self
-            .current()
-            .is_some_and(|server| server.probe_due || server.alive_due || !server.cancelled.is_empty());
+        let current = self.current().is_some_and(|server| {
+            server.probe_due || server.marker_due || server.alive_due || !server.cancelled.is_empty()
+        });
         current || self.inbound.has_window() || self.heartbeat.as_ref().is_some_and(|timer| timer.due)
     }
 

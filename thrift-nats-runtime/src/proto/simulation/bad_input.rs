@@ -96,17 +96,17 @@ fn an_unpublished_chunk_ends_the_session_and_its_request_is_not_run() {
     simulation.call(10);
     simulation.publish();
     simulation.call(10);
-    let refused = simulation.client.poll_transmit().expect("the second request");
+    let refused = simulation.client.poll_transmit(Instant::now).expect("the second request");
     simulation.call(10);
     let source = SharedError::new("refused");
     simulation.client.handle_publish_failed(refused.number(), source.clone());
     simulation.client_events();
     assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: Some(3), source: source.clone() });
     assert_eq!(simulation.states(), [Ended(Unknown), Ended(NotRun), Ended(NotRun)]);
-    let disconnect = simulation.client.poll_transmit().expect("the peer is told");
+    let disconnect = simulation.client.poll_transmit(Instant::now).expect("the peer is told");
     simulation.client.handle_publish_failed(disconnect.number(), source);
     assert_eq!(simulation.client.poll_event(), None, "it has ended");
-    assert_eq!(simulation.client.poll_transmit(), None);
+    assert_eq!(simulation.client.poll_transmit(Instant::now), None);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_unpublished_heartbeat_leaves_earlier_outcomes_unknown() {
     simulation.call(10);
     simulation.publish();
     simulation.client.handle_timeout(simulation.instant() + ms(200));
-    let beat = simulation.client.poll_transmit().expect("a heartbeat");
+    let beat = simulation.client.poll_transmit(Instant::now).expect("a heartbeat");
     simulation.client.handle_publish_failed(beat.number(), SharedError::new("refused"));
     simulation.client_events();
     assert_eq!(simulation.states(), [Ended(Unknown)]);
@@ -124,10 +124,10 @@ fn an_unpublished_heartbeat_leaves_earlier_outcomes_unknown() {
 #[test]
 fn an_unpublished_handshake_fails_the_opening() {
     let mut simulation = Simulation::new(Setup::new());
-    let handshake = simulation.client.poll_transmit().expect("the handshake");
+    let handshake = simulation.client.poll_transmit(Instant::now).expect("the handshake");
     let source = SharedError::new("refused");
     simulation.client.handle_publish_failed(handshake.number(), source.clone());
     simulation.client_events();
     assert_eq!(*simulation.end().1, CloseReason::PublishFailed { chunk: None, source });
-    assert_eq!(simulation.client.poll_transmit(), None);
+    assert_eq!(simulation.client.poll_transmit(Instant::now), None);
 }

@@ -227,10 +227,10 @@ fn calls_cancelled_at_any_time_do_not_disturb_others() {
 fn a_oneway_call_is_complete_when_its_last_byte_is_sent() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..Setup::new() });
     let id = simulation.make_call(250, true);
-    simulation.client.poll_transmit().unwrap();
-    simulation.client.poll_transmit().unwrap();
+    simulation.client.poll_transmit(Instant::now).unwrap();
+    simulation.client.poll_transmit(Instant::now).unwrap();
     assert_eq!(simulation.client.poll_event(), None, "a part is still to go");
-    simulation.client.poll_transmit().unwrap();
+    simulation.client.poll_transmit(Instant::now).unwrap();
     assert_eq!(simulation.client.poll_event(), Some(ClientEvent::Sent { waiter: id }));
     assert_eq!(simulation.client.in_flight(), 0);
 }
@@ -250,13 +250,13 @@ fn a_sequence_number_is_in_use_while_its_call_is_in_flight() {
 fn a_call_cancelled_before_its_last_byte_is_sent_is_not_run() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 10, ..Setup::new() });
     let first = simulation.call(100);
-    simulation.client.poll_transmit().expect("a part of the first");
+    simulation.client.poll_transmit(Instant::now).expect("a part of the first");
     let others: Vec<_> = (0..5).map(|_| simulation.call(100)).collect();
     for id in [first, others[1], others[4]] {
         simulation.cancel_call(id);
     }
     assert_eq!(simulation.client.in_flight(), 3);
-    let rest = std::iter::from_fn(|| simulation.client.poll_transmit());
+    let rest = std::iter::from_fn(|| simulation.client.poll_transmit(Instant::now));
     let kind = |transmit: &Transmit| Tail::of(transmit.reply.as_deref()?).map(|tail| tail.kind);
     let (chunks, told): (Vec<_>, Vec<_>) =
         rest.partition(|transmit| matches!(kind(transmit), Some(Kind::Part { .. })));
@@ -283,7 +283,7 @@ fn queued_bytes_and_calls_in_flight_are_bounded() {
         assert_eq!(client.in_flight(), 2);
         assert_eq!(client.cancel(2), Some((2, Outcome::NotRun)));
         assert_eq!(client.call(4, false, request.clone(), None, 4), Ok(()), "the queue is not full any more");
-        while client.poll_transmit().is_some() {}
+        while client.poll_transmit(Instant::now).is_some() {}
         assert_eq!(client.call(5, false, request.clone(), None, 5), Ok(()));
         let too_many = Err(Refused::TooManyCalls { limit: 3 });
         assert_eq!(client.call(6, false, request, None, 6), too_many);

@@ -27,16 +27,16 @@ fn a_client_that_closes_first_sends_the_calls_that_it_cancelled() {
     let base = Instant::now();
     let config = ClientConfig { chunk_limit: 12, ..Setup::new().client_config() };
     let mut client = open(base, config);
-    client.poll_transmit().expect("the handshake");
+    client.poll_transmit(Instant::now).expect("the handshake");
     client.handle_message(base, accept_of_server(false));
     for seqid in 1..=2 {
         client.call(seqid, false, Bytes::from_static(b"request"), None, seqid).unwrap();
     }
-    while client.poll_transmit().is_some() {}
+    while client.poll_transmit(Instant::now).is_some() {}
     assert_eq!(client.cancel(2), Some((2, Outcome::Unknown)));
     client.call(3, true, Bytes::from_static(b"oneway"), None, 3).unwrap();
     client.close(CloseReason::Closed);
-    let sent: Vec<_> = std::iter::from_fn(|| client.poll_transmit())
+    let sent: Vec<_> = std::iter::from_fn(|| client.poll_transmit(Instant::now))
         .map(|message| (message.reply.expect("all have one").to_string(), message.payload))
         .collect();
     let expected = [("client.session.4", "oneway"), ("client.session.5c", "2"), ("DISCONNECT", "0 closed")];
@@ -85,7 +85,7 @@ fn an_ended_session_ignores_input() {
         ..Incoming::default()
     };
     simulation.client.handle_message(simulation.instant(), late);
-    simulation.client.handle_undelivered(1);
+    simulation.client.handle_undelivered(Instant::now(), 1);
     simulation.client.handle_timeout(simulation.instant() + ms(1_000_000));
     simulation.client.close(CloseReason::NatsClosed);
     assert_eq!(simulation.client.poll_event(), None);

@@ -52,7 +52,7 @@ impl Simulation {
             Some(Address::Undelivered { number, .. })
                 if known && status == Some(StatusCode::NO_RESPONDERS) =>
             {
-                self.client.handle_undelivered(number);
+                self.client.handle_undelivered(self.instant(), number);
                 self.client_events();
             }
             Some(Address::Heartbeat { .. } | Address::Undelivered { .. }) | None => {}

@@ -47,9 +47,9 @@ fn a_stalled_client_does_not_make_up_for_missed_heartbeats() {
     simulation.run_until(ms(2));
     let late = simulation.base + ms(1000);
     simulation.client.handle_timeout(late);
-    let beat = simulation.client.poll_transmit().expect("a heartbeat");
+    let beat = simulation.client.poll_transmit(Instant::now).expect("a heartbeat");
     assert_eq!((&*beat.subject, kind(&beat)), ("server.s0", Some(Kind::Alive)));
-    assert_eq!(simulation.client.poll_transmit(), None, "one is enough");
+    assert_eq!(simulation.client.poll_transmit(Instant::now), None, "one is enough");
     assert_eq!(simulation.client.poll_timeout(), Some(late + ms(75)));
 }
 
@@ -59,12 +59,12 @@ fn a_heartbeat_is_sent_before_queued_data() {
     let mut simulation = Simulation::new(with_heartbeats());
     simulation.run_until(ms(2));
     simulation.call(100_000);
-    let chunk = simulation.client.poll_transmit().expect("the first chunk");
+    let chunk = simulation.client.poll_transmit(Instant::now).expect("the first chunk");
     assert_eq!(chunk.number(), Some(2));
     simulation.client.handle_timeout(simulation.base + ms(77));
-    let beat = simulation.client.poll_transmit().expect("the beat");
+    let beat = simulation.client.poll_transmit(Instant::now).expect("the beat");
     assert_eq!((beat.number(), kind(&beat)), (Some(3), Some(Kind::Alive)));
-    let chunk = simulation.client.poll_transmit().expect("the second chunk");
+    let chunk = simulation.client.poll_transmit(Instant::now).expect("the second chunk");
     assert!(matches!(kind(&chunk), Some(Kind::Part { id: 1, .. })), "{chunk:?}");
 }
 

@@ -129,7 +129,7 @@ fn a_session_with_a_hostile_server_allocates_what_its_share_says() {
                     let _ = session.call(seqid, false, request, Some(now + ms(100)), seqid);
                 }
                 if random.chance(500) {
-                    while session.poll_transmit().is_some() {}
+                    while session.poll_transmit(std::time::Instant::now).is_some() {}
                 }
                 while let Some(event) = session.poll_event() {
                     if let ClientEvent::Ended { reason, .. } = event {
@@ -202,7 +202,7 @@ fn queued_requests_count_before_any_is_published() {
         let now = std::time::Instant::now();
         let mut session = open::<i32>(now, Setup::new().client_config());
         session.handle_message(now, accept_of_server(legacy));
-        while session.poll_transmit().is_some() {}
+        while session.poll_transmit(std::time::Instant::now).is_some() {}
         for seqid in 1..=100 {
             session.call(seqid, false, vec![0; 500], Some(now + ms(100)), seqid).unwrap();
             let queued = 500 * usize::try_from(seqid).unwrap();

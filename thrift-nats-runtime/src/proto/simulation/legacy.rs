@@ -113,7 +113,7 @@ fn a_request_sent_in_part_at_its_deadline_ends_a_legacy_session() {
     let mut simulation = Simulation::opened(legacy());
     let long = simulation.make_call_within(5000, false, Some(ms(0)));
     let held = simulation.call(10);
-    let begun = simulation.client.poll_transmit().expect("the first chunk");
+    let begun = simulation.client.poll_transmit(Instant::now).expect("the first chunk");
     assert_eq!(begun.payload.len(), 1000);
     simulation.on_timeout();
     assert_eq!(simulation.state(long), CallState::Expired(Outcome::Unknown));

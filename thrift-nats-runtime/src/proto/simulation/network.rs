@@ -41,7 +41,8 @@ impl Simulation {
     /// Publishes the messages of both sides.
     pub(super) fn publish(&mut self) {
         if self.client_runs {
-            while let Some(transmit) = self.client.poll_transmit() {
+            let now = self.instant();
+            while let Some(transmit) = self.client.poll_transmit(|| now) {
                 self.carry(Party::Client, transmit);
             }
             self.client_events();

@@ -216,7 +216,7 @@ fn accept_of_an_abandoned_handshake_gets_a_disconnect_message() {
     simulation.publish();
     simulation.client.close(CloseReason::Closed);
     simulation.client_events();
-    assert_eq!(simulation.client.poll_transmit(), None, "the server is not known");
+    assert_eq!(simulation.client.poll_transmit(Instant::now), None, "the server is not known");
     assert!(!simulation.client.has_transmit());
     for _ in 0..2 {
         let (reply, payload) = (Some("server.s0".into()), Bytes::from_static(b"server.s0.h 400"));
@@ -225,10 +225,10 @@ fn accept_of_an_abandoned_handshake_gets_a_disconnect_message() {
         assert_eq!(simulation.client.poll_event(), None);
     }
     assert!(simulation.client.has_transmit(), "the publisher has to be woken");
-    let transmit = simulation.client.poll_transmit().expect("a disconnect");
+    let transmit = simulation.client.poll_transmit(Instant::now).expect("a disconnect");
     assert!(!simulation.client.has_transmit());
     assert_eq!((&*transmit.subject, transmit.reply.as_deref()), ("server.s0", Some("DISCONNECT")));
-    assert_eq!(simulation.client.poll_transmit(), None);
+    assert_eq!(simulation.client.poll_transmit(Instant::now), None);
     assert!(!simulation.client.is_open());
     assert_eq!(simulation.client.poll_timeout(), None, "it sends no heartbeats");
 }
@@ -238,12 +238,14 @@ fn the_sender_of_a_malformed_accept_is_disconnected() {
     let base = Instant::now();
     let receive = |reply: Option<&'static str>| {
         let mut client = open::<usize>(base, Setup::new().client_config());
-        client.poll_transmit().expect("the handshake");
+        client.poll_transmit(Instant::now).expect("the handshake");
         let incoming =
             Incoming { reply: reply.map(Subject::from_static), payload: "bad".into(), ..Incoming::default() };
         client.handle_message(base, incoming);
         assert!(matches!(client.poll_event(), Some(ClientEvent::Ended { .. })));
-        client.poll_transmit().map(|told| (told.subject.to_string(), told.reply.unwrap().to_string()))
+        client
+            .poll_transmit(Instant::now)
+            .map(|told| (told.subject.to_string(), told.reply.unwrap().to_string()))
     };
     assert_eq!(receive(Some("server.7")), Some(("server.7".to_owned(), "DISCONNECT".to_owned())));
     assert_eq!(receive(Some("orders.7")), None, "it is not an inbox");
@@ -271,7 +273,7 @@ fn a_server_that_does_not_serve_the_protocol_refuses_the_handshake() {
     simulation.client_events();
     let served = "protocols: none; transports: buffered, framed, header".to_owned();
     assert_eq!(*simulation.end().1, CloseReason::Unsupported { served });
-    assert_eq!(simulation.client.poll_transmit(), None, "the server has no session");
+    assert_eq!(simulation.client.poll_transmit(Instant::now), None, "the server has no session");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn no_responders_for_a_chunk_ends_the_session() {
 fn a_request_that_was_delivered_in_part_is_not_run() {
     let mut simulation = Simulation::opened(Setup { chunk_limit: 100, ..slow() });
     simulation.call(250);
-    simulation.client.poll_transmit().expect("the first chunk, which arrives");
+    simulation.client.poll_transmit(Instant::now).expect("the first chunk, which arrives");
     simulation.server_runs = false;
     simulation.run_for(ms(10));
     assert_eq!(*simulation.end().1, CloseReason::PeerGone { chunk: Some(3) });

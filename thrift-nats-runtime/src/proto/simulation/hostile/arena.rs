@@ -341,7 +341,9 @@ impl Arena {
             }
         }
         for token in self.opened.by_token.keys().cloned().collect::<Vec<_>>() {
-            while let Some(transmit) = self.opened.by_token.get_mut(&token).and_then(|it| it.poll_transmit())
+            let now = self.instant();
+            while let Some(transmit) =
+                self.opened.by_token.get_mut(&token).and_then(|it| it.poll_transmit(|| now))
             {
                 self.check_client(&transmit);
                 self.publish(Process::Client, transmit);
@@ -604,7 +606,7 @@ impl Arena {
                 }
             }
             Address::Undelivered { token, number } if no_responders => {
-                self.client_input(token, |session, _| session.handle_undelivered(number));
+                self.client_input(token, |session, now| session.handle_undelivered(now, number));
             }
             Address::Undelivered { .. } | Address::Heartbeat { .. } => {}
         }
