@@ -148,7 +148,7 @@ async fn session_that_ends_for_a_fault_of_its_peer_is_one_warning_with_the_reaso
         } else {
             RawClient::numbered(&attacker, SUBJECT).await
         };
-        // Its peer, or somebody who has learned its subject, sends handshakes that name it.
+        // Its peer, or another process that has learned its subject, sends handshakes that name it.
         for (tail, body) in [("", ""), ("", "x"), (".7", "x"), (".h", "x")] {
             let reply = Some(format!("{}{tail}", session.listen));
             wire.publish(SUBJECT, reply.as_deref(), body).await;

@@ -42,7 +42,7 @@
 //! ```
 //!
 //! In `Provisional`, nothing but the accept is sent: the client has not proved that it receives on its inbox. `Unconfirmed`
-//! is the same after the end of the session: if the proof still arrives, the client is told of the end.
+//! is the same after the end of the session: if the proof still arrives, the client gets a disconnect message.
 //!
 //! In `Closing`, a client that closed the session on purpose first sends its queued requests, and a server that stopped or
 //! drained the session its queued replies. After any other end, the queue is dropped. Then the disconnect message follows.
