@@ -10,7 +10,7 @@ use super::session_pool::SessionPool;
 use super::untyped_client::Client;
 use crate::error::ConnectError;
 use crate::format::{Protocol, Transport};
-use crate::proto::{InboxPolicy, check_service_subject};
+use crate::proto::{InboxPolicy, check_service_subject, has_wildcard};
 use crate::protocol::Limits;
 
 /// The options of a client. Where [`ServerBuilder`](crate::ServerBuilder) has an option of the same name, it limits the
@@ -253,7 +253,7 @@ impl ClientBuilder {
 /// Checks the subject of a service that is to be called.
 fn check_subject(subject: &str) -> Result<(), &'static str> {
     check_service_subject(subject)?;
-    if subject.split('.').any(|token| token == "*" || token == ">") {
+    if has_wildcard(subject) {
         return Err("it has a wildcard, and a session is opened with one service");
     }
     Ok(())

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::subject::check_service_subject;
+use super::subject::{check_service_subject, has_wildcard};
 use crate::error::InvalidOption;
 
 /// The start of the first token of inboxes, in every NATS client library. Private inboxes of users are by convention
@@ -24,7 +24,7 @@ const MAX_LEN: usize = 256;
 pub(crate) struct InboxPolicy {
     /// The inbox prefix of the own connection.
     own: Arc<str>,
-    /// The start of the own subjects, which no peer may name. `None` if that is checked elsewhere.
+    /// The base of the process, below which no peer may name a subject. `None` without [`excluding`](Self::excluding).
     base: Option<Arc<str>>,
     /// The prefixes that are allowed besides; `None`: every inbox with the usual first token.
     prefixes: Option<Arc<[String]>>,
@@ -110,10 +110,6 @@ impl InboxPolicy {
             };
         if is_allowed { Ok(()) } else { Err(BadInbox::NotAnInbox) }
     }
-}
-
-fn has_wildcard(subject: &str) -> bool {
-    subject.split('.').any(|token| token == "*" || token == ">")
 }
 
 /// Whether `subject` has `prefix` as its first tokens, and more after them.

@@ -109,6 +109,6 @@ pub(crate) use self::refusal::{overloaded, unsupported};
 pub(crate) use self::request_table::RequestKey;
 pub(crate) use self::server_session::{ReceivedRequest, ServerEvent, ServerSession, SessionLimit};
 pub(crate) use self::subject::{
-    Address, INBOX_PREFIX_MAX, check_service_subject, random_token, session_of, session_subject,
+    Address, INBOX_PREFIX_MAX, check_service_subject, has_wildcard, random_token, session_of, session_subject,
 };
 pub(crate) use self::transmit::Transmit;

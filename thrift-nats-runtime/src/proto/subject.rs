@@ -225,6 +225,11 @@ pub(crate) fn check_service_subject(subject: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether subscribing to this subject would receive messages of several subjects.
+pub(crate) fn has_wildcard(subject: &str) -> bool {
+    subject.split('.').any(|token| token == "*" || token == ">")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

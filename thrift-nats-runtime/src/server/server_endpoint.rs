@@ -48,9 +48,9 @@ impl ServerEndpoint {
     ) -> Result<Arc<Self>, NatsError> {
         let endpoint = Endpoint::start(nats)?;
         endpoint.handle().set_limits(options.endpoint);
-        let base = endpoint.handle().base();
-        let own_prefix = base.rsplit_once('.').map_or(base, |(prefix, _)| prefix);
-        let inboxes = InboxPolicy::new(own_prefix, options.reply_prefixes.clone());
+        let handle = endpoint.handle();
+        let inboxes = InboxPolicy::new(handle.inbox_prefix(), options.reply_prefixes.clone());
+        let inboxes = inboxes.excluding(handle.base());
         Ok(Arc::new(Self {
             endpoint,
             clients: Clients::new(&options),
@@ -141,7 +141,7 @@ impl ServerEndpoint {
     /// Replies to a handshake: accepts the session, or refuses it.
     pub(super) fn handshake(&self, message: Message) {
         let connection = self.endpoint.check_connection();
-        if let Err(reason) = check_handshake(&message, self.handle().base(), &self.inboxes) {
+        if let Err(reason) = check_handshake(&message, &self.inboxes) {
             let client = message.reply.as_deref().map(logged_client);
             if reason == BadHandshake::Inbox(BadInbox::NotAnInbox) {
                 // The inbox of a client whose prefix is not configured.
@@ -292,7 +292,7 @@ enum BadHandshake {
     HasBody,
     NoReplySubject,
     /// The server would open a session with itself.
-    OwnSubject,
+    ServiceSubject,
     Inbox(BadInbox),
 }
 
@@ -301,21 +301,20 @@ impl fmt::Display for BadHandshake {
         match self {
             Self::HasBody => f.write_str("it has a body"),
             Self::NoReplySubject => f.write_str("it has no reply subject"),
-            Self::OwnSubject => f.write_str("its reply subject is the server's own"),
+            Self::ServiceSubject => f.write_str("its reply subject is that of the service"),
             Self::Inbox(bad) => write!(f, "cannot reply to its reply subject: {bad}"),
         }
     }
 }
 
-/// Checks a handshake that came to a server whose sessions are below `base`.
-fn check_handshake(message: &Message, base: &str, inboxes: &InboxPolicy) -> Result<(), BadHandshake> {
+/// Checks a handshake.
+fn check_handshake(message: &Message, inboxes: &InboxPolicy) -> Result<(), BadHandshake> {
     if !message.payload.is_empty() {
         return Err(BadHandshake::HasBody);
     }
     let reply = message.reply.as_deref().ok_or(BadHandshake::NoReplySubject)?;
-    if reply == message.subject.as_str() || reply.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'))
-    {
-        return Err(BadHandshake::OwnSubject);
+    if reply == message.subject.as_str() {
+        return Err(BadHandshake::ServiceSubject);
     }
     inboxes.check(reply).map_err(BadHandshake::Inbox)
 }
@@ -352,14 +351,12 @@ mod tests {
 
     #[test]
     fn a_malformed_handshake_is_dropped() {
-        let base = "_INBOX.server";
-        let check =
-            |reply, body| check_handshake(&handshake(reply, body), base, &InboxPolicy::new("_INBOX", None));
+        let inboxes = InboxPolicy::new("_INBOX", None).excluding("_INBOX.server");
+        let check = |reply, body| check_handshake(&handshake(reply, body), &inboxes);
         assert_eq!(check(None, b""), Err(BadHandshake::NoReplySubject));
         assert_eq!(check(Some("_INBOX.client.s"), b"hello"), Err(BadHandshake::HasBody));
-        for own in ["service", "_INBOX.server.s0"] {
-            assert_eq!(check(Some(own), b""), Err(BadHandshake::OwnSubject), "{own}");
-        }
+        assert_eq!(check(Some("service"), b""), Err(BadHandshake::ServiceSubject));
+        assert_eq!(check(Some("_INBOX.server.s0"), b""), Err(BadHandshake::Inbox(BadInbox::Own)));
         let long = format!("_INBOX.{}", "a".repeat(4000));
         for reply in ["", "DISCONNECT", "other.service", "$JS.API.STREAM.DELETE.ORDERS", "_INBOX.>", &long] {
             assert!(matches!(check(Some(reply), b""), Err(BadHandshake::Inbox(_))), "{reply}");
