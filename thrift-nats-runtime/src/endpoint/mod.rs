@@ -301,8 +301,8 @@ impl<S: EndpointSession> Endpoint<S> {
     }
 }
 
-/// The sessions that messages come for. Messages of no session have the name `""`: everybody who knows the base can send to
-/// any token.
+/// The sessions that messages come for. Messages of no session have the name `""`: each process that knows the base can send
+/// to any token.
 struct SessionSenders<S> {
     /// The length of the base and its dot.
     start: usize,
