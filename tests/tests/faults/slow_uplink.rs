@@ -1,4 +1,4 @@
-//! An uplink that carries less than the clients behind it send.
+//! An uplink that carries less than its clients send.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const LONG: usize = 64 * 1024;
 /// The time that a part of 256 KiB takes: 2.5 MB/s.
 const DELAY: Duration = Duration::from_millis(100);
 
-/// Its probes wait behind the uploads for longer than `liveness_timeout`.
+/// Its probes wait for the uploads before them, for longer than `liveness_timeout`.
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_over_a_slow_uplink_do_not_make_the_server_unresponsive() {
     let it = Setup::new().await;

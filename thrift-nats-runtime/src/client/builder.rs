@@ -94,8 +94,9 @@ impl ClientBuilder {
     /// The time within which a server has to answer a probe, which the client sends while calls are in flight and nothing
     /// arrives from the server. A server that hangs or was paused does not answer: its session ends with
     /// [`CloseReason::Unresponsive`](crate::CloseReason::Unresponsive), and its calls are retried on another session if that
-    /// is safe. The time starts when NATS has received the probe, which may have waited behind other messages. If somebody
-    /// subscribes to all subjects, NATS does not say so, and a server has five times as long. A server that a handler keeps from receiving for this time is taken for one that hangs.
+    /// is safe. The time starts when NATS has received the probe, which may have waited for messages before it. If a process
+    /// subscribes to all subjects, NATS does not confirm that, and a server has five times as long. A server that a handler
+    /// keeps from receiving for this time is taken for one that hangs.
     pub const fn liveness_timeout(mut self, timeout: Duration) -> Self {
         self.options.liveness_timeout = timeout;
         self

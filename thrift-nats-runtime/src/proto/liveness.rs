@@ -4,7 +4,7 @@
 //! arrives from the server, the client therefore sends a probe, which the server answers at once. NATS answers it instead
 //! if the server's process is gone.
 //!
-//! A probe waits behind everything that was handed to the connection before it, which can take seconds on a slow or busy
+//! A probe waits for everything that was handed to the connection before it, which can take seconds on a slow or busy
 //! uplink. A marker therefore follows each probe: a message without a subscriber, which NATS answers at once. The server
 //! has its time from this answer on.
 //!
@@ -26,7 +26,8 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A timer that is late by more than this part of the timeout means that this process was stalled.
 const LATE: u32 = 8;
-/// The number of timeouts within which NATS has to answer a marker. It answers none if somebody subscribes to all subjects.
+/// The number of timeouts within which NATS has to answer a marker. It answers none if a process subscribes to all
+/// subjects.
 const UPLINK_TIMEOUTS: u32 = 5;
 
 /// The silence of a server, and the probe that waits for an answer.

@@ -147,8 +147,8 @@ impl<W> ClientSession<W> {
     }
 }
 
-/// The marker of a probe: a message to the base subject of the server's process, to which nobody subscribes, because all
-/// of its subjects are below. A client may publish there if it may publish to any session of the server. The reply subject
+/// The marker of a probe: a message to the base subject of the server's process, which has no subscriber, because all of
+/// its subjects are below. A client may publish there if it may publish to any session of the server. The reply subject
 /// has the number [`MARKER`]. `None` if the accept names a subject that is not below such a base.
 fn marker(listen: &str, inbox: &str, policy: &InboxPolicy) -> Option<Transmit> {
     let (base, _) = listen.rsplit_once('.')?;
