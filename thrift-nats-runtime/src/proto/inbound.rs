@@ -10,16 +10,15 @@ use super::window::{
 };
 use crate::log_limit::limited;
 use crate::protocol::DecodeErrorKind;
-use crate::transport::{Frame, Receiver};
+use crate::transport::{Frame, LONG_CHUNK, Receiver};
 
 /// A guess of how many messages a chunk contains, to reserve memory once.
 pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
     (chunk.len() / 32).min(128)
 }
 
-/// A part of a long message that is kept without copying, in bytes. Shorter ones are copied, because each kept part keeps
-/// the buffer that it was received in, of 64 KiB or more.
-const LONG_PART: usize = 32 * 1024;
+/// The minimum length of a part of a long message that is kept without copying, in bytes.
+const LONG_PART: usize = LONG_CHUNK;
 
 /// The most that a frame and its headers may add to a message, in bytes.
 const FRAME: usize = 1 << 20;

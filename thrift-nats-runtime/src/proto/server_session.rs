@@ -554,6 +554,7 @@ impl<T> ServerSession<T> {
         requests.reserve(likely);
         waiting.requests.reserve(likely);
         let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
+        let (legacy, runs_none) = (self.legacy, self.out.bytes() > queue_limit);
         let result = self.inbound.receive(reply, payload, |frame, was_granted| {
             if is_draining {
                 // The client sends it to another server: it knows from which message on requests are not run.
@@ -570,6 +571,8 @@ impl<T> ServerSession<T> {
                 None
             };
             let key = requests.insert(frame.seqid(), len);
+            let waits = runs_none || (legacy && requests.len() > 1);
+            let frame = if waits { frame.detached() } else { frame };
             waiting.bytes += len;
             waiting.requests.push_back(ReceivedRequest { key, frame, received: now, exceeds });
         });

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::header;
 use super::headers::Headers;
+use super::receiver::LONG_CHUNK;
 use crate::format::WireFormat;
 use crate::protocol::{DecodeError, DecodeErrorKind, Limits, peek_seqid};
 
@@ -32,6 +33,14 @@ impl Frame {
             return Some(self.seqid);
         }
         peek_seqid(self.format.protocol, &self.payload)
+    }
+
+    /// The same message, which does not keep the buffer that it was received in, of 64 KiB or more, if it is short.
+    pub(crate) fn detached(mut self) -> Self {
+        if self.payload.len() < LONG_CHUNK {
+            self.payload = Bytes::copy_from_slice(&self.payload);
+        }
+        self
     }
 
     /// Decompresses the message, if it is compressed. This takes time: never call it in a receive loop or under the lock of

@@ -42,9 +42,9 @@ struct LaterChunks {
     len: usize,
 }
 
-/// The minimum length of a chunk that is kept without copying, in bytes. Shorter chunks are copied, because each kept chunk
-/// keeps the memory of its NATS message.
-const LONG_CHUNK: usize = 4096;
+/// The minimum length of a piece of a message that is kept without copying, in bytes. Shorter ones are copied, because each
+/// kept piece keeps the buffer that it was received in: async-nats cuts messages from buffers of 64 KiB or more.
+pub(crate) const LONG_CHUNK: usize = 32 * 1024;
 
 impl Receiver {
     /// A receiver of requests, which detects the format by the first message. `served` are the accepted formats.
@@ -284,6 +284,23 @@ mod tests {
         let mut messages = Vec::new();
         detecting().receive(chunk, |frame| messages.push(frame.payload.as_ptr())).unwrap();
         assert_eq!(messages, addresses);
+    }
+
+    #[test]
+    fn short_chunks_do_not_keep_the_buffers_that_they_were_received_in() {
+        let message =
+            [&[0x80, 1, 0, 1, 0, 0, 0, 1, b'f', 0, 0, 0, 1, 11, 0, 1, 0, 0x10, 0, 0][..], &[0; 99_980]];
+        let mut receiver = detecting();
+        let info = measure(|| {
+            for chunk in message.concat().chunks(5000) {
+                let mut buffer = chunk.to_vec();
+                buffer.resize(64 * 1024, 0);
+                let chunk = Bytes::from(buffer).split_to(chunk.len());
+                receiver.receive(chunk, |_| panic!("the message is not complete")).unwrap();
+            }
+        });
+        let held = receiver.held() as i64;
+        assert!(info.bytes_current < 2 * held + 4096, "{} bytes for {held}", info.bytes_current);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use allocation_counter::measure;
 use self::arena::{Arena, Message};
 use self::attacker::{HostileSession, long_messages};
 use super::{INBOX, Random, Setup, accept_of_server, accepted, for_seeds, ms, open};
-use crate::proto::{ClientEvent, CloseReason, ServerEvent};
+use crate::proto::{Announced, ClientEvent, CloseReason, ServerConfig, ServerEvent, ServerSession};
 
 /// The number of seeds, unless the environment variable `SIMULATION_SEEDS` names another.
 const SEEDS: u64 = 15;
@@ -225,5 +225,41 @@ fn messages_that_are_not_complete_are_dropped_when_the_session_ends() {
         assert!(session.held() > 100_000, "{} bytes", session.held());
         session.handle_message(now, Some("DISCONNECT"), bytes::Bytes::new());
         assert!(session.held() < 10_000, "{} bytes", session.held());
+    }
+}
+
+/// A message of NATS in a buffer that others share, as async-nats receives it.
+fn in_shared_buffer(message: &[u8]) -> bytes::Bytes {
+    let mut buffer = message.to_vec();
+    buffer.resize(64 * 1024, 0);
+    bytes::Bytes::from(buffer).split_to(message.len())
+}
+
+#[test]
+fn a_request_that_waits_does_not_keep_the_buffer_that_it_was_received_in() {
+    for legacy in [false, true] {
+        check_share(0, || {
+            let announced = if legacy { Announced::default() } else { super::ours() };
+            let queue_limit = if legacy { super::QUEUE_LIMIT } else { 1000 };
+            let config = ServerConfig { queue_limit, ..Setup::new().server_config() };
+            let (now, own) = (std::time::Instant::now(), "server.s0".into());
+            let mut session = ServerSession::accept(now, INBOX.into(), own, &announced, None, &config);
+            let one = super::message(crate::protocol::MessageType::Call, 1, 0, b"");
+            let receive = |number: usize, session: &mut ServerSession<i32>| {
+                let reply = format!("client.session.{number}");
+                session.handle_message(std::time::Instant::now(), Some(&reply), in_shared_buffer(&one));
+                super::poll(session).0
+            };
+            let first = receive(1, &mut session).remove(0).key;
+            if !legacy {
+                // The client does not receive the reply: no other request is run.
+                session.finish(first, vec![0; queue_limit + 1]);
+            }
+            for number in 2..100 {
+                assert_eq!(receive(number, &mut session), [], "it waits");
+            }
+            let held = session.held();
+            (session, held)
+        });
     }
 }
