@@ -37,7 +37,7 @@ async fn uploads_over_a_slow_uplink_do_not_make_the_server_unresponsive() {
         uploads.spawn(async move { probe.length(&"x".repeat(UPLOAD)).timeout(BOUND).await });
     }
     let mut pings = 0;
-    while uploads.len() > 0 {
+    while !uploads.is_empty() {
         assert_eq!(ping.ping().timeout(BOUND).await, Ok(()), "after {pings} pings");
         pings += 1;
         while let Some(result) = uploads.try_join_next() {
