@@ -123,7 +123,16 @@ pub(crate) struct Message {
 impl Message {
     /// Decompresses a message and reads its header. The task that runs or made the call does this, not the receive loop.
     pub(crate) fn parse(frame: Frame, limits: Limits) -> Result<Self, DecodeError> {
-        let Inflated { format, headers, message, bytes: inflated } = frame.inflate(limits)?;
+        Self::read(frame.inflate(limits)?, limits)
+    }
+
+    /// The same for a request that is rejected: of a compressed one, the body is incomplete.
+    pub(crate) fn parse_start(frame: Frame, limits: Limits) -> Result<Self, DecodeError> {
+        Self::read(frame.inflate_start()?, limits)
+    }
+
+    fn read(inflated: Inflated, limits: Limits) -> Result<Self, DecodeError> {
+        let Inflated { format, headers, message, bytes: inflated } = inflated;
         with_reader!(format.protocol, &message, limits, |reader| {
             let MessageHeader { name, kind, seqid } = reader.message_begin()?;
             let name = SmolStr::new(name);
@@ -423,6 +432,26 @@ mod tests {
             }
         });
         assert!(info.bytes_current < 100 * 100, "{} bytes", info.bytes_current);
+    }
+
+    #[test]
+    fn the_body_of_a_rejected_request_is_not_decompressed() {
+        let format = WireFormat { zlib: true, ..WireFormat::new(Protocol::Compact, Transport::Header) };
+        let headers = Headers::default();
+        let envelope = Envelope { format, headers: &headers, name: "f", kind: MessageType::Oneway, seqid: 7 };
+        let body = Body::from((0..4 << 20).map(|at: u32| (at / 40) as u8).collect::<Vec<_>>());
+        let message = envelope.seal(&body, Limits::DEFAULT).unwrap().joined();
+        let mut frames = Vec::new();
+        let mut receiver = Receiver::expecting(format, Limits::DEFAULT);
+        receiver.receive(message, |frame| frames.push(frame)).unwrap();
+        let frame = frames.remove(0);
+        let whole = Message::parse(frame.clone(), Limits::DEFAULT).unwrap();
+        assert!(whole.inflated > 4 << 20);
+        let mut start = None;
+        let info = measure(|| start = Some(Message::parse_start(frame, Limits::DEFAULT).unwrap()));
+        assert!(info.bytes_max < 128 * 1024, "{} bytes", info.bytes_max);
+        let start = start.unwrap();
+        assert_eq!((&*start.name, start.kind, start.seqid), ("f", MessageType::Oneway, 7));
     }
 
     /// A call with the arguments `{1: "small", 2: binary, 3: [binary, binary], 4: "end"}`, and its two long values.

@@ -49,11 +49,26 @@ impl Frame {
     /// # Errors
     /// The compressed message is malformed or exceeds a limit.
     pub(crate) fn inflate(self, limits: Limits) -> Result<Inflated, DecodeError> {
+        self.inflate_with(|payload| header::decompress(payload, limits.message))
+    }
+
+    /// Decompresses only the start of the message, if it is compressed: the Thrift header of a request that is rejected.
+    ///
+    /// # Errors
+    /// The start of the compressed message is malformed.
+    pub(crate) fn inflate_start(self) -> Result<Inflated, DecodeError> {
+        self.inflate_with(header::decompress_start)
+    }
+
+    fn inflate_with(
+        self,
+        decompress: impl FnOnce(&[u8]) -> Result<Vec<u8>, DecodeError>,
+    ) -> Result<Inflated, DecodeError> {
         let Self { format, headers, payload, seqid } = self;
         if !format.zlib {
             return Ok(Inflated { format, headers, message: payload, bytes: 0 });
         }
-        let message = header::decompress(&payload, limits.message)?;
+        let message = decompress(&payload)?;
         match peek_seqid(format.protocol, &message) {
             Some(found) if found != seqid => {
                 Err(DecodeErrorKind::UnexpectedSeqid { expected: seqid, found }.into())

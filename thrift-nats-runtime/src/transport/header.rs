@@ -210,6 +210,14 @@ pub(super) fn decompress(compressed: &[u8], limit: usize) -> Result<Vec<u8>, Dec
     Ok(message)
 }
 
+/// Decompresses the start of a message: as much as is accepted of any message.
+pub(super) fn decompress_start(compressed: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let mut message = Vec::new();
+    let read = ZlibDecoder::new(compressed).take(ALWAYS_INFLATED as u64).read_to_end(&mut message);
+    read.map_err(|_| DecodeErrorKind::InvalidZlib)?;
+    Ok(message)
+}
+
 /// A reader of varints and texts.
 struct Reader<'a> {
     rest: &'a [u8],

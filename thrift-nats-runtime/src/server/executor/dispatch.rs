@@ -39,7 +39,13 @@ impl Dispatch {
         if !session.may_start(key) {
             return Err(Parts::default());
         }
-        let message = match Message::parse(frame, self.limits) {
+        let exceeded = session.client().exceeded(Resource::Calls);
+        // Decompressing a request takes time that a client above a limit must not get.
+        let parse = match exceeds.is_some() || exceeded.is_some() {
+            true => Message::parse_start,
+            false => Message::parse,
+        };
+        let message = match parse(frame, self.limits) {
             Ok(message) => message,
             Err(error) => {
                 session.close(CloseReason::Malformed(error));
@@ -60,7 +66,7 @@ impl Dispatch {
         if let Some(limit) = exceeds {
             return refuse(ApplicationExceptionKind::LOADSHEDDING, &limit.to_string());
         }
-        if let Some(exceeded) = session.client().exceeded(Resource::Calls) {
+        if let Some(exceeded) = exceeded {
             let text = format!("the server cannot run more calls: {exceeded}; see `max_calls`");
             return refuse(ApplicationExceptionKind::LOADSHEDDING, &text);
         }
