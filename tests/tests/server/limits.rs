@@ -41,8 +41,11 @@ async fn session_above_the_limit_is_refused_with_the_reason() {
     let connection = nats.client().await.unwrap();
     // One client gets half of them.
     let server = TestService::default().serve(&nats, |server| server.max_sessions(4)).await;
-    let first = connect(&connection).await;
-    let _second = connect(&connection).await;
+    // A session counts from its first message on. The reply says that it has arrived.
+    let (first, second) = (connect(&connection).await, connect(&connection).await);
+    for client in [&first, &second] {
+        assert_eq!(soon(client.add(1, 1)).await, Ok(2));
+    }
     let refused = soon(Client::connect(&connection, SUBJECT)).await.err();
     let Some(ConnectError::Handshake { reason, .. }) = &refused else { panic!("{refused:?}") };
     let overloaded = Some(PeerReason::Overloaded);

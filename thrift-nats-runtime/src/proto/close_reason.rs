@@ -97,6 +97,9 @@ pub enum CloseReason {
         /// The limit of all sessions together, in bytes.
         limit: usize,
     },
+    /// The client has as many sessions as the server's limit allows. It opened several at the same time: otherwise the server
+    /// refuses the handshake.
+    Overloaded,
     /// The server's process did not answer a probe, although NATS has not reported that it is gone: it hangs, or was paused.
     Unresponsive {
         /// The option `liveness_timeout`.
@@ -158,6 +161,9 @@ impl fmt::Display for CloseReason {
                 f,
                 "all sessions together held more than {limit} bytes, and this one the most: {held}; see `memory_limit`"
             ),
+            Self::Overloaded => {
+                f.write_str("the server has as many sessions of this client as its limits allow; see `max_sessions`")
+            }
             Self::Unresponsive { timeout } => {
                 write!(f, "the server's process did not answer a probe within {timeout:?}")
             }
@@ -183,6 +189,7 @@ impl CloseReason {
                 PeerReason::Malformed
             }
             Self::MemoryLimit { .. } => PeerReason::MemoryLimit,
+            Self::Overloaded => PeerReason::Overloaded,
             Self::Unresponsive { .. } => PeerReason::Unresponsive,
             Self::Disconnected { .. }
             | Self::PeerGone { .. }
@@ -218,6 +225,7 @@ impl CloseReason {
             | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
+            | Self::Overloaded
             | Self::Unresponsive { .. }
             | Self::WindowExceeded
             | Self::PublishFailed { .. } => false,
@@ -263,6 +271,7 @@ impl CloseReason {
             | Self::Reconnected
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
+            | Self::Overloaded
             | Self::Unresponsive { .. }
             | Self::WindowExceeded
             | Self::PublishFailed { .. } => false,
@@ -293,6 +302,7 @@ impl CloseReason {
             | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
+            | Self::Overloaded
             | Self::Unresponsive { .. }
             | Self::WindowExceeded
             | Self::PublishFailed { .. } => false,
@@ -332,6 +342,7 @@ impl CloseReason {
             | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
+            | Self::Overloaded
             | Self::Unresponsive { .. }
             | Self::WindowExceeded => None,
         };
@@ -385,6 +396,7 @@ impl CloseReason {
             | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
+            | Self::Overloaded
             | Self::Unresponsive { .. }
             | Self::PublishFailed { .. } => true,
         }
@@ -432,6 +444,7 @@ impl CloseReason {
             | Self::RuntimeStopped
             | Self::QueueOverflow { .. }
             | Self::MemoryLimit { .. }
+            | Self::Overloaded
             | Self::Unresponsive { .. }
             | Self::PublishFailed { .. } => true,
         }
@@ -652,6 +665,7 @@ mod tests {
                 yes,
                 [NotRun, NotRun, Unknown],
             ),
+            (Reason::Overloaded, Some("overloaded"), yes, yes, [NotRun, NotRun, Unknown]),
             (
                 Reason::Unresponsive { timeout: Duration::ZERO },
                 Some("unresponsive"),

@@ -405,13 +405,11 @@ impl<T> ServerSession<T> {
         self.update_limits();
     }
 
-    /// Ends the session at once, if it is provisional, because another client needs its place. Returns whether it was.
-    pub(crate) fn evict(&mut self) -> bool {
-        let is_provisional = matches!(self.phase, ServerPhase::Provisional { .. });
-        if is_provisional {
+    /// Ends the session at once if it is provisional, because another one needs its place.
+    pub(crate) fn evict(&mut self) {
+        if let ServerPhase::Provisional { .. } = self.phase {
             self.close(CloseReason::Unconfirmed);
         }
-        is_provisional
     }
 
     fn drop_waiting(&mut self) {
@@ -651,7 +649,7 @@ impl<T> ServerSession<T> {
                     *expires = after(now, timeout);
                     return;
                 }
-                self.evict();
+                self.close(CloseReason::Unconfirmed);
                 return;
             }
             ServerPhase::Unconfirmed { deadline, .. } => match *deadline {

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::task::AbortHandle;
 
 use super::executor::Executor;
-use super::fair_share::{ClientShare, ExceededShare, Resource, Slot};
+use super::fair_share::{ClientShare, Resource, Slot};
 use super::options::ServerOptions;
 use super::provisional::{ProvisionalPlace, ProvisionalSessions};
 use crate::endpoint::{
@@ -53,21 +53,6 @@ pub(super) struct Handshake {
     /// The number of the connection that it came on.
     pub(super) connection: u64,
     pub(super) client: Arc<ClientShare>,
-    pub(super) slots: SessionSlots,
-}
-
-/// What a new session takes of the limits on sessions.
-pub(super) struct SessionSlots {
-    session: Slot,
-    provisional: Slot,
-}
-
-impl SessionSlots {
-    /// Takes what a new session of `client` needs. The error names the limit.
-    pub(super) fn take(client: &Arc<ClientShare>) -> Result<Self, (Resource, ExceededShare)> {
-        let take = |resource| client.try_take(resource).map_err(|exceeded| (resource, exceeded));
-        Ok(Self { session: take(Resource::Sessions)?, provisional: take(Resource::ProvisionalSessions)? })
-    }
 }
 
 /// A session of a server.
@@ -105,7 +90,7 @@ pub(super) struct AcceptedSession {
 struct AcceptedState {
     machine: ServerSession<AbortHandle>,
     timer: Option<TimerKey>,
-    /// Until the session has ended.
+    /// From the first message of the client to the end of the session.
     slot: Option<Slot>,
     /// Until the client has sent something, or the session has ended.
     provisional: Option<ProvisionalPlace>,
@@ -138,7 +123,7 @@ impl AcceptedSession {
         options: &ServerOptions,
         handshake: Handshake,
     ) -> Arc<Self> {
-        let Handshake { token, peer, announced, connection, client, slots } = handshake;
+        let Handshake { token, peer, announced, connection, client } = handshake;
         let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
         let (endpoint, table, lingering) = (endpoint.handle(), endpoint.sessions(), endpoint.lingering());
         let config = ServerConfig {
@@ -164,12 +149,12 @@ impl AcceptedSession {
             max_timeout: options.max_timeout,
             grace_after_end: options.grace_after_end,
             chunk_limit: options.chunk_limit,
-            client,
+            client: Arc::clone(&client),
             state: Mutex::new(AcceptedState {
                 machine,
                 timer: None,
-                slot: Some(slots.session),
-                provisional: Some(provisional.insert(number, Weak::clone(this), slots.provisional)),
+                slot: None,
+                provisional: Some(provisional.insert(number, Weak::clone(this), &client)),
                 end: None,
             }),
             restricted: AtomicBool::new(false),
@@ -211,6 +196,11 @@ impl AcceptedSession {
     }
 
     #[cfg(test)]
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    #[cfg(test)]
     pub(super) fn has_ended(&self) -> bool {
         self.state().end.is_some()
     }
@@ -243,6 +233,7 @@ impl AcceptedSession {
         payload: Bytes,
     ) -> VecDeque<ReceivedRequest> {
         let mut state = self.state();
+        self.check_share(&mut state);
         state.machine.handle_message(now(), reply, payload);
         let has_transmit = state.machine.has_transmit() || state.machine.is_closed();
         let changes = self.apply_events(state);
@@ -276,7 +267,16 @@ impl AcceptedSession {
 
     /// A heartbeat of a legacy client arrived.
     pub(super) fn heartbeat(self: &Arc<Self>) {
+        self.check_share(&mut self.state());
         self.input(|machine| machine.handle_heartbeat(now()));
+    }
+
+    /// Ends the session if it is provisional and its client has as many others as it may have: it may have opened several at
+    /// the same time. The message that would confirm the session is its proof that it may be told.
+    fn check_share(&self, state: &mut AcceptedState) {
+        if state.provisional.is_some() && self.client.exceeded(Resource::Sessions).is_some() {
+            state.machine.close(CloseReason::Overloaded);
+        }
     }
 
     /// NATS says that the message `number` of the session, or its accept, had no subscriber.
@@ -294,11 +294,9 @@ impl AcceptedSession {
         self.input(ServerSession::drain);
     }
 
-    /// Ends the session if it is provisional. Returns whether it was.
-    pub(super) fn evict(self: &Arc<Self>) -> bool {
-        let mut is_provisional = false;
-        self.input(|machine| is_provisional = machine.evict());
-        is_provisional
+    /// Ends the session if it is provisional, because another one needs its place.
+    pub(super) fn evict(self: &Arc<Self>) {
+        self.input(ServerSession::evict);
     }
 
     fn state(&self) -> MutexGuard<'_, AcceptedState> {
@@ -347,11 +345,12 @@ impl AcceptedSession {
                 ServerEvent::Requests(next) => requests.extend(next),
                 ServerEvent::Confirmed => {
                     state.provisional = None;
+                    state.slot = Some(self.client.take(Resource::Sessions));
                     self.set_timer(&mut state);
                 }
                 ServerEvent::Cancelled { task } => aborted.push(task),
                 ServerEvent::Ended { reason } => {
-                    self.log_end(&reason);
+                    self.log_end(&reason, state.provisional.is_some());
                     self.end(&mut state, &reason);
                     ended = true;
                 }
@@ -369,10 +368,10 @@ impl AcceptedSession {
         Changes { requests, ended }
     }
 
-    /// Logs the end of the session, at `warn` if neither side closed it.
-    fn log_end(&self, reason: &CloseReason) {
+    /// Logs the end of the session, at `warn` if neither side closed it. Anybody can open provisional sessions that end.
+    fn log_end(&self, reason: &CloseReason, is_provisional: bool) {
         let (session, client) = (self.number, self.client.prefix());
-        if reason.is_ordinary() {
+        if is_provisional || reason.is_ordinary() {
             limited!(debug, session, client, %reason, "session ended");
         } else {
             limited!(warn, session, client, %reason, "session ended");
@@ -495,9 +494,8 @@ mod tests {
     fn session(endpoint: &Endpoint<AcceptedSession>, token: &str) -> Arc<AcceptedSession> {
         let (options, announced) = (ServerOptions::default(), Announced::default());
         let client = Clients::new(&options).share("client");
-        let slots = SessionSlots::take(&client).unwrap();
         let (token, peer) = (token.to_owned(), "client".into());
-        let handshake = Handshake { token, peer, announced, connection: 0, client, slots };
+        let handshake = Handshake { token, peer, announced, connection: 0, client };
         let session = AcceptedSession::accept(endpoint, Weak::new(), &Arc::default(), &options, handshake);
         endpoint.insert(session.token(), &session);
         session

@@ -85,9 +85,8 @@ impl ServerBuilder {
 
     /// The number of sessions that may be open, shared by all clients. The handshake of one more is refused: the client gets
     /// [`ConnectError::Handshake`](crate::ConnectError::Handshake) with
-    /// [`PeerReason::Overloaded`](crate::PeerReason::Overloaded). Sessions whose client has not sent anything yet are limited
-    /// in the same way, to 16,384. The oldest of them ends if the limit is reached and a client without a session needs the
-    /// place.
+    /// [`PeerReason::Overloaded`](crate::PeerReason::Overloaded). A session counts from the first message of its client on.
+    /// Of those whose client has not sent anything yet, the server keeps the newest 16,384, and the newest 8,192 of each client.
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.options.max_sessions = sessions;
         self

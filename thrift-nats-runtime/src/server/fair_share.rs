@@ -4,8 +4,10 @@
 //!
 //! A client may take one more only while it has less than the free part. A single client therefore gets half of a limit, `n`
 //! clients get `1/(n + 1)` each, and a client that has nothing finds something free, unless there are as many clients as the
-//! limit allows. Then it takes the place of the oldest provisional session: many clients without a proof of their inboxes
-//! are likely one that pretends to be many.
+//! limit allows.
+//!
+//! Anybody can send handshakes that name the inboxes of a client. Its sessions are therefore counted as soon as it has proved
+//! that it receives on its inbox. Until then they are [provisional](super::provisional).
 //!
 //! NATS does not tell a server which connection sent a message. The sessions of a client are those whose inboxes differ in
 //! the last token only: the inboxes of all sessions on a connection of this crate. A peer that is allowed to receive on
@@ -19,30 +21,24 @@ use std::sync::{Arc, Mutex, Weak};
 use super::options::ServerOptions;
 use crate::sync::lock;
 
-/// Number of sessions that may be provisional at a time: their clients have not sent anything yet.
-pub(super) const MAX_PROVISIONAL: usize = 1 << 14;
-
 /// What clients share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource {
-    /// Sessions that have not ended.
+    /// Sessions whose client has sent something, and that have not ended.
     Sessions,
-    /// Sessions whose client has not sent anything yet.
-    ProvisionalSessions,
     /// Calls that run and did not complete at once.
     Calls,
 }
 
 /// A number for each [`Resource`].
 #[derive(Debug, Default)]
-struct Counts([AtomicUsize; 3]);
+struct Counts([AtomicUsize; 2]);
 
 impl Counts {
     const fn of(&self, resource: Resource) -> &AtomicUsize {
-        let [sessions, provisional, calls] = &self.0;
+        let [sessions, calls] = &self.0;
         match resource {
             Resource::Sessions => sessions,
-            Resource::ProvisionalSessions => provisional,
             Resource::Calls => calls,
         }
     }
@@ -86,7 +82,6 @@ impl Clients {
     const fn limit(&self, resource: Resource) -> usize {
         match resource {
             Resource::Sessions => self.max_sessions,
-            Resource::ProvisionalSessions => MAX_PROVISIONAL,
             Resource::Calls => self.max_calls,
         }
     }
@@ -111,6 +106,11 @@ impl ClientShare {
         &self.prefix
     }
 
+    /// A number that no other client has.
+    pub(super) fn key(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// The limit that one more would exceed. Costs two atomic loads, because it is read for every call.
     pub(super) fn exceeded(&self, resource: Resource) -> Option<ExceededShare> {
         let (own, taken) = (self.own.get(resource), self.clients.taken.get(resource));
@@ -123,11 +123,6 @@ impl ClientShare {
         self.own.of(resource).fetch_add(1, Ordering::Relaxed);
         self.clients.taken.of(resource).fetch_add(1, Ordering::Relaxed);
         Slot { client: Arc::clone(self), resource }
-    }
-
-    /// Takes one more, if that exceeds no limit.
-    pub(super) fn try_take(self: &Arc<Self>, resource: Resource) -> Result<Slot, ExceededShare> {
-        self.exceeded(resource).map_or_else(|| Ok(self.take(resource)), Err)
     }
 }
 
@@ -165,13 +160,6 @@ pub(super) struct ExceededShare {
     limit: usize,
 }
 
-impl ExceededShare {
-    /// Whether the client has nothing: others have taken everything.
-    pub(super) const fn is_newcomer(self) -> bool {
-        self.own == 0
-    }
-}
-
 impl fmt::Display for ExceededShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { own, taken, limit } = self;
@@ -187,10 +175,15 @@ mod tests {
         Clients::new(&ServerOptions { max_sessions, ..ServerOptions::default() })
     }
 
+    /// Takes one more, if that exceeds no limit.
+    fn try_take(share: &Arc<ClientShare>, resource: Resource) -> Result<Slot, ExceededShare> {
+        share.exceeded(resource).map_or_else(|| Ok(share.take(resource)), Err)
+    }
+
     /// Takes as many sessions as the client gets.
     fn take_all(clients: &Arc<Clients>, inbox: &str) -> Vec<Slot> {
         let share = clients.share(inbox);
-        std::iter::from_fn(|| share.try_take(Resource::Sessions).ok()).collect()
+        std::iter::from_fn(|| try_take(&share, Resource::Sessions).ok()).collect()
     }
 
     #[test]
@@ -218,7 +211,7 @@ mod tests {
         let mut slots = [const { Vec::new() }; 3];
         for _ in 0..1000 {
             for (share, slots) in shares.iter().zip(&mut slots) {
-                slots.extend(share.try_take(Resource::Sessions));
+                slots.extend(try_take(share, Resource::Sessions));
             }
         }
         assert_eq!(slots.map(|slots| slots.len()), [250, 250, 250]);
@@ -228,15 +221,12 @@ mod tests {
     fn each_resource_has_its_own_limit() {
         let options = ServerOptions { max_sessions: 1, max_calls: 0, ..ServerOptions::default() };
         let share = Clients::new(&options).share("a.1");
-        let session = share.try_take(Resource::Sessions).unwrap();
-        let exceeded = share.try_take(Resource::Sessions).unwrap_err();
+        let session = try_take(&share, Resource::Sessions).unwrap();
+        let exceeded = try_take(&share, Resource::Sessions).unwrap_err();
         assert_eq!(exceeded.to_string(), "1 of 1 are taken, 1 of them by this client");
-        assert!(share.try_take(Resource::Calls).is_err());
+        assert!(try_take(&share, Resource::Calls).is_err());
         drop(session);
-        assert!(share.try_take(Resource::Sessions).is_ok());
-        let provisional: Vec<_> =
-            std::iter::from_fn(|| share.try_take(Resource::ProvisionalSessions).ok()).collect();
-        assert_eq!(provisional.len(), MAX_PROVISIONAL / 2);
+        assert!(try_take(&share, Resource::Sessions).is_ok());
     }
 
     #[test]

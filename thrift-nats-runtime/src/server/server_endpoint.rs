@@ -9,9 +9,9 @@ use async_nats::{Client as Nats, Message, StatusCode, Subscriber};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::accepted_session::{AcceptedSession, Handshake, SessionSlots};
+use super::accepted_session::{AcceptedSession, Handshake};
 use super::executor::Executor;
-use super::fair_share::{Clients, client_prefix};
+use super::fair_share::{Clients, Resource, client_prefix};
 use super::options::ServerOptions;
 use super::provisional::ProvisionalSessions;
 use crate::endpoint::{Endpoint, EndpointHandle, ReceiveQueue, Senders, SessionTable, random_token};
@@ -153,18 +153,11 @@ impl ServerEndpoint {
         }
         let Some(peer) = message.reply else { return };
         let client = self.clients.share(&peer);
-        let mut slots = SessionSlots::take(&client);
-        if slots.as_ref().is_err_and(|(_, exceeded)| exceeded.is_newcomer()) && self.evict_provisional() {
-            slots = SessionSlots::take(&client);
+        if let Some(exceeded) = client.exceeded(Resource::Sessions) {
+            limited!(debug, client = client.prefix(), %exceeded, "handshake refused: too many sessions");
+            self.handle().publisher().send(overloaded(peer));
+            return;
         }
-        let slots = match slots {
-            Ok(slots) => slots,
-            Err((resource, exceeded)) => {
-                limited!(debug, %exceeded, ?resource, "handshake refused: too many sessions");
-                self.handle().publisher().send(overloaded(peer));
-                return;
-            }
-        };
         let announced = Announced::parse(message.headers.as_ref());
         if !announced.is_served(self.options.served) {
             limited!(debug, ?announced, "handshake refused: protocol or transport not served");
@@ -178,7 +171,10 @@ impl ServerEndpoint {
                 return;
             }
         };
-        let handshake = Handshake { token, peer, announced, connection, client, slots };
+        if let Some(displaced) = self.provisional.displaced(&client).and_then(|session| session.upgrade()) {
+            displaced.evict();
+        }
+        let handshake = Handshake { token, peer, announced, connection, client };
         let executor = Arc::downgrade(&self.executor);
         let provisional = &self.provisional;
         let session =
@@ -189,17 +185,6 @@ impl ServerEndpoint {
             session.stop();
         }
         self.handle().publisher().publish_now(&session);
-    }
-
-    /// Ends the oldest provisional session. Returns false if there is none.
-    fn evict_provisional(&self) -> bool {
-        while let Some(session) = self.provisional.take_oldest() {
-            // It may have been confirmed, or have ended, in the meantime.
-            if session.upgrade().is_some_and(|session| session.evict()) {
-                return true;
-            }
-        }
-        false
     }
 
     /// Routes a message to its session. Returns the requests that are to run now.
@@ -325,7 +310,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::server::fair_share::MAX_PROVISIONAL;
+    use crate::server::provisional::{MAX_OF_CLIENT, MAX_PROVISIONAL};
     use crate::service::Services;
 
     fn handshake(reply: Option<&str>, payload: &'static [u8]) -> Message {
@@ -367,10 +352,17 @@ mod tests {
     }
 
     /// A server that never connects.
-    async fn server() -> Arc<ServerEndpoint> {
-        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
-        let nats = options.connect("127.0.0.1:1").await.unwrap();
-        ServerEndpoint::start(&nats, Arc::new(Services::new()), ServerOptions::default()).unwrap()
+    async fn server(options: ServerOptions) -> Arc<ServerEndpoint> {
+        let nats = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let nats = nats.connect("127.0.0.1:1").await.unwrap();
+        ServerEndpoint::start(&nats, Arc::new(Services::new()), options).unwrap()
+    }
+
+    /// Handles a handshake. Returns the new session, if there is one.
+    fn open(server: &ServerEndpoint, inbox: &str) -> Option<Arc<AcceptedSession>> {
+        let before = server.sessions().all().into_iter().map(|session| session.number()).max();
+        server.handshake(handshake(Some(inbox), b""));
+        server.sessions().all().into_iter().find(|session| Some(session.number()) > before)
     }
 
     /// The open sessions of clients with this inbox prefix.
@@ -382,7 +374,7 @@ mod tests {
 
     #[tokio::test]
     async fn sessions_that_were_confirmed_keep_no_provisional_session_from_making_way_for_a_new_client() {
-        let server = server().await;
+        let server = server(ServerOptions::default()).await;
         let open = |prefix: &str, n: usize| server.handshake(handshake(Some(&format!("{prefix}.{n}")), b""));
         // Each is a client of its own.
         let idle = MAX_PROVISIONAL / 2;
@@ -403,5 +395,46 @@ mod tests {
         assert_eq!(sessions_of(&server, "_INBOX.new").len(), 1);
         assert_eq!(sessions_of(&server, "_INBOX.idle0").len(), 0, "the oldest made way");
         assert_eq!(sessions_of(&server, "_INBOX.idle1").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn handshakes_without_a_proof_keep_no_client_with_the_same_prefix_out() {
+        // The inboxes of legacy clients, and those below the base of a client of this crate.
+        for prefix in ["_INBOX", "_INBOX.victim"] {
+            let server = server(ServerOptions::default()).await;
+            let flood = |start: usize, count: usize, prefix: &dyn Fn(usize) -> String| {
+                for n in start..start + count {
+                    server.handshake(handshake(Some(&format!("{}.{n}", prefix(n))), b""));
+                }
+            };
+            let first = open(&server, &format!("{prefix}.first")).unwrap();
+            first.heartbeat();
+            flood(0, MAX_PROVISIONAL, &|_| prefix.to_owned());
+            assert_eq!(sessions_of(&server, prefix).len(), MAX_OF_CLIENT + 1);
+            // Many clients take all other places.
+            flood(0, MAX_PROVISIONAL, &|n| format!("_INBOX.many{n}"));
+            let last = open(&server, &format!("{prefix}.last")).expect("it is accepted");
+            // As many as it takes to displace it, except the last.
+            flood(MAX_PROVISIONAL, MAX_OF_CLIENT - 1, &|_| prefix.to_owned());
+            last.heartbeat();
+            assert!(!first.has_ended() && !last.has_ended(), "{prefix}");
+            assert_eq!(server.provisional.len(), MAX_PROVISIONAL - 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn sessions_count_from_the_proof_of_their_client() {
+        let server = server(ServerOptions { max_sessions: 4, ..ServerOptions::default() }).await;
+        let mut sessions = (0..10).filter_map(|n| open(&server, &format!("_INBOX.{n}"))).collect::<Vec<_>>();
+        assert_eq!(sessions.len(), 10);
+        // The client may have half of them.
+        for session in &sessions {
+            session.heartbeat();
+        }
+        sessions.retain(|session| !session.has_ended());
+        assert_eq!(sessions.len(), 2);
+        assert!(open(&server, "_INBOX.next").is_none(), "refused");
+        sessions[0].stop();
+        assert!(open(&server, "_INBOX.next").is_some());
     }
 }
