@@ -404,7 +404,7 @@ impl EndpointSession for AcceptedSession {
     }
 
     fn peer(&self) -> usize {
-        Arc::as_ptr(self.client()).addr()
+        self.client.user_key()
     }
 
     fn held(&self) -> usize {

@@ -202,12 +202,17 @@ impl ServerBuilder {
     /// other prefixes, or to allow fewer. Subjects that start with `$`, those with wildcards, and those longer than 256
     /// bytes are refused in any case.
     ///
+    /// Name the prefix that the inboxes of all users have in common. The token after it identifies the user: all clients of a
+    /// user together have one share of [`max_sessions`](Self::max_sessions) and [`max_calls`](Self::max_calls), and count as
+    /// one client for [`memory_limit`](Self::memory_limit). Without the option, each inbox prefix has a share of its own, so
+    /// that a user that may receive on many can use up these limits.
+    ///
     /// ```no_run
     /// # async fn example(nats: async_nats::Client, calculator: impl thrift_nats_runtime::Service) -> Result<(), Box<dyn std::error::Error>> {
     /// use thrift_nats_runtime::Server;
     ///
     /// // The clients connect with the custom inbox prefixes `inbox.web` and `inbox.jobs`.
-    /// let server = Server::builder(&nats, "calculator").reply_prefixes(["inbox.web", "inbox.jobs"]);
+    /// let server = Server::builder(&nats, "calculator").reply_prefixes(["inbox"]);
     /// let server = server.serve(calculator).await?;
     /// # Ok(()) }
     /// ```

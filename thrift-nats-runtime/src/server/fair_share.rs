@@ -12,6 +12,10 @@
 //! NATS does not tell a server which connection sent a message. The sessions of a client are those whose inboxes differ in
 //! the last token only: the inboxes of all sessions on a connection of this crate. A peer that is allowed to receive on
 //! inboxes with different prefixes can pretend to be several clients.
+//!
+//! The option `reply_prefixes` therefore makes it two levels. All clients whose inboxes have the same token after the prefix are
+//! one user, and the rule applies to users. It applies again to the clients of a user, which share what the user may have: half
+//! of what other users have left.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -53,6 +57,8 @@ impl Counts {
 pub(super) struct Clients {
     max_sessions: usize,
     max_calls: usize,
+    /// The option: the prefixes of the inboxes of users.
+    user_prefixes: Option<Arc<[String]>>,
     taken: Counts,
     by_prefix: Mutex<HashMap<Box<str>, Weak<ClientShare>>>,
 }
@@ -60,12 +66,33 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(options: &ServerOptions) -> Arc<Self> {
         let &ServerOptions { max_sessions, max_calls, .. } = options;
-        Arc::new(Self { max_sessions, max_calls, taken: Counts::default(), by_prefix: Mutex::default() })
+        let user_prefixes = options.reply_prefixes.clone();
+        let (taken, by_prefix) = (Counts::default(), Mutex::default());
+        Arc::new(Self { max_sessions, max_calls, user_prefixes, taken, by_prefix })
     }
 
     /// The share of the client with this inbox.
     pub(super) fn share(self: &Arc<Self>, inbox: &str) -> Arc<ClientShare> {
-        let prefix = client_prefix(inbox);
+        let client = client_prefix(inbox);
+        // A user may have inboxes without another prefix.
+        let user = self.user_prefix(inbox).filter(|user| user.len() < client.len());
+        let user = user.map(|user| self.share_of(user, None));
+        self.share_of(client, user)
+    }
+
+    /// The part of an inbox that identifies its user: the longest prefix of the option, and one more token.
+    fn user_prefix<'i>(&self, inbox: &'i str) -> Option<&'i str> {
+        let prefixes = self.user_prefixes.iter().flat_map(|prefixes| prefixes.iter());
+        let prefixes = prefixes.map(|prefix| prefix.strip_suffix('.').unwrap_or(prefix));
+        let users = prefixes.filter_map(|prefix| {
+            let rest = inbox.strip_prefix(prefix)?.strip_prefix('.')?;
+            let rest = rest.split_once('.').map_or("", |(_, rest)| rest);
+            inbox.strip_suffix(rest)?.strip_suffix('.')
+        });
+        users.max_by_key(|user| user.len())
+    }
+
+    fn share_of(self: &Arc<Self>, prefix: &str, user: Option<Arc<ClientShare>>) -> Arc<ClientShare> {
         let mut by_prefix = lock(&self.by_prefix);
         if let Some(share) = by_prefix.get(prefix).and_then(Weak::upgrade) {
             return share;
@@ -73,6 +100,7 @@ impl Clients {
         let share = Arc::new(ClientShare {
             clients: Arc::clone(self),
             prefix: prefix.into(),
+            user,
             own: Counts::default(),
         });
         by_prefix.insert(prefix.into(), Arc::downgrade(&share));
@@ -92,11 +120,13 @@ pub(super) fn client_prefix(inbox: &str) -> &str {
     inbox.rsplit_once('.').map_or(inbox, |(prefix, _)| prefix)
 }
 
-/// What one client has taken. Each session of the client owns it.
+/// What one client has taken, or one user. Each session of the client owns it.
 #[derive(Debug)]
 pub(super) struct ClientShare {
     clients: Arc<Clients>,
     prefix: Box<str>,
+    /// The share of the client's user, if it is known.
+    user: Option<Arc<ClientShare>>,
     own: Counts,
 }
 
@@ -106,21 +136,32 @@ impl ClientShare {
         &self.prefix
     }
 
-    /// A number that no other client has.
-    pub(super) fn key(&self) -> usize {
-        std::ptr::from_ref(self).addr()
+    /// The share itself, and that of the user.
+    fn levels(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |share| share.user.as_deref())
     }
 
-    /// The limit that one more would exceed. Costs two atomic loads, because it is read for every call.
+    /// A number that only the clients of the same user have, or only this client if the user is not known.
+    pub(super) fn user_key(&self) -> usize {
+        std::ptr::from_ref(self.user.as_deref().unwrap_or(self)).addr()
+    }
+
+    /// The limit that one more would exceed. Costs two or three atomic loads, because it is read for every call.
     pub(super) fn exceeded(&self, resource: Resource) -> Option<ExceededShare> {
         let (own, taken) = (self.own.get(resource), self.clients.taken.get(resource));
         let limit = self.clients.limit(resource);
-        (own >= limit.saturating_sub(taken)).then_some(ExceededShare { own, taken, limit })
+        let free = limit.saturating_sub(taken);
+        let of_user = self.user.as_ref().map(|user| user.own.get(resource));
+        // A user with `u` may have `(free + u) / 2`. The part of that which is free is `(free + u) / 2 - u`.
+        let free = of_user.map_or(free, |user| free.saturating_sub(user).div_ceil(2));
+        (own >= free).then_some(ExceededShare { own, of_user, taken, limit })
     }
 
     /// Takes one more. It is counted until the slot is dropped.
     pub(super) fn take(self: &Arc<Self>, resource: Resource) -> Slot {
-        self.own.of(resource).fetch_add(1, Ordering::Relaxed);
+        self.levels().for_each(|share| {
+            share.own.of(resource).fetch_add(1, Ordering::Relaxed);
+        });
         self.clients.taken.of(resource).fetch_add(1, Ordering::Relaxed);
         Slot { client: Arc::clone(self), resource }
     }
@@ -145,7 +186,9 @@ pub(super) struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.client.own.of(self.resource).fetch_sub(1, Ordering::Relaxed);
+        self.client.levels().for_each(|share| {
+            share.own.of(self.resource).fetch_sub(1, Ordering::Relaxed);
+        });
         self.client.clients.taken.of(self.resource).fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -155,6 +198,8 @@ impl Drop for Slot {
 pub(super) struct ExceededShare {
     /// Number that the client has.
     own: usize,
+    /// Number that the clients of its user have, if the user is known.
+    of_user: Option<usize>,
     /// Number that all clients have.
     taken: usize,
     limit: usize,
@@ -162,8 +207,9 @@ pub(super) struct ExceededShare {
 
 impl fmt::Display for ExceededShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { own, taken, limit } = self;
-        write!(f, "{taken} of {limit} are taken, {own} of them by this client")
+        let Self { own, of_user, taken, limit } = self;
+        write!(f, "{taken} of {limit} are taken, {own} of them by this client")?;
+        of_user.map_or(Ok(()), |user| write!(f, ", {user} by all clients of its user"))
     }
 }
 
@@ -215,6 +261,60 @@ mod tests {
             }
         }
         assert_eq!(slots.map(|slots| slots.len()), [250, 250, 250]);
+    }
+
+    fn with_users(max_sessions: usize) -> Arc<Clients> {
+        let reply_prefixes = Some(["_INBOX.clients".to_owned(), "_INBOX.clients.eu.".to_owned()].into());
+        Clients::new(&ServerOptions { max_sessions, reply_prefixes, ..ServerOptions::default() })
+    }
+
+    #[test]
+    fn the_user_is_the_token_after_the_longest_prefix() {
+        let clients = with_users(100);
+        for (inbox, user) in [
+            ("_INBOX.clients.shop.c.s", Some("_INBOX.clients.shop")),
+            ("_INBOX.clients.shop.1.c.s", Some("_INBOX.clients.shop")),
+            ("_INBOX.clients.eu.shop.c.s", Some("_INBOX.clients.eu.shop")),
+            // The sessions on one connection are one client, whatever its prefix is.
+            ("_INBOX.clients.shop.s", None),
+            ("_INBOX.clients.s", None),
+            ("_INBOX.clients2.shop.c.s", None),
+            ("_INBOX.server.c.s", None),
+        ] {
+            let share = clients.share(inbox);
+            assert_eq!(share.prefix(), client_prefix(inbox));
+            assert_eq!(share.user.as_ref().map(|user| user.prefix()), user, "{inbox}");
+        }
+        assert!(Clients::new(&ServerOptions::default()).share("_INBOX.clients.shop.c.s").user.is_none());
+        assert!(lock(&clients.by_prefix).is_empty());
+    }
+
+    #[test]
+    fn a_user_gets_no_more_with_many_clients() {
+        let clients = with_users(1 << 18);
+        let of_user = |user: &str| {
+            let clients = (0..1000).map(|n| take_all(&clients, &format!("_INBOX.clients.{user}.{n}.s")));
+            clients.flatten().collect::<Vec<_>>()
+        };
+        let shop = of_user("shop");
+        assert!(shop.len() <= 1 << 17, "{}", shop.len());
+        let billing = of_user("billing");
+        assert!(billing.len() >= (1 << 16) - 1000, "{}", billing.len());
+    }
+
+    #[test]
+    fn a_client_leaves_a_part_of_the_share_of_its_user_to_other_clients_of_it() {
+        let clients = with_users(1000);
+        let first = take_all(&clients, "_INBOX.clients.shop.1.s");
+        assert_eq!(first.len(), 250);
+        let second = take_all(&clients, "_INBOX.clients.shop.2.s");
+        assert_eq!(second.len(), 125);
+        let exceeded = clients.share("_INBOX.clients.shop.1.s").exceeded(Resource::Sessions).unwrap();
+        let text = "375 of 1000 are taken, 250 of them by this client, 375 by all clients of its user";
+        assert_eq!(exceeded.to_string(), text);
+        drop((first, second));
+        assert_eq!(clients.taken.get(Resource::Sessions), 0);
+        assert_eq!(take_all(&clients, "_INBOX.clients.shop.2.s").len(), 250);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::sync::lock;
 
 /// The limit of provisional sessions.
 pub(super) const MAX_PROVISIONAL: usize = 1 << 14;
-/// The limit of those of one client.
+/// The limit of those of one client, or one user if it is known.
 pub(super) const MAX_OF_CLIENT: usize = MAX_PROVISIONAL / 2;
 
 /// The provisional sessions of a server.
@@ -27,7 +27,7 @@ pub(super) struct ProvisionalSessions(Mutex<Lists>);
 struct Lists {
     /// All sessions by their numbers, and so in the order in which they were accepted.
     all: BTreeMap<u64, Weak<AcceptedSession>>,
-    /// The numbers of the sessions of each client.
+    /// The numbers of the sessions of each client, or each user if it is known.
     by_client: HashMap<usize, BTreeSet<u64>>,
 }
 
@@ -41,7 +41,7 @@ impl ProvisionalSessions {
     ) -> ProvisionalPlace {
         let mut lists = lock(&self.0);
         lists.all.insert(number, session);
-        lists.by_client.entry(client.key()).or_default().insert(number);
+        lists.by_client.entry(client.user_key()).or_default().insert(number);
         drop(lists);
         ProvisionalPlace { sessions: Arc::clone(self), number, client: Arc::clone(client) }
     }
@@ -54,7 +54,8 @@ impl ProvisionalSessions {
     /// The session whose place a new one of `client` takes, if there are as many as a limit allows.
     pub(super) fn displaced(&self, client: &ClientShare) -> Option<Weak<AcceptedSession>> {
         let lists = lock(&self.0);
-        let of_client = lists.by_client.get(&client.key()).filter(|numbers| numbers.len() >= MAX_OF_CLIENT);
+        let of_client =
+            lists.by_client.get(&client.user_key()).filter(|numbers| numbers.len() >= MAX_OF_CLIENT);
         let oldest = match of_client {
             Some(numbers) => numbers.first(),
             None if lists.all.len() >= MAX_PROVISIONAL => lists.all.keys().next(),
@@ -75,7 +76,7 @@ impl Drop for ProvisionalPlace {
     fn drop(&mut self) {
         let mut lists = lock(&self.sessions.0);
         lists.all.remove(&self.number);
-        let key = self.client.key();
+        let key = self.client.user_key();
         if let Some(numbers) = lists.by_client.get_mut(&key) {
             numbers.remove(&self.number);
             if numbers.is_empty() {
