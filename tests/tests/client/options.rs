@@ -7,7 +7,7 @@ use bytes::Bytes;
 use thrift_nats_runtime::{Call, Client, CloseReason, Error, Outcome, Server};
 use thrift_nats_tests::probe::ProbeClient;
 use thrift_nats_tests::raw::RawServer;
-use thrift_nats_tests::{BOUND, NEVER, NatsServer, SUBJECT, TestService, eventually, soon};
+use thrift_nats_tests::{BOUND, NEVER, NatsServer, SUBJECT, TestService, eventually, next, soon};
 
 use crate::{SHORT, wait};
 
@@ -173,4 +173,32 @@ async fn dropped_call_is_no_longer_in_flight() {
     assert!(call.await.unwrap_err().is_cancelled());
     assert_eq!(client.calls_in_flight(), 0);
     assert_eq!(ProbeClient::new(client).add(1, 1).await, Ok(2));
+}
+
+/// It announces a window of 0 bytes.
+#[tokio::test]
+async fn client_closes_although_a_server_does_not_allow_its_request() {
+    let nats = NatsServer::start().unwrap();
+    let connection = nats.client().await.unwrap();
+    let mut server = RawServer::listen(&connection, SUBJECT).await;
+    let client = tokio::spawn(Client::builder(&connection, SUBJECT).connect());
+    let handshake = server.handshake().await;
+    let own = connection.new_inbox();
+    let mut session = connection.subscribe(own.clone()).await.unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("Thrift-Nats-Version", "2");
+    headers.insert("Thrift-Nats-Window", "0");
+    let (peer, accept) = (handshake.reply.unwrap(), Bytes::from_static(b"heartbeat 0"));
+    connection.publish_with_reply_and_headers(peer, own, headers, accept).await.unwrap();
+    let client = soon(client).await.unwrap().unwrap();
+    let call = tokio::spawn(wait(&client).timeout(NEVER).into_future());
+    eventually("the call is in flight", || client.calls_in_flight() == 1).await;
+    soon(client.close()).await.unwrap();
+    let error = soon(call).await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::SessionEnded { reason: CloseReason::Closed, .. }), "{error:?}");
+    let mut last = next(&mut session).await;
+    while last.reply.as_deref() != Some("DISCONNECT") {
+        last = next(&mut session).await;
+    }
+    assert_eq!(last.payload, "0 closed");
 }

@@ -121,3 +121,44 @@ async fn server_reports_that_its_connection_is_closed() {
     assert_eq!(error.to_string(), "cannot serve any more: the connection to NATS is closed");
     assert_eq!(server.failed().now_or_never(), Some(error), "later callers get it, too");
 }
+
+/// It announces a window of 0 bytes, so that the server may send no reply.
+async fn session_with_a_queued_reply(nats: &NatsServer) -> RawClient {
+    let headers = [("Thrift-Nats-Version", "2"), ("Thrift-Nats-Window", "0")];
+    let mut session = RawClient::open(&nats.client().await.unwrap(), SUBJECT, &headers).await;
+    session.call(1, &["ping"]).await;
+    session.send_control(2, 'p', "probe").await;
+    assert_eq!(session.receive().await.payload, "alive");
+    session
+}
+
+#[tokio::test]
+async fn server_stops_although_a_client_does_not_allow_its_reply() {
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let server = service.serve(&nats, no_heartbeats).await;
+    let mut session = session_with_a_queued_reply(&nats).await;
+    service.until_started("ping", 1).await;
+    soon(server.stop()).await.unwrap();
+    let last = session.receive().await;
+    assert!(is_disconnect(&last) && last.payload.starts_with(b"2 stopping"), "{last:?}");
+}
+
+#[tokio::test]
+async fn drain_ends_after_its_timeout_although_a_client_does_not_allow_its_reply() {
+    let timeout = Duration::from_millis(100);
+    let nats = NatsServer::start().unwrap();
+    let service = TestService::default();
+    let server = service.serve(&nats, no_heartbeats).await;
+    let mut session = session_with_a_queued_reply(&nats).await;
+    service.until_started("ping", 1).await;
+    let result = soon(server.drain(timeout)).await;
+    assert!(matches!(result, Err(ShutdownError::NotDrained { .. })), "{result:?}");
+    let last = loop {
+        let message = session.receive().await;
+        if is_disconnect(&message) {
+            break message;
+        }
+    };
+    assert!(last.payload.starts_with(b"2 stopping"), "{last:?}");
+}

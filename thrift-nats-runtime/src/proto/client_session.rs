@@ -58,8 +58,6 @@ pub(crate) struct ClientSession<W> {
 
 /// The time after which a handshake without a reply is sent again.
 const REPEAT_HANDSHAKE: Duration = Duration::from_millis(200);
-/// The time for which a session that was closed on purpose waits until it may send its queued requests.
-const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the session holds is noted whenever this many bytes of requests have been queued, and not for each call.
 const NOTED: usize = 1024;
 
@@ -530,11 +528,11 @@ impl<W> ClientSession<W> {
                     Verdict::Unresponsive => self.close(CloseReason::Unresponsive { timeout }),
                 }
             }
-            ClientPhase::Closing(closing) => match closing.deadline {
-                None => closing.deadline = Some(now + CLOSING_TIMEOUT),
-                Some(deadline) if deadline <= now => self.out.clear(),
-                Some(_) => {}
-            },
+            ClientPhase::Closing(closing) => {
+                if closing.timer.check(now, self.out.has_next()) {
+                    self.out.clear();
+                }
+            }
             ClientPhase::Abandoned | ClientPhase::Closed => {}
         }
     }
@@ -574,9 +572,7 @@ impl<W> ClientSession<W> {
                 heartbeat.into_iter().chain(self.calls.next_deadline()).chain(probe).min()
             }
             // Data that may not be sent yet must not wait forever.
-            ClientPhase::Closing(closing) if self.out.bytes() > 0 => {
-                Some(closing.deadline.unwrap_or(self.made))
-            }
+            ClientPhase::Closing(closing) if self.out.bytes() > 0 => Some(closing.timer.due(self.made)),
             ClientPhase::Closing(_) | ClientPhase::Abandoned | ClientPhase::Closed => None,
         }
     }

@@ -75,6 +75,7 @@ mod budget;
 mod call_table;
 mod client_session;
 mod close_reason;
+mod closing_timer;
 mod config;
 mod deadlines;
 mod ended_sessions;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::budget::Share;
 use super::close_reason::{CloseReason, DISCONNECT, PeerReason};
+use super::closing_timer::{ClosingTimer, STOPPING};
 use super::config::ServerConfig;
 use super::ended_sessions::EndedSession;
 use super::handshake::{Accept, Announced, accept_headers};
@@ -35,7 +36,7 @@ const LATE: u32 = 8;
 const PROVISIONAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time for which a session that ends before the first message of its client waits for that message.
 const UNCONFIRMED_TIMEOUT: Duration = Duration::from_secs(1);
-/// The time for which a session that was stopped or drained waits until it may send its queued replies.
+/// The time for which a session that was drained waits until it may send its queued replies.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the session holds is noted whenever this many bytes of replies have been queued, and not for each reply.
@@ -131,8 +132,8 @@ enum ServerPhase {
         reason: PeerReason,
         /// The number of the last message whose requests were run.
         acknowledged: u64,
-        /// The time until which queued replies may wait for the client to allow them; `None` until the next timeout.
-        deadline: Option<Instant>,
+        /// The time until which queued replies may wait for the client to allow them.
+        timer: ClosingTimer,
     },
     /// The session has ended, and nothing is left to be sent.
     Closed,
@@ -280,7 +281,11 @@ impl<T> ServerSession<T> {
                 self.events.push_back(ServerEvent::Confirmed);
             }
             ServerPhase::Unconfirmed { reason, .. } => {
-                self.phase = ServerPhase::Closing { reason, acknowledged: 0, deadline: None };
+                self.phase = ServerPhase::Closing {
+                    reason,
+                    acknowledged: 0,
+                    timer: ClosingTimer::new(CLOSING_TIMEOUT),
+                };
             }
             ServerPhase::Open(_)
             | ServerPhase::Draining { .. }
@@ -364,13 +369,17 @@ impl<T> ServerSession<T> {
 
     fn end_if_drained(&mut self) {
         if matches!(self.phase, ServerPhase::Draining { .. }) && self.requests.is_empty() {
-            self.stop();
+            self.close(CloseReason::Stopped);
         }
     }
 
-    /// Ends the session because the server stops. Replies that are queued are sent before.
+    /// Ends the session because the server stops. Replies that are queued are sent before, if the client allows it soon. The
+    /// same holds for a session that has ended before.
     pub(crate) fn stop(&mut self) {
         self.close(CloseReason::Stopped);
+        if let ServerPhase::Closing { timer, .. } = &mut self.phase {
+            *timer = ClosingTimer::new(STOPPING);
+        }
     }
 
     /// Ends the session, unless it has ended. The reason decides whether the client is told, whether queued replies are
@@ -392,7 +401,10 @@ impl<T> ServerSession<T> {
             (ServerPhase::Provisional { .. }, Some(reason)) => {
                 ServerPhase::Unconfirmed { reason, deadline: None }
             }
-            (_, Some(reason)) => ServerPhase::Closing { reason, acknowledged, deadline: None },
+            (_, Some(reason)) => {
+                let timer = ClosingTimer::new(CLOSING_TIMEOUT);
+                ServerPhase::Closing { reason, acknowledged, timer }
+            }
         };
         if !reason.keeps_waiting_requests() {
             self.drop_waiting();
@@ -657,11 +669,11 @@ impl<T> ServerSession<T> {
                 Some(deadline) if deadline <= now => self.phase = ServerPhase::Closed,
                 Some(_) => {}
             },
-            ServerPhase::Closing { deadline, .. } => match *deadline {
-                None => *deadline = Some(now + CLOSING_TIMEOUT),
-                Some(deadline) if deadline <= now => self.out.clear(),
-                Some(_) => {}
-            },
+            ServerPhase::Closing { timer, .. } => {
+                if timer.check(now, self.out.has_next()) {
+                    self.out.clear();
+                }
+            }
             ServerPhase::Provisional { .. }
             | ServerPhase::Open(_)
             | ServerPhase::Draining { .. }
@@ -722,9 +734,7 @@ impl<T> ServerSession<T> {
                 heartbeats.as_ref().map(HeartbeatMonitor::timeout)
             }
             // Replies that may not be sent yet must not wait forever.
-            ServerPhase::Closing { deadline, .. } if self.out.bytes() > 0 => {
-                Some(deadline.unwrap_or(self.made))
-            }
+            ServerPhase::Closing { timer, .. } if self.out.bytes() > 0 => Some(timer.due(self.made)),
             ServerPhase::Unconfirmed { deadline, .. } => Some(deadline.unwrap_or(self.made)),
             ServerPhase::Closing { .. } | ServerPhase::Closed => None,
         }

@@ -135,8 +135,8 @@ impl Server {
 
     /// Stops at once: drops the handlers that run, and sends every client a disconnect message. Its calls end at once:
     /// those whose requests the server has received fail with an unknown outcome, and clients of this crate retry the
-    /// others. When it returns, no handler is left, except one that blocks its thread for more than 2 s: it is dropped when
-    /// its thread returns.
+    /// others. Replies that a client does not allow the server to send are dropped after 500 ms. When it returns, no handler
+    /// is left, except one that blocks its thread for more than 2 s: it is dropped when its thread returns.
     ///
     /// # Errors
     /// [`ShutdownError::Nats`] if NATS does not confirm the disconnect messages within 2 s. Outside a tokio runtime, the

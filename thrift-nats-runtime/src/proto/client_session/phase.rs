@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::event::Incoming;
 use crate::proto::close_reason::{DISCONNECT, PeerReason};
+use crate::proto::closing_timer::{ClosingTimer, STOPPING};
 use crate::proto::handshake::Accept;
 use crate::proto::inbound::Inbound;
 use crate::proto::inbox_policy::InboxPolicy;
@@ -100,8 +101,8 @@ pub(super) struct Closing {
     pub(super) body: Bytes,
     /// Cancelled calls of which the server was not told.
     pub(super) cancelled: Vec<i32>,
-    /// The time until which queued data may wait for the server to allow it; `None` until the next timeout.
-    pub(super) deadline: Option<Instant>,
+    /// The time until which queued data may wait for the server to allow it.
+    pub(super) timer: ClosingTimer,
 }
 
 impl OpenSession {
@@ -192,7 +193,7 @@ impl Closing {
     /// `acknowledged` is `None` for a legacy server, which gets an empty disconnect message.
     pub(super) fn new(listen: Subject, acknowledged: Option<u64>, reason: PeerReason) -> Self {
         let body = acknowledged.map_or_else(Bytes::new, |acknowledged| reason.body(Some(acknowledged)));
-        Self { listen, body, cancelled: Vec::new(), deadline: None }
+        Self { listen, body, cancelled: Vec::new(), timer: ClosingTimer::new(STOPPING) }
     }
 }
 
