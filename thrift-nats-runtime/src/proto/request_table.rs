@@ -184,11 +184,23 @@ impl<T> RequestTable<T> {
         self.bytes -= request.len;
         self.cancelled -= usize::from(matches!(request.state, RequestState::Cancelled));
         if self.is_empty() {
-            self.slots.clear();
-            self.slots.shrink_to(IDLE_SLOTS);
-            self.free.clear();
-            self.free.shrink_to(IDLE_SLOTS);
+            self.clear();
         }
+    }
+
+    /// Frees the memory of an idle table.
+    pub(super) fn clear(&mut self) {
+        debug_assert!(self.is_empty(), "an idle table");
+        self.slots.clear();
+        self.slots.shrink_to(IDLE_SLOTS);
+        self.free.clear();
+        self.free.shrink_to(IDLE_SLOTS);
+    }
+
+    /// Number of requests for which memory is reserved.
+    #[cfg(test)]
+    pub(super) const fn reserved(&self) -> usize {
+        self.slots.capacity()
     }
 
     fn get_mut(&mut self, key: RequestKey) -> Option<&mut UnfinishedRequest<T>> {

@@ -473,6 +473,12 @@ impl<T> ServerSession<T> {
         self.share.held()
     }
 
+    /// Number of requests for which memory is reserved.
+    #[cfg(test)]
+    pub(crate) fn reserved(&self) -> usize {
+        self.requests.reserved().max(self.waiting.requests.capacity())
+    }
+
     /// Whether the client has not proved yet that it receives on its inbox.
     #[cfg(test)]
     pub(crate) const fn is_provisional(&self) -> bool {
@@ -560,9 +566,12 @@ impl<T> ServerSession<T> {
         }
         let is_draining = self.is_draining();
         let (requests, waiting) = (&mut self.requests, &mut self.waiting);
-        let likely = likely_messages(&payload);
-        requests.reserve(likely);
-        waiting.requests.reserve(likely);
+        // Only messages with requests: the memory budget does not see what is reserved for nothing.
+        if self.legacy || reply.and_then(Tail::of).is_some_and(|tail| tail.kind == Kind::Messages) {
+            let likely = likely_messages(&payload);
+            requests.reserve(likely);
+            waiting.requests.reserve(likely);
+        }
         let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
         let (legacy, runs_none) = (self.legacy, self.out.bytes() > queue_limit);
         let result = self.inbound.receive(reply, payload, |frame, was_granted| {
@@ -586,6 +595,11 @@ impl<T> ServerSession<T> {
             waiting.bytes += len;
             waiting.requests.push_back(ReceivedRequest { key, frame, received: now, exceeds });
         });
+        if self.requests.is_empty() {
+            // A duplicate, for example.
+            self.requests.clear();
+            self.waiting.requests = VecDeque::new();
+        }
         match result {
             // Only requests of a legacy client wait for long. All others are handed out with the next event.
             Ok(_) if self.legacy && self.waiting.held() > self.queue_limit => {

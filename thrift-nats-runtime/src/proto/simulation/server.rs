@@ -113,3 +113,16 @@ fn a_stalled_server_gives_a_provisional_session_more_time_once() {
         assert!(session.is_closed(), "the client is not told");
     }
 }
+
+/// The memory budget sees only what is held for requests.
+#[test]
+fn a_message_without_requests_reserves_no_memory() {
+    let now = Instant::now();
+    let mut session = accepted(false);
+    for number in 1..=100 {
+        session.handle_message(now, Some(&format!("client.session.{number}a")), vec![b'x'; 4096].into());
+    }
+    session.handle_message(now, Some("client.session.1"), vec![b'x'; 4096].into());
+    assert!(poll(&mut session).0.is_empty());
+    assert!(session.reserved() <= 4, "{}", session.reserved());
+}
