@@ -23,9 +23,17 @@ const KEPT: Duration = Duration::from_secs(60);
 /// Limit of ended sessions that are remembered. Each takes less than 300 bytes.
 const LIMIT: usize = 1 << 14;
 
-/// The sessions that ended a short while ago, by their tokens.
+/// The sessions that ended a short while ago.
 #[derive(Debug, Default)]
 pub(crate) struct EndedSessions {
+    confirmed: Remembered,
+    /// Those of a server whose clients had proved nothing. Apart from the others: anybody can cause them.
+    unconfirmed: Remembered,
+}
+
+/// Sessions by their tokens.
+#[derive(Debug, Default)]
+struct Remembered {
     by_token: FxHashMap<Arc<str>, EndedSession>,
     /// When each session ended, oldest first.
     order: VecDeque<(Instant, Arc<str>)>,
@@ -41,6 +49,13 @@ pub(crate) enum EndedSession {
         /// The inbox of the client, which has proved that it receives there.
         client: Subject,
     },
+    /// Of a server, whose client had not proved that it receives on its inbox.
+    Unconfirmed {
+        /// The subject of the session.
+        own: Subject,
+        /// The inbox that the handshake named.
+        client: Subject,
+    },
     /// Of a client.
     OfClient {
         /// The subject of the server's session; `None` if no server had accepted.
@@ -50,9 +65,8 @@ pub(crate) enum EndedSession {
     },
 }
 
-impl EndedSessions {
-    /// Notes that a session has ended.
-    pub(crate) fn insert(&mut self, now: Instant, token: &Arc<str>, session: EndedSession) {
+impl Remembered {
+    fn insert(&mut self, now: Instant, token: &Arc<str>, session: EndedSession) {
         while let Some((ended, _)) = self.order.front()
             && (self.order.len() >= LIMIT || now.saturating_duration_since(*ended) > KEPT)
             && let Some((_, oldest)) = self.order.pop_front()
@@ -63,12 +77,34 @@ impl EndedSessions {
             self.order.push_back((now, Arc::clone(token)));
         }
     }
+}
+
+impl EndedSessions {
+    /// Notes that a session has ended.
+    pub(crate) fn insert(&mut self, now: Instant, token: &Arc<str>, session: EndedSession) {
+        let remembered = match session {
+            EndedSession::OfServer { .. } | EndedSession::OfClient { .. } => &mut self.confirmed,
+            EndedSession::Unconfirmed { .. } => &mut self.unconfirmed,
+        };
+        remembered.insert(now, token, session);
+    }
+
+    fn get(&self, token: &str) -> Option<&EndedSession> {
+        self.confirmed.by_token.get(token).or_else(|| self.unconfirmed.by_token.get(token))
+    }
 
     /// A server's reply to a message of a client for the session `token`, with this reply subject.
     pub(crate) fn reply_to_client(&self, token: &str, reply: Option<&str>) -> Option<Transmit> {
-        match self.by_token.get(token)? {
+        match self.get(token)? {
             EndedSession::OfServer { own, client } if reply != Some(DISCONNECT) => {
                 let body = PeerReason::UnknownSession.body_of_server(acknowledged(client, reply), own);
+                Some(Transmit::disconnect(client.clone(), body))
+            }
+            // A numbered message proves that the client has received the accept, and so that it receives on its inbox. Nothing
+            // was received in the session before it ended.
+            EndedSession::Unconfirmed { own, client } => {
+                reply?.strip_prefix(&**client).filter(|tail| tail.starts_with('.')).and_then(Tail::of)?;
+                let body = PeerReason::UnknownSession.body_of_server(Some(0), own);
                 Some(Transmit::disconnect(client.clone(), body))
             }
             EndedSession::OfServer { .. } | EndedSession::OfClient { .. } => None,
@@ -83,7 +119,7 @@ impl EndedSessions {
         reply: Option<&Subject>,
         payload: &Bytes,
     ) -> Option<Transmit> {
-        let EndedSession::OfClient { server, inboxes } = self.by_token.get(token)? else { return None };
+        let EndedSession::OfClient { server, inboxes } = self.get(token)? else { return None };
         let reply = reply.filter(|reply| reply.as_str() != DISCONNECT)?;
         if let Ok(accept) = Accept::read(Some(reply), payload, inboxes) {
             return Some(unknown_session(&accept.listen, None));
@@ -154,6 +190,26 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_proves_its_inbox_after_the_end_of_its_session_learns_that_nothing_was_received() {
+        let unconfirmed = || EndedSession::Unconfirmed { own: "server.s".into(), client: "client.a".into() };
+        let table = ended(unconfirmed());
+        for reply in ["client.a.1", "client.a.17", "client.a.1a", "client.a.1-1-0"] {
+            let told = told(table.reply_to_client("token", Some(reply)));
+            assert_eq!(told, expected("client.a", "0 unknown-session server.s"), "{reply}");
+        }
+        for reply in [None, Some(DISCONNECT), Some("client.a"), Some("client.a.x"), Some("client.b.1")] {
+            assert_eq!(told(table.reply_to_client("token", reply)), None, "{reply:?} is not a proof");
+        }
+        // However many there are, they displace no session with a proof.
+        let mut table = ended(of_server());
+        for index in 0..=LIMIT {
+            table.insert(Instant::now(), &Arc::from(index.to_string()), unconfirmed());
+        }
+        assert!(table.reply_to_client("token", None).is_some());
+        assert_eq!(table.unconfirmed.by_token.len(), LIMIT);
+    }
+
+    #[test]
     fn a_server_is_told_at_its_subject_only() {
         let told = |table: &EndedSessions, token, reply: Option<&'static str>, payload| {
             let reply = reply.map(Subject::from_static);
@@ -190,10 +246,10 @@ mod tests {
             table.insert(now, &token(index), of_server());
         }
         assert!(!is_known(&table, 0) && is_known(&table, 1) && is_known(&table, LIMIT));
-        assert_eq!((table.by_token.len(), table.order.len()), (LIMIT, LIMIT));
+        assert_eq!((table.confirmed.by_token.len(), table.confirmed.order.len()), (LIMIT, LIMIT));
         table.insert(now + KEPT * 2, &token(0), of_server());
-        assert_eq!((table.by_token.len(), table.order.len()), (1, 1));
+        assert_eq!((table.confirmed.by_token.len(), table.confirmed.order.len()), (1, 1));
         table.insert(now + KEPT * 2, &token(0), of_server());
-        assert_eq!((table.by_token.len(), table.order.len()), (1, 1));
+        assert_eq!((table.confirmed.by_token.len(), table.confirmed.order.len()), (1, 1));
     }
 }

@@ -462,10 +462,14 @@ impl<T> ServerSession<T> {
         &self.peer
     }
 
-    /// The entry to remember after the session's end, if the client has proved that it receives on its inbox.
-    pub(crate) fn remembered(&self) -> Option<EndedSession> {
+    /// The part of the session that is remembered after its end.
+    pub(crate) fn to_ended(&self) -> EndedSession {
         let (own, client) = (self.own.clone(), self.peer.clone());
-        self.is_proven.then_some(EndedSession::OfServer { own, client })
+        if self.is_proven {
+            EndedSession::OfServer { own, client }
+        } else {
+            EndedSession::Unconfirmed { own, client }
+        }
     }
 
     /// Number of bytes that the session holds.

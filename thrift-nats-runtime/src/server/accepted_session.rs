@@ -431,7 +431,7 @@ impl TransmitSource for AcceptedSession {
         // A session that has ended is polled until there is nothing left, which removes it.
         let more = state.machine.has_transmit() || closed;
         let over = transmit.is_none() && closed;
-        let ended = if over { state.machine.remembered() } else { None };
+        let ended = over.then(|| state.machine.to_ended());
         let changes = self.apply_events(state);
         self.start(changes.requests);
         // Not before the disconnect message is sent: the reply to a message for a session that is not in the table is

@@ -423,6 +423,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn client_whose_provisional_session_has_ended_is_told_when_it_proves_its_inbox() {
+        let server = server(ServerOptions::default()).await;
+        let session = open(&server, "_INBOX.client.s").unwrap();
+        session.evict();
+        server.handle().publisher().flush_queue().await;
+        assert!(server.sessions().get(session.token()).is_none());
+        let told = |reply| {
+            server.sessions().ended().reply_to_client(session.token(), Some(reply)).map(|told| told.payload)
+        };
+        assert_eq!(told("_INBOX.other.s.1"), None);
+        let body = told("_INBOX.client.s.1").unwrap();
+        assert!(body.starts_with(b"0 unknown-session "), "{body:?}");
+    }
+
+    #[tokio::test]
     async fn sessions_count_from_the_proof_of_their_client() {
         let server = server(ServerOptions { max_sessions: 4, ..ServerOptions::default() }).await;
         let mut sessions = (0..10).filter_map(|n| open(&server, &format!("_INBOX.{n}"))).collect::<Vec<_>>();

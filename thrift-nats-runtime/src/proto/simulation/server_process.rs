@@ -145,9 +145,7 @@ impl Simulation {
     pub(super) fn answer_unknown(&mut self, token: &str, reply: Option<&str>) {
         let Some(session) = self.sessions.get(token) else { return };
         let mut ended = EndedSessions::default();
-        if let Some(remembered) = session.session.remembered() {
-            ended.insert(self.instant(), &token.into(), remembered);
-        }
+        ended.insert(self.instant(), &token.into(), session.session.to_ended());
         if let Some(transmit) = ended.reply_to_client(token, reply) {
             self.carry(Party::Server, transmit);
         }

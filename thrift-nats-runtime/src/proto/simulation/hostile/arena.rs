@@ -15,6 +15,7 @@ use super::super::{CALL_TIMEOUT, HANDSHAKE_TIMEOUT, LIVENESS_TIMEOUT, Random, SE
 use super::attacker::{Attacker, HOSTILE_SERVICE};
 use crate::format::{ServedFormats, WireFormat};
 use crate::proto::close_reason::DISCONNECT;
+use crate::proto::ended_sessions::EndedSession;
 use crate::proto::subject::Tail;
 use crate::proto::{
     Additions, Address, Announced, Budget, ClientConfig, ClientEvent, ClientSession, CloseReason,
@@ -334,9 +335,7 @@ impl Arena {
             self.server_input(&token, |_| ());
             let now = self.instant();
             if let Some(session) = self.accepted.by_token.get(&token).filter(|session| session.is_closed()) {
-                if let Some(remembered) = session.remembered() {
-                    self.accepted.ended.insert(now, &token.as_str().into(), remembered);
-                }
+                self.accepted.ended.insert(now, &token.as_str().into(), session.to_ended());
                 self.accepted.by_token.remove(&token);
             }
         }
@@ -500,7 +499,8 @@ impl Arena {
                 }
                 ServerEvent::Ended { reason } => {
                     let session = &self.accepted.by_token[token];
-                    let is_honest = session.peer().starts_with("client.t") && session.remembered().is_some();
+                    let is_proven = matches!(session.to_ended(), EndedSession::OfServer { .. });
+                    let is_honest = session.peer().starts_with("client.t") && is_proven;
                     let expected = matches!(reason, CloseReason::Disconnected { .. } if self.closes || is_duplicate(&reason));
                     assert!(!is_honest || expected, "the session of the honest client ended: {reason:?}");
                     self.count("server", &reason);
