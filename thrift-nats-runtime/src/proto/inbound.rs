@@ -23,6 +23,9 @@ const LONG_PART: usize = LONG_CHUNK;
 /// The most that a frame and its headers may add to a message, in bytes.
 const FRAME: usize = 1 << 20;
 
+/// Limit of the body of a message that is not data, in bytes. Reading a longer one would hold up the other sessions.
+pub(super) const MAX_CONTROL: usize = 64 * 1024;
+
 /// A message that was received and is not data.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Control {
@@ -208,6 +211,11 @@ impl Inbound {
         if number > expected {
             return Err(CloseReason::ChunkLost { expected, found: number });
         }
+        let is_data = matches!(kind, Kind::Messages | Kind::Part { .. });
+        if !is_data && body.len() > MAX_CONTROL {
+            let kind = DecodeErrorKind::ControlTooLong { len: body.len(), limit: MAX_CONTROL };
+            return Err(CloseReason::Malformed(kind.into()));
+        }
         let control = match kind {
             Kind::Messages => {
                 if !numbered.window.receive(cost(body.len())) {
@@ -225,7 +233,8 @@ impl Inbound {
                 None
             }
             Kind::Abandon => {
-                for id in parse_numbers::<u64>(&body) {
+                // No more are incomplete.
+                for id in parse_numbers::<u64>(&body).take(MAX_LONG) {
                     numbered.partial.retain(|message| message.id != id);
                 }
                 None
@@ -515,6 +524,27 @@ mod tests {
             let result = Peer::new().inbound.receive(reply, message(30).into(), |_, _| panic!("{reply:?}"));
             assert_eq!(result, Err(CloseReason::ChunkWithoutNumber), "{reply:?}");
         }
+    }
+
+    #[test]
+    fn a_long_control_message_is_malformed() {
+        let (short, long) = (vec![b'1'; MAX_CONTROL], vec![b'1'; MAX_CONTROL + 1]);
+        for kind in ALL.into_iter().filter(|kind| !matches!(kind, Kind::Messages | Kind::Part { .. })) {
+            assert!(Peer::new().next(kind, short.clone()).is_ok(), "{kind:?}");
+            let too_long = DecodeErrorKind::ControlTooLong { len: MAX_CONTROL + 1, limit: MAX_CONTROL };
+            assert_eq!(Peer::new().next(kind, long.clone()), Err(malformed(too_long)), "{kind:?}");
+        }
+    }
+
+    /// A body of 64 KiB could name more than 30,000, each of which would be compared with all incomplete messages.
+    #[test]
+    fn a_message_abandons_no_more_long_messages_than_may_be_incomplete() {
+        let mut peer = Peer::new();
+        peer.part(1, &[b'x'; 1000], 9000).unwrap();
+        peer.next(Kind::Abandon, format!("{}1", "7 ".repeat(MAX_LONG))).unwrap();
+        assert!(peer.inbound.held() >= 1000, "the last number is not read");
+        peer.next(Kind::Abandon, format!("{}1", "7 ".repeat(MAX_LONG - 1))).unwrap();
+        assert_eq!(peer.inbound.held(), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use super::inbound::MAX_CONTROL;
 use super::queue::Queue;
 use super::subject::Kind;
 use super::window::{EAGER, MAX_LONG, SendWindow, cost, parse_window};
@@ -178,7 +179,7 @@ impl Outbound {
 
     /// The peer allows more bytes: the body of its window message.
     pub(super) fn extend_window(&mut self, body: &[u8]) {
-        let Some(numbered) = &mut self.numbered else { return };
+        let Some(numbered) = self.numbered.as_mut().filter(|_| body.len() <= MAX_CONTROL) else { return };
         let (session, messages) = parse_window(body);
         numbered.window.extend(session);
         for (id, total) in messages {

@@ -184,6 +184,15 @@ pub enum DecodeErrorKind {
     /// The peer sent a long message in parts, and this part does not continue it.
     #[error("a part of a long message does not fit the parts before it")]
     BadPart,
+    /// The peer sent a message of the session protocol, such as a cancellation, that is longer than any that this crate
+    /// sends.
+    #[error("a control message of {len} bytes exceeds the limit of {limit}")]
+    ControlTooLong {
+        /// Its length, in bytes.
+        len: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// A length or count is negative.
     #[error("{what} has the negative length {len}")]
     NegativeLength {

@@ -12,6 +12,7 @@ use super::phase::{ClientPhase, Closing, OpenSession};
 use crate::proto::call_table::Sent;
 use crate::proto::close_reason::PeerReason;
 use crate::proto::handshake::Announced;
+use crate::proto::inbound::MAX_CONTROL;
 use crate::proto::inbox_policy::InboxPolicy;
 use crate::proto::outbound::{Chunk, Outbound};
 use crate::proto::subject::{Kind, MARKER, Tail};
@@ -164,8 +165,9 @@ fn numbered(out: &mut Outbound, inbox: &str, listen: Subject, kind: Kind, payloa
     Transmit { subject: listen, reply: Some(reply), headers: None, payload }
 }
 
-/// The message that names cancelled calls: as many as fit into `limit` bytes, at least one. Removes them from `seqids`.
+/// The message that names cancelled calls: as many as fit into `limit` bytes and into [`MAX_CONTROL`], at least one. Removes them from `seqids`.
 fn cancellation(seqids: &mut Vec<i32>, limit: usize) -> Bytes {
+    let limit = limit.min(MAX_CONTROL);
     let mut text = String::new();
     while let Some(seqid) = seqids.last() {
         let seqid = seqid.to_string();
@@ -179,4 +181,21 @@ fn cancellation(seqids: &mut Vec<i32>, limit: usize) -> Bytes {
         seqids.pop();
     }
     text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cancelled_calls_are_named_in_messages_that_the_server_receives() {
+        let mut seqids: Vec<i32> = (1_000_000..1_020_000).collect();
+        let mut named = 0;
+        while !seqids.is_empty() {
+            let body = cancellation(&mut seqids, 1 << 20);
+            assert!(body.len() <= MAX_CONTROL, "{} bytes", body.len());
+            named += body.split(|byte| *byte == b' ').count();
+        }
+        assert_eq!(named, 20_000);
+    }
 }
