@@ -97,6 +97,10 @@ impl ClientBuilder {
     /// is safe. The time starts when NATS has received the probe, which may have waited for messages before it. If a process
     /// subscribes to all subjects, NATS does not confirm that, and a server has five times as long. A server that a handler
     /// keeps from receiving for this time is taken for one that hangs.
+    ///
+    /// The sessions of a connection share the rate of probes. The first probe of a silent session follows after 25 ms, or after
+    /// 50 µs for each session of the connection if that is longer: after 5 s with 100,000 sessions. The pause is never longer
+    /// than five times this timeout.
     pub const fn liveness_timeout(mut self, timeout: Duration) -> Self {
         self.options.liveness_timeout = timeout;
         self

@@ -31,9 +31,6 @@ use crate::transport::Frame;
 
 /// How often a call that is made in another runtime looks whether the session's runtime is driven.
 const RUNTIME_CHECK: Duration = Duration::from_millis(200);
-/// The shortest pause between the probes of a session, for each session of the endpoint: all sessions together send at
-/// most 5,000 probes a second.
-const PROBE_SHARE: Duration = Duration::from_micros(200);
 
 /// The reason why a call has no reply.
 pub(super) enum Failure {
@@ -286,7 +283,7 @@ impl SessionHandle {
             state.machine.handle_connection_down(now);
         }
         let sessions = self.table.upgrade().map_or(0, |table| table.len());
-        state.machine.set_pace(PROBE_SHARE.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX)));
+        state.machine.share_probes(sessions);
         state.machine.handle_timeout(now);
         let completions = self.apply_events(&mut state, 0);
         self.set_timer(&mut state);

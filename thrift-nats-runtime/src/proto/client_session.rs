@@ -56,6 +56,11 @@ pub(crate) struct ClientSession<W> {
     made: Instant,
 }
 
+/// The shortest pause between the probes of a session, for each session of the process: all sessions together send at most
+/// 20,000 probes a second, unless there are so many that [`LONGEST_PACE`] is shorter.
+const PROBE_SHARE: Duration = Duration::from_micros(50);
+/// The longest pause for that reason, in liveness timeouts.
+const LONGEST_PACE: u32 = 5;
 /// The time after which a handshake without a reply is sent again.
 const REPEAT_HANDSHAKE: Duration = Duration::from_millis(200);
 /// What the session holds is noted whenever this many bytes of requests have been queued, and not for each call.
@@ -235,8 +240,16 @@ impl<W> ClientSession<W> {
     }
 
     /// Sets the shortest pause between probes.
+    #[cfg(test)]
     pub(crate) const fn set_pace(&mut self, pace: Duration) {
         self.pace = pace;
+    }
+
+    /// Sets the shortest pause between probes for a process with so many sessions. It is bounded, so that a server that hangs
+    /// is noticed however many sessions there are.
+    pub(crate) fn share_probes(&mut self, sessions: usize) {
+        let pace = PROBE_SHARE.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX));
+        self.pace = pace.min(self.config.liveness_timeout.saturating_mul(LONGEST_PACE));
     }
 }
 

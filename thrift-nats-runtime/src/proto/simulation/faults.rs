@@ -74,6 +74,21 @@ fn a_probe_finds_a_lost_request() {
 }
 
 #[test]
+fn the_pause_before_a_probe_grows_with_the_sessions_up_to_five_timeouts() {
+    let longest = 5 * LIVENESS_TIMEOUT;
+    for (sessions, pause) in [(1, ms(25)), (1000, ms(50)), (usize::MAX, longest)] {
+        let mut simulation = Simulation::opened(Setup::new());
+        simulation.client.share_probes(sessions);
+        simulation.setup.network.loses = |message| message.to == Party::Server;
+        let now = simulation.now;
+        simulation.call(10);
+        simulation.run_for(longest);
+        let probes = simulation.of_kind(Party::Client, Kind::Probe);
+        assert_eq!(probes[0].at, now + pause, "{sessions} sessions");
+    }
+}
+
+#[test]
 fn the_answer_to_a_probe_finds_a_lost_reply() {
     let mut simulation = Simulation::opened(Setup { pace: Duration::ZERO, ..Setup::new() });
     simulation.setup.network.loses = |message| message.to == Party::Client && number(message) == Some(1);
