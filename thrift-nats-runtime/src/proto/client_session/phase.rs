@@ -15,6 +15,10 @@ use crate::proto::liveness::Liveness;
 use crate::proto::queue::Queue;
 use crate::transport::Receiver;
 
+/// The shortest time between two heartbeats to a legacy server. The subject of the heartbeats may be the inbox of a third
+/// party, which the server names together with an interval of 1 ms.
+const SHORTEST_LEGACY_PERIOD: Duration = Duration::from_millis(50);
+
 /// The states of a client's session. The diagram is in the [parent module](super).
 #[derive(Debug)]
 pub(super) enum ClientPhase {
@@ -85,7 +89,7 @@ pub(super) struct CurrentServer {
 pub(super) struct HeartbeatTimer {
     /// The subject of a legacy server. A server of this crate gets heartbeats where it gets everything else.
     pub(super) subject: Option<Subject>,
-    /// Three quarters of the interval that the accept names.
+    /// Three quarters of the interval that the accept names, and at least [`SHORTEST_LEGACY_PERIOD`] with a legacy server.
     pub(super) period: Duration,
     pub(super) next: Instant,
     /// Whether a heartbeat is to be sent now.
@@ -113,6 +117,7 @@ impl OpenSession {
             // As the legacy package computes it, in whole milliseconds.
             let millis = interval.as_millis() as u64;
             let period = Duration::from_millis(millis - millis / 4);
+            let period = if legacy { period.max(SHORTEST_LEGACY_PERIOD) } else { period };
             let subject = legacy.then_some(accept.heartbeat);
             HeartbeatTimer { subject, period, next: now + period, due: false }
         });

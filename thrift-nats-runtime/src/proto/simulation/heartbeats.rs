@@ -32,6 +32,19 @@ fn heartbeats_are_sent_every_three_quarters_of_the_interval() {
     }
 }
 
+/// Else a hostile server could have a client send 1,000 messages a second to the inbox of a third party.
+#[test]
+fn a_legacy_server_gets_at_most_twenty_heartbeats_a_second() {
+    for (millis, every) in [(1, ms(50)), (20, ms(50)), (66, ms(50)), (100, ms(75))] {
+        let interval = Some(ms(millis));
+        let mut simulation = Simulation::new(Setup { interval, legacy: true, ..Setup::new() });
+        simulation.run_until(ms(2) + 10 * every);
+        let opened = simulation.opened.expect("it is open");
+        assert_eq!(simulation.heartbeats().first(), Some(&(opened + every)), "an interval of {millis} ms");
+        assert!(simulation.heartbeats().len() <= 10);
+    }
+}
+
 #[test]
 fn no_heartbeats_are_sent_without_an_interval() {
     let mut simulation = Simulation::opened(Setup::new());
