@@ -240,6 +240,28 @@ impl RawServer {
         self.accept_handshake(handshake, listen, body).await
     }
 
+    /// Accepts the next handshake as a server of this crate does, without heartbeats, and lets the client send 4 MiB.
+    ///
+    /// # Panics
+    /// If the handshake has no reply subject.
+    pub async fn accept_current(&mut self) -> RawSession {
+        let client = self.handshake().await.reply.expect("a handshake has a reply subject");
+        let listen = self.nats.new_inbox();
+        let inbox = self.nats.subscribe(listen.clone()).await.expect("the connection is open");
+        round_trip(&self.nats).await;
+        let mut headers = HeaderMap::new();
+        headers.insert("Thrift-Nats-Version", "2");
+        headers.insert("Thrift-Nats-Window", "4194304");
+        let sent = self.nats.publish_with_reply_and_headers(
+            client.clone(),
+            listen.clone(),
+            headers,
+            "heartbeat 0".into(),
+        );
+        sent.await.expect("the connection is open");
+        RawSession { nats: self.nats.clone(), client, listen, inbox }
+    }
+
     /// Accepts this handshake.
     ///
     /// # Panics

@@ -2,10 +2,13 @@
 
 use std::pin::{Pin, pin};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::{FutureExt, poll};
 use thrift_nats_runtime::{Client, Error, Outcome, Server};
+use thrift_nats_tests::raw::RawServer;
 use thrift_nats_tests::{NEVER, NatsServer, SUBJECT, TestService, eventually, soon};
+
+use tokio::task::JoinHandle;
 
 use crate::{SHORT, length, wait};
 
@@ -41,6 +44,31 @@ async fn calls_that_do_not_fit_into_the_send_queue_wait_until_they_do() {
     for (call, result) in soon(join_all(calls)).await.into_iter().enumerate() {
         assert_eq!(result, Ok(400_000 + call as i32));
     }
+}
+
+/// Its request needs none of the capacity that they wait for.
+#[tokio::test]
+async fn short_call_passes_long_calls_that_wait() {
+    let nats = NatsServer::start().unwrap();
+    let mut server = RawServer::listen(&nats.client().await.unwrap(), SUBJECT).await;
+    let builder = Client::builder(&nats.client().await.unwrap(), SUBJECT).queue_limit(1_000_000);
+    let (client, mut session) = soon(join(builder.timeout(NEVER).connect(), server.accept_current())).await;
+    let client = client.unwrap();
+    // The server lets the client send the first bytes only.
+    let long: Vec<_> = (0..4).map(|_| tokio::spawn(length(&client, 700_000))).collect();
+    let short = tokio::spawn(length(&client, 1));
+    let method = b"length";
+    loop {
+        let message = session.receive().await;
+        let tail = message.reply.as_deref().and_then(|reply| reply.rsplit_once('.')).unwrap().1.to_owned();
+        let is_short = tail.bytes().all(|byte| byte.is_ascii_digit());
+        if is_short && message.payload.windows(method.len()).any(|bytes| bytes == method) {
+            break;
+        }
+    }
+    assert!(long.iter().all(|call| !call.is_finished()));
+    short.abort();
+    long.iter().for_each(JoinHandle::abort);
 }
 
 #[tokio::test]

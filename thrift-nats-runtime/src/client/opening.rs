@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::client_endpoint::ClientEndpoint;
 use super::events::OneSession;
 use super::session_handle::SessionHandle;
-use super::wait_queue::WaitQueue;
+use super::wait_queue::WaitQueues;
 use crate::endpoint::{EndpointSession, random_token};
 use crate::error::ConnectError;
 use crate::proto::{ClientConfig, ClientSession, CloseReason, session_subject};
@@ -23,7 +23,7 @@ pub(super) async fn open_session(
     subject: &str,
     config: Arc<ClientConfig>,
     events: OneSession,
-    wait_queue: Arc<WaitQueue>,
+    wait_queues: Arc<WaitQueues>,
 ) -> Result<Arc<SessionHandle>, ConnectError> {
     let token = random_token()?;
     let chunk_limit = config.chunk_limit;
@@ -31,7 +31,7 @@ pub(super) async fn open_session(
     let state = ClientSession::open(now(), Subject::from(subject), inbox, config);
     let (opening, opened) = oneshot::channel();
     let session =
-        SessionHandle::new(&endpoint.parts(), token, state, chunk_limit, events, wait_queue, opening);
+        SessionHandle::new(&endpoint.parts(), token, state, chunk_limit, events, wait_queues, opening);
     endpoint.insert(&session);
     let mut guard = OpeningGuard { endpoint, session: Some(Arc::clone(&session)) };
     session.start();

@@ -143,7 +143,7 @@ impl PreparedCall {
         };
         let (kind, headers) = (self.kind, &self.headers);
         let outgoing = OutgoingRequest { name, kind, body, headers, format, limits, timeout };
-        if pool.wait_queue().has_waiting() && !self.fail_fast {
+        if pool.wait_queues().of_call(body.len()).has_waiting() && !self.fail_fast {
             return Box::pin(self.attempt_in_queue(pool, outgoing, deadline)).await;
         }
         let call = match session.call(&outgoing, deadline) {
@@ -180,7 +180,7 @@ impl PreparedCall {
         outgoing: OutgoingRequest<'_>,
         deadline: Option<Instant>,
     ) -> Result<Option<Message>, AttemptError> {
-        let queued = pool.wait_queue().enter();
+        let queued = pool.wait_queues().of_call(outgoing.body.len()).enter();
         let head = self.in_time(deadline, queued.first()).await?;
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));

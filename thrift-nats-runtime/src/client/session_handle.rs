@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use super::events::OneSession;
 use super::home_runtime::{Caller, HomeRuntime};
 use super::outgoing_request::OutgoingRequest;
-use super::wait_queue::WaitQueue;
+use super::wait_queue::WaitQueues;
 use crate::endpoint::{
     EndpointHandle, EndpointSession, PublishLock, SessionTable, Timed, TimerKey, TransmitSource,
 };
@@ -71,7 +71,7 @@ pub(super) struct SessionHandle {
     endpoint: EndpointHandle,
     home: Arc<HomeRuntime>,
     table: Weak<SessionTable<Self>>,
-    wait_queue: Arc<WaitQueue>,
+    wait_queues: Arc<WaitQueues>,
     token: Arc<str>,
     state: Mutex<HandleState>,
     snapshot: Snapshot,
@@ -136,7 +136,7 @@ impl SessionHandle {
         machine: ClientSession<Waiter>,
         chunk_limit: usize,
         events: OneSession,
-        wait_queue: Arc<WaitQueue>,
+        wait_queues: Arc<WaitQueues>,
         opened: OpenedSender,
     ) -> Arc<Self> {
         let lifecycle = Lifecycle::Opening(opened);
@@ -144,7 +144,7 @@ impl SessionHandle {
             endpoint: endpoint.handle.clone(),
             home: Arc::clone(endpoint.home),
             table: Arc::downgrade(endpoint.table),
-            wait_queue,
+            wait_queues,
             token: token.into(),
             state: Mutex::new(HandleState { machine, lifecycle, timer: None, events }),
             snapshot: Snapshot::default(),
@@ -418,7 +418,7 @@ impl SessionHandle {
     fn note_calls(&self, state: &HandleState) {
         // There are at most 2^32 sequence numbers.
         self.snapshot.in_flight.store(state.machine.in_flight() as u32, Ordering::Relaxed);
-        self.wait_queue.changed();
+        self.wait_queues.changed();
     }
 }
 
@@ -444,7 +444,7 @@ impl EndpointSession for SessionHandle {
 
     /// That of the service, as this client sees it.
     fn peer(&self) -> usize {
-        Arc::as_ptr(&self.wait_queue).addr()
+        Arc::as_ptr(&self.wait_queues).addr()
     }
 
     fn held(&self) -> usize {

@@ -20,7 +20,7 @@ use super::opening::open_session;
 use super::options::ClientOptions;
 use super::session_handle::SessionHandle;
 use super::slot::{Attempt, Reopening, Slot};
-use super::wait_queue::WaitQueue;
+use super::wait_queue::WaitQueues;
 use crate::endpoint::EndpointSession;
 use crate::error::{ConnectError, Error, NatsError, Outcome, ShutdownError};
 use crate::log_limit::limited;
@@ -46,7 +46,7 @@ struct Opener {
     options: ClientOptions,
     events: EventSender,
     /// The calls that wait because no session has capacity for them.
-    wait_queue: Arc<WaitQueue>,
+    wait_queues: Arc<WaitQueues>,
     reply_prefixes: Option<Arc<[String]>>,
     /// The configuration of the last session, which the next one of the same endpoint shares.
     config: Mutex<Option<Arc<ClientConfig>>>,
@@ -69,7 +69,7 @@ impl SessionPool {
                 service,
                 options,
                 events,
-                wait_queue: Arc::default(),
+                wait_queues: Arc::default(),
                 reply_prefixes,
                 config: Mutex::default(),
             }),
@@ -90,8 +90,8 @@ impl SessionPool {
     }
 
     /// The calls that wait because no session has capacity for them.
-    pub(super) fn wait_queue(&self) -> &WaitQueue {
-        &self.opener.wait_queue
+    pub(super) fn wait_queues(&self) -> &WaitQueues {
+        &self.opener.wait_queues
     }
 
     pub(super) fn events(&self) -> SessionEvents {
@@ -341,13 +341,13 @@ impl Opener {
 
     /// Opens a session once the handshake is admitted.
     async fn admitted(&self) -> Result<(Arc<ClientEndpoint>, Arc<SessionHandle>), ConnectError> {
-        let Self { nats, subject, options, events, wait_queue, .. } = self;
+        let Self { nats, subject, options, events, wait_queues, .. } = self;
         let endpoint = self.in_time(ClientEndpoint::of(nats)).await?;
         endpoint.handle().set_limits(options.endpoint);
         let admitted = endpoint.admission().enter(subject).await;
         let events = events.of_session();
-        let wait_queue = Arc::clone(wait_queue);
-        let opened = open_session(&endpoint, subject, self.config(&endpoint), events, wait_queue);
+        let wait_queues = Arc::clone(wait_queues);
+        let opened = open_session(&endpoint, subject, self.config(&endpoint), events, wait_queues);
         let session = self.in_time(opened).await;
         admitted.finish(&session);
         session.map(|session| (endpoint, session))

@@ -1,18 +1,41 @@
-//! The queue of calls for which no session of a pool has capacity.
+//! The queues of calls for which no session of a pool has capacity: one for short calls, and one for long ones, which short
+//! calls pass.
 //!
-//! It owns the order of the calls. It never looks at a limit: the first call tries the sessions again whenever one of
+//! A queue owns the order of the calls. It never looks at a limit: the first call tries the sessions again whenever one of
 //! them has changed.
 //!
 //! 1. A call that is refused enters as a [`QueuedCall`], and waits until it is the [first](QueuedCall::first).
 //! 2. The first call tries the sessions. If all refuse, it waits for [`change`](FirstCall::change), and tries again.
-//! 3. A session that has sent something, or has one call less, calls [`WaitQueue::changed`] under its lock. So a call that tried
+//! 3. A session that has sent something, or has one call less, calls [`WaitQueues::changed`] under its lock. So a call that tried
 //!    before the change is woken, and one that tries after it finds the capacity.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-/// The queue of a pool.
+use crate::proto::CHUNK;
+
+/// The queues of a pool.
+#[derive(Debug, Default)]
+pub(super) struct WaitQueues {
+    short: WaitQueue,
+    long: WaitQueue,
+}
+
+impl WaitQueues {
+    /// The queue of a call whose body has `len` bytes.
+    pub(super) const fn of_call(&self, len: usize) -> &WaitQueue {
+        if len > CHUNK { &self.long } else { &self.short }
+    }
+
+    /// A session may have more capacity than before.
+    pub(super) fn changed(&self) {
+        self.short.changed();
+        self.long.changed();
+    }
+}
+
+/// A queue of a pool.
 #[derive(Debug)]
 pub(super) struct WaitQueue {
     /// Number of calls in the queue. Each call of the pool reads it; it is written only while calls wait.
@@ -46,7 +69,7 @@ impl WaitQueue {
     }
 
     /// A session may have more capacity than before.
-    pub(super) fn changed(&self) {
+    fn changed(&self) {
         if self.has_waiting() {
             self.changed.notify_one();
         }

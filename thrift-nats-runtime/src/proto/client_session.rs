@@ -24,7 +24,7 @@ use super::ended_sessions::EndedSession;
 use super::handshake::{Accept, AcceptError};
 use super::inbound::{Capacity, Control, likely_messages, parse_numbers};
 use super::liveness::Verdict;
-use super::outbound::Outbound;
+use super::outbound::{CHUNK, Outbound};
 use super::outcome::{Outcome, RequestProgress};
 use super::queue::Queue;
 use super::subject::{Kind, MARKER, Tail};
@@ -111,7 +111,7 @@ impl<W> ClientSession<W> {
         if self.calls.len() >= self.config.max_calls {
             return Err(Refused::TooManyCalls { limit: self.config.max_calls });
         }
-        let (queued, limit) = (self.queued(), self.config.queue_limit);
+        let (queued, limit) = (self.queued_before(message.len()), self.config.queue_limit);
         if queued.saturating_add(message.len()) > limit {
             return Err(Refused::QueueFull { len: message.len(), queued, limit });
         }
@@ -200,6 +200,12 @@ impl<W> ClientSession<W> {
     /// Number of bytes of requests that are queued.
     fn queued(&self) -> usize {
         self.out.bytes() + self.phase.session().and_then(OpenSession::held).map_or(0, Queue::bytes)
+    }
+
+    /// Number of queued bytes that a message of `len` bytes waits for. A short message passes long ones.
+    fn queued_before(&self, len: usize) -> usize {
+        let long = if len > CHUNK { 0 } else { self.out.bytes() - self.out.short_bytes() };
+        self.queued() - long
     }
 
     /// The same as [`update_limits`](Self::update_limits), if the bytes that are queued, `before` a call was, reach another
@@ -596,6 +602,7 @@ fn capacity(config: &ClientConfig, share: &Share) -> Capacity {
     Capacity {
         limit: config.queue_limit,
         unfinished: 0,
+        unfinished_short: 0,
         // For another window of a long message.
         has_memory: share.budget().room() as u64 >= MESSAGE_WINDOW,
     }

@@ -1,7 +1,7 @@
 //! The incoming messages of a session: checks their numbers, their windows and their parts, and finds the Thrift messages
 //! in them.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::close_reason::CloseReason;
 use super::subject::{Kind, Tail};
@@ -10,15 +10,12 @@ use super::window::{
 };
 use crate::log_limit::limited;
 use crate::protocol::DecodeErrorKind;
-use crate::transport::{Frame, LONG_CHUNK, Receiver};
+use crate::transport::{Frame, Receiver};
 
 /// A guess of how many messages a chunk contains, to reserve memory once.
 pub(crate) fn likely_messages(chunk: &[u8]) -> usize {
     (chunk.len() / 32).min(128)
 }
-
-/// The minimum length of a part of a long message that is kept without copying, in bytes.
-const LONG_PART: usize = LONG_CHUNK;
 
 /// The most that a frame and its headers may add to a message, in bytes.
 const FRAME: usize = 1 << 20;
@@ -40,11 +37,19 @@ pub(super) struct Capacity {
     pub(super) limit: usize,
     /// Number of bytes of complete messages, which are given back when they have been handled.
     pub(super) unfinished: usize,
+    /// Number of bytes among them of messages that needed no window of their own.
+    pub(super) unfinished_short: usize,
     /// Whether all sessions together may hold more.
     pub(super) has_memory: bool,
 }
 
 impl Capacity {
+    /// Number of bytes of short messages that may still arrive. Long messages take nothing of it: a short message would
+    /// wait until one of them is complete.
+    const fn for_short(self) -> u64 {
+        self.limit.saturating_sub(self.unfinished_short) as u64
+    }
+
     /// Whether the oldest incomplete message, of `len` bytes, may arrive completely. If little else is held, it may always,
     /// because nothing else would ever make room.
     const fn has_room_for_oldest(self, len: u64) -> bool {
@@ -79,9 +84,8 @@ struct Numbered {
 #[derive(Debug)]
 struct PartialMessage {
     id: u64,
-    parts: Vec<Bytes>,
-    /// The short parts after them.
-    tail: BytesMut,
+    /// The parts, joined. To join them at the end would take milliseconds at once, under the lock of the session.
+    whole: Vec<u8>,
     /// Number of bytes that were received.
     received: u64,
     /// Number of bytes that are left.
@@ -91,42 +95,27 @@ struct PartialMessage {
 }
 
 impl PartialMessage {
-    fn new(id: u64, len: u64) -> Self {
-        Self { id, parts: Vec::new(), tail: BytesMut::new(), received: 0, rest: len, granted: 0 }
+    const fn new(id: u64, len: u64) -> Self {
+        Self { id, whole: Vec::new(), received: 0, rest: len, granted: 0 }
     }
 
     /// Adds the next part.
-    fn push(&mut self, part: Bytes) {
+    fn push(&mut self, part: &[u8]) {
         self.received += part.len() as u64;
         self.rest -= part.len() as u64;
-        if part.len() < LONG_PART {
-            self.tail.extend_from_slice(&part);
-            return;
+        let needed = self.whole.len() + part.len();
+        if needed > self.whole.capacity() {
+            // It doubles, but never exceeds what is to come: the peer's claim alone allocates nothing.
+            let total = needed + usize::try_from(self.rest).unwrap_or(usize::MAX - needed);
+            let capacity = (2 * self.whole.len()).clamp(needed, total);
+            self.whole.reserve_exact(capacity - self.whole.len());
         }
-        if !self.tail.is_empty() {
-            self.parts.push(std::mem::take(&mut self.tail).freeze());
-        }
-        self.parts.push(part);
+        self.whole.extend_from_slice(part);
     }
 
-    /// The whole message in one buffer.
-    fn join(mut self) -> Bytes {
-        if self.parts.is_empty() {
-            return self.tail.freeze();
-        }
-        if self.parts.len() == 1 && self.tail.is_empty() {
-            return self.parts.pop().unwrap_or_default();
-        }
-        let mut whole = BytesMut::with_capacity(self.received as usize);
-        self.parts.iter().for_each(|part| whole.extend_from_slice(part));
-        whole.extend_from_slice(&self.tail);
-        whole.freeze()
-    }
-
-    /// Number of bytes that the parts occupy.
-    fn held(&self) -> usize {
-        let spare = self.tail.capacity() - self.tail.len();
-        self.received as usize + spare + (1 + self.parts.len()) * OVERHEAD as usize
+    /// Number of bytes that the message occupies.
+    const fn held(&self) -> usize {
+        self.whole.capacity() + OVERHEAD as usize
     }
 
     /// Number of bytes that may still arrive, as the peer was told.
@@ -226,9 +215,8 @@ impl Inbound {
             }
             Kind::Part { id, rest } => {
                 let limit = transport.limits().message.saturating_add(FRAME);
-                if let Some(message) = numbered.receive_part(id, rest, body, limit)? {
-                    let was_granted = message.granted > 0;
-                    receive_whole(transport, message.join(), |frame| deliver(frame, was_granted))?;
+                if let Some((whole, was_granted)) = numbered.receive_part(id, rest, body, limit)? {
+                    receive_whole(transport, whole, |frame| deliver(frame, was_granted))?;
                 }
                 None
             }
@@ -257,7 +245,7 @@ impl Inbound {
         let room = self.room(capacity);
         let Some(numbered) = &mut self.numbered else { return };
         numbered.window_due =
-            numbered.window.is_due(room) || numbered.grants(room, capacity).next().is_some();
+            numbered.window.is_due(capacity.for_short()) || numbered.grants(room, capacity).next().is_some();
     }
 
     /// Whether the peer is to be told that it may send more.
@@ -272,7 +260,7 @@ impl Inbound {
         if !std::mem::take(&mut numbered.window_due) {
             return None;
         }
-        let mut text = WindowText::new(numbered.window.grant(room));
+        let mut text = WindowText::new(numbered.window.grant(capacity.for_short()));
         let due: Vec<_> = numbered.grants(room, capacity).collect();
         for index in due {
             let message = &mut numbered.partial[index];
@@ -303,15 +291,15 @@ impl Numbered {
         })
     }
 
-    /// Receives a part of the long message `id`, after which `rest` bytes follow. Returns the message if it is complete.
-    /// `limit` is the largest length of a message.
+    /// Receives a part of the long message `id`, after which `rest` bytes follow. Returns the message if it is complete, and
+    /// whether the peer was allowed to send more than its first bytes. `limit` is the largest length of a message.
     fn receive_part(
         &mut self,
         id: u64,
         rest: u64,
         part: Bytes,
         limit: usize,
-    ) -> Result<Option<PartialMessage>, CloseReason> {
+    ) -> Result<Option<(Bytes, bool)>, CloseReason> {
         let malformed = || Err(CloseReason::Malformed(DecodeErrorKind::BadPart.into()));
         let len = part.len() as u64;
         let index = match self.partial.iter().position(|message| message.id == id) {
@@ -342,16 +330,21 @@ impl Numbered {
         if len == 0 || message.rest.checked_sub(len) != Some(rest) {
             return malformed();
         }
-        message.push(part);
         if rest > 0 {
+            message.push(&part);
             return Ok(None);
         }
-        let message = self.partial.remove(index);
+        let mut message = self.partial.remove(index);
         if self.partial.is_empty() {
             // An idle session keeps no buffer.
             self.partial = Vec::new();
         }
-        Ok(Some(message))
+        let was_granted = message.granted > 0;
+        if message.whole.is_empty() {
+            return Ok(Some((part, was_granted)));
+        }
+        message.push(&part);
+        Ok(Some((message.whole.into(), was_granted)))
     }
 }
 
@@ -455,7 +448,7 @@ mod tests {
         /// The same, if the session may hold `room` more bytes.
         fn window(&mut self, room: usize) -> Option<String> {
             let limit = self.inbound.held().saturating_add(room);
-            self.window_within(Capacity { limit, unfinished: 0, has_memory: true })
+            self.window_within(Capacity { limit, unfinished: 0, unfinished_short: 0, has_memory: true })
         }
     }
 
@@ -569,7 +562,7 @@ mod tests {
     #[test]
     fn parts_of_any_size_are_joined() {
         let whole = message(100 * KIB);
-        for size in [17, 5000, LONG_PART - 1, LONG_PART, 50 * KIB, 100 * KIB] {
+        for size in [17, 5000, 32 * KIB, 50 * KIB, 100 * KIB] {
             let mut peer = Peer::new();
             let mut rest = whole.len();
             let mut complete = None;
@@ -655,11 +648,11 @@ mod tests {
     }
 
     #[test]
-    fn held_bytes_of_long_parts_include_an_overhead() {
+    fn a_claimed_length_allocates_nothing() {
         let mut peer = Peer::new();
-        let len = 4 * LONG_PART;
-        peer.part(1, &message(len)[..LONG_PART], 3 * LONG_PART).unwrap();
-        assert_eq!(peer.inbound.held(), LONG_PART + 2 * OVERHEAD as usize);
+        let len = 8 << 20;
+        peer.part(1, &message(len)[..100 * KIB], len - 100 * KIB).unwrap();
+        assert_eq!(peer.inbound.held(), 100 * KIB + OVERHEAD as usize);
     }
 
     #[test]
@@ -734,7 +727,12 @@ mod tests {
         for id in 1..=2 {
             peer.begin(id, 4 << 20, 256 * KIB).unwrap();
         }
-        let window = peer.window_within(Capacity { limit: 100 << 20, unfinished: 0, has_memory: false });
+        let window = peer.window_within(Capacity {
+            limit: 100 << 20,
+            unfinished: 0,
+            unfinished_short: 0,
+            has_memory: false,
+        });
         assert_eq!(grants(window).as_deref(), Some("1:786432"));
     }
 
@@ -745,12 +743,22 @@ mod tests {
         for (unfinished, granted) in [(5 << 20, true), (6 << 20, true), ((6 << 20) + 1, false)] {
             let mut peer = Peer::new();
             peer.begin(1, len, 256 * KIB).unwrap();
-            let window = peer.window_within(Capacity { limit, unfinished, has_memory: true });
+            let window = peer.window_within(Capacity {
+                limit,
+                unfinished,
+                unfinished_short: unfinished,
+                has_memory: true,
+            });
             assert_eq!(grants(window).is_some(), granted, "{unfinished} bytes of {limit}");
         }
         let mut peer = Peer::new();
         peer.begin(1, 12 << 20, 256 * KIB).unwrap();
-        let window = peer.window_within(Capacity { limit, unfinished: limit / 2, has_memory: true });
+        let window = peer.window_within(Capacity {
+            limit,
+            unfinished: limit / 2,
+            unfinished_short: limit / 2,
+            has_memory: true,
+        });
         assert!(grants(window).is_some(), "it never fits");
     }
 
@@ -785,14 +793,19 @@ mod tests {
     #[test]
     fn the_oldest_long_message_continues_if_the_window_of_the_session_is_exhausted() {
         let (len, first) = (EAGER as usize, 250 * KIB);
+        let full = |peer: &mut Peer| {
+            let limit = peer.inbound.held();
+            let capacity = Capacity { limit, unfinished: 0, unfinished_short: limit, has_memory: true };
+            peer.window_within(capacity)
+        };
         let mut peer = Peer::new();
         for id in 1..=17 {
             peer.begin(id, len, first).unwrap();
         }
-        assert_eq!(grants(peer.window(0)).as_deref(), Some("1:262144"));
-        assert_eq!(peer.window(0), None, "it has what it needs");
+        assert_eq!(grants(full(&mut peer)).as_deref(), Some("1:262144"));
+        assert_eq!(full(&mut peer), None, "it has what it needs");
         peer.parts(1, len, first..len).unwrap();
-        assert_eq!(grants(peer.window(0)).as_deref(), Some("2:262144"), "now this one is the oldest");
+        assert_eq!(grants(full(&mut peer)).as_deref(), Some("2:262144"), "now this one is the oldest");
         let other = peer.parts(3, len, first..len);
         assert_eq!(other, Err(CloseReason::WindowExceeded));
     }
@@ -840,7 +853,7 @@ mod tests {
             assert_eq!(inbound.held(), arrived - lengths.iter().sum::<usize>());
         }
         assert_eq!((lengths, inbound.acknowledged()), (vec![30, 40, 50], stream.len().div_ceil(7) as u64));
-        let capacity = Capacity { limit: usize::MAX, unfinished: 0, has_memory: true };
+        let capacity = Capacity { limit: usize::MAX, unfinished: 0, unfinished_short: 0, has_memory: true };
         inbound.update_window(capacity);
         assert!(!inbound.has_window() && inbound.take_window(capacity).is_none());
     }

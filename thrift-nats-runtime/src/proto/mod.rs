@@ -105,6 +105,7 @@ pub use self::handshake::AcceptError;
 pub(crate) use self::handshake::{Additions, Announced, millis, refuses_header_transport};
 pub(crate) use self::inbound::likely_messages;
 pub(crate) use self::inbox_policy::{BadInbox, InboxPolicy};
+pub(crate) use self::outbound::CHUNK;
 pub use self::outcome::Outcome;
 pub(crate) use self::refusal::{overloaded, unsupported};
 pub(crate) use self::request_table::RequestKey;

@@ -14,7 +14,7 @@ use super::window::{EAGER, MAX_LONG, SendWindow, cost, parse_window};
 use crate::transport::Parts;
 
 /// The length up to which short messages are joined into a chunk, and above which a message is long, in bytes.
-const CHUNK: usize = 64 * 1024;
+pub(crate) const CHUNK: usize = 64 * 1024;
 /// The length of the parts of a long message that does not fit into one NATS message, in bytes, if the chunk limit allows
 /// it. Short messages are sent between the parts.
 const PART: usize = 256 * 1024;
@@ -163,6 +163,11 @@ impl Outbound {
     pub(super) fn held(&self) -> usize {
         let long = self.numbered.as_ref().map_or(0, |numbered| numbered.long.len());
         self.bytes() + (self.queue.len() + long) * MESSAGE_OVERHEAD
+    }
+
+    /// Number of queued bytes of short messages.
+    pub(super) const fn short_bytes(&self) -> usize {
+        self.queue.bytes()
     }
 
     /// Whether [`next`](Self::next) has a message.

@@ -18,6 +18,8 @@ struct UnfinishedRequest<T> {
     /// `None` if the message is malformed.
     seqid: Option<i32>,
     len: usize,
+    /// Whether the client was allowed to send this long message.
+    granted: bool,
     state: RequestState<T>,
 }
 
@@ -42,6 +44,8 @@ pub(super) struct RequestTable<T> {
     last_number: u64,
     /// The length of all requests together, in bytes.
     bytes: usize,
+    /// The length of those among them that are granted long messages.
+    granted_bytes: usize,
     cancelled: usize,
 }
 
@@ -53,7 +57,7 @@ const IDLE_SLOTS: usize = 4;
 
 impl<T> Default for RequestTable<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), last_number: 0, bytes: 0, cancelled: 0 }
+        Self { slots: Vec::new(), free: Vec::new(), last_number: 0, bytes: 0, granted_bytes: 0, cancelled: 0 }
     }
 }
 
@@ -98,7 +102,8 @@ impl<T> RequestTable<T> {
         self.last_number += 1;
         self.bytes += len;
         let number = self.last_number;
-        let request = Some(UnfinishedRequest { number, seqid, len, state: RequestState::Received });
+        let request =
+            Some(UnfinishedRequest { number, seqid, len, granted: false, state: RequestState::Received });
         let free = self.free.pop().and_then(|index| Some((index, self.slots.get_mut(index)?)));
         let index = match free {
             Some((index, slot)) => {
@@ -113,12 +118,27 @@ impl<T> RequestTable<T> {
         RequestKey { index, number }
     }
 
+    /// The length of the requests that are not granted long messages, in bytes.
+    pub(super) const fn short_bytes(&self) -> usize {
+        self.bytes - self.granted_bytes
+    }
+
+    /// The request is a long message that the client was allowed to send.
+    pub(super) fn mark_granted(&mut self, key: RequestKey) {
+        if let Some(request) = self.get_mut(key).filter(|request| !request.granted) {
+            request.granted = true;
+            self.granted_bytes += request.len;
+        }
+    }
+
     /// The request holds so many bytes more. Returns its length now, or `None` if it has finished.
     pub(super) fn grow(&mut self, key: RequestKey, bytes: usize) -> Option<usize> {
         let request = self.get_mut(key)?;
         request.len += bytes;
+        let granted = if request.granted { bytes } else { 0 };
         let len = request.len;
         self.bytes += bytes;
+        self.granted_bytes += granted;
         Some(len)
     }
 
@@ -182,6 +202,7 @@ impl<T> RequestTable<T> {
         let Some(request) = slot.take_if(|request| request.number == key.number) else { return };
         self.free.push(key.index);
         self.bytes -= request.len;
+        self.granted_bytes -= if request.granted { request.len } else { 0 };
         self.cancelled -= usize::from(matches!(request.state, RequestState::Cancelled));
         if self.is_empty() {
             self.clear();

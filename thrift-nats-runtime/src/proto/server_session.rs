@@ -42,6 +42,9 @@ const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the session holds is noted whenever this many bytes of replies have been queued, and not for each reply.
 const NOTED: usize = 1024;
 
+/// The number of queue limits that long replies may take before requests wait for them.
+const LONG_REPLIES: usize = 4;
+
 /// An event of a server's session. `T` stands for the task of a request.
 #[derive(Debug, PartialEq)]
 pub(crate) enum ServerEvent<T> {
@@ -339,6 +342,7 @@ impl<T> ServerSession<T> {
         Capacity {
             limit: self.queue_limit,
             unfinished: self.requests.bytes(),
+            unfinished_short: self.requests.short_bytes(),
             // For another window of a long message.
             has_memory: self.share.budget().room() as u64 >= MESSAGE_WINDOW,
         }
@@ -562,6 +566,10 @@ impl<T> ServerSession<T> {
             }
             return;
         }
+        if !self.legacy && !reply.is_some_and(|reply| is_below(reply, &self.peer)) {
+            // An accept or a refusal that another process was made to send here, for example.
+            return;
+        }
         if payload.is_empty() || (self.legacy && self.is_draining()) {
             return;
         }
@@ -584,7 +592,8 @@ impl<T> ServerSession<T> {
                 return;
             }
             let len = frame.payload.len();
-            let unfinished = requests.bytes();
+            // Long messages have a limit of their own: they wait for it before they arrive.
+            let unfinished = requests.short_bytes();
             let exceeds = if requests.len() >= max_calls {
                 Some(SessionLimit::Calls { limit: max_calls })
             } else if unfinished > 0 && unfinished + len > queue_limit && !was_granted {
@@ -596,6 +605,9 @@ impl<T> ServerSession<T> {
             let key = requests.insert(frame.seqid(), len);
             let waits = runs_none || (legacy && requests.len() > 1);
             let frame = if waits { frame.detached() } else { frame };
+            if was_granted {
+                requests.mark_granted(key);
+            }
             waiting.bytes += len;
             waiting.requests.push_back(ReceivedRequest { key, frame, received: now, exceeds });
         });
@@ -730,10 +742,17 @@ impl<T> ServerSession<T> {
         event
     }
 
+    /// Whether requests have to wait until replies were sent. Long replies alone are no reason before there are many: short
+    /// calls pass them.
+    fn has_too_many_replies(&self) -> bool {
+        self.out.short_bytes() > self.queue_limit
+            || self.out.bytes() > self.queue_limit.saturating_mul(LONG_REPLIES)
+    }
+
     /// The requests to run next: all waiting ones, or for a legacy client one, if none runs. None while more replies are
     /// queued than the limit allows: the client reads them more slowly than it makes calls.
     fn next_requests(&mut self) -> Option<VecDeque<ReceivedRequest>> {
-        if self.waiting.requests.is_empty() || (!self.has_ended() && self.out.bytes() > self.queue_limit) {
+        if self.waiting.requests.is_empty() || (!self.has_ended() && self.has_too_many_replies()) {
             return None;
         }
         if !self.legacy {
@@ -851,4 +870,9 @@ impl<T> ServerSession<T> {
         let reply = Tail { number, kind }.reply_subject(&self.own);
         Some(Transmit { subject: self.peer.clone(), reply: Some(reply), headers: None, payload })
     }
+}
+
+/// Whether a subject is below another one.
+fn is_below(subject: &str, other: &str) -> bool {
+    subject.strip_prefix(other).is_some_and(|tail| tail.starts_with('.'))
 }

@@ -22,4 +22,4 @@ pub(crate) use self::frame::{Frame, Inflated};
 pub(crate) use self::frame_writer::{begin_frame, end_frame, may_be_apart};
 pub use self::headers::Headers;
 pub(crate) use self::parts::Parts;
-pub(crate) use self::receiver::{LONG_CHUNK, Receiver};
+pub(crate) use self::receiver::Receiver;

@@ -44,7 +44,7 @@ struct LaterChunks {
 
 /// The minimum length of a piece of a message that is kept without copying, in bytes. Shorter ones are copied, because each
 /// kept piece keeps the buffer that it was received in: async-nats cuts messages from buffers of 64 KiB or more.
-pub(crate) const LONG_CHUNK: usize = 32 * 1024;
+pub(super) const LONG_CHUNK: usize = 32 * 1024;
 
 impl Receiver {
     /// A receiver of requests, which detects the format by the first message. `served` are the accepted formats.
