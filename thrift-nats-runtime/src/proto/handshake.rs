@@ -9,6 +9,7 @@ use super::inbox_policy::InboxPolicy;
 use super::subject::check_service_subject;
 use super::window::SESSION_WINDOW;
 use crate::format::{ServedFormats, Transport, WireFormat};
+use crate::log_limit::cut;
 
 /// The header with the version of this project's additions that a peer supports. A legacy peer does not send it.
 const VERSION_HEADER: &str = "Thrift-Nats-Version";
@@ -125,7 +126,8 @@ impl Announced {
 
     pub(crate) fn parse(headers: Option<&HeaderMap>) -> Self {
         let Some(headers) = headers else { return Self::default() };
-        let text = |name| headers.get(name).map(|value| value.as_str().to_owned());
+        // Nothing that is served has a longer name, and the log contains it.
+        let text = |name| headers.get(name).map(cut);
         Self {
             additions: Additions::parse(Some(headers)).filter(|additions| additions.are_supported()),
             protocol: text(PROTOCOL_HEADER),

@@ -374,7 +374,7 @@ impl AcceptedSession {
         if is_provisional || reason.is_ordinary() {
             limited!(debug, session, client, %reason, "session ended");
         } else {
-            limited!(warn, session, client, %reason, "session ended");
+            limited!(warn of self.client.user_key(), session, client, %reason, "session ended");
         }
     }
 

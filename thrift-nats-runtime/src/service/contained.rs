@@ -7,7 +7,7 @@ use std::task::{self, Poll};
 
 use super::{Reply, ReplyFuture, Request, Service};
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
-use crate::log_limit::limited;
+use crate::log_limit::{cut, limited};
 
 /// A running call. If the handler panics, the call fails with INTERNAL_ERROR, and nothing else is affected.
 pub(crate) struct Contained(Option<ReplyFuture>);
@@ -31,7 +31,7 @@ impl Drop for Contained {
 
 /// The error of a call whose handler panicked.
 fn panicked(panic: &(dyn Any + Send)) -> Error {
-    limited!(error, panic = panic_text(panic), "handler panicked");
+    limited!(error, panic = cut(panic_text(panic)), "handler panicked");
     // The text is not sent to the client: it may contain secrets.
     ApplicationException::new(ApplicationExceptionKind::INTERNAL_ERROR, "the handler panicked").into()
 }

@@ -9,7 +9,7 @@ use crate::arguments::Parameters;
 use crate::context::Context;
 use crate::error::{ApplicationException, ApplicationExceptionKind, Error};
 use crate::format::{Protocol, Transport, WireFormat};
-use crate::log_limit::limited;
+use crate::log_limit::{cut, limited};
 use crate::method::{
     Body, Envelope, Message, MethodError, Success, decode_arguments, encode_body, encode_result,
 };
@@ -105,7 +105,7 @@ impl Request {
     /// None.
     pub fn no_reply(&self, result: Result<(), Error>) -> Result<Reply, Error> {
         if let Err(error) = result {
-            limited!(warn, method = self.method(), %error, "oneway function failed");
+            limited!(warn, method = self.method(), error = cut(&error), "oneway function failed");
             error.log_hidden(self.method());
         }
         // Not even if the message is a two-way call: Apache's Go client sends one for a oneway function (since 0.11), and
