@@ -69,9 +69,8 @@ pub(crate) fn measure(
     report.heading("Echo of one megabyte");
     report.text(
         "The NATS server accepts messages of 8 MB in this part, so that `request` can send a megabyte in one \
-         message. *thrift-nats* cuts the megabyte into chunks of 64 KiB, its default: every NATS server accepts such \
-         a chunk, and calls of other sessions are sent between the chunks of a long one. *chunks of 1 MB* sends it \
-         in one chunk.",
+         message. *thrift-nats* sends at most 1 MiB in one NATS message, its default: the message with a megabyte is \
+         a little longer, and is cut into two. *chunks of 1 MB* sends it in one.",
     );
     for level in LEVELS {
         let mut rates = vec![Vec::new(); runs.len()];

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::inbound::MAX_CONTROL;
 use super::queue::Queue;
 use super::subject::Kind;
-use super::window::{EAGER, MAX_LONG, SendWindow, cost, parse_window};
+use super::window::{MAX_LONG, SendWindow, cost, eager, parse_window};
 use crate::transport::Parts;
 
 /// The length up to which short messages are joined into a chunk, and above which a message is long, in bytes.
@@ -83,9 +83,32 @@ struct LongMessage {
     allowed: u64,
 }
 
+/// The length of the parts of a message of `total` bytes, of which a NATS message may have `limit`. A message that fits is
+/// one part, which the receiver does not have to join, and one of up to twice that length is two.
+fn part_len(total: u64, limit: usize) -> usize {
+    let limit_bytes = limit as u64;
+    if total <= limit_bytes {
+        limit
+    } else if total <= limit_bytes.saturating_mul(2) {
+        total.div_ceil(2) as usize
+    } else {
+        limit.min(PART)
+    }
+}
+
 impl LongMessage {
-    const fn may_send(&self, window: &SendWindow) -> bool {
-        self.sent < self.allowed || (self.sent < EAGER && window.is_open())
+    /// The length of the message, in bytes.
+    fn total(&self) -> u64 {
+        self.sent + self.rest.len() as u64
+    }
+
+    /// Number of bytes at its start that count against the window of the session.
+    fn eager(&self) -> u64 {
+        eager(self.total())
+    }
+
+    fn may_send(&self, window: &SendWindow) -> bool {
+        self.sent < self.allowed || (self.sent < self.eager() && window.is_open())
     }
 }
 
@@ -288,13 +311,12 @@ impl Numbered {
     fn next_part(&mut self, limit: usize, mut complete: impl FnMut(i32)) -> Option<(Kind, Bytes)> {
         let index = self.next_long()?;
         let mut message = self.long.remove(index)?;
-        // A message that fits is one part: the receiver does not have to join it.
-        let fits = message.sent == 0 && message.rest.len() <= limit;
-        let part = message.rest.take(if fits { limit } else { limit.min(PART) });
+        let (total, eager) = (message.total(), message.eager());
+        let part = message.rest.take(part_len(total, limit));
         if message.sent == 0 {
             self.long_begun += 1;
         }
-        if message.sent < EAGER {
+        if message.sent < eager {
             self.window.send(cost(part.len()));
         }
         message.sent += part.len() as u64;
@@ -329,7 +351,7 @@ impl Numbered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::window::SESSION_WINDOW;
+    use crate::proto::window::{EAGER, SESSION_WINDOW};
 
     fn kinds(out: &mut Outbound) -> Vec<(u64, Kind, usize)> {
         std::iter::from_fn(|| out.next(|_| ())).map(|it| (it.number, it.kind, it.payload.len())).collect()
@@ -364,19 +386,21 @@ mod tests {
         out.push_message(Bytes::from("abcdef"), 1);
         out.set_limit(4);
         let part = |rest| Kind::Part { id: 1, rest };
-        assert_eq!(kinds(&mut out), [(4, part(2), 4), (5, part(0), 2)], "the limit is lower now");
+        assert_eq!(kinds(&mut out), [(4, part(3), 3), (5, part(0), 3)], "the limit is lower now");
     }
 
     #[test]
     fn a_long_message_is_complete_with_its_last_chunk() {
         for mut out in [Outbound::legacy(4), Outbound::numbered(4, SESSION_WINDOW)] {
-            out.push_message(Bytes::from("abcdef"), 7);
+            out.push_message(Bytes::from("abcdefghi"), 7);
             let mut complete = Vec::new();
-            assert_eq!(out.next(|seqid| complete.push(seqid)).unwrap().payload, "abcd");
-            assert!(complete.is_empty());
+            for part in ["abcd", "efgh"] {
+                assert_eq!(out.next(|seqid| complete.push(seqid)).unwrap().payload, part);
+                assert!(complete.is_empty());
+            }
             let chunk = out.next(|seqid| complete.push(seqid)).unwrap();
-            assert_eq!((chunk.number, complete), (2, vec![7]));
-            assert_eq!(chunk.payload, "ef");
+            assert_eq!((chunk.number, complete), (3, vec![7]));
+            assert_eq!(chunk.payload, "i");
         }
     }
 
@@ -434,7 +458,7 @@ mod tests {
         sent.extend(kinds(&mut out).into_iter().map(|(_, kind, _)| kind));
         let part = |id, rest| Kind::Part { id, rest };
         let short = Kind::Messages;
-        let parts = [part(1, 150_000), part(2, 50_000), part(1, 50_000), part(2, 0), part(1, 0)];
+        let parts = [part(1, 150_000), part(2, 75_000), part(1, 50_000), part(2, 0), part(1, 0)];
         assert_eq!(sent, [parts[0], short, parts[1], short, parts[2], short, parts[3], parts[4]]);
     }
 
@@ -485,7 +509,7 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_long_message_waits_for_its_own_window() {
-        let len = EAGER as usize + 3 * PART;
+        let len = EAGER as usize + 15 * PART;
         let mut out = Outbound::numbered(PART, u64::MAX);
         out.push_message(long(len), 1);
         assert_eq!(kinds(&mut out).len(), EAGER as usize / PART);
@@ -494,7 +518,23 @@ mod tests {
         out.extend_window(format!("0 1:{}", EAGER as usize + PART).as_bytes());
         assert_eq!(kinds(&mut out).len(), 1);
         out.extend_window(format!("0 2:1 1:{len}").as_bytes());
-        assert_eq!(kinds(&mut out).len(), 2);
+        assert_eq!(kinds(&mut out).len(), 14);
         assert_eq!(out.bytes(), 0);
+    }
+
+    #[test]
+    fn a_message_is_cut_into_few_parts() {
+        let limit = 1 << 20;
+        for (len, parts) in [
+            (limit, vec![limit]),
+            (limit + 1, vec![limit / 2 + 1, limit / 2]),
+            (2 * limit, vec![limit; 2]),
+            (2 * limit + 1, vec![PART; 1]),
+        ] {
+            let mut out = Outbound::numbered(limit, SESSION_WINDOW);
+            out.push_message(long(len), 1);
+            let lens: Vec<_> = kinds(&mut out).into_iter().map(|(_, _, len)| len).collect();
+            assert_eq!(lens, parts, "{len} bytes");
+        }
     }
 }

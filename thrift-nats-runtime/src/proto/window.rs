@@ -20,6 +20,15 @@ pub(super) const SESSION_WINDOW: u64 = 4 << 20;
 /// Number of bytes at the start of a long message that count against the window of the session, so that most messages need
 /// no window of their own.
 pub(super) const EAGER: u64 = 256 * 1024;
+/// The length up to which a long message counts against the window of the session as a whole: it would wait for a round
+/// trip otherwise.
+const EAGER_WHOLE: u64 = 2 << 20;
+
+/// Number of bytes at the start of a long message of `total` bytes that count against the window of the session.
+pub(super) const fn eager(total: u64) -> u64 {
+    if total <= EAGER_WHOLE { total } else { EAGER }
+}
+
 /// The number of bytes by which a receiver extends the window of a long message beyond what it has received.
 pub(super) const MESSAGE_WINDOW: u64 = 512 * 1024;
 /// The number of bytes by which a receiver extends the windows of all long messages together. A short message waits for
