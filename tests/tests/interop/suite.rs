@@ -269,6 +269,8 @@ mod rules {
 
     pub(super) async fn a_client_that_does_not_beat_is_ended_after_three_windows(mut pair: Pair) {
         pair.host.until_sessions(1).await;
+        // A server of this crate tells nothing to a client that has never sent anything.
+        assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
         let muted = std::time::Instant::now();
         assert_eq!(pair.caller.call(Command::Mute).await, Answer::done());
         pair.host.until_sessions(0).await;
