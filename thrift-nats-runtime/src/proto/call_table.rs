@@ -9,8 +9,8 @@ use rustc_hash::FxHashMap;
 
 use super::close_reason::CloseReason;
 use super::deadlines::Deadlines;
-use super::outbound::Place;
 use super::outcome::{Outcome, RequestProgress};
+use super::queue::Place;
 
 /// A call without a reply. `W` is what the session's owner keeps for the caller.
 #[derive(Debug)]

@@ -583,7 +583,7 @@ mod tests {
     use super::Outcome::{NotRun, Unknown};
     use super::*;
     use crate::format::Protocol;
-    use crate::proto::outbound::Place;
+    use crate::proto::queue::Place;
     use crate::protocol::DecodeErrorKind;
 
     /// Every variant with its consequences. The request was held, was queued, or its last byte was in chunk 7.

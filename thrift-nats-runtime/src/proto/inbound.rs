@@ -105,7 +105,7 @@ impl PartialMessage {
         self.rest -= part.len() as u64;
         let needed = self.whole.len() + part.len();
         if needed > self.whole.capacity() {
-            // It doubles, but never exceeds what is to come: the peer's claim alone allocates nothing.
+            // It doubles, up to the length that the peer has announced: an announcement alone allocates nothing.
             let total = needed + usize::try_from(self.rest).unwrap_or(usize::MAX - needed);
             let capacity = (2 * self.whole.len()).max(2 * part.len()).clamp(needed, total);
             self.whole.reserve_exact(capacity - self.whole.len());
@@ -654,7 +654,7 @@ mod tests {
         let mut peer = Peer::new();
         let len = 8 << 20;
         peer.part(1, &message(len)[..100 * KIB], len - 100 * KIB).unwrap();
-        assert_eq!(peer.inbound.held(), 200 * KIB + OVERHEAD as usize, "twice what has arrived");
+        assert_eq!(peer.inbound.held(), 200 * KIB + OVERHEAD as usize, "twice the bytes that arrived");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::inbound::MAX_CONTROL;
-use super::queue::Queue;
+use super::queue::{Place, Queue};
 use super::subject::Kind;
 use super::window::{MAX_LONG, SendWindow, cost, eager, parse_window};
 use crate::transport::Parts;
@@ -29,15 +29,6 @@ pub(crate) struct Chunk {
     pub(crate) number: u64,
     pub(crate) kind: Kind,
     pub(crate) payload: Bytes,
-}
-
-/// The place of a queued message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In the queue of short messages, or in that of a legacy peer.
-    Short(u64),
-    /// The id of a long message.
-    Long(u64),
 }
 
 /// The sending half of a session. A chunk contains everything that is queued when it is made, up to the limit: no message

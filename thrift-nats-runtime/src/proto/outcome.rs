@@ -1,6 +1,6 @@
 //! The progress of a request, and what it means for a call without a reply.
 
-use super::outbound::Place;
+use super::queue::Place;
 
 /// Whether the request of a call without a reply may have been run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

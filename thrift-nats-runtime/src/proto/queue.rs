@@ -9,6 +9,15 @@ use crate::transport::Parts;
 /// Capacity that the buffer of an empty queue may keep, in messages.
 const SMALL: usize = 16;
 
+/// The place of a queued message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the queue of short messages, or in that of a legacy peer.
+    Short(u64),
+    /// The id of a long message.
+    Long(u64),
+}
+
 /// A queue of messages. Every operation takes constant time on average.
 #[derive(Debug, Default)]
 pub(super) struct Queue {

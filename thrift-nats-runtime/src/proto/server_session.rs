@@ -578,7 +578,7 @@ impl<T> ServerSession<T> {
         }
         let is_draining = self.is_draining();
         let (requests, waiting) = (&mut self.requests, &mut self.waiting);
-        // Only messages with requests: the memory budget does not see what is reserved for nothing.
+        // Only messages with requests: the memory budget does not see memory that is reserved without one.
         if self.legacy || reply.and_then(Tail::of).is_some_and(|tail| tail.kind == Kind::Messages) {
             let likely = likely_messages(&payload);
             requests.reserve(likely);

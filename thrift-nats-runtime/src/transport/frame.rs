@@ -4,9 +4,12 @@ use bytes::Bytes;
 
 use super::header;
 use super::headers::Headers;
-use super::receiver::LONG_CHUNK;
 use crate::format::WireFormat;
 use crate::protocol::{DecodeError, DecodeErrorKind, Limits, peek_seqid};
+
+/// The minimum length of a piece of a message that is kept without copying, in bytes. Shorter ones are copied, because each
+/// kept piece keeps the buffer that it was received in: async-nats cuts messages from buffers of 64 KiB or more.
+pub(super) const LONG_CHUNK: usize = 32 * 1024;
 
 /// A complete message that was received, without its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::detect::{Start, detect};
-use super::frame::Frame;
+use super::frame::{Frame, LONG_CHUNK};
 use super::header;
 use super::headers::Headers;
 use super::scanner::Scanner;
@@ -41,10 +41,6 @@ struct LaterChunks {
     chunks: Vec<Bytes>,
     len: usize,
 }
-
-/// The minimum length of a piece of a message that is kept without copying, in bytes. Shorter ones are copied, because each
-/// kept piece keeps the buffer that it was received in: async-nats cuts messages from buffers of 64 KiB or more.
-pub(super) const LONG_CHUNK: usize = 32 * 1024;
 
 impl Receiver {
     /// A receiver of requests, which detects the format by the first message. `served` are the accepted formats.

@@ -114,7 +114,7 @@ fn a_stalled_server_gives_a_provisional_session_more_time_once() {
     }
 }
 
-/// The memory budget sees only what is held for requests.
+/// The memory budget sees only memory that is held for requests.
 #[test]
 fn a_message_without_requests_reserves_no_memory() {
     let now = Instant::now();
