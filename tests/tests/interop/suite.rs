@@ -257,10 +257,14 @@ mod rules {
         pair.host.until_sessions(1).await;
         let (heartbeat, deadline) = pair.accept().await;
         assert_eq!(deadline, "1000");
-        // The fifth heartbeat comes after 3.75 s. Without heartbeats, the session would have ended after 3 s.
-        for _ in 0..5 {
-            let beat = pair.next_on(&heartbeat).await;
-            assert!(beat.payload.is_empty());
+        // A server of this crate gets them from a client of this crate where it gets everything else.
+        let is_current = matches!((&pair.caller, &pair.host), (Caller::Rust(_), Host::Rust { .. }));
+        let subject = heartbeat.strip_suffix(".h").filter(|_| is_current).unwrap_or(&heartbeat).to_owned();
+        // The fifth heartbeat comes after 3.75 s. Without heartbeats, the session would have ended after 3 s. A client of
+        // this crate sends another one at once.
+        for _ in 0..5 + usize::from(is_current) {
+            let beat = pair.next_on(&subject).await;
+            assert_eq!(beat.payload, if is_current { "alive" } else { "" });
         }
         pair.host.until_sessions(1).await;
         assert_eq!(pair.caller.add(1, 1).await, Answer::number(2));
