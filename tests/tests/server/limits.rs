@@ -213,7 +213,7 @@ async fn chunks_are_no_longer_than_the_chunk_limit() {
     let mut client = RawClient::numbered(&nats.client().await.unwrap(), SUBJECT).await;
     client.call(1, &["ping"]).await;
     let (head, tail) = (client.receive().await, client.receive().await);
-    assert_eq!((head.payload.len(), tail.payload.len()), (10, 7));
+    assert_eq!((head.payload.len(), tail.payload.len()), (9, 8));
 }
 
 #[tokio::test]
