@@ -15,7 +15,7 @@ use crate::transport::Parts;
 
 /// The length up to which short messages are joined into a chunk, and above which a message is long, in bytes.
 pub(crate) const CHUNK: usize = 64 * 1024;
-/// The length of the parts of a long message that does not fit into one NATS message, in bytes, if the chunk limit allows
+/// The length of the parts of a long message that does not fit into two NATS messages, in bytes, if the chunk limit allows
 /// it. Short messages are sent between the parts.
 const PART: usize = 256 * 1024;
 

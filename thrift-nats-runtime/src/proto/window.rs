@@ -1,8 +1,8 @@
 //! Flow control between peers of this crate: how many bytes a peer may send.
 //!
-//! Each side announces a window in the handshake. The other side may have so many bytes of whole messages, and of the
-//! first [`EAGER`] bytes of long messages, on the way to it. The rest of a long message has a window of its own, which also
-//! allows its first bytes if the window of the session is exhausted. At most [`MAX_LONG`] long messages are on the way at a
+//! Each side announces a window in the handshake. The other side may have so many bytes on the way to it: all bytes of a
+//! message of up to [`EAGER_WHOLE`], and the first [`EAGER`] of a longer one. The rest of a longer message has a window of
+//! its own, which also allows its first bytes if the window of the session is exhausted. At most [`MAX_LONG`] long messages are on the way at a
 //! time. A receiver extends both windows as its limits allow, with messages of the kind
 //! [`Kind::Window`](super::subject::Kind::Window). All numbers are totals since the start of the session or of the message,
 //! so that a later one contains the earlier ones.
@@ -17,8 +17,8 @@ use bytes::Bytes;
 /// The window that a session announces, in bytes. It bounds the bytes on the way to one session, which NATS may have to
 /// buffer: NATS closes a connection for which it buffers more than 64 MiB.
 pub(super) const SESSION_WINDOW: u64 = 4 << 20;
-/// Number of bytes at the start of a long message that count against the window of the session, so that most messages need
-/// no window of their own.
+/// Number of bytes at the start of a message of more than [`EAGER_WHOLE`] bytes that count against the window of the
+/// session, so that it starts at once.
 pub(super) const EAGER: u64 = 256 * 1024;
 /// The length up to which a long message counts against the window of the session as a whole: it would wait for a round
 /// trip otherwise.
