@@ -12,9 +12,8 @@
 //!
 //! The channel is therefore emptied while it is filled. The library's task wakes the receiver of the channel from within
 //! `try_send`. This waker does not wake a task: it moves the message to this queue at once, on the thread of the library.
-//! The channel never holds more than one message, whatever its capacity. This costs no switch between tasks, and less than
-//! 100 ns for each message. If a version of the library woke the receiver later, messages would still arrive, and the bound
-//! of the channel would apply again.
+//! The channel never holds more than one message, whatever its capacity. This costs no switch between tasks. If a version
+//! of the library woke the receiver later, messages would still arrive, and the bound of the channel would apply again.
 //!
 //! If many messages wait, the [`Senders`] take turns: a flood of one session does not delay the messages of the others, and
 //! the server still answers their probes in time. All messages of no session have one turn together.
