@@ -173,7 +173,7 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// The consequences of the reason. A new variant has to be added to each method, and to the table in the tests.
+/// The consequences of the reason. A new variant has to be added to each `match`, and to the table in the tests.
 impl CloseReason {
     /// The reason in the disconnect message, or `None` if the peer knows already or cannot be reached.
     pub(super) const fn disconnect_reason(&self) -> Option<PeerReason> {
@@ -205,31 +205,7 @@ impl CloseReason {
 
     /// Whether the queue is still sent before the disconnect message: a client's requests, or a server's replies.
     pub(super) const fn keeps_queue(&self) -> bool {
-        match self {
-            Self::Closed | Self::Stopped => true,
-            Self::Disconnected { .. }
-            | Self::PeerGone { .. }
-            | Self::MissedHeartbeats { .. }
-            | Self::Unconfirmed
-            | Self::ChunkLost { .. }
-            | Self::ChunkWithoutNumber
-            | Self::Malformed(_)
-            | Self::BadAccept(_)
-            | Self::Unsupported { .. }
-            | Self::HeaderTransportToLegacy
-            | Self::NoServer
-            | Self::HandshakeTimeout { .. }
-            | Self::Unanswered
-            | Self::Reconnected
-            | Self::NatsClosed
-            | Self::RuntimeStopped
-            | Self::QueueOverflow { .. }
-            | Self::MemoryLimit { .. }
-            | Self::Overloaded
-            | Self::Unresponsive { .. }
-            | Self::WindowExceeded
-            | Self::PublishFailed { .. } => false,
-        }
+        matches!(self, Self::Closed | Self::Stopped)
     }
 
     /// Whether one side has ended the session as users do, or it was never opened, which the caller is told. Other ends are
@@ -280,33 +256,8 @@ impl CloseReason {
 
     /// Whether a server still runs the requests that it has received and not started.
     pub(crate) const fn keeps_waiting_requests(&self) -> bool {
-        match self {
-            // The disconnect message came after the requests, and oneway requests among them have to be run.
-            Self::Disconnected { .. } => true,
-            Self::Closed
-            | Self::Stopped
-            | Self::PeerGone { .. }
-            | Self::MissedHeartbeats { .. }
-            | Self::Unconfirmed
-            | Self::ChunkLost { .. }
-            | Self::ChunkWithoutNumber
-            | Self::Malformed(_)
-            | Self::BadAccept(_)
-            | Self::Unsupported { .. }
-            | Self::HeaderTransportToLegacy
-            | Self::NoServer
-            | Self::HandshakeTimeout { .. }
-            | Self::Unanswered
-            | Self::Reconnected
-            | Self::NatsClosed
-            | Self::RuntimeStopped
-            | Self::QueueOverflow { .. }
-            | Self::MemoryLimit { .. }
-            | Self::Overloaded
-            | Self::Unresponsive { .. }
-            | Self::WindowExceeded
-            | Self::PublishFailed { .. } => false,
-        }
+        // The disconnect message came after the requests, and oneway requests among them have to be run.
+        matches!(self, Self::Disconnected { .. })
     }
 
     /// Whether a request with this progress may have been run.
