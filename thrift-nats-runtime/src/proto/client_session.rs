@@ -111,7 +111,8 @@ impl<W> ClientSession<W> {
         if self.calls.len() >= self.config.max_calls {
             return Err(Refused::TooManyCalls { limit: self.config.max_calls });
         }
-        let (queued, limit) = (self.queued_before(message.len()), self.config.queue_limit);
+        let (all_queued, limit) = (self.queued(), self.config.queue_limit);
+        let queued = all_queued - self.passed_by(message.len());
         if queued.saturating_add(message.len()) > limit {
             return Err(Refused::QueueFull { len: message.len(), queued, limit });
         }
@@ -128,7 +129,7 @@ impl<W> ClientSession<W> {
         };
         self.calls.insert(seqid, oneway, deadline, progress, waiter);
         self.release_held();
-        self.update_limits_after_call(queued);
+        self.update_limits_after_call(all_queued);
         Ok(())
     }
 
@@ -202,10 +203,9 @@ impl<W> ClientSession<W> {
         self.out.bytes() + self.phase.session().and_then(OpenSession::held).map_or(0, Queue::bytes)
     }
 
-    /// Number of queued bytes that a message of `len` bytes waits for. A short message passes long ones.
-    fn queued_before(&self, len: usize) -> usize {
-        let long = if len > CHUNK { 0 } else { self.out.bytes() - self.out.short_bytes() };
-        self.queued() - long
+    /// Number of queued bytes that a message of `len` bytes does not wait for: a short message passes long ones.
+    fn passed_by(&self, len: usize) -> usize {
+        if len > CHUNK { 0 } else { self.out.bytes() - self.out.short_bytes() }
     }
 
     /// The same as [`update_limits`](Self::update_limits), if the bytes that are queued, `before` a call was, reach another
