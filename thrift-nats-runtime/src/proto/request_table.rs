@@ -33,6 +33,15 @@ enum RequestState<T> {
     Cancelled,
 }
 
+/// The length of a request that holds more bytes than before, and of those that share its limit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Grown {
+    pub(super) len: usize,
+    /// The length of the other requests. Long messages that the client was allowed to send leave the limit of short ones
+    /// alone, as they do when a request is received.
+    pub(super) others: usize,
+}
+
 /// The requests that have not finished: a slot for each. Reading the sequence number of a binary message, adding the
 /// request and removing it cost 14 to 31 ns together.
 #[derive(Debug)]
@@ -132,14 +141,14 @@ impl<T> RequestTable<T> {
     }
 
     /// The request holds so many bytes more. Returns its length now, or `None` if it has finished.
-    pub(super) fn grow(&mut self, key: RequestKey, bytes: usize) -> Option<usize> {
+    pub(super) fn grow(&mut self, key: RequestKey, bytes: usize) -> Option<Grown> {
         let request = self.get_mut(key)?;
         request.len += bytes;
-        let granted = if request.granted { bytes } else { 0 };
-        let len = request.len;
+        let (len, granted) = (request.len, request.granted);
         self.bytes += bytes;
-        self.granted_bytes += granted;
-        Some(len)
+        self.granted_bytes += if granted { bytes } else { 0 };
+        let others = if granted { self.bytes } else { self.short_bytes() } - len;
+        Some(Grown { len, others })
     }
 
     /// Notes the task of a request. Returns it if it has to be aborted: the request is cancelled, or has finished.
@@ -253,12 +262,24 @@ mod tests {
     fn a_request_that_grows_counts_until_it_has_finished() {
         let mut table = RequestTable::<()>::default();
         let [small, large] = [1, 2].map(|seqid| table.insert(Some(seqid), 10));
-        assert_eq!(table.grow(large, 100), Some(110));
+        assert_eq!(table.grow(large, 100), Some(Grown { len: 110, others: 10 }));
         assert_eq!(table.bytes(), 120);
         table.remove(large);
         assert_eq!((table.bytes(), table.grow(large, 100)), (10, None));
         table.remove(small);
         assert_eq!(table.bytes(), 0);
+    }
+
+    #[test]
+    fn a_short_request_that_grows_does_not_share_the_limit_with_long_ones() {
+        let mut table = RequestTable::<()>::default();
+        let [short, other, long] = [10, 20, 1_000].map(|len| table.insert(None, len));
+        table.mark_granted(long);
+        assert_eq!(table.grow(short, 5), Some(Grown { len: 15, others: 20 }));
+        assert_eq!(table.grow(long, 500), Some(Grown { len: 1_500, others: 35 }));
+        assert_eq!((table.bytes(), table.short_bytes()), (1_535, 35));
+        table.remove(long);
+        assert_eq!(table.grow(other, 1), Some(Grown { len: 21, others: 15 }));
     }
 
     #[test]

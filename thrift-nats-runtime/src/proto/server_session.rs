@@ -20,7 +20,7 @@ use super::handshake::{Accept, Announced, accept_headers};
 use super::heartbeat_monitor::HeartbeatMonitor;
 use super::inbound::{Capacity, Control, Inbound, likely_messages, parse_numbers};
 use super::outbound::{Chunk, Outbound};
-use super::request_table::{REQUEST_OVERHEAD, RequestKey, RequestTable};
+use super::request_table::{Grown, REQUEST_OVERHEAD, RequestKey, RequestTable};
 use super::subject::{Kind, Tail, heartbeat_subject};
 use super::transmit::Transmit;
 use super::window::MESSAGE_WINDOW;
@@ -576,7 +576,7 @@ impl<T> ServerSession<T> {
         if let Some(heartbeats) = self.phase.heartbeats_mut().filter(|_| !self.legacy) {
             heartbeats.heard(now);
         }
-        let is_draining = self.is_draining();
+        let (is_draining, runs_none) = (self.is_draining(), self.has_too_many_replies());
         let (requests, waiting) = (&mut self.requests, &mut self.waiting);
         // Only messages with requests: the memory budget does not see memory that is reserved without one.
         if self.legacy || reply.and_then(Tail::of).is_some_and(|tail| tail.kind == Kind::Messages) {
@@ -584,8 +584,7 @@ impl<T> ServerSession<T> {
             requests.reserve(likely);
             waiting.requests.reserve(likely);
         }
-        let (max_calls, queue_limit) = (self.max_calls, self.queue_limit);
-        let (legacy, runs_none) = (self.legacy, self.out.bytes() > queue_limit);
+        let (legacy, max_calls, queue_limit) = (self.legacy, self.max_calls, self.queue_limit);
         let result = self.inbound.receive(reply, payload, |frame, was_granted| {
             if is_draining {
                 // The client sends it to another server: it knows from which message on requests are not run.
@@ -631,9 +630,9 @@ impl<T> ServerSession<T> {
     /// The message of a request was decompressed, which took so many bytes more. They count against the limit of bytes until
     /// the request has finished. Returns the limit if they exceed it: then the request is not to be run.
     pub(crate) fn handle_decompressed(&mut self, key: RequestKey, bytes: usize) -> Option<SessionLimit> {
-        let len = self.requests.grow(key, bytes)?;
+        let Grown { len, others: unfinished } = self.requests.grow(key, bytes)?;
         self.update_limits();
-        let (unfinished, limit) = (self.requests.bytes() - len, self.queue_limit);
+        let limit = self.queue_limit;
         // As when it is received: it is run however long it is, if no other is unfinished.
         (unfinished > 0 && unfinished + len > limit).then_some(SessionLimit::Bytes { unfinished, limit })
     }
